@@ -1,0 +1,1 @@
+"""People, registration, projects, allocations, roles, tokens, application credentials and certificates."""

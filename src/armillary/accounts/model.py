@@ -1,0 +1,175 @@
+"""What an account is made of. Values only: no clock, no storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from armillary.base.ids import ApplicationId, PersonId, ProjectId, TokenId
+from armillary.base.units import GiB, MiB
+
+
+class Role(StrEnum):
+    """A person's role in a project, weakest first; each implies the ones before it."""
+
+    READER = "reader"
+    MEMBER = "member"
+    MANAGER = "manager"
+    ADMIN = "admin"
+
+    @property
+    def implied(self) -> frozenset[Role]:
+        """This role and every weaker one."""
+        order = list(Role)
+        return frozenset(order[: order.index(self) + 1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody who can sign in. `is_admin` makes an administrator of the whole platform."""
+
+    id: PersonId
+    user_name: str
+    full_name: str
+    email: str
+    institute: str
+    is_admin: bool
+    enabled: bool
+    created_at: datetime
+    locale: str = "en"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """What a project may use. Cores and RAM count per cloud; `batch_cores` come on top, for workers."""
+
+    cores: int
+    ram: MiB
+    disk: GiB
+    storage: GiB
+    batch_cores: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """People who share an allocation, machines, images and jobs."""
+
+    id: ProjectId
+    name: str
+    description: str
+    allocation: Allocation
+    enabled: bool
+    created_at: datetime
+
+
+class ApplicationState(StrEnum):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """A request for a project with an allocation, and what became of it, with dates."""
+
+    id: ApplicationId
+    person_id: PersonId
+    project_name: str
+    requested: Allocation
+    reason: str
+    state: ApplicationState
+    submitted_at: datetime
+    decided_at: datetime | None = None
+    decided_by: PersonId | None = None
+    granted: Allocation | None = None
+    decision_reason: str = ""
+    project_id: ProjectId | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """One person's role in one project."""
+
+    person: Person
+    project: Project
+    role: Role
+
+
+class TokenKind(StrEnum):
+    API = "api"
+    """made by a person for scripts and the command line"""
+    SESSION = "session"
+    """a browser's cookie"""
+    KEYSTONE = "keystone"
+    """issued by Identity v3, perhaps scoped to a project"""
+    JOB = "job"
+    """a running job's, for its owner's VOSpace"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What is known of a token once its secret has been handed out; the secret itself is kept only as a hash."""
+
+    id: TokenId
+    kind: TokenKind
+    person_id: PersonId
+    project_id: ProjectId | None
+    label: str
+    scopes: frozenset[str]
+    roles: frozenset[Role] | None
+    """A restriction to these roles (application credentials), or None: all that the person has."""
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuedToken:
+    """A new token with its secret, which is shown this once."""
+
+    secret: str
+    token: Token
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplicationCredential:
+    """A named secret bound to one person, project and set of roles (Identity v3)."""
+
+    id: str
+    name: str
+    description: str
+    person_id: PersonId
+    project_id: ProjectId
+    roles: frozenset[Role]
+    created_at: datetime
+    expires_at: datetime | None
+    unrestricted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Who asks: the one answer of every way to sign in.
+
+    `project` is None when the credential is bound to no project. `roles` are those in that project with the
+    implied ones; an administrator of the platform has `admin` everywhere. `scopes` limits API and job tokens
+    (`vospace:read`, `vospace:write`, …); an empty set means no such limit.
+    """
+
+    person: Person
+    project: Project | None = None
+    roles: frozenset[Role] = frozenset()
+    method: str = "password"
+    token: Token | None = None
+    scopes: frozenset[str] = frozenset()
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def has(self, role: Role) -> bool:
+        """Whether the principal has `role` in its project."""
+        return self.person.is_admin or role in self.roles
+
+    def allows(self, scope: str) -> bool:
+        """Whether a limit on the credential leaves room for `scope`."""
+        return not self.scopes or scope in self.scopes

@@ -1,0 +1,1 @@
+"""Settings, wiring, the ASGI application and the daemon: the one room that knows everybody."""

@@ -1,0 +1,1 @@
+"""What every subject stands on: ids, clock, units, errors. Standard library only; imports nothing of ours."""
