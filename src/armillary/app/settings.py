@@ -1,0 +1,138 @@
+"""Settings: one TOML file in the platform's directory, overridden by the environment.
+
+`ARMILLARY_HOME` names the directory (default `~/.local/share/armillary`); `armillary.toml` in it holds the
+settings; `ARMILLARY_<NAME>` overrides a top-level one and `ARMILLARY_<TABLE>__<NAME>` one inside a table.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from armillary.base.errors import Invalid
+
+
+def home_directory() -> Path:
+    """The directory that holds all data of the platform."""
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(os.environ.get("ARMILLARY_HOME") or f"{data}/armillary").expanduser().absolute()
+
+
+def cache_directory() -> Path:
+    """Where base images are kept by digest; shared between platforms of one user, safe to delete."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("ARMILLARY_CACHE") or f"{cache}/armillary").expanduser().absolute()
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CloudTable(_Table):
+    """One embedded cloud: `[[clouds]]`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    port: int = Field(ge=0, le=65535, description="loopback TCP port of its OpenStack APIs")
+    vcpus: int = Field(default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)), ge=1)
+    ram_mib: int = Field(default_factory=lambda: _half_of_memory(), ge=256)
+    disk_gib: int = Field(default=200, ge=1)
+    floating_cidr: str = Field(description="loopback range of its floating IPs")
+    engine: Literal["qemu", "fake"] = "qemu"
+
+
+class BatchTable(_Table):
+    """`[batch]`"""
+
+    idle_seconds: float = Field(default=120, ge=0, description="a worker without work is retired after this")
+    register_seconds: float = Field(default=900, gt=0, description="a worker must report within this after its boot")
+    lease_seconds: float = Field(default=60, gt=0, description="a worker that is silent for this has lost its jobs")
+    tick_seconds: float = Field(default=2, gt=0, description="how often the scaler looks")
+
+
+class VOSpaceTable(_Table):
+    """`[vospace]`"""
+
+    authority: str = Field(default="armillary.example", description="of our IVOA identifiers, ivo://AUTHORITY/vault")
+    max_upload_gib: int = Field(default=1024, ge=1)
+
+
+def _default_clouds() -> list[CloudTable]:
+    return [
+        CloudTable(name="east", port=9101, floating_cidr="127.16.0.0/24"),
+        CloudTable(name="west", port=9102, floating_cidr="127.17.0.0/24"),
+    ]
+
+
+def _half_of_memory() -> int:
+    return max(2048, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**21)
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may set."""
+
+    model_config = SettingsConfigDict(env_prefix="ARMILLARY_", env_nested_delimiter="__", extra="forbid")
+
+    host: str = Field(default="127.0.0.1", description="address that the platform listens on")
+    https_port: int = Field(default=8443, ge=0, le=65535)
+    http_port: int = Field(default=8080, ge=0, le=65535, description="the portal without TLS, loopback only")
+    host_names: list[str] = Field(default=[], description="further names and addresses in the server certificate")
+    database_url: str = Field(default="", description="SQLAlchemy URL of the records; empty: SQLite in the home")
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    clouds_yaml: Path | None = Field(default=None, description="outer OpenStack clouds, in OpenStack's own format")
+    guest_urls: dict[str, str] = Field(default={}, description="per outer cloud, our address as its machines see it")
+    clouds: list[CloudTable] = Field(default_factory=_default_clouds)
+    batch: BatchTable = BatchTable()
+    vospace: VOSpaceTable = VOSpaceTable()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = home_directory() / "armillary.toml"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+    @property
+    def home(self) -> Path:
+        return home_directory()
+
+    @property
+    def cache(self) -> Path:
+        return cache_directory()
+
+    @property
+    def records_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'armillary.db'}"
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        Invalid: the file is not TOML, or a setting is unknown or out of its range; all findings are named.
+    """
+    try:
+        return Settings()
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(
+            f"{home_directory() / 'armillary.toml'} is not valid TOML: {error}",
+            code="bad_settings",
+            remedy="mend that line, or move the file away to run with the defaults",
+        ) from error
+    except ValidationError as error:
+        found = {".".join(map(str, e["loc"])) or "file": e["msg"] for e in error.errors()}
+        raise Invalid(
+            "the settings are not right: " + "; ".join(f"{name}: {what}" for name, what in found.items()),
+            code="bad_settings",
+            facts=found,
+            remedy=f"mend {home_directory() / 'armillary.toml'} or the ARMILLARY_* variables",
+        ) from error
