@@ -1,0 +1,283 @@
+"""What users' programs say to the batch service and hear from it (`/api/v1/batch`), as JSON shapes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Digest256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Short = Annotated[str, StringConstraints(max_length=255)]
+Text = Annotated[str, StringConstraints(max_length=32_768)]
+JobName = Annotated[str, StringConstraints(pattern=r"^\d{1,18}\.\d{1,9}$")]
+"""`cluster.proc`, as HTCondor writes it."""
+
+
+class Wire(BaseModel):
+    """A shape on the wire: unknown fields are refused, so that a typing error is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FileRef(Wire):
+    """A file that the user sent before: its content by digest, and its permission bits."""
+
+    sha256: Digest256
+    size: int = Field(ge=0)
+    mode: int = Field(default=0o644, ge=0, le=0o7777)
+
+
+class JobSpecIn(Wire):
+    """One job with every macro expanded. Sizes: `request_memory_mib` in MiB, `request_disk_kib` in KiB."""
+
+    proc: int = Field(ge=0, lt=1_000_000_000)
+    executable: Text
+    transfer_executable: bool = True
+    arguments: list[Text] = Field(default_factory=list[str], max_length=10_000)
+    environment: dict[str, Text] = Field(default_factory=dict[str, str])
+    input: Text | None = None
+    output: Text | None = None
+    error: Text | None = None
+    log: Text | None = None
+    transfer_input_files: list[Text] = Field(default_factory=list[str], max_length=10_000)
+    transfer_output_files: list[Text] | None = None
+    transfer_output_remaps: dict[str, Text] = Field(default_factory=dict[str, str])
+    request_cpus: int = Field(default=1, ge=1)
+    request_memory_mib: int = Field(default=512, ge=1)
+    request_disk_kib: int = Field(default=1024, ge=0)
+    max_retries: int = Field(default=0, ge=0, le=1000)
+    priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
+    on_hold: bool = False
+    iwd: Text = ""
+
+
+class SubmitIn(Wire):
+    """`POST /clusters`. `files` maps each path, as the job specs write it, to a blob sent before."""
+
+    project: Short
+    image: Short
+    flavor: Short
+    batch_name: Short | None = None
+    submit_text: Annotated[str, StringConstraints(max_length=1_048_576)] = ""
+    jobs: list[JobSpecIn] = Field(min_length=1, max_length=100_000)
+    files: dict[str, FileRef] = Field(default_factory=dict[str, FileRef])
+
+
+class ImageOut(Wire):
+    """The image that the jobs run on: the name when submitted, and the digest that counts."""
+
+    name: str
+    sha512: str
+
+
+class SubmitOut(Wire):
+    """The reply to a submit: what was queued."""
+
+    cluster: int
+    jobs: int
+    image: ImageOut
+    flavor: str
+    project: str
+    warnings: list[str]
+
+
+class BlobsCheckIn(Wire):
+    """`POST /blobs/check`: which of these must still be sent?"""
+
+    sha256: list[Digest256] = Field(max_length=10_000)
+
+
+class BlobsCheckOut(Wire):
+    """The digests that the spool does not hold."""
+
+    missing: list[str]
+
+
+class BlobOut(Wire):
+    """A blob that the spool now holds."""
+
+    sha256: str
+    size: int
+
+
+class ClusterOut(Wire):
+    """A submit and how its jobs stand: `states` counts them by state."""
+
+    cluster: int
+    batch_name: str | None
+    project: str
+    owner: str
+    image: ImageOut
+    flavor: str
+    submitted_at: datetime
+    jobs: int
+    states: dict[str, int]
+
+
+class ClustersOut(Wire):
+    """A page of clusters, newest first; `next` is the marker of the next page."""
+
+    clusters: list[ClusterOut]
+    next: str | None
+
+
+class JobOut(Wire):
+    """One job in a list."""
+
+    job: JobName
+    cluster: int
+    proc: int
+    batch_name: str | None
+    project: str
+    owner: str
+    state: str
+    image: ImageOut
+    flavor: str
+    executable: str
+    arguments: list[str]
+    priority: int
+    attempts: int
+    exit_code: int | None
+    signal: int | None
+    hold_code: str | None
+    reason: str | None
+    worker: str | None
+    cloud: str | None
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    entered_at: datetime
+    """when the job came into its present state"""
+
+
+class JobsOut(Wire):
+    """A page of jobs in order of (cluster, proc); `next` is the marker of the next page."""
+
+    jobs: list[JobOut]
+    next: str | None
+
+
+class AttemptOut(Wire):
+    """One try at running a job. `state`: leased, running, stopping, finished, lost, failed, removed."""
+
+    attempt: int
+    state: str
+    worker: str
+    cloud: str | None
+    image_sha512: str
+    claimed_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit_code: int | None
+    signal: int | None
+    error: str | None
+    usage: dict[str, float]
+
+
+class OutputOut(Wire):
+    """A file that the job brought back."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+class OutputsOut(Wire):
+    """All files of the committed attempt; `attempt` is None when nothing was committed yet."""
+
+    attempt: int | None
+    outputs: list[OutputOut]
+
+
+class JobDetailOut(JobOut):
+    """One job with its spec, its attempts and the files it brought back."""
+
+    spec: dict[str, Any]
+    retried: int
+    lost: int
+    attempt_list: list[AttemptOut]
+    outputs: list[OutputOut]
+
+
+class ReasonOut(Wire):
+    """Why a job is not running (one refusal, perhaps of one cloud), and what to do."""
+
+    cloud: str | None
+    code: str
+    message: str
+    remedy: str
+    facts: dict[str, Any]
+
+
+class ExplainOut(Wire):
+    """The state of a job with every reason for it."""
+
+    job: str
+    state: str
+    reasons: list[ReasonOut]
+
+
+class WorkerOut(Wire):
+    """A worker machine. `state`: planned, booting, ready, draining, ending, gone."""
+
+    worker: str
+    cloud: str
+    project: str
+    image_sha512: str
+    flavor: str
+    state: str
+    reason: str | None
+    server_id: str | None
+    jobs: list[str]
+    cpus: int | None
+    memory_mib: int | None
+    created_at: datetime
+    booted_at: datetime | None
+    registered_at: datetime | None
+    last_seen_at: datetime | None
+    idle_since: datetime | None
+    ended_at: datetime | None
+
+
+class WorkersOut(Wire):
+    """Worker machines, newest first."""
+
+    workers: list[WorkerOut]
+    next: str | None
+
+
+class EventOut(Wire):
+    """A change of a job's state. `detail` has exit_code, signal, reason, usage, … as they apply."""
+
+    seq: int
+    job: str
+    at: datetime
+    state: str
+    attempt: int | None
+    worker: str | None
+    cloud: str | None
+    detail: dict[str, Any]
+
+
+class EventsOut(Wire):
+    """Changes after `after`, oldest first; ask again with `after=next`. `active` jobs are not yet finished."""
+
+    events: list[EventOut]
+    next: int
+    active: int
+
+
+class ReasonIn(Wire):
+    """Body of hold and remove; may be left out."""
+
+    reason: Annotated[str, StringConstraints(max_length=1000)] = ""
+
+
+class ChangedOut(Wire):
+    """How many jobs a hold, release, remove or retry changed."""
+
+    changed: int
+
+
+Stream = Literal["stdout", "stderr"]
