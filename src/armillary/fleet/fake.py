@@ -1,0 +1,274 @@
+"""A fleet in memory, for tests of what stands on the fleet: typed, instant, and as strict as a real one."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from armillary.accounts.model import Project
+from armillary.base.clock import Clock
+from armillary.base.errors import Conflict, Invalid, NotFound, PreconditionFailed, QuotaExceeded, Unavailable
+from armillary.base.ids import CloudName, ImageId, ServerId, Sha512, new_uuid
+from armillary.base.units import GiB, MiB
+from armillary.fleet.capacity import room_of
+from armillary.fleet.model import (
+    ADDRESS_MARK,
+    FleetCloud,
+    FleetFlavor,
+    FleetImage,
+    FleetServer,
+    Limits,
+    ServerRequest,
+    SshAddress,
+)
+from armillary.fleet.ports import Cloud
+from armillary.fleet.service import FleetService
+
+FLAVORS = (
+    FleetFlavor(id="1", name="c1-1gb-5", vcpus=1, ram=MiB(1024), disk=GiB(5), ephemeral=GiB(5)),
+    FleetFlavor(id="2", name="c2-2gb-10", vcpus=2, ram=MiB(2048), disk=GiB(10), ephemeral=GiB(10)),
+    FleetFlavor(id="4", name="c4-8gb-20", vcpus=4, ram=MiB(8192), disk=GiB(20), ephemeral=GiB(20)),
+)
+
+
+class FakeCloud:
+    """One cloud in memory: implements `CloudImages` and `CloudServers`.
+
+    Attributes:
+        silent: when True every call raises `Unavailable`, as a cloud that does not answer.
+        boots: when True a new machine is ACTIVE as soon as it is looked at again; else it stays in BUILD
+            until `set_status` says otherwise.
+        uploads: how many images were uploaded here.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        clock: Clock,
+        cores: int = 8,
+        ram_mib: int = 16384,
+        instances: int = 10,
+        number: int = 16,
+    ) -> None:
+        self.name = CloudName(name)
+        self.silent = False
+        self.boots = True
+        self.uploads = 0
+        self._clock = clock
+        self._limits = (cores, MiB(ram_mib), instances)
+        self._number = number
+        self._lock = threading.RLock()
+        self._images: dict[ImageId, tuple[FleetImage, bytes]] = {}
+        self._servers: dict[ServerId, tuple[str, FleetServer]] = {}
+        self._consoles: dict[ServerId, str] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self._addresses = 10
+
+    # CloudImages
+
+    def images(self, project: Project) -> list[FleetImage]:
+        """Every image that the project may use, newest first."""
+        self._answer()
+        with self._lock:
+            usable = [
+                i for i, _ in self._images.values() if i.visibility == "public" or i.owner == project.id
+            ]
+        return usable[::-1]
+
+    def open(self, project: Project, image_id: ImageId) -> Iterator[bytes]:
+        """The image's bytes, in pieces."""
+        self._answer()
+        content = self._images[image_id][1]
+        for start in range(0, len(content), 4096):
+            self._answer()
+            yield content[start : start + 4096]
+
+    def upload(self, project: Project, like: FleetImage, chunks: Iterator[bytes]) -> FleetImage:
+        """Keep the bytes if they are those of `like`."""
+        self._answer()
+        content = b"".join(chunks)
+        if hashlib.sha512(content).hexdigest() != like.sha512:
+            raise PreconditionFailed("The copy is not the same.", code="image_copy_differs")
+        image = replace(
+            like, id=ImageId(new_uuid()), cloud=self.name, owner=str(project.id), visibility="private"
+        )
+        with self._lock:
+            self._images[image.id] = (image, content)
+            self.uploads += 1
+        return image
+
+    def snapshot(
+        self, project: Project, server_id: ServerId, name: str, properties: Mapping[str, str]
+    ) -> ImageId:
+        """Make an active image at once, with bytes of its own."""
+        self.server(project, server_id)
+        content = f"snapshot of {server_id} as {name}".encode() * 100
+        return self.add_image(name, content, project=project, properties=properties).id
+
+    def delete(self, project: Project, image_id: ImageId) -> None:
+        """Remove the image."""
+        self._answer()
+        with self._lock:
+            self._images.pop(image_id, None)
+
+    # CloudServers
+
+    def flavors(self, project: Project | None = None) -> list[FleetFlavor]:
+        """The fixed three."""
+        self._answer()
+        return list(FLAVORS)
+
+    def limits(self, project: Project) -> Limits:
+        """The quota of every project, and this project's use."""
+        self._answer()
+        sizes = {flavor.name: flavor for flavor in FLAVORS}
+        used = [sizes[server.flavor] for owner, server in self._servers.values() if owner == project.id]
+        cores, ram, instances = self._limits
+        return Limits(
+            cores=cores,
+            cores_used=sum(flavor.vcpus for flavor in used),
+            ram=ram,
+            ram_used=MiB(sum(flavor.ram for flavor in used)),
+            instances=instances,
+            instances_used=len(used),
+        )
+
+    def create(self, project: Project, request: ServerRequest) -> FleetServer:
+        """Begin a machine, within quota."""
+        flavor = next((f for f in self.flavors() if f.name == request.flavor), None)
+        if flavor is None:
+            raise NotFound(f"Cloud {self.name} has no flavor {request.flavor}.", code="flavor_not_found")
+        if request.image_id not in self._images:
+            raise Invalid(f"Image {request.image_id} not found.")
+        if request.key_name and (str(project.id), request.key_name) not in self._keys:
+            raise Invalid(f"Invalid key_name {request.key_name} provided.")
+        with self._lock:
+            room = room_of(self.name, self.limits(project), flavor)
+            if not room.count:
+                raise QuotaExceeded(room.refusals[0].message)
+            self._addresses += 1
+            marks = {ADDRESS_MARK: "floating"} if request.floating_ip else {}
+            server = FleetServer(
+                id=ServerId(new_uuid()),
+                name=request.name,
+                cloud=self.name,
+                status="BUILD",
+                fault="",
+                fixed_ip=f"10.0.0.{self._addresses}",
+                floating_ip=None,
+                ssh=None,
+                image_id=request.image_id,
+                flavor=request.flavor,
+                created_at=self._clock.now(),
+                key_name=request.key_name,
+                metadata={**request.metadata, **marks},
+            )
+            self._servers[server.id] = (str(project.id), server)
+            self._consoles[server.id] = f"[    0.000000] Linux version 6.1 booting {request.name}\n"
+        return server
+
+    def servers(self, project: Project) -> list[FleetServer]:
+        """The project's machines, newest first."""
+        self._answer()
+        mine = [server_id for server_id, (owner, _) in self._servers.items() if owner == project.id]
+        return [self.server(project, server_id) for server_id in reversed(mine)]
+
+    def server(self, project: Project, server_id: ServerId) -> FleetServer:
+        """One machine; in BUILD it becomes ACTIVE by being looked at, if `boots`."""
+        self._answer()
+        with self._lock:
+            owner, server = self._servers.get(server_id, ("", None))
+            if server is None or owner != project.id:
+                raise NotFound(f"Cloud {self.name} has no machine {server_id}.", code="server_not_found")
+            if server.status == "BUILD" and self.boots:
+                server = replace(server, status="ACTIVE")
+                if server.wants_address:
+                    address = f"127.{self._number}.0.{str(server.fixed_ip).rsplit('.', 1)[1]}"
+                    server = replace(server, floating_ip=address, ssh=SshAddress(host=address))
+                self._servers[server_id] = (owner, server)
+            return server
+
+    def act(self, project: Project, server_id: ServerId, action: str) -> None:
+        """`start`, `stop`, `reboot` or `delete` it."""
+        try:
+            self.server(project, server_id)
+        except NotFound:
+            if action == "delete":
+                return
+            raise
+        if action == "delete":
+            del self._servers[server_id]
+        else:
+            self.set_status(server_id, {"start": "ACTIVE", "stop": "SHUTOFF", "reboot": "ACTIVE"}[action])
+
+    def console(self, project: Project, server_id: ServerId, lines: int) -> str:
+        """What `write_console` wrote."""
+        self.server(project, server_id)
+        return "".join(self._consoles[server_id].splitlines(keepends=True)[-lines:])
+
+    def ensure_key(self, project: Project, name: str, public_key: str) -> None:
+        """Keep the key."""
+        self._answer()
+        if self._keys.setdefault((str(project.id), name), public_key) != public_key:
+            raise Conflict(f"Cloud {self.name} has another key named {name}.", code="key_differs")
+
+    # what a test does to the cloud
+
+    def add_image(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        project: Project | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> FleetImage:
+        """Put an active image there: the project's own, or public."""
+        image = FleetImage(
+            id=ImageId(new_uuid()),
+            name=name,
+            cloud=self.name,
+            sha512=Sha512(hashlib.sha512(content).hexdigest()),
+            size=len(content),
+            min_disk=GiB(1),
+            status="active",
+            visibility="private" if project else "public",
+            owner=str(project.id) if project else "admin",
+            disk_format="qcow2",
+            created_at=self._clock.now(),
+            properties=dict(properties or {}),
+        )
+        with self._lock:
+            self._images[image.id] = (image, content)
+        return image
+
+    def set_status(self, server_id: ServerId, status: str, *, fault: str = "") -> None:
+        """Make a machine be in that state."""
+        with self._lock:
+            owner, server = self._servers[server_id]
+            self._servers[server_id] = (owner, replace(server, status=status, fault=fault))
+
+    def write_console(self, server_id: ServerId, text: str) -> None:
+        """Have the machine write on its console."""
+        self._consoles[server_id] += text
+
+    def _answer(self) -> None:
+        if self.silent:
+            raise Unavailable(f"Cloud {self.name} does not answer.", code="cloud_unreachable")
+
+
+def fake_fleet(*, clock: Clock, clouds: Sequence[FakeCloud]) -> FleetService:
+    """Return the real service over clouds in memory."""
+    return FleetService(
+        clock=clock,
+        clouds=[
+            Cloud(
+                settings=FleetCloud(name=cloud.name, guest_url="https://armillary.internal:8443"),
+                images=cloud,
+                servers=cloud,
+            )
+            for cloud in clouds
+        ],
+    )

@@ -1,0 +1,25 @@
+"""The adapter over openstacksdk, the only way to any cloud, the embedded one included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from armillary.fleet.model import FleetCloud
+from armillary.fleet.ports import Cloud
+from armillary.fleet.sdk.connections import Connections
+from armillary.fleet.sdk.images import SdkImages
+from armillary.fleet.sdk.servers import SdkServers
+
+
+def open_clouds(*, clouds: Sequence[FleetCloud], clouds_yaml: Path) -> list[Cloud]:
+    """Return the clouds with their adapters. Nothing is imported, read or connected before the first call."""
+    connections = Connections(clouds_yaml=clouds_yaml)
+    return [
+        Cloud(
+            settings=cloud,
+            images=SdkImages(cloud=cloud, connections=connections),
+            servers=SdkServers(cloud=cloud, connections=connections),
+        )
+        for cloud in clouds
+    ]

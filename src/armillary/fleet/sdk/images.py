@@ -1,0 +1,183 @@
+"""The images of one OpenStack cloud (Glance v2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from armillary.accounts.model import Project
+from armillary.base.clock import from_iso
+from armillary.base.errors import Invalid, NotFound, PreconditionFailed
+from armillary.base.ids import CloudName, ImageId, ServerId, Sha512
+from armillary.base.units import GiB
+from armillary.fleet.model import PROJECT_MARK, FleetCloud, FleetImage
+from armillary.fleet.sdk.connections import Connections
+from armillary.fleet.sdk.errors import refusals
+
+CHUNK = 2**20
+NOT_COPIED = frozenset(
+    {"stores", "self", "file", "schema", "locations", "direct_url", "os_hidden", "virtual_size"}
+)
+"""What Glance itself says about an image among its properties."""
+NOT_COPIED_PREFIXES = ("owner_specified.openstack.", "os_glance_")
+
+
+class SizedStream:
+    """Pieces of bytes whose total is known: the upload has a Content-Length and a short one is noticed."""
+
+    def __init__(self, chunks: Iterator[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._size = size
+        self._hash = hashlib.sha512()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._hash.update(chunk)
+            yield chunk
+
+    def sha512(self) -> str:
+        """The digest of what has passed through."""
+        return self._hash.hexdigest()
+
+
+class SdkImages:
+    """Implements `CloudImages` with openstacksdk."""
+
+    def __init__(self, *, cloud: FleetCloud, connections: Connections) -> None:
+        self._cloud = cloud
+        self._connections = connections
+
+    def images(self, project: Project) -> list[FleetImage]:
+        """Every image that the project may use, newest first."""
+        with refusals(self._cloud.name):
+            glance = self._connections.get(self._cloud, project).image
+            usable = [image for image in glance.images() if self._usable(glance, image, project)]
+            return sorted(
+                (to_image(self._cloud.name, image) for image in usable),
+                key=lambda i: i.created_at,
+                reverse=True,
+            )
+
+    def open(self, project: Project, image_id: ImageId) -> Iterator[bytes]:
+        """The image's bytes, in pieces."""
+        with refusals(self._cloud.name):
+            glance = self._connections.get(self._cloud, project).image
+            with glance.get(f"/images/{image_id}/file", stream=True) as reply:
+                if reply.status_code != 200:
+                    raise NotFound(
+                        f"Image {image_id} has no bytes on {self._cloud.name}.", code="image_not_found"
+                    )
+                yield from reply.iter_content(CHUNK)
+
+    def upload(self, project: Project, like: FleetImage, chunks: Iterator[bytes]) -> FleetImage:
+        """Make an image like another from `chunks`; whole and verified, or not at all."""
+        with refusals(self._cloud.name):
+            glance = self._connections.get(self._cloud, project).image
+            created = glance.create_image(like.name, **self._attributes(project, like))
+            kept = False
+            try:
+                body = SizedStream(chunks, like.size)
+                reply = glance.put(
+                    f"/images/{created.id}/file",
+                    data=body,
+                    headers={"Content-Type": "application/octet-stream", "Accept": ""},
+                )
+                if reply.status_code >= 300:
+                    raise Invalid(f"Cloud {self._cloud.name} refused the image: {reply.text[:500]}")
+                there = to_image(self._cloud.name, glance.get_image(created.id))
+                self._verify(like, body.sha512(), there)
+                kept = True
+                return there
+            finally:
+                if not kept:  # whatever went wrong, a half image must not be found by its name later
+                    glance.delete_image(created.id, ignore_missing=True)
+
+    def snapshot(
+        self, project: Project, server_id: ServerId, name: str, properties: Mapping[str, str]
+    ) -> ImageId:
+        """Begin an image of the server's disk."""
+        with refusals(self._cloud.name):
+            connection = self._connections.get(self._cloud, project)
+            marks = (
+                dict(properties) if self._cloud.per_project else {**properties, PROJECT_MARK: str(project.id)}
+            )
+            server = connection.compute.get_server(str(server_id))
+            return ImageId(str(server.create_image(connection.compute, name, marks)))
+
+    def delete(self, project: Project, image_id: ImageId) -> None:
+        """Remove the image; unknown ids are fine."""
+        with refusals(self._cloud.name):
+            self._connections.get(self._cloud, project).image.delete_image(str(image_id), ignore_missing=True)
+
+    def _usable(self, glance: Any, image: Any, project: Project) -> bool:
+        if image.visibility in ("public", "community"):
+            return True
+        if not self._cloud.per_project:
+            return _properties(image).get(PROJECT_MARK, str(project.id)) == str(project.id)
+        if str(image.owner_id) == str(project.id):
+            return True
+        # an administrator's credential sees every image: ask whether this one is shared with the project
+        return image.visibility == "shared" and any(
+            str(member.member_id or member.id) == str(project.id) and member.status == "accepted"
+            for member in glance.members(image)
+        )
+
+    def _attributes(self, project: Project, like: FleetImage) -> dict[str, Any]:
+        attributes: dict[str, Any] = {
+            "disk_format": like.disk_format,
+            "container_format": "bare",
+            "min_disk": int(like.min_disk),
+            "visibility": self._cloud.image_visibility,
+            # the SDK would otherwise look for another image with this name and checksum first
+            "allow_duplicates": True,
+            **{key: value for key, value in like.properties.items() if _is_copied(key)},
+        }
+        if not self._cloud.per_project:
+            attributes[PROJECT_MARK] = str(project.id)
+        return attributes
+
+    def _verify(self, like: FleetImage, sent: str, there: FleetImage) -> None:
+        if there.status == "active" and sent == like.sha512 and there.sha512 in (sent, None):
+            return
+        raise PreconditionFailed(
+            f"The copy of image {like.name} from {like.cloud} to {self._cloud.name} is not the same.",
+            code="image_copy_differs",
+            facts={"expected": like.sha512, "sent": sent, "stored": there.sha512, "status": there.status},
+            remedy="It is copied again the next time that it is needed.",
+        )
+
+
+def to_image(cloud: CloudName, image: Any) -> FleetImage:
+    """Read the SDK's image."""
+    digest = image.hash_value if image.hash_algo == "sha512" else None
+    return FleetImage(
+        id=ImageId(str(image.id)),
+        name=str(image.name or ""),
+        cloud=cloud,
+        sha512=Sha512(str(digest)) if digest else None,
+        size=int(image.size or 0),
+        min_disk=GiB(int(image.min_disk or 0)),
+        status=str(image.status),
+        visibility=str(image.visibility),
+        owner=str(image.owner_id or ""),
+        disk_format=str(image.disk_format or ""),
+        created_at=from_iso(str(image.created_at)),
+        properties=_properties(image),
+    )
+
+
+def _properties(image: Any) -> dict[str, str]:
+    known = dict(image.properties or {})
+    for key in ("architecture", "os_distro", "os_version", "os_admin_user"):
+        value = getattr(image, key, None)
+        if value:
+            known[key] = value
+    return {str(key): str(value) for key, value in known.items() if value is not None}
+
+
+def _is_copied(key: str) -> bool:
+    return key not in NOT_COPIED and not key.startswith(NOT_COPIED_PREFIXES)
