@@ -1,0 +1,24 @@
+"""The `armillary` command: the user's commands of `cli`, and those that run the platform on this machine."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import rich_click as click
+
+from armillary.base.errors import ArmillaryError
+from armillary.cli.main import cli
+from armillary.cli.output import fail
+
+_COMMANDS = {
+    "up": "armillary.app.commands_daemon:up",
+    "down": "armillary.app.commands_daemon:down",
+    "status": "armillary.app.commands_daemon:status",
+    "trust": "armillary.app.commands_daemon:trust",
+    "doctor": "armillary.app.commands_doctor:doctor",
+    "demo": "armillary.app.commands_demo:demo",
+    "test": "armillary.app.commands_test:test",
+    "image": "armillary.app.commands_image:image_group",
+}
