@@ -1,1 +1,1 @@
-"""The batch service over HTTP: `router` for people's programs, `agent_router` for the agents in worker machines."""
+"""The batch service over HTTP: `router` for people's programs, `agent_router` for agents in worker machines."""

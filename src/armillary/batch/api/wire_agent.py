@@ -61,7 +61,7 @@ class InputWire(Wire):
 
 
 class CredentialWire(Wire):
-    """What the job acts with in its owner's VOSpace. `vospace` is `host:port`; `certificate_pem` has the key too."""
+    """What the job acts with in its owner's VOSpace at `vospace` (host:port); `certificate_pem` has the key too."""
 
     token: str
     certificate_pem: str
@@ -73,9 +73,9 @@ class CredentialWire(Wire):
 class ClaimedJob(Wire):
     """A job leased to this worker.
 
-    `spec` has the fields of the submit's JobSpec; its `request_*` are cut to what this machine has in all, and
-    add up to what the worker is to count as taken. The lease ends `lease_seconds` after the *sending* of the claim
-    or renew that was answered; then kill the job.
+    `spec` has the fields of the submit's JobSpec; its `request_*` are cut to what this machine has in all: that is
+    the share to count as taken. The lease ends `lease_seconds` after the *sending* of the claim or renew that was
+    answered; then kill the job.
     """
 
     job: JobName
@@ -111,8 +111,8 @@ class RenewIn(Wire):
 class RenewOut(Wire):
     """Jobs (by name) that are no longer this worker's, and jobs to stop: the user removed or held them.
 
-    After stopping a job of `remove`, send `finish` with an `error`; its results are dropped. `credential` maps the
-    jobs whose credential was renewed to the new one.
+    After stopping a job of `remove`, send `finish` with an `error`; its results are dropped. `credential` maps
+    the jobs whose credential was renewed to the new one.
     """
 
     lost: list[str]
@@ -130,7 +130,7 @@ class LogsIn(LeaseWire):
 
 
 class LogsOut(Wire):
-    """The bytes taken so far: the next `offset`. 409 `log_gap` has it in facts.size when an offset was too high."""
+    """The bytes taken so far: the next `offset`. 409 `log_gap` (offset too high) has it in facts.size."""
 
     size: int
 

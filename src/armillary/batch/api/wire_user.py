@@ -261,7 +261,7 @@ class EventOut(Wire):
 
 
 class EventsOut(Wire):
-    """Changes after `after`, oldest first; ask again with `after=next`. `active` jobs are not yet finished."""
+    """Changes after `after`, oldest first; ask again with `after=next`. `active` counts unfinished jobs."""
 
     events: list[EventOut]
     next: int

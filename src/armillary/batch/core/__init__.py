@@ -1,0 +1,1 @@
+"""Decisions without hands: no clock, no storage, no sockets, no chance."""

@@ -1,0 +1,1 @@
+"""Batch engines: what runs jobs behind the `Engine` port."""

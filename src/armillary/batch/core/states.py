@@ -1,0 +1,109 @@
+"""The state machine of a job: what each event makes of it. Every change of state in the queue goes through here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from armillary.batch.model import AttemptState, JobState, WrongState
+
+MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.IDLE: frozenset({JobState.CLAIMED, JobState.HELD, JobState.REMOVED}),
+    JobState.CLAIMED: frozenset(
+        {JobState.RUNNING, JobState.IDLE, JobState.COMPLETED, JobState.HELD, JobState.REMOVED}
+    ),
+    JobState.RUNNING: frozenset({JobState.IDLE, JobState.COMPLETED, JobState.HELD, JobState.REMOVED}),
+    JobState.HELD: frozenset({JobState.IDLE, JobState.REMOVED}),
+    JobState.COMPLETED: frozenset({JobState.IDLE}),
+    JobState.REMOVED: frozenset({JobState.IDLE}),
+}
+"""Which state may follow which."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How an attempt ended by its agent's word: an exit code, a signal, or an error of ours."""
+
+    exit_code: int | None = None
+    signal: int | None = None
+    error: str | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether the program ended well."""
+        return self.exit_code == 0 and self.signal is None and self.error is None
+
+    def __str__(self) -> str:
+        if self.error is not None:
+            return self.error
+        return f"signal {self.signal}" if self.signal is not None else f"exit code {self.exit_code}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What becomes of the job and of the attempt. `commits`: the attempt's files become the job's."""
+
+    job: JobState
+    attempt: AttemptState
+    commits: bool = False
+    hold_code: str | None = None
+    reason: str | None = None
+
+
+def after_finish(result: Result, *, retried: int, max_retries: int) -> Outcome:
+    """Decide after an attempt that ended by itself.
+
+    A program that fails is run again up to `max_retries` times, then the job is completed with its exit code, as
+    in HTCondor. An attempt that could not run the program at all is tried again likewise, then the job is held.
+    """
+    ended = AttemptState.FAILED if result.error is not None else AttemptState.FINISHED
+    if result.success:
+        return Outcome(job=JobState.COMPLETED, attempt=ended, commits=True)
+    if retried < max_retries:
+        return Outcome(job=JobState.IDLE, attempt=ended, reason=f"tried again after {result}")
+    if result.error is not None:
+        return Outcome(job=JobState.HELD, attempt=ended, hold_code="attempt_failed", reason=result.error)
+    return Outcome(job=JobState.COMPLETED, attempt=ended, commits=True, reason=str(result))
+
+
+def after_loss(*, lost: int, max_lost: int, why: str) -> Outcome:
+    """Decide after an attempt was lost; `lost` counts it in. A job that takes its machines down ends on hold."""
+    if lost >= max_lost:
+        reason = f"lost with its worker {lost} times, the last time because {why}"
+        return Outcome(
+            job=JobState.HELD, attempt=AttemptState.LOST, hold_code="lost_too_often", reason=reason
+        )
+    return Outcome(job=JobState.IDLE, attempt=AttemptState.LOST, reason=why)
+
+
+def hold(state: JobState) -> bool:
+    """Whether a hold changes anything. Raises WrongState for a job that is over."""
+    if state in {JobState.COMPLETED, JobState.REMOVED}:
+        raise WrongState(f"the job is {state} already", facts={"state": state.value})
+    return state is not JobState.HELD
+
+
+def release(state: JobState) -> bool:
+    """Whether a release changes anything. Raises WrongState for a job that is over."""
+    if state in {JobState.COMPLETED, JobState.REMOVED}:
+        raise WrongState(
+            f"the job is {state}, not held", facts={"state": state.value}, remedy="Use retry to run it again."
+        )
+    return state is JobState.HELD
+
+
+def remove(state: JobState) -> bool:
+    """Whether a removal changes anything. Raises WrongState for a completed job."""
+    if state is JobState.COMPLETED:
+        raise WrongState("the job is completed already", facts={"state": state.value})
+    return state is not JobState.REMOVED
+
+
+def retry(state: JobState, *, succeeded: bool) -> bool:
+    """Whether the job is to run again from the start. Raises WrongState when there is nothing to repeat."""
+    if state is JobState.COMPLETED and succeeded:
+        raise WrongState(
+            "the job succeeded; its results are kept",
+            facts={"state": state.value},
+            remedy="Submit it again if you want it to run once more.",
+        )
+    return not state.active

@@ -1,0 +1,1 @@
+"""The durable records of batch: tables, and the questions that people ask them."""

@@ -1,0 +1,239 @@
+"""The tables of batch. Times are UTC; JSON columns hold what is never searched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware moment, kept as naive UTC because SQLite knows no zones."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Drop the zone after going to UTC."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself only in INTEGER keys
+
+clusters = Table(
+    "batch_clusters",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("project", String(64), nullable=False),
+    Column("project_name", String(255), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("owner_name", String(255), nullable=False),
+    Column("batch_name", String(255)),
+    Column("image", String(128), nullable=False),
+    Column("image_name", String(255), nullable=False),
+    Column("flavor", String(255), nullable=False),
+    Column("submit_text", Text, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("submitted_at", Moment, nullable=False),
+    Column("jobs", Integer, nullable=False),
+    Column("idempotency_key", String(255)),
+    Column("request_hash", String(64), nullable=False),
+    UniqueConstraint("owner", "idempotency_key"),
+    Index("batch_clusters_by_project", "project", "id"),
+    sqlite_autoincrement=True,  # a cluster's number is never used again
+)
+
+jobs = Table(
+    "batch_jobs",
+    metadata,
+    Column("cluster", _Serial, primary_key=True, autoincrement=False),
+    Column("proc", Integer, primary_key=True, autoincrement=False),
+    Column("project", String(64), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("image", String(128), nullable=False),
+    Column("flavor", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("entered_at", Moment, nullable=False),
+    Column("submitted_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("priority", Integer, nullable=False),
+    Column("cpus", Integer, nullable=False),
+    Column("memory_mib", BigInteger, nullable=False),
+    Column("disk_kib", BigInteger, nullable=False),
+    Column("max_retries", Integer, nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("live_attempt", Integer),  # while set, no other attempt may begin
+    Column("committed_attempt", Integer),  # whose outputs and logs are the job's
+    Column("retried", Integer, nullable=False, default=0),
+    Column("lost", Integer, nullable=False, default=0),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("hold_code", String(64)),
+    Column("reason", Text),
+    Index("batch_jobs_to_claim", "state", "project", "image", "flavor", "owner", "priority"),
+    Index("batch_jobs_by_project", "project", "cluster", "proc"),
+)
+
+attempts = Table(
+    "batch_attempts",
+    metadata,
+    Column("cluster", _Serial, primary_key=True, autoincrement=False),
+    Column("proc", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("worker", String(64), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("live", Boolean, nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    Column("cpus", Integer, nullable=False),
+    Column("memory_mib", BigInteger, nullable=False),
+    Column("disk_kib", BigInteger, nullable=False),
+    Column("claimed_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("error", Text),
+    Column("usage", JSON, nullable=False),
+    Column("became", String(16)),  # the job's state that `finish` answered, to answer it again
+    Column("credential", String(64)),
+    Column("credential_expires", Moment),
+    Index("batch_attempts_of_worker", "worker", "live"),
+    Index("batch_attempts_live", "live", "lease_until"),
+)
+
+outputs = Table(
+    "batch_outputs",
+    metadata,
+    Column("cluster", _Serial, primary_key=True, autoincrement=False),
+    Column("proc", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(4096), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+
+events = Table(
+    "batch_events",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("cluster", _Serial, nullable=False),
+    Column("proc", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer),
+    Column("worker", String(64)),
+    Column("detail", JSON, nullable=False),
+    Index("batch_events_of_cluster", "cluster", "seq"),
+    sqlite_autoincrement=True,
+)
+
+workers = Table(
+    "batch_workers",  # the embedded engine's: machines that were invited, and came
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("project", String(64), nullable=False),
+    Column("image", String(128), nullable=False),
+    Column("flavor", String(255), nullable=False),
+    Column("invited_at", Moment, nullable=False),
+    Column("invite_hash", String(64)),
+    Column("invite_until", Moment),
+    Column("expected_server", String(64)),
+    Column("server_id", String(64)),
+    Column("session_hash", String(64)),
+    Column("session_used", Boolean, nullable=False, default=False),
+    Column("registered_at", Moment),
+    Column("last_seen_at", Moment),
+    Column("idle_since", Moment),
+    Column("agent_version", String(255), nullable=False, default=""),
+    Column("cpus", Integer),
+    Column("memory_mib", BigInteger),
+    Column("disk_kib", BigInteger),
+    Column("draining", Boolean, nullable=False, default=False),
+    Column("left_at", Moment),
+    Column("lost_at", Moment),
+    Column("lost_reason", Text),
+    UniqueConstraint("invite_hash"),
+    UniqueConstraint("session_hash"),
+)
+
+machines = Table(
+    "batch_machines",  # the scaler's: every server that we asked a cloud for
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("project", String(64), nullable=False),
+    Column("project_name", String(255), nullable=False),
+    Column("image", String(128), nullable=False),
+    Column("flavor", String(255), nullable=False),
+    Column("cloud", String(255), nullable=False),
+    Column("vcpus", Integer, nullable=False),
+    Column("memory_mib", BigInteger, nullable=False),
+    Column("disk_kib", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("server_id", String(64)),
+    Column("reason", Text),
+    Column("reason_code", String(64)),
+    Column("created_at", Moment, nullable=False),
+    Column("booted_at", Moment),
+    Column("registered_at", Moment),
+    Column("ended_at", Moment),
+    Index("batch_machines_by_state", "state", "created_at"),
+    Index("batch_machines_of_project", "project", "created_at"),
+)
+
+boots = Table(
+    "batch_boots",  # how boots went of late, per cloud
+    metadata,
+    Column("cloud", String(255), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", Moment),
+    Column("last_reason", Text, nullable=False),
+)
+
+reasons = Table(
+    "batch_reasons",  # what the last round of placement said of each group
+    metadata,
+    Column("project", String(64), primary_key=True),
+    Column("image", String(128), primary_key=True),
+    Column("flavor", String(255), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("refusals", JSON, nullable=False),
+)
+
+deployment = Table(
+    "batch_deployment",  # one row: the mark on our servers, so that two platforms on one cloud never mix them up
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("mark", String(64), nullable=False),
+)
+
+
+def create_all(engine: Engine) -> None:
+    """Make the tables that are not there yet."""
+    metadata.create_all(engine)
