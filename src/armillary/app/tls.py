@@ -37,7 +37,7 @@ class PeerCertProtocol(HttpToolsProtocol):
         super().connection_made(transport)
 
 
-def server_config(
+def server_config(  # noqa: PLR0917 - the order every server is written in: where, then how
     app: ASGIApp,
     host: str,
     port: int,
