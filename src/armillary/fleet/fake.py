@@ -80,7 +80,8 @@ class FakeCloud:
 
     def open(self, project: Project, image_id: ImageId) -> Iterator[bytes]:
         """The image's bytes, in pieces."""
-        self._answer()
+        if image_id not in [image.id for image in self.images(project)]:
+            raise NotFound(f"Cloud {self.name} has no image {image_id}.", code="image_not_found")
         content = self._images[image_id][1]
         for start in range(0, len(content), 4096):
             self._answer()
@@ -110,13 +111,13 @@ class FakeCloud:
 
     def delete(self, project: Project, image_id: ImageId) -> None:
         """Remove the image."""
-        self._answer()
         with self._lock:
-            self._images.pop(image_id, None)
+            if image_id in [image.id for image in self.images(project)]:
+                del self._images[image_id]
 
     # CloudServers
 
-    def flavors(self, project: Project | None = None) -> list[FleetFlavor]:
+    def flavors(self, project: Project | None = None) -> list[FleetFlavor]:  # noqa: ARG002 - all see the same
         """The fixed three."""
         self._answer()
         return list(FLAVORS)
@@ -243,6 +244,11 @@ class FakeCloud:
         with self._lock:
             self._images[image.id] = (image, content)
         return image
+
+    def corrupt(self, image_id: ImageId) -> None:
+        """Change the image's bytes behind its digest."""
+        image, content = self._images[image_id]
+        self._images[image_id] = (image, content[:-1] + b"?")
 
     def set_status(self, server_id: ServerId, status: str, *, fault: str = "") -> None:
         """Make a machine be in that state."""

@@ -1,0 +1,95 @@
+"""`/api/v1/clouds`: the clouds, their sizes and images, and the room that they have, for a member of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Depends, Query
+
+from armillary.accounts.model import Membership, Principal, Project
+from armillary.base.clock import to_iso
+from armillary.base.errors import ArmillaryError, Invalid, NotFound
+from armillary.base.ids import CloudName, PersonId
+from armillary.fleet.model import FleetImage
+from armillary.fleet.service import FleetService
+
+
+class Memberships(Protocol):
+    """Whoever knows which projects a person has: the accounts service."""
+
+    def projects_of(self, person_id: PersonId) -> Sequence[Membership]: ...
+
+
+def router(
+    *, fleet: FleetService, memberships: Memberships, authenticate: Callable[..., Principal]
+) -> APIRouter:
+    """Return the routes; `authenticate` is the dependency that answers who asks."""
+    routes = APIRouter(prefix="/api/v1/clouds", tags=["clouds"])
+
+    def project_of(
+        who: Annotated[Principal, Depends(authenticate)], project: Annotated[str | None, Query()] = None
+    ) -> Project:
+        return choose_project(memberships, who, project)
+
+    @routes.get("")
+    def clouds(project: Annotated[Project, Depends(project_of)]) -> dict[str, Any]:
+        return {"project": project.name, "clouds": [_cloud(fleet, name, project) for name in fleet.clouds()]}
+
+    @routes.get("/{cloud}/flavors")
+    def flavors(cloud: str, project: Annotated[Project, Depends(project_of)]) -> dict[str, Any]:
+        return {"flavors": [asdict(flavor) for flavor in fleet.flavors(CloudName(cloud), project)]}
+
+    @routes.get("/{cloud}/images")
+    def images(cloud: str, project: Annotated[Project, Depends(project_of)]) -> dict[str, Any]:
+        return {"images": [image_shape(image) for image in fleet.images(CloudName(cloud), project)]}
+
+    @routes.get("/{cloud}/room")
+    def room(cloud: str, flavor: str, project: Annotated[Project, Depends(project_of)]) -> dict[str, Any]:
+        found = fleet.room(CloudName(cloud), project, flavor)
+        return {"count": found.count, "refusals": [refusal.as_dict() for refusal in found.refusals]}
+
+    return routes
+
+
+def choose_project(memberships: Memberships, who: Principal, name: str | None) -> Project:
+    """Return the project that the caller means: by name, else the credential's, else the only one.
+
+    Raises:
+        NotFound: code `project_not_found`; also for projects of others.
+        Invalid: code `project_ambiguous`, when none is named and there are several.
+    """
+    if name is None and who.project:
+        return who.project
+    mine = [membership.project for membership in memberships.projects_of(who.person.id)]
+    if name is None:
+        if len(mine) == 1:
+            return mine[0]
+        raise Invalid(
+            "Several projects are yours; this needs one." if mine else "You have no project yet.",
+            code="project_ambiguous" if mine else "no_project",
+            facts={"projects": [project.name for project in mine]},
+            remedy="Name the project." if mine else "Ask for a project, and wait until it is approved.",
+        )
+    for project in mine:
+        if name in (project.name, project.id):
+            return project
+    raise NotFound(
+        f"You have no project {name}.",
+        code="project_not_found",
+        facts={"project": name, "projects": [project.name for project in mine]},
+        remedy="Choose one of your projects.",
+    )
+
+
+def image_shape(image: FleetImage) -> dict[str, Any]:
+    """The JSON shape of an image."""
+    return {**asdict(image), "created_at": to_iso(image.created_at)}
+
+
+def _cloud(fleet: FleetService, name: CloudName, project: Project) -> dict[str, Any]:
+    try:
+        return {"name": name, "answers": True, "limits": asdict(fleet.limits(name, project))}
+    except ArmillaryError as error:  # one silent cloud must not hide the others
+        return {"name": name, "answers": False, **error.as_dict()}
