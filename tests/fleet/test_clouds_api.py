@@ -43,7 +43,7 @@ def client(fleet: FleetService, project: Project) -> TestClient:
     )
     app.add_exception_handler(
         ArmillaryError,
-        lambda _, error: JSONResponse(error.as_dict(), getattr(error, "status")),  # noqa: B009
+        lambda _, error: JSONResponse(error.as_dict(), error.status),
     )
     return TestClient(app)
 

@@ -1,6 +1,6 @@
 """`/api/v1/clouds`: the clouds, their sizes and images, and the room that they have, for a member of a project."""
 
-from __future__ import annotations
+# no `from __future__ import annotations` here: FastAPI could not resolve the dependencies that close over `router`
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
