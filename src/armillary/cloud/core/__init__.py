@@ -1,0 +1,1 @@
+"""The cloud's rules without hands: states, quotas, config drives, network plans."""

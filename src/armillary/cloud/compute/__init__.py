@@ -1,0 +1,1 @@
+"""Servers, flavors, key pairs and quotas."""

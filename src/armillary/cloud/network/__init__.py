@@ -1,0 +1,1 @@
+"""Networks, subnets, ports, security groups, routers and floating IPs."""

@@ -1,0 +1,142 @@
+"""One way to read and write the cloud's records: a column is named after the field it keeps, so a row is an object."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Dialect,
+    RowMapping,
+    String,
+    Table,
+    TypeDecorator,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+T = TypeVar("T", bound=_Dataclass)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC without its zone (SQLite has none)."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return value.replace(tzinfo=UTC) if value else None
+
+
+class Listed(TypeDecorator[tuple[Any, ...]]):
+    """A tuple of JSON values, or of dataclasses of one kind."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, kind: type[Any] | None = None) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: tuple[Any, ...] | None, dialect: Dialect) -> list[Any]:  # noqa: ARG002
+        return [dataclasses.asdict(v) if self.kind else v for v in value or ()]
+
+    def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> tuple[Any, ...]:  # noqa: ARG002
+        return tuple(self.kind(**v) if self.kind else v for v in value or ())
+
+
+class Kept(TypeDecorator[Any]):
+    """One dataclass as JSON."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, kind: type[Any]) -> None:
+        super().__init__(none_as_null=True)
+        self.kind = kind
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        return dataclasses.asdict(value) if value is not None else None
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        return self.kind(**value) if value is not None else None
+
+
+class Named(TypeDecorator[StrEnum]):
+    """A member of an enumeration by its value."""
+
+    impl = String(40)
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return value.value if value is not None else None
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+        return self.kind(value) if value is not None else None
+
+
+class Records(Generic[T]):
+    """One table of one kind of object."""
+
+    def __init__(self, *, table: Table, kind: type[T]) -> None:
+        self.table = table
+        self._kind = kind
+        self._keys = list(table.primary_key.columns)
+
+    def _object(self, row: RowMapping) -> T:
+        return self._kind(**row)
+
+    def _same(self, item: T) -> list[ColumnElement[bool]]:
+        return [key == getattr(item, key.name) for key in self._keys]
+
+    def get(self, connection: Connection, *key: str) -> T | None:
+        """The object with this primary key, or None."""
+        where = [column == value for column, value in zip(self._keys, key, strict=True)]
+        row = connection.execute(select(self.table).where(*where)).mappings().first()
+        return self._object(row) if row else None
+
+    def find(
+        self, connection: Connection, *where: ColumnElement[bool], newest_first: bool = False
+    ) -> list[T]:
+        """The objects that match, oldest first."""
+        query = select(self.table).where(*where)
+        if "created_at" in self.table.c:
+            made = self.table.c.created_at
+            query = query.order_by(made.desc() if newest_first else made, self._keys[0])
+        else:
+            query = query.order_by(*self._keys)
+        return [self._object(row) for row in connection.execute(query).mappings()]
+
+    def add(self, connection: Connection, item: T) -> T:
+        """Write a new object and return it."""
+        connection.execute(insert(self.table).values(vars(item)))
+        return item
+
+    def save(self, connection: Connection, item: T, *where: ColumnElement[bool]) -> bool:
+        """Write the object over its record; False if the record is gone or `where` no longer holds."""
+        statement = update(self.table).where(*self._same(item), *where).values(vars(item))
+        return connection.execute(statement).rowcount > 0
+
+    def remove(self, connection: Connection, *where: ColumnElement[bool]) -> int:
+        """Delete what matches; return how many."""
+        return connection.execute(delete(self.table).where(*where)).rowcount

@@ -1,0 +1,1 @@
+"""Volumes: so far only what makes everyday clients answer sensibly."""

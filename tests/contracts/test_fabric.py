@@ -1,0 +1,64 @@
+"""What every engine's network promises, whatever carries the packets."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from armillary.base.ids import NetworkId, PortId, ServerId
+from armillary.cloud.engines.fake import FakeFabric
+from armillary.cloud.model import NetworkPlan, PortPlan, PortSpec, Rule
+from armillary.cloud.ports import Fabric
+
+SSH = Rule(direction="ingress", protocol="tcp", port_min=22, port_max=22, remote_cidr=None)
+ADAPTERS = [pytest.param(lambda _tmp_path: FakeFabric(), id="fake")]
+
+
+@pytest.fixture(params=ADAPTERS)
+def fabric(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fabric]:
+    made: Fabric = request.param(tmp_path)
+    yield made
+    made.apply(NetworkPlan())
+
+
+def plan(*, rules: tuple[Rule, ...] = (SSH,), floating_ip: str | None = "127.16.0.99") -> NetworkPlan:
+    port = PortSpec(
+        id=PortId("p1"),
+        network_id=NetworkId("n1"),
+        mac="fa:16:3e:00:00:01",
+        fixed_ip="10.0.0.5",
+        cidr="10.0.0.0/24",
+        gateway_ip="10.0.0.1",
+    )
+    return NetworkPlan(
+        ports=(PortPlan(server_id=ServerId("s1"), port=port, rules=rules, floating_ip=floating_ip),)
+    )
+
+
+def test_a_plan_may_be_applied_as_often_as_one_likes(fabric: Fabric) -> None:
+    fabric.apply(plan())
+    fabric.apply(plan())
+
+
+def test_a_machine_that_nobody_planned_answers_nowhere(fabric: Fabric) -> None:
+    fabric.apply(plan())
+    assert fabric.addresses(ServerId("unknown")) == {}
+
+
+def test_a_machine_without_a_floating_ip_answers_nowhere(fabric: Fabric) -> None:
+    fabric.apply(plan(floating_ip=None))
+    assert fabric.addresses(ServerId("s1")) == {}
+
+
+def test_an_empty_plan_closes_everything(fabric: Fabric) -> None:
+    fabric.apply(plan())
+    fabric.apply(NetworkPlan())
+    assert fabric.addresses(ServerId("s1")) == {}
+
+
+def test_the_fake_opens_what_the_ingress_rules_name() -> None:
+    fabric = FakeFabric()
+    fabric.apply(plan())
+    assert fabric.addresses(ServerId("s1")) == {22: ("127.16.0.99", 22)}
+    fabric.apply(plan(rules=()))
+    assert fabric.addresses(ServerId("s1")) == {}
