@@ -65,6 +65,8 @@ class Project:
 
 
 class ApplicationState(StrEnum):
+    """Where an application stands; the last two are final."""
+
     WAITING = "waiting"
     APPROVED = "approved"
     DECLINED = "declined"
@@ -98,6 +100,8 @@ class Membership:
 
 
 class TokenKind(StrEnum):
+    """What a token was made for, which decides what it opens."""
+
     API = "api"
     """made by a person for scripts and the command line"""
     SESSION = "session"
@@ -110,7 +114,7 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """What is known of a token once its secret has been handed out; the secret itself is kept only as a hash."""
+    """What is known of a token once its secret has been handed out; of that only a hash is kept."""
 
     id: TokenId
     kind: TokenKind

@@ -1,0 +1,85 @@
+"""Argon2 for what people remember, SHA-256 for what machines keep."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import threading
+
+import argon2
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from armillary.accounts.core.rules import PASSWORD_MAX, normal_password
+
+
+def hash_secret(secret: str) -> str:
+    """Return the form in which a random secret is kept: with 256 bits of entropy a fast hash will do."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Passwords:
+    """Hashes and checks passwords with Argon2id.
+
+    Args:
+        time_cost, memory_cost, parallelism: Argon2's own; the library's defaults unless given (KiB).
+        at_once: how many hashes may be computed side by side. Each takes `memory_cost`; more requests wait,
+            so that a flood of sign-ins cannot exhaust the machine, nor guess in parallel past the lock-out.
+    """
+
+    def __init__(
+        self,
+        *,
+        time_cost: int = argon2.DEFAULT_TIME_COST,
+        memory_cost: int = argon2.DEFAULT_MEMORY_COST,
+        parallelism: int = argon2.DEFAULT_PARALLELISM,
+        at_once: int = 2,
+    ) -> None:
+        hasher = Argon2Hasher(time_cost=time_cost, memory_cost=memory_cost, parallelism=parallelism)
+        self._hasher = hasher
+        self._hashes = PasswordHash((hasher,))
+        self._gate = threading.BoundedSemaphore(at_once)
+        # A well-formed hash of nothing: checking a password against it costs what a real check costs.
+        salt, digest = (
+            base64.b64encode(secrets.token_bytes(n)).decode().rstrip("=")
+            for n in (argon2.DEFAULT_RANDOM_SALT_LENGTH, argon2.DEFAULT_HASH_LENGTH)
+        )
+        self._nobody = f"$argon2id$v=19$m={memory_cost},t={time_cost},p={parallelism}${salt}${digest}"
+
+    def hash(self, password: str) -> str:
+        """Return the hash to keep for `password`."""
+        with self._gate:
+            return self._hashes.hash(normal_password(password))
+
+    def verify(self, password: str, kept: str | None) -> bool:
+        """Whether `password` is the one of `kept`; without `kept` it takes as long and is False."""
+        # Over-long or unencodable input is no password of anybody: it is replaced, not hashed as it is.
+        usable = len(password) <= PASSWORD_MAX and _encodable(password)
+        text = normal_password(password) if usable else ""
+        with self._gate:
+            right = self._hashes.verify(text, kept or self._nobody)
+        return right and usable and kept is not None
+
+    def outdated(self, kept: str) -> bool:
+        """Whether `kept` was made with other cost parameters than ours."""
+        return self._hasher.check_needs_rehash(kept)
+
+    def hash_chosen_secret(self, secret: str) -> str:
+        """Return the form to keep of a secret that a person chose (an application credential's)."""
+        return self.hash(secret)
+
+    def verify_secret(self, secret: str, kept: str | None) -> bool:
+        """Check a machine's secret against `kept`, made by `hash_secret` or by `hash_chosen_secret`."""
+        if kept is not None and not kept.startswith("$"):
+            return hmac.compare_digest(hash_secret(secret), kept)
+        return self.verify(secret, kept)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,195 @@
+"""Projects and who has which role in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from armillary.accounts.base_service import (
+    ServiceBase,
+    need_free_project_name,
+    need_person,
+    need_project,
+    storable,
+)
+from armillary.accounts.core.rules import Findings
+from armillary.accounts.model import Allocation, Membership, Project, Role
+from armillary.accounts.store import Records
+from armillary.base.errors import Conflict, NotFound
+from armillary.base.ids import PersonId, ProjectId, new_hex
+
+DESCRIPTION_MAX = 5000
+
+
+class Projects(ServiceBase):
+    """Knows projects and their members."""
+
+    def project(self, project_id: ProjectId) -> Project:
+        """Return a project; raises NotFound."""
+        with self._store.read() as records:
+            return need_project(records, project_id)
+
+    def project_named(self, name: str) -> Project:
+        """Return the project of that name; raises NotFound."""
+        with self._store.read() as records:
+            project = records.projects.by_name(name) if storable(name) else None
+        if project is None:
+            raise NotFound("There is no such project.", code="project_not_found", facts={"project": name})
+        return project
+
+    def projects(self) -> list[Project]:
+        """Return every project, by name."""
+        with self._store.read() as records:
+            return records.projects.all()
+
+    def create_project(
+        self, name: str, description: str, allocation: Allocation, *, enabled: bool = True
+    ) -> Project:
+        """Make a project without members on an administrator's behalf.
+
+        Raises:
+            Invalid: a field is wrong.
+            Conflict: the name is taken.
+        """
+        findings = Findings()
+        findings.admin_name("name", name)
+        findings.text("description", description, longest=DESCRIPTION_MAX, required=False, lines=True)
+        findings.allocation("allocation", allocation)
+        findings.settle()
+        project = Project(
+            id=ProjectId(new_hex()),
+            name=name,
+            description=description,
+            allocation=allocation,
+            enabled=enabled,
+            created_at=self._clock.now(),
+        )
+        with self._store.write() as records:
+            need_free_project_name(records, name, waiting_too=False)
+            records.projects.add(project)
+        return project
+
+    def update_project(
+        self,
+        project_id: ProjectId,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        allocation: Allocation | None = None,
+        enabled: bool | None = None,
+    ) -> Project:
+        """Change what is given. Credentials for a project that is switched off are refused at once."""
+        findings = Findings()
+        if name is not None:
+            findings.admin_name("name", name)
+        if description is not None:
+            findings.text("description", description, longest=DESCRIPTION_MAX, required=False, lines=True)
+        if allocation is not None:
+            findings.allocation("allocation", allocation)
+        findings.settle()
+        given: dict[str, Any] = {
+            "name": name,
+            "description": description,
+            "allocation": allocation,
+            "enabled": enabled,
+        }
+        changes = {field: value for field, value in given.items() if value is not None}
+        with self._store.write() as records:
+            project = need_project(records, project_id)
+            if name is not None and name != project.name:
+                need_free_project_name(records, name, waiting_too=False)
+            if changes:
+                records.projects.change(project_id, **changes)
+            return need_project(records, project_id)
+
+    def delete_project(self, project_id: ProjectId) -> None:
+        """Delete a project, the roles in it and the credentials bound to it; not its machines."""
+        with self._store.write() as records:
+            need_project(records, project_id)
+            records.projects.remove(project_id)
+
+    def projects_of(self, person_id: PersonId) -> list[Membership]:
+        """Return the memberships of a person, by project name."""
+        with self._store.read() as records:
+            return records.projects.of_person(person_id)
+
+    def members(self, project_id: ProjectId) -> list[Membership]:
+        """Return the members of a project, by user name; raises NotFound."""
+        with self._store.read() as records:
+            need_project(records, project_id)
+            return records.projects.members(project_id)
+
+    def groups_of(self, person_id: PersonId) -> frozenset[str]:
+        """Return the names of the groups of a person: those of the projects, for now."""
+        return frozenset(m.project.name for m in self.projects_of(person_id) if m.project.enabled)
+
+    def set_role(self, project_id: ProjectId, person_id: PersonId, role: Role) -> Membership:
+        """Give a person exactly this role in a project, as a new member or instead of the present role.
+
+        Raises:
+            Conflict: this would leave the project without an administrator.
+        """
+        with self._store.write() as records:
+            project, person = need_project(records, project_id), need_person(records, person_id)
+            if role is not Role.ADMIN:
+                _need_other_admin(records, project_id, person_id)
+            records.projects.revoke(project_id, person_id)
+            records.projects.grant(project_id, person_id, role)
+            return Membership(person=person, project=project, role=role)
+
+    def remove_member(self, project_id: ProjectId, person_id: PersonId) -> None:
+        """Take every role of a person in a project; tokens bound to it stop working at once.
+
+        Raises:
+            NotFound: the person is no member.
+            Conflict: this would leave the project without an administrator.
+        """
+        with self._store.write() as records:
+            need_project(records, project_id)
+            if not (storable(person_id) and records.projects.roles(project_id, person_id)):
+                raise NotFound(
+                    "This person is not a member of the project.",
+                    code="member_not_found",
+                    facts={"project": project_id, "person": person_id},
+                )
+            _need_other_admin(records, project_id, person_id)
+            records.projects.revoke(project_id, person_id)
+
+    def grants(
+        self, *, project_id: ProjectId | None = None, person_id: PersonId | None = None
+    ) -> list[tuple[PersonId, ProjectId, Role]]:
+        """Return single grants as Keystone sees them: a person may hold several roles in one project."""
+        with self._store.read() as records:
+            return records.projects.grants(project_id=project_id, person_id=person_id)
+
+    def grant(self, project_id: ProjectId, person_id: PersonId, role: Role) -> None:
+        """Add one role to those that a person has in a project (Identity v3); it may be there already."""
+        with self._store.write() as records:
+            need_project(records, project_id)
+            need_person(records, person_id)
+            records.projects.grant(project_id, person_id, role)
+
+    def revoke_grant(self, project_id: ProjectId, person_id: PersonId, role: Role) -> None:
+        """Take one role from those that a person has in a project (Identity v3).
+
+        Raises:
+            NotFound: the person does not have it.
+        """
+        with self._store.write() as records:
+            if role not in records.projects.roles(project_id, person_id):
+                raise NotFound(
+                    "This person does not have that role in the project.",
+                    code="grant_not_found",
+                    facts={"project": project_id, "person": person_id, "role": role.value},
+                )
+            records.projects.revoke(project_id, person_id, role)
+
+
+def _need_other_admin(records: Records, project_id: ProjectId, person_id: PersonId) -> None:
+    admins = {p for p, _, role in records.projects.grants(project_id=project_id) if role is Role.ADMIN}
+    if admins == {person_id}:
+        raise Conflict(
+            "This is the only administrator of the project.",
+            code="last_project_admin",
+            facts={"project": project_id, "person": person_id},
+            remedy="Make somebody else an administrator of the project first.",
+        )

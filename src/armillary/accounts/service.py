@@ -1,0 +1,22 @@
+"""The accounts service: the one thing that other subjects ask about people, projects and credentials."""
+
+from __future__ import annotations
+
+from armillary.accounts.application_credentials import ApplicationCredentials
+from armillary.accounts.core.lockout import LockoutPolicy
+from armillary.accounts.passwords import Passwords
+from armillary.accounts.people import People
+from armillary.accounts.projects import Projects
+from armillary.accounts.registration import Registration
+from armillary.accounts.store import AccountsStore
+
+__all__ = ["AccountsService", "AccountsStore", "LockoutPolicy", "Passwords"]
+
+
+class AccountsService(Registration, People, Projects, ApplicationCredentials):
+    """People, registration, projects, tokens and application credentials.
+
+    Made as `AccountsService(store=AccountsStore(engine=engine), clock=clock)`, after `store.create_all()`.
+    Every method is one transaction, safe to call from several threads and processes at once. Look-ups that
+    miss raise NotFound; bad input raises Invalid with `facts["field"]` and all findings in `facts["errors"]`.
+    """

@@ -1,0 +1,154 @@
+"""Projects, who has which role in them, and the applications for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
+
+from armillary.accounts.model import Application, ApplicationState, Membership, Project, Role
+from armillary.accounts.store.tables import (
+    PERSON_COLUMNS,
+    application_of,
+    applications,
+    grants,
+    people,
+    person_of,
+    project_of,
+    projects,
+)
+from armillary.base.ids import ApplicationId, PersonId, ProjectId
+
+
+def strongest(roles: Iterable[Role]) -> Role:
+    """The role that implies the others."""
+    return max(roles, key=list(Role).index)
+
+
+class ProjectsTable:
+    """Projects and roles in them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, project: Project) -> None:
+        """Insert a project whose name is free."""
+        self._db.execute(insert(projects).values(vars(project)))
+
+    def _one(self, condition: Any) -> Project | None:
+        row = self._db.execute(select(projects).where(condition)).mappings().first()
+        return None if row is None else project_of(row)
+
+    def by_id(self, project_id: ProjectId) -> Project | None:
+        """The project, or None."""
+        return self._one(projects.c.id == project_id)
+
+    def by_name(self, name: str) -> Project | None:
+        """The project of that exact name, or None."""
+        return self._one(projects.c.name == name)
+
+    def all(self) -> list[Project]:
+        """Every project, by name."""
+        rows = self._db.execute(select(projects).order_by(projects.c.name)).mappings()
+        return [project_of(row) for row in rows]
+
+    def change(self, project_id: ProjectId, **values: Any) -> None:
+        """Set columns of a project."""
+        self._db.execute(update(projects).where(projects.c.id == project_id).values(values))
+
+    def remove(self, project_id: ProjectId) -> None:
+        """Delete a project with the roles in it, and tokens and credentials bound to it."""
+        self._db.execute(delete(projects).where(projects.c.id == project_id))
+
+    def roles(self, project_id: ProjectId, person_id: PersonId) -> frozenset[Role]:
+        """The roles granted to a person in a project, without the implied ones."""
+        mine = (grants.c.project_id == project_id) & (grants.c.person_id == person_id)
+        return frozenset(Role(word) for word in self._db.scalars(select(grants.c.role).where(mine)))
+
+    def grant(self, project_id: ProjectId, person_id: PersonId, role: Role) -> None:
+        """Give a role; it may be there already."""
+        if role not in self.roles(project_id, person_id):
+            self._db.execute(insert(grants).values(project_id=project_id, person_id=person_id, role=role))
+
+    def revoke(self, project_id: ProjectId, person_id: PersonId, role: Role | None = None) -> None:
+        """Take one role, or all of them."""
+        condition = (grants.c.project_id == project_id) & (grants.c.person_id == person_id)
+        if role is not None:
+            condition &= grants.c.role == role
+        self._db.execute(delete(grants).where(condition))
+
+    def grants(
+        self, *, project_id: ProjectId | None = None, person_id: PersonId | None = None
+    ) -> list[tuple[PersonId, ProjectId, Role]]:
+        """Every single grant of a project, of a person, of both or at all."""
+        query = select(grants.c.person_id, grants.c.project_id, grants.c.role)
+        if project_id is not None:
+            query = query.where(grants.c.project_id == project_id)
+        if person_id is not None:
+            query = query.where(grants.c.person_id == person_id)
+        query = query.order_by(grants.c.project_id, grants.c.person_id, grants.c.role)
+        return [(PersonId(p), ProjectId(q), Role(r)) for p, q, r in self._db.execute(query)]
+
+    def of_person(self, person_id: PersonId) -> list[Membership]:
+        """The projects of a person with the strongest role in each, by name."""
+        return self._memberships(_members().where(people.c.id == person_id).order_by(projects.c.name))
+
+    def members(self, project_id: ProjectId) -> list[Membership]:
+        """The people of a project with the strongest role of each, by user name."""
+        return self._memberships(_members().where(projects.c.id == project_id).order_by(people.c.user_name))
+
+    def _memberships(self, query: Select[Any]) -> list[Membership]:
+        found: dict[tuple[str, str], tuple[RowMapping, set[Role]]] = {}
+        for row in self._db.execute(query).mappings():
+            key = (row[people.c.id], row[projects.c.id])
+            found.setdefault(key, (row, set()))[1].add(Role(row[grants.c.role]))
+        return [
+            Membership(person=person_of(row), project=project_of(row), role=strongest(roles))
+            for row, roles in found.values()
+        ]
+
+
+def _members() -> Select[Any]:
+    joined = grants.join(people, grants.c.person_id == people.c.id)
+    joined = joined.join(projects, grants.c.project_id == projects.c.id)
+    return select(*PERSON_COLUMNS, *projects.c, grants.c.role).select_from(joined)
+
+
+class ApplicationsTable:
+    """Requests for projects and what became of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, application: Application) -> None:
+        """Insert an application."""
+        self._db.execute(insert(applications).values(vars(application)))
+
+    def by_id(self, application_id: ApplicationId) -> Application | None:
+        """The application, or None."""
+        query = select(applications).where(applications.c.id == application_id)
+        row = self._db.execute(query).mappings().first()
+        return None if row is None else application_of(row)
+
+    def find(
+        self, *, state: ApplicationState | None = None, person_id: PersonId | None = None
+    ) -> list[Application]:
+        """Applications in a state or of a person, oldest first."""
+        query = select(applications).order_by(applications.c.submitted_at, applications.c.id)
+        if state is not None:
+            query = query.where(applications.c.state == state)
+        if person_id is not None:
+            query = query.where(applications.c.person_id == person_id)
+        return [application_of(row) for row in self._db.execute(query).mappings()]
+
+    def name_is_waiting(self, project_name: str) -> bool:
+        """Whether somebody's application for a project of that name waits."""
+        waiting = applications.c.state == ApplicationState.WAITING
+        query = select(func.count()).where(waiting & (applications.c.project_name == project_name))
+        return bool(self._db.scalar(query))
+
+    def replace(self, application: Application) -> None:
+        """Write the new state of an application."""
+        condition = applications.c.id == application.id
+        self._db.execute(update(applications).where(condition).values(vars(application)))

@@ -1,0 +1,233 @@
+"""The tables of accounts, and how a row becomes a value."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from armillary.accounts.model import (
+    Allocation,
+    Application,
+    ApplicationCredential,
+    ApplicationState,
+    Person,
+    Project,
+    Role,
+    Token,
+    TokenKind,
+)
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, kept as naive UTC: SQLite has no time zones."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Drop the zone of a moment, which must be aware."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class RoleSet(TypeDecorator[frozenset[Role]]):
+    """A set of roles as words with spaces between them."""
+
+    impl = String(100)
+    cache_ok = True
+
+    def process_bind_param(self, value: frozenset[Role] | None, dialect: Dialect) -> str | None:
+        """Write the words in order."""
+        return None if value is None else " ".join(sorted(value))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> frozenset[Role] | None:
+        """Read the words."""
+        return None if value is None else frozenset(Role(word) for word in value.split())
+
+
+class WordSet(TypeDecorator[frozenset[str]]):
+    """A set of words without spaces in them."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: frozenset[str] | None, dialect: Dialect) -> str | None:
+        """Write the words in order."""
+        return None if value is None else " ".join(sorted(value))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> frozenset[str] | None:
+        """Read the words."""
+        return None if value is None else frozenset(value.split())
+
+
+class Figures(TypeDecorator[Allocation]):
+    """An allocation as a JSON object."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Allocation | None, dialect: Dialect) -> Any:
+        """Write the figures."""
+        return None if value is None else vars(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Allocation | None:
+        """Read the figures."""
+        return None if value is None else Allocation(**value)
+
+
+people = Table(
+    "accounts_people",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_name", String(255), nullable=False, unique=True),
+    Column("full_name", Text, nullable=False),
+    Column("email", String(254), nullable=False, index=True),
+    Column("institute", Text, nullable=False),
+    Column("locale", String(10), nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("is_service", Boolean, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("password_hash", Text),
+    Column("previous_hash", Text),
+)
+
+projects = Table(
+    "accounts_projects",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("description", Text, nullable=False),
+    Column("allocation", Figures, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+grants = Table(
+    "accounts_grants",
+    metadata,
+    Column("project_id", String(32), ForeignKey(projects.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), primary_key=True, index=True),
+    Column("role", String(16), primary_key=True),
+)
+
+applications = Table(
+    "accounts_applications",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("project_name", String(255), nullable=False),
+    Column("requested", Figures, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("submitted_at", Moment, nullable=False),
+    Column("decided_at", Moment),
+    Column("decided_by", String(32)),  # no foreign key: the decision stays when the administrator goes
+    Column("granted", Figures(none_as_null=True)),
+    Column("decision_reason", Text, nullable=False),
+    Column("project_id", String(32)),
+)
+
+credentials = Table(
+    "accounts_application_credentials",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(32), ForeignKey(projects.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("roles", RoleSet, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("unrestricted", Boolean, nullable=False),
+    Column("secret_hash", Text, nullable=False),
+    UniqueConstraint("person_id", "name"),
+)
+
+tokens = Table(
+    "accounts_tokens",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("secret_hash", String(64), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("project_id", String(32), ForeignKey(projects.c.id, ondelete="CASCADE"), index=True),
+    Column("label", Text, nullable=False),
+    Column("scopes", WordSet, nullable=False),
+    Column("roles", RoleSet),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+    Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
+    Column("method", String(64), nullable=False),
+    Column("credential_id", String(32), ForeignKey(credentials.c.id, ondelete="CASCADE"), index=True),
+)
+
+failures = Table(
+    "accounts_sign_in_failures",
+    metadata,
+    Column("user_name", String(255), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("locked_until", Moment),
+)
+Index("accounts_sign_in_failures_last_at", failures.c.last_at)
+
+PERSON_COLUMNS = [c for c in people.c if c.name not in {"is_service", "password_hash", "previous_hash"}]
+CREDENTIAL_COLUMNS = [c for c in credentials.c if c.name != "secret_hash"]
+
+
+def person_of(row: Any) -> Person:
+    """Make a person from the columns `PERSON_COLUMNS` of a row."""
+    return Person(**{c.name: row[c] for c in PERSON_COLUMNS})
+
+
+def project_of(row: Any) -> Project:
+    """Make a project from a row."""
+    return Project(**{c.name: row[c] for c in projects.c})
+
+
+def application_of(row: Any) -> Application:
+    """Make an application from a row."""
+    values: dict[str, Any] = {c.name: row[c] for c in applications.c}
+    values["state"] = ApplicationState(values["state"])
+    return Application(**values)
+
+
+def credential_of(row: Any) -> ApplicationCredential:
+    """Make an application credential from a row."""
+    return ApplicationCredential(**{c.name: row[c] for c in CREDENTIAL_COLUMNS})
+
+
+def token_of(row: Any) -> Token:
+    """Make a token from a row; its secret's hash stays behind."""
+    hidden = {"secret_hash", "method", "credential_id"}
+    return token_from({c.name: row[c] for c in tokens.c if c.name not in hidden})
+
+
+def token_from(values: dict[str, Any]) -> Token:
+    """Make a token from the values of its columns."""
+    values["kind"] = TokenKind(values["kind"])
+    return Token(**values)

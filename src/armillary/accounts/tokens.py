@@ -1,0 +1,201 @@
+"""Tokens: issued with a secret that is shown once, checked on every request, revoked at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import OperationalError
+
+from armillary.accounts.base_service import ServiceBase, need_person, need_project
+from armillary.accounts.core.rules import Findings
+from armillary.accounts.model import IssuedToken, Person, Principal, Project, Role, Token, TokenKind
+from armillary.accounts.passwords import hash_secret
+from armillary.accounts.store import Records
+from armillary.base.errors import Forbidden, NotFound, Unauthorized
+from armillary.base.ids import PersonId, ProjectId, TokenId, new_hex, new_secret
+
+LONGEST = timedelta(days=366)
+USED_EVERY = timedelta(minutes=1)
+SWEEP_EVERY = timedelta(hours=1)
+KEPT_AFTER_END = timedelta(days=7)
+SECRET_PREFIX = "arm_"
+"""Lets secret scanners recognise a token that leaked into a repository."""
+
+
+class Tokens(ServiceBase):
+    """Issues, checks and revokes tokens."""
+
+    _swept_at: datetime | None = None
+
+    def issue_token(
+        self,
+        person_id: PersonId,
+        *,
+        kind: TokenKind,
+        lifetime: timedelta,
+        project_id: ProjectId | None = None,
+        label: str = "",
+        scopes: frozenset[str] = frozenset(),
+        roles: frozenset[Role] | None = None,
+        method: str = "password",
+        credential_id: str | None = None,
+    ) -> IssuedToken:
+        """Issue a token; its secret is in the answer and nowhere else.
+
+        `method` says how its bearer proved who they are; a token made from an application credential names
+        it and ends with it.
+
+        Raises:
+            Forbidden: the person has no role in the project.
+            Invalid: the lifetime is not positive or over a year, or the label is too long.
+        """
+        findings = Findings()
+        findings.text("label", label, longest=200, required=False)
+        findings.check(
+            "lifetime", timedelta() < lifetime <= LONGEST, "This must be positive, at most 366 days."
+        )
+        findings.check("scopes", all(word and " " not in word for word in scopes), "A scope is one word.")
+        findings.settle()
+        now = self._clock.now()
+        token = Token(
+            id=TokenId(new_hex()),
+            kind=kind,
+            person_id=person_id,
+            project_id=project_id,
+            label=label,
+            scopes=scopes,
+            roles=roles,
+            created_at=now,
+            expires_at=now + lifetime,
+        )
+        secret = SECRET_PREFIX + new_secret()
+        with self._store.write() as records:
+            self._principal(records, person_id, project_id)
+            records.tokens.add(
+                token, secret_hash=hash_secret(secret), method=method, credential_id=credential_id
+            )
+            if self._swept_at is None or now - self._swept_at >= SWEEP_EVERY:
+                records.tokens.sweep(now - KEPT_AFTER_END)
+                self._swept_at = now
+        return IssuedToken(secret=secret, token=token)
+
+    def check_token(self, secret: str) -> Principal:
+        """Return who bears this token: one indexed read, and at most one write a minute.
+
+        Raises:
+            Unauthorized: it is unknown, revoked, expired, its person or project was switched off, or its
+                person has no role left in its project.
+        """
+        now = self._clock.now()
+        with self._store.read() as records:
+            known = records.tokens.by_secret_hash(hash_secret(secret))
+        if known is None:
+            raise _refused("This token is not known.", "unknown_token")
+        token, person = known.token, known.person
+        if token.revoked_at is not None:
+            raise _refused("This token was revoked.", "token_revoked")
+        if token.expires_at <= now:
+            raise _refused("This token has expired.", "token_expired")
+        if not person.enabled:
+            raise _refused("This account is switched off.", "person_disabled")
+        if known.project is not None and not (known.project.enabled and (known.granted or person.is_admin)):
+            raise _refused("This token's project is closed to its bearer.", "project_closed")
+        principal = limited(
+            _assemble(person, known.project, known.granted), token.roles, strip=token.kind is TokenKind.JOB
+        )
+        facts: Mapping[str, str] = {"credential_id": known.credential_id} if known.credential_id else {}
+        self._note_use(token, now)
+        return replace(principal, method=known.method, token=token, scopes=token.scopes, facts=facts)
+
+    def _note_use(self, token: Token, now: datetime) -> None:
+        if token.last_used_at is not None and now - token.last_used_at < USED_EVERY:
+            return
+        try:
+            with self._store.write() as records:
+                records.tokens.used(token.id, now)
+        except OperationalError:
+            # A full disk must not lock people out: they come to delete things.
+            return
+
+    def revoke_token(self, person_id: PersonId, token_id: TokenId) -> None:
+        """Revoke a token of this person; revoking again is fine.
+
+        Raises:
+            NotFound: the person has no such token.
+        """
+        with self._store.write() as records:
+            if not any(token.id == token_id for token in records.tokens.of_person(person_id)):
+                raise NotFound("There is no such token.", code="token_not_found", facts={"token": token_id})
+            records.tokens.revoke(self._clock.now(), person_id=person_id, token_id=token_id)
+
+    def revoke_secret(self, secret: str) -> None:
+        """Revoke the token with this secret, as on signing out; unknown ones are fine."""
+        with self._store.write() as records:
+            records.tokens.revoke(self._clock.now(), secret_hash=hash_secret(secret))
+
+    def tokens_of(self, person_id: PersonId) -> list[Token]:
+        """Return the tokens of a person, newest first, with those that ended in the last days."""
+        with self._store.read() as records:
+            return records.tokens.of_person(person_id)
+
+    def sweep_tokens(self) -> int:
+        """Delete tokens that ended more than a week ago; returns how many."""
+        with self._store.write() as records:
+            return records.tokens.sweep(self._clock.now() - KEPT_AFTER_END)
+
+    def principal(self, person_id: PersonId, project_id: ProjectId | None = None) -> Principal:
+        """Return a person as who asks, in a project or in none.
+
+        Raises:
+            NotFound: there is no such person or project.
+            Unauthorized: the person is switched off.
+            Forbidden: the person has no role in the project, or it is switched off.
+        """
+        with self._store.read() as records:
+            return self._principal(records, person_id, project_id)
+
+    def _principal(self, records: Records, person_id: PersonId, project_id: ProjectId | None) -> Principal:
+        person = need_person(records, person_id)
+        if not person.enabled:
+            raise _refused("This account is switched off.", "person_disabled")
+        if project_id is None:
+            return _assemble(person, None, frozenset())
+        project = need_project(records, project_id)
+        granted = records.projects.roles(project_id, person_id)
+        if not project.enabled or not (granted or person.is_admin):
+            raise Forbidden(
+                "You have no role in this project.",
+                code="not_a_member",
+                facts={"project": project.name},
+                remedy="Ask an administrator of the project to add you.",
+            )
+        return _assemble(person, project, granted)
+
+
+def _assemble(person: Person, project: Project | None, granted: frozenset[Role]) -> Principal:
+    roles = frozenset[Role]().union(*(role.implied for role in granted))
+    if project is not None and person.is_admin:
+        roles = Role.ADMIN.implied
+    return Principal(person=person, project=project, roles=roles)
+
+
+def limited(principal: Principal, roles: frozenset[Role] | None, *, strip: bool = False) -> Principal:
+    """Return the principal of a credential that carries only `roles` (None: all of them).
+
+    A credential without the admin role, and a job's (`strip`), does not carry its person's rights over the
+    platform either: otherwise a reader's credential made by an administrator would be an administrator's.
+    """
+    person = principal.person
+    if roles is not None:
+        allowed = frozenset[Role]().union(*(role.implied for role in roles))
+        strip = strip or Role.ADMIN not in allowed
+        principal = replace(principal, roles=principal.roles & allowed)
+    if strip and person.is_admin:
+        principal = replace(principal, person=replace(person, is_admin=False))
+    return principal
+
+
+def _refused(message: str, code: str) -> Unauthorized:
+    return Unauthorized(message, code=code, remedy="Sign in again.")
