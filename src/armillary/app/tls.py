@@ -58,7 +58,7 @@ def server_config(  # noqa: PLR0917 - the order every server is written in: wher
         ssl_keyfile=keyfile,
         ssl_ca_certs=str(ca_certs) if ca_certs else None,
         ssl_cert_reqs=ssl.CERT_OPTIONAL if ca_certs else ssl.CERT_NONE,
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
