@@ -1,8 +1,8 @@
 """The certificate authority of one installation: its server certificate and short-lived client certificates.
 
 A client certificate names its person in the common name. It can be narrowed to scopes (a job's
-certificate), which travel in the subject alternative name as `urn:armillary:scope:…`, so that nothing has to be
-looked up to know what it may do.
+certificate), which travel in the subject alternative name as `urn:armillary:scope:…`, so that nothing has to
+be looked up to know what it may do.
 """
 
 from __future__ import annotations
