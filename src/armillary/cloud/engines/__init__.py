@@ -1,0 +1,1 @@
+"""What carries the cloud's machines: QEMU, or a fake that keeps the same promises."""
