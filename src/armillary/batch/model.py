@@ -119,9 +119,10 @@ class Group(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileRef:
-    """A file in the spool, by its content."""
+class InputFile:
+    """A file that a job needs: its path as the job's spec writes it, and its content in the spool."""
 
+    path: str
     sha256: str
     size: int
     mode: int = 0o644
@@ -136,6 +137,7 @@ class JobSpec:
     priority: int = 0
     max_retries: int = 0
     on_hold: bool = False
+    inputs: tuple[InputFile, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -151,7 +153,6 @@ class Submission:
     batch_name: str | None
     submit_text: str
     jobs: tuple[JobSpec, ...]
-    files: Mapping[str, FileRef]
     idempotency_key: str | None = None
     request_hash: str = ""
 

@@ -32,11 +32,11 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Drop the zone after going to UTC."""
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give the zone back."""
         return None if value is None else value.replace(tzinfo=UTC)
 
@@ -56,7 +56,6 @@ clusters = Table(
     Column("image_name", String(255), nullable=False),
     Column("flavor", String(255), nullable=False),
     Column("submit_text", Text, nullable=False),
-    Column("files", JSON, nullable=False),
     Column("submitted_at", Moment, nullable=False),
     Column("jobs", Integer, nullable=False),
     Column("idempotency_key", String(255)),
@@ -86,6 +85,7 @@ jobs = Table(
     Column("disk_kib", BigInteger, nullable=False),
     Column("max_retries", Integer, nullable=False),
     Column("spec", JSON, nullable=False),
+    Column("inputs", JSON, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("live_attempt", Integer),  # while set, no other attempt may begin
     Column("committed_attempt", Integer),  # whose outputs and logs are the job's
@@ -126,6 +126,7 @@ attempts = Table(
     Column("credential_expires", Moment),
     Index("batch_attempts_of_worker", "worker", "live"),
     Index("batch_attempts_live", "live", "lease_until"),
+    Index("batch_attempts_by_credential", "credential"),
 )
 
 outputs = Table(

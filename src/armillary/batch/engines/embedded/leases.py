@@ -1,0 +1,393 @@
+"""What agents do with jobs: claim, renew, bring outputs, finish. Each call is one transaction.
+
+The lease secret is the fencing token: a new one for each attempt, known to one agent. Whoever shows the secret of
+an attempt that is no longer live changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Engine as Database
+
+from armillary.base.clock import Clock
+from armillary.base.errors import Invalid
+from armillary.base.ids import ClusterId, PersonId, WorkerId, new_secret
+from armillary.batch.core import order, states
+from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.register import Session
+from armillary.batch.engines.embedded.terms import Terms, digest
+from armillary.batch.model import AttemptState, InputFile, JobId, JobState, Resources, StaleAttempt
+from armillary.batch.store.tables import attempts, jobs, outputs, workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseKey:
+    """Names an attempt and proves that it is the caller's."""
+
+    job: JobId
+    attempt: int
+    secret: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leased:
+    """A job given to a worker."""
+
+    key: LeaseKey
+    owner: PersonId
+    spec: Mapping[str, Any]
+    inputs: tuple[InputFile, ...]
+    share: Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """The answer to a claim: jobs, or the wish that the worker go."""
+
+    jobs: tuple[Leased, ...] = ()
+    retire: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewed:
+    """The answer to a renewal. `fading`: attempts whose credential ends soon, with their owners."""
+
+    lost: tuple[JobId, ...]
+    remove: tuple[JobId, ...]
+    fading: tuple[tuple[JobId, int, PersonId, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What became of the job."""
+
+    state: JobState
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRef:
+    """A file that an attempt says it has brought."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+class Leases:
+    """The agents' side of the embedded queue."""
+
+    def __init__(self, *, database: Database, clock: Clock, terms: Terms | None = None) -> None:
+        self._database = database
+        self._clock = clock
+        self._terms = terms or Terms()
+
+    def claim(self, session: Session, free: Resources) -> Claimed:
+        """Lease to the worker what fits into `free`, in fair order; possibly nothing."""
+        now = self._clock.now()
+        mine = _idle(session)
+        with self._reading() as db:
+            row = db.execute(select(workers).where(workers.c.id == session.worker)).one()
+            if row.draining:
+                return Claimed(retire=True)
+            recent = row.last_seen_at and now - row.last_seen_at < self._terms.seen_every
+            if recent and (
+                free.cpus < 1 or db.execute(select(jobs.c.proc).where(mine).limit(1)).first() is None
+            ):
+                return Claimed()
+        with self._database.begin() as db:
+            # Locked, so that a drain either comes before (no jobs) or sees the worker busy.
+            row = db.execute(select(workers).where(workers.c.id == session.worker).with_for_update()).one()
+            if row.draining or row.lost_at is not None:
+                return Claimed(retire=True)
+            db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
+            room = free.cut_to(session.whole - _used(db, session.worker))
+            chosen = order.pack(self._candidates(db, session), free=room, whole=session.whole)
+            leased = tuple(self._lease(db, session, candidate, now) for candidate in chosen)
+            if leased:
+                db.execute(update(workers).where(workers.c.id == session.worker).values(idle_since=None))
+        return Claimed(jobs=leased)
+
+    def _candidates(self, db: Connection, session: Session) -> list[order.Candidate]:
+        mine = _idle(session)
+        found: list[order.Candidate] = []
+        for owner in db.execute(select(jobs.c.owner).where(mine).distinct()).scalars():
+            rows = db.execute(
+                select(jobs.c.cluster, jobs.c.proc, jobs.c.priority, *_shares(jobs))
+                .where(mine, jobs.c.owner == owner)
+                .order_by(jobs.c.priority.desc(), jobs.c.cluster, jobs.c.proc)
+                .limit(self._terms.claim_at_once)
+                .with_for_update(skip_locked=True)
+            )
+            found.extend(
+                order.Candidate(
+                    JobId(ClusterId(row.cluster), row.proc), PersonId(owner), row.priority, _resources(row)
+                )
+                for row in rows
+            )
+        running = db.execute(
+            select(attempts.c.owner, func.count())
+            .join(workers, workers.c.id == attempts.c.worker)
+            .where(attempts.c.live.is_(True), workers.c.project == session.group.project)
+            .group_by(attempts.c.owner)
+        )
+        shares = {PersonId(owner): count for owner, count in running.tuples()}
+        return order.fair_order(found, shares)[: self._terms.claim_at_once]
+
+    def _lease(self, db: Connection, session: Session, candidate: order.Candidate, now: datetime) -> Leased:
+        ledger = Ledger(db, now=now)
+        row = ledger.job(*candidate.job)
+        number = row.attempts + 1
+        secret = new_secret()
+        share = candidate.resources.cut_to(session.whole)
+        db.execute(
+            insert(attempts).values(
+                cluster=row.cluster,
+                proc=row.proc,
+                number=number,
+                worker=session.worker,
+                owner=row.owner,
+                state=AttemptState.LEASED.value,
+                live=True,
+                secret_hash=digest(secret),
+                lease_until=now + self._terms.lease_kept,
+                cpus=share.cpus,
+                memory_mib=share.memory_mib,
+                disk_kib=share.disk_kib,
+                claimed_at=now,
+                usage={},
+            )
+        )
+        ledger.move(
+            [row],
+            JobState.CLAIMED,
+            columns={"attempts": number, "live_attempt": number},
+            worker=session.worker,
+            attempt=number,
+        )
+        return Leased(
+            key=LeaseKey(job=candidate.job, attempt=number, secret=secret),
+            owner=candidate.owner,
+            spec=row.spec,
+            inputs=tuple(InputFile(path=p, sha256=h, size=s, mode=m) for p, h, s, m in row.inputs),
+            share=share,
+        )
+
+    def renew(self, session: Session, keys: Sequence[LeaseKey], *, fading: timedelta) -> Renewed:
+        """Extend the leases that are still the worker's; tell it which are not, and which jobs to stop."""
+        now = self._clock.now()
+        lost: list[JobId] = []
+        remove: list[JobId] = []
+        weak: list[tuple[JobId, int, PersonId, str]] = []
+        with self._database.begin() as db:
+            db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
+            ledger = Ledger(db, now=now)
+            for key in keys:
+                row = _find(db, session, key)
+                if row is None or not row.live:
+                    lost.append(key.job)
+                elif row.state == AttemptState.STOPPING:
+                    remove.append(key.job)  # no more time: it ends by `finish`, or when the lease runs out
+                else:
+                    self._extend(db, ledger, row, now)
+                    if row.credential and row.credential_expires - now < fading:
+                        weak.append((key.job, key.attempt, PersonId(row.owner), row.credential))
+        return Renewed(lost=tuple(lost), remove=tuple(remove), fading=tuple(weak))
+
+    def _extend(self, db: Connection, ledger: Ledger, row: Row[Any], now: datetime) -> None:
+        values: dict[str, Any] = {"lease_until": now + self._terms.lease_kept}
+        if row.state == AttemptState.LEASED:
+            values |= {"state": AttemptState.RUNNING.value, "started_at": now}
+            job = ledger.job(row.cluster, row.proc)
+            ledger.move([job], JobState.RUNNING, columns={"started_at": now}, worker=row.worker)
+        db.execute(update(attempts).where(_is(row)).values(values))
+
+    def check(self, session: Session, key: LeaseKey) -> None:
+        """Raise StaleAttempt unless the attempt is live, the caller's, and not to be stopped."""
+        with self._reading() as db:
+            _live(_find(db, session, key), key)
+
+    def add_output(self, session: Session, key: LeaseKey, output: OutputRef) -> None:
+        """Record a file under the attempt. Nobody sees it before the attempt commits."""
+        with self._database.begin() as db:
+            row = _live(_find(db, session, key), key)
+            place = {"cluster": row.cluster, "proc": row.proc, "attempt": row.number, "name": output.name}
+            db.execute(delete(outputs).where(and_(*(outputs.c[k] == v for k, v in place.items()))))
+            db.execute(insert(outputs).values(**place, sha256=output.sha256, size=output.size))
+
+    def set_credential(self, key: LeaseKey, reference: str | None, expires: datetime | None) -> None:
+        """Remember what the attempt acts with, to renew and to revoke it; None when it was revoked."""
+        with self._database.begin() as db:
+            db.execute(
+                update(attempts)
+                .where(
+                    attempts.c.cluster == key.job.cluster,
+                    attempts.c.proc == key.job.proc,
+                    attempts.c.number == key.attempt,
+                )
+                .values(credential=reference, credential_expires=expires)
+            )
+
+    def spent_credentials(self) -> list[tuple[LeaseKey, PersonId, str]]:
+        """Return the credentials of attempts that have ended, however they ended, to be revoked."""
+        query = (
+            select(attempts).where(attempts.c.live.is_(False), attempts.c.credential.is_not(None)).limit(500)
+        )
+        with self._reading() as db:
+            return [
+                (
+                    LeaseKey(job=JobId(ClusterId(row.cluster), row.proc), attempt=row.number, secret=""),
+                    PersonId(row.owner),
+                    row.credential,
+                )
+                for row in db.execute(query)
+            ]
+
+    def give_back(self, session: Session, keys: Sequence[LeaseKey], why: str) -> None:
+        """Undo a claim that never reached the agent."""
+        with self._database.begin() as db:
+            ledger = Ledger(db, now=self._clock.now())
+            for key in keys:
+                row = _find(db, session, key)
+                if row is not None and row.live:
+                    ledger.lose(row, why, max_lost=self._terms.max_lost)
+
+    def finish(
+        self,
+        session: Session,
+        key: LeaseKey,
+        result: states.Result,
+        *,
+        usage: Mapping[str, float],
+        brought: Sequence[OutputRef],
+    ) -> Finished:
+        """End the attempt and, if the job ends with it, make its files the job's: one transaction.
+
+        Repeating the call gives the same answer. Raises StaleAttempt, or Invalid `output_missing`.
+        """
+        with self._database.begin() as db:
+            row = _find(db, session, key)
+            if row is not None and row.became:
+                return Finished(state=JobState(row.became))
+            if row is None or not row.live:
+                raise StaleAttempt(str(key.job), key.attempt)
+            ledger = Ledger(db, now=self._clock.now())
+            job = ledger.job(*key.job)
+            ended: dict[str, Any] = {
+                "exit_code": result.exit_code,
+                "signal": result.signal,
+                "error": result.error,
+                "usage": dict(usage),
+            }
+            if row.state == AttemptState.STOPPING:
+                ledger.end(row, AttemptState.REMOVED, became=job.state, **ended)
+                return Finished(state=JobState(job.state))
+            _complete(db, row, brought)
+            outcome = states.after_finish(result, retried=job.retried, max_retries=job.max_retries)
+            ledger.end(row, outcome.attempt, became=outcome.job.value, **ended)
+            ledger.move(
+                [job],
+                outcome.job,
+                columns=_after(job, row, result, outcome, self._clock.now()),
+                worker=session.worker,
+                detail={k: v for k, v in {**ended, "reason": outcome.reason}.items() if v is not None},
+            )
+        return Finished(state=outcome.job)
+
+    def _reading(self) -> Connection:
+        return self._database.execution_options(readonly=True).connect()
+
+
+def _after(
+    job: Row[Any], attempt: Row[Any], result: states.Result, outcome: states.Outcome, now: datetime
+) -> dict[str, Any]:
+    columns: dict[str, Any] = {"hold_code": outcome.hold_code, "reason": outcome.reason}
+    if outcome.commits:
+        columns |= {
+            "committed_attempt": attempt.number,
+            "exit_code": result.exit_code,
+            "signal": result.signal,
+            "finished_at": now,
+            "started_at": job.started_at or attempt.claimed_at,
+        }
+    elif outcome.job is JobState.IDLE:
+        columns |= {"retried": job.retried + 1, "started_at": None}
+    return columns
+
+
+def _complete(db: Connection, attempt: Row[Any], brought: Sequence[OutputRef]) -> None:
+    """Make the recorded files exactly those that the agent names; raise when one has not arrived."""
+    here = and_(
+        outputs.c.cluster == attempt.cluster,
+        outputs.c.proc == attempt.proc,
+        outputs.c.attempt == attempt.number,
+    )
+    have = {row.name: (row.sha256, row.size) for row in db.execute(select(outputs).where(here))}
+    missing = [out.name for out in brought if have.get(out.name) != (out.sha256, out.size)]
+    if missing:
+        raise Invalid(
+            f"{len(missing)} output(s) have not arrived",
+            code="output_missing",
+            facts={"missing": missing[:100]},
+            remedy="Send them again, then finish.",
+        )
+    extra = have.keys() - {out.name for out in brought}
+    for name in extra:
+        db.execute(delete(outputs).where(here, outputs.c.name == name))
+
+
+def _idle(session: Session) -> Any:
+    group = session.group
+    return and_(
+        jobs.c.state == JobState.IDLE.value,
+        jobs.c.project == group.project,
+        jobs.c.image == group.image,
+        jobs.c.flavor == group.flavor,
+        jobs.c.live_attempt.is_(None),
+    )
+
+
+def _find(db: Connection, session: Session, key: LeaseKey) -> Row[Any] | None:
+    return db.execute(
+        select(attempts)
+        .where(
+            attempts.c.cluster == key.job.cluster,
+            attempts.c.proc == key.job.proc,
+            attempts.c.number == key.attempt,
+            attempts.c.worker == session.worker,
+            attempts.c.secret_hash == digest(key.secret),
+        )
+        .with_for_update()
+    ).first()
+
+
+def _live(row: Row[Any] | None, key: LeaseKey) -> Row[Any]:
+    if row is None or not row.live or row.state == AttemptState.STOPPING:
+        raise StaleAttempt(str(key.job), key.attempt)
+    return row
+
+
+def _is(row: Row[Any]) -> Any:
+    return and_(
+        attempts.c.cluster == row.cluster, attempts.c.proc == row.proc, attempts.c.number == row.number
+    )
+
+
+def _shares(table: Any) -> tuple[Any, Any, Any]:
+    return table.c.cpus, table.c.memory_mib, table.c.disk_kib
+
+
+def _resources(row: Any) -> Resources:
+    return Resources(
+        cpus=int(row.cpus or 0), memory_mib=int(row.memory_mib or 0), disk_kib=int(row.disk_kib or 0)
+    )
+
+
+def _used(db: Connection, worker: WorkerId) -> Resources:
+    sums = (func.sum(column).label(column.name) for column in _shares(attempts))
+    query = select(*sums).where(attempts.c.worker == worker, attempts.c.live.is_(True))
+    return _resources(db.execute(query).one())

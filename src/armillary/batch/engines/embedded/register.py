@@ -1,0 +1,168 @@
+"""How a machine becomes a worker: a one-time token of its user data, exchanged for a session key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Engine as Database
+from sqlalchemy import Row, insert, select, update
+
+from armillary.base.clock import Clock
+from armillary.base.errors import Conflict, Forbidden, Unauthorized
+from armillary.base.ids import ProjectId, ServerId, Sha512, WorkerId, new_secret
+from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.terms import Terms, digest
+from armillary.batch.model import Group, Resources
+from armillary.batch.store.tables import workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A worker that has shown its key: all that it may touch."""
+
+    worker: WorkerId
+    group: Group
+    whole: Resources
+
+
+class Register:
+    """The book of invited and registered machines."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        terms: Terms | None = None,
+        invitation: timedelta = timedelta(minutes=15),
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._terms = terms or Terms()
+        self._invitation = invitation
+
+    def invite(self, worker: WorkerId, group: Group) -> str:
+        """Return a new one-time token for a machine that is to be made; an earlier one becomes void.
+
+        Raises Conflict when the worker has registered or was given up: its name is never used again.
+        """
+        now = self._clock.now()
+        token = new_secret()
+        values: dict[str, Any] = {"invite_hash": digest(token), "invite_until": now + self._invitation}
+        with self._database.begin() as db:
+            row = db.execute(select(workers).where(workers.c.id == worker).with_for_update()).first()
+            if row is None:
+                kind = {"project": group.project, "image": group.image, "flavor": group.flavor}
+                db.execute(insert(workers).values(id=worker, invited_at=now, **kind, **values))
+            elif row.registered_at is not None or row.lost_at is not None:
+                raise Conflict(f"worker {worker} was a machine before", code="worker_used")
+            else:
+                db.execute(
+                    update(workers).where(workers.c.id == worker).values(expected_server=None, **values)
+                )
+        return token
+
+    def expect(self, worker: WorkerId, server: ServerId) -> None:
+        """Bind the worker to a server. One that registered in its name from another loses its session."""
+        with self._database.begin() as db:
+            db.execute(update(workers).where(workers.c.id == worker).values(expected_server=server))
+            db.execute(
+                update(workers)
+                .where(workers.c.id == worker, workers.c.server_id != server)
+                .values(session_hash=None)
+            )
+
+    def register(
+        self,
+        token: str,
+        *,
+        server_id: str | None,
+        image: Sha512,
+        whole: Resources,
+        version: str,
+    ) -> tuple[WorkerId, str]:
+        """Exchange the token for a session key.
+
+        The token works until the key it gave was used for the first time, so that a lost reply costs no machine;
+        after that nobody in the machine can use the user data to become its agent.
+        """
+        now = self._clock.now()
+        key = new_secret()
+        with self._database.begin() as db:
+            row = db.execute(
+                select(workers).where(workers.c.invite_hash == digest(token)).with_for_update()
+            ).first()
+            worker = self._admit(row, server_id=server_id, image=image)
+            db.execute(
+                update(workers)
+                .where(workers.c.id == worker)
+                .values(
+                    session_hash=digest(key),
+                    server_id=server_id,
+                    registered_at=now,
+                    last_seen_at=now,
+                    idle_since=now,
+                    cpus=whole.cpus,
+                    memory_mib=whole.memory_mib,
+                    disk_kib=whole.disk_kib,
+                    agent_version=version,
+                )
+            )
+        return worker, key
+
+    def _admit(self, row: Row[Any] | None, *, server_id: str | None, image: str) -> WorkerId:
+        if row is None or row.lost_at is not None:
+            raise Unauthorized("this bootstrap token is not known", code="bad_bootstrap_token")
+        if row.session_used:
+            raise Unauthorized("this bootstrap token was used before", code="bootstrap_token_used")
+        if row.invite_until < self._clock.now():
+            raise Unauthorized("this bootstrap token has expired", code="bootstrap_token_expired")
+        if row.expected_server and server_id and row.expected_server != server_id.lower():
+            raise Unauthorized(
+                "this bootstrap token is for another server",
+                code="wrong_server",
+                facts={"server_id": server_id},
+            )
+        if row.image != image:
+            raise Forbidden(
+                "this machine was not booted from the image that its jobs name",
+                code="wrong_image",
+                facts={"expected": row.image, "reported": image},
+            )
+        return WorkerId(row.id)
+
+    def session(self, key: str) -> Session:
+        """Return whose key this is. Raises Unauthorized `bad_session` for a worker that was given up too."""
+        query = select(workers).where(workers.c.session_hash == digest(key))
+        with self._database.execution_options(readonly=True).connect() as db:
+            row = db.execute(query).first()
+        if row is None or row.lost_at is not None:
+            raise Unauthorized(
+                "this worker is not known, or was given up",
+                code="bad_session",
+                remedy="Kill all jobs and stop.",
+            )
+        if not row.session_used:
+            with self._database.begin() as db:
+                db.execute(update(workers).where(workers.c.id == row.id).values(session_used=True))
+        return Session(
+            worker=WorkerId(row.id),
+            group=Group(ProjectId(row.project), Sha512(row.image), row.flavor),
+            whole=Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib),
+        )
+
+    def leave(self, worker: WorkerId) -> int:
+        """Take a worker's goodbye; jobs that it still had go back to the queue. Returns how many."""
+        now = self._clock.now()
+        with self._database.begin() as db:
+            db.execute(
+                update(workers)
+                .where(workers.c.id == worker, workers.c.left_at.is_(None))
+                .values(left_at=now, last_seen_at=now, draining=True)
+            )
+            gone = Ledger(db, now=now).lose_all(
+                worker=worker, why="its worker left", max_lost=self._terms.max_lost
+            )
+        return len(gone)

@@ -1,0 +1,36 @@
+"""The figures of the embedded engine, and how its secrets are kept."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How long promises last.
+
+    An agent stops its jobs `lease` after the last renewal that was answered; we give them to others only `grace`
+    later, so that two attempts never run at once while clocks run at the same speed.
+    """
+
+    lease: timedelta = timedelta(seconds=60)
+    grace: timedelta = timedelta(seconds=15)
+    poll: timedelta = timedelta(seconds=20)
+    max_lost: int = 5
+    """attempts of one job that may be lost with their workers before it is held"""
+    claim_at_once: int = 64
+    """jobs in one claim"""
+    seen_every: timedelta = timedelta(seconds=10)
+    """how exact a waiting worker's last_seen is; saves a commit for each poll that finds nothing"""
+
+    @property
+    def lease_kept(self) -> timedelta:
+        """How long after a renewal the queue waits for the next."""
+        return self.lease + self.grace
+
+
+def digest(secret: str) -> str:
+    """Return what is kept of a secret. It has 256 random bits, so that a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()

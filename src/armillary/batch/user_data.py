@@ -1,0 +1,139 @@
+"""The user data that makes a machine a worker: cloud-init writes one file of ours and starts it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+from armillary.base.errors import TooLarge
+from armillary.base.ids import CloudName, ServerId, WorkerId
+from armillary.batch.engines.embedded.register import Register
+from armillary.batch.model import Group
+
+LIMIT = 65535
+"""Nova's bound on user data, in base64."""
+HOST = "armillary.internal"
+
+_UNIT = """\
+[Unit]
+Description=Armillary worker agent
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/usr/bin/env python3 /opt/armillary/agent.py --config /etc/armillary/agent.json
+Restart=on-failure
+RestartSec=5
+KillMode=mixed
+TimeoutStopSec=20
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_START = """\
+#!/bin/sh
+# Runs once, as the last step of cloud-init.
+grep -q ' {host}$' /etc/hosts || {{
+  gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
+  [ -n "$gateway" ] && echo "${{gateway:-{gateway}}} {host}" >> /etc/hosts
+}}
+if command -v update-ca-certificates >/dev/null; then
+  update-ca-certificates >/dev/null 2>&1
+elif command -v update-ca-trust >/dev/null; then
+  cp /usr/local/share/ca-certificates/armillary.crt /etc/pki/ca-trust/source/anchors/armillary.crt
+  update-ca-trust
+fi
+systemctl daemon-reload
+systemctl enable --now --no-block armillary-agent.service
+"""
+
+
+def agent_source() -> bytes:
+    """Return the agent, as shipped with this package."""
+    return resources.files("armillary.guest").joinpath("agent.py").read_bytes()
+
+
+def build(*, agent: bytes, config: Mapping[str, Any], ca_pem: bytes, gateway: str | None) -> str:
+    """Return cloud-init user data.
+
+    It installs nothing and writes five files, so that the boot takes no longer than without it. `gateway` is the
+    address of the platform for the guest when it is not its default gateway.
+
+    Raises:
+        TooLarge: base64 of it has more than 65535 bytes.
+    """
+    start = _START.format(host=HOST, gateway=gateway or "")
+    hosts = [f"{gateway} {HOST}"] if gateway else []
+    files = [
+        _file("/opt/armillary/agent.py", "0755", agent),
+        _file("/etc/armillary/agent.json", "0600", json.dumps(dict(config)).encode()),
+        _file("/etc/armillary/ca.pem", "0644", ca_pem),
+        _file("/usr/local/share/ca-certificates/armillary.crt", "0644", ca_pem),
+        _file("/etc/systemd/system/armillary-agent.service", "0644", _UNIT.encode()),
+        _file("/opt/armillary/start", "0755", start.encode()),
+    ]
+    document = {
+        "package_update": False,
+        "package_upgrade": False,
+        "write_files": files,
+        "bootcmd": [
+            ["sh", "-c", f"grep -q ' {HOST}$' /etc/hosts || echo '{line}' >> /etc/hosts"] for line in hosts
+        ],
+        "runcmd": [["sh", "/opt/armillary/start"]],
+    }
+    # JSON is YAML, and needs no library here.
+    text = "#cloud-config\n" + json.dumps({k: v for k, v in document.items() if v != []}, indent=1)
+    size = -(-len(text.encode()) // 3) * 4
+    if size > LIMIT:
+        raise TooLarge(
+            f"the worker's user data has {size} bytes in base64",
+            code="user_data_too_large",
+            facts={"limit": LIMIT},
+        )
+    return text
+
+
+def _file(path: str, permissions: str, content: bytes) -> dict[str, str]:
+    packed = base64.b64encode(gzip.compress(content, mtime=0)).decode("ascii")
+    return {"path": path, "permissions": permissions, "encoding": "gz+b64", "content": packed}
+
+
+class CloudInitEnrolment:
+    """The `Enrolment` port of the embedded engine: our agent by cloud-init."""
+
+    def __init__(
+        self,
+        *,
+        register: Register,
+        guest_url: Callable[[CloudName], str],
+        ca_pem: bytes,
+        vospace: str,
+        agent: Callable[[], bytes] = agent_source,
+        gateway: Callable[[CloudName], str | None] = lambda _: None,
+    ) -> None:
+        self._register = register
+        self._guest_url = guest_url
+        self._ca_pem = ca_pem
+        self._vospace = vospace
+        self._agent = agent
+        self._gateway = gateway
+
+    def user_data(self, worker: WorkerId, *, group: Group, cloud: CloudName) -> str:
+        config = {
+            "url": self._guest_url(cloud),
+            "bootstrap_token": self._register.invite(worker, group),
+            "ca_file": "/etc/armillary/ca.pem",
+            "cloud": cloud,
+            "worker": worker,
+            "image_sha512": group.image,
+            "vospace": self._vospace,
+        }
+        return build(agent=self._agent(), config=config, ca_pem=self._ca_pem, gateway=self._gateway(cloud))
+
+    def expect(self, worker: WorkerId, server: ServerId) -> None:
+        self._register.expect(worker, server)
