@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
+from armillary.accounts.api import Authenticator, install_error_handlers, router
+from armillary.accounts.certificates import ClientIdentity
 from armillary.accounts.model import Allocation, Person, Project
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
+from armillary.base.errors import Unauthorized
 from armillary.base.units import GiB, MiB
 
 PASSWORD = "correct horse battery"
@@ -96,3 +102,31 @@ def a_member(accounts: AccountsService, admin: Person) -> Callable[..., tuple[Pe
         return accounts.person_named(user_name), project
 
     return make
+
+
+@pytest.fixture
+def app(accounts: AccountsService) -> FastAPI:
+    authenticator = Authenticator(service=accounts, certificates=PaperCertificates())
+    app = FastAPI()
+    app.state.authenticator = authenticator
+    app.include_router(router(service=accounts, authenticate=authenticator.principal_of))
+    install_error_handlers(app)
+    return app
+
+
+@pytest.fixture
+def http(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, base_url="http://portal") as client:
+        yield client
+
+
+class PaperCertificates:
+    """Takes `name` or `name job` for a certificate."""
+
+    def identity_of(self, der: bytes) -> ClientIdentity:
+        name, _, job = der.decode().partition(" ")
+        if name == "forged":
+            raise Unauthorized("Not ours.", code="foreign_certificate")
+        scopes = frozenset({"vospace:read"}) if job else frozenset[str]()
+        expires_at = datetime(2027, 1, 1, tzinfo=UTC)
+        return ClientIdentity(user_name=name, scopes=scopes, is_job=bool(job), expires_at=expires_at)

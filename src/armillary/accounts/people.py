@@ -240,7 +240,7 @@ class People(ServiceBase):
         with self._store.write() as records:
             if records.people.administrators():  # another process was first
                 return None
-            values: dict[str, Any] = {"full_name": "Administrator", "email": "", "institute": "", "locale": "en"}
+            values = _blank_profile("Administrator")
             admin = self._add_person(
                 records, hashed, user_name="admin", is_admin=True, enabled=True, **values
             )
@@ -269,7 +269,7 @@ class People(ServiceBase):
         with self._store.write() as records:
             person = records.people.by_name(user_name)
             if person is None:
-                values: dict[str, Any] = {"full_name": user_name, "email": "", "institute": "", "locale": "en"}
+                values = _blank_profile(user_name)
                 person = self._add_person(
                     records, None, user_name=user_name, is_admin=True, enabled=True, is_service=True, **values
                 )
@@ -298,6 +298,10 @@ def _check_profile(findings: Findings, **values: str | None) -> None:
             findings.locale(value)
         else:
             findings.text(name, value, longest=255, required=False)
+
+
+def _blank_profile(full_name: str) -> dict[str, Any]:
+    return {"full_name": full_name, "email": "", "institute": "", "locale": "en"}
 
 
 def _need_other_administrator(records: Records, person_id: PersonId) -> None:

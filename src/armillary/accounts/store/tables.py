@@ -125,11 +125,22 @@ projects = Table(
     Column("created_at", Moment, nullable=False),
 )
 
+
+def _person() -> ForeignKey:
+    """What belongs to a person goes with the person."""
+    return ForeignKey(people.c.id, ondelete="CASCADE")
+
+
+def _project() -> ForeignKey:
+    """What belongs to a project goes with the project."""
+    return ForeignKey(projects.c.id, ondelete="CASCADE")
+
+
 grants = Table(
     "accounts_grants",
     metadata,
-    Column("project_id", String(32), ForeignKey(projects.c.id, ondelete="CASCADE"), primary_key=True),
-    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), primary_key=True, index=True),
+    Column("project_id", String(32), _project(), primary_key=True),
+    Column("person_id", String(32), _person(), primary_key=True, index=True),
     Column("role", String(16), primary_key=True),
 )
 
@@ -137,7 +148,7 @@ applications = Table(
     "accounts_applications",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("person_id", String(32), _person(), nullable=False, index=True),
     Column("project_name", String(255), nullable=False),
     Column("requested", Figures, nullable=False),
     Column("reason", Text, nullable=False),
@@ -156,8 +167,8 @@ credentials = Table(
     Column("id", String(32), primary_key=True),
     Column("name", String(255), nullable=False),
     Column("description", Text, nullable=False),
-    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), nullable=False),
-    Column("project_id", String(32), ForeignKey(projects.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("person_id", String(32), _person(), nullable=False),
+    Column("project_id", String(32), _project(), nullable=False, index=True),
     Column("roles", RoleSet, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment),
@@ -172,8 +183,8 @@ tokens = Table(
     Column("id", String(32), primary_key=True),
     Column("secret_hash", String(64), nullable=False, unique=True),
     Column("kind", String(16), nullable=False),
-    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), nullable=False, index=True),
-    Column("project_id", String(32), ForeignKey(projects.c.id, ondelete="CASCADE"), index=True),
+    Column("person_id", String(32), _person(), nullable=False, index=True),
+    Column("project_id", String(32), _project(), index=True),
     Column("label", Text, nullable=False),
     Column("scopes", WordSet, nullable=False),
     Column("roles", RoleSet),

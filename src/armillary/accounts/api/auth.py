@@ -1,0 +1,125 @@
+"""Who asks: a token, a password, a session cookie or a client certificate, all answered by one Principal."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import replace
+from typing import Protocol
+
+from starlette.requests import HTTPConnection, Request
+
+from armillary.accounts.certificates import ClientIdentity
+from armillary.accounts.model import Principal, TokenKind
+from armillary.accounts.service import AccountsService
+from armillary.base.errors import Forbidden, NotFound, Unauthorized
+
+SESSION_COOKIE = "armillary_session"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Certificates(Protocol):
+    """Knows the client certificates that this installation issued."""
+
+    def identity_of(self, der: bytes) -> ClientIdentity:
+        """Return who a certificate speaks for; raises Unauthorized."""
+        ...
+
+
+class Authenticator:
+    """Answers who asks, for all our own APIs.
+
+    Tried in this order, and the first that is there decides: `Authorization: Bearer` (API, session and job
+    tokens; Keystone's open clouds, not this), `Authorization: Basic`, the cookie `armillary_session`, the TLS
+    client certificate in `scope["state"]["peer_certificate"]` (DER). `principal_of` is a FastAPI dependency.
+    """
+
+    def __init__(self, *, service: AccountsService, certificates: Certificates | None = None) -> None:
+        self._service = service
+        self._certificates = certificates
+
+    def principal_of(self, request: Request) -> Principal:
+        """Return who asks.
+
+        Raises:
+            Unauthorized: there is no credential (code `no_credentials`), or it is not good.
+            Forbidden: the cookie came along with a request that another site made.
+        """
+        principal = self.find(request)
+        if principal is None:
+            raise Unauthorized(
+                "This needs you to sign in.",
+                code="no_credentials",
+                remedy="Sign in, or send a token as 'Authorization: Bearer …'.",
+            )
+        return principal
+
+    def find(self, request: HTTPConnection) -> Principal | None:
+        """Return who asks, or None if nobody says so; a credential that is not good raises as above."""
+        header = request.headers.get("authorization", "")
+        scheme, _, value = header.partition(" ")
+        if header:
+            return self._from_header(scheme.lower(), value.strip())
+        cookie = request.cookies.get(SESSION_COOKIE)
+        if cookie:
+            _refuse_other_sites(request)
+            return self._token(cookie, TokenKind.SESSION)
+        der = request.scope.get("state", {}).get("peer_certificate")
+        if der and self._certificates is not None:
+            return self._certificate(self._certificates.identity_of(der))
+        return None
+
+    def _from_header(self, scheme: str, value: str) -> Principal:
+        if scheme == "bearer":
+            return self._token(value, TokenKind.API, TokenKind.SESSION, TokenKind.JOB)
+        if scheme == "basic":
+            user_name, password = _basic(value)
+            person = self._service.authenticate(user_name, password)
+            return replace(self._service.principal(person.id), method="basic")
+        raise Unauthorized(
+            "This way to sign in is not known.", code="unknown_scheme", remedy="Use Bearer or Basic."
+        )
+
+    def _token(self, secret: str, *kinds: TokenKind) -> Principal:
+        principal = self._service.check_token(secret)
+        if principal.token is None or principal.token.kind not in kinds:
+            raise Unauthorized("This token is for something else.", code="wrong_token_kind")
+        return principal
+
+    def _certificate(self, identity: ClientIdentity) -> Principal:
+        try:
+            principal = self._service.principal(self._service.person_named(identity.user_name).id)
+        except NotFound as error:
+            raise Unauthorized(
+                "This certificate's person is gone.", code="person_not_found", remedy="Get a new one."
+            ) from error
+        person, facts = principal.person, dict[str, str]()
+        if identity.is_job:  # what runs in a job must not administer the platform in its owner's name
+            person, facts = replace(person, is_admin=False), {"job": "yes"}
+        return replace(principal, person=person, method="x509", scopes=identity.scopes, facts=facts)
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who asks, by the Authenticator that the application keeps as `app.state.authenticator`."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator.principal_of(request)
+
+
+def _basic(value: str) -> tuple[str, str]:
+    try:
+        text = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise Unauthorized("The Basic credentials cannot be read.", code="wrong_password") from error
+    user_name, _, password = text.partition(":")
+    return user_name, password
+
+
+def _refuse_other_sites(request: HTTPConnection) -> None:
+    """A browser sends the cookie whoever wrote the page; only our own pages may change things with it."""
+    if request.scope.get("method", "GET") in _SAFE:
+        return
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    own = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    if site not in (None, "same-origin", "none") or (site is None and not own):
+        raise Forbidden("This request was made by another site.", code="cross_site")
