@@ -1,0 +1,269 @@
+"""The network between machines: a switch daemon for the frames, and forwards on loopback for the floating IPs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from armillary.base.errors import Unavailable
+from armillary.base.ids import ServerId
+from armillary.cloud.engines.qemu.layout import Layout, port_key
+from armillary.cloud.engines.qemu.process import find, holder, start
+from armillary.cloud.engines.qemu.qmp import Monitor, MonitorError
+from armillary.cloud.engines.qemu.switch import STATE_VERSION
+from armillary.cloud.model import NetworkPlan, PortPlan, Rule
+
+_log = logging.getLogger(__name__)
+
+FALLBACK_OFFSET = 10000
+"""Added to a port that this user may not bind, or that another program has taken on all addresses."""
+_NARROW = 32
+"""A range of at most so many ports is forwarded whole, a wider one only at the ports below."""
+WELL_KNOWN = (22, 80, 443, 3000, 5000, 5432, 5900, 5901, 6006, 8000, 8080, 8443, 8888, 9000, 9618)
+"""What people serve on their machines: ssh, web, databases, desktops, notebooks, HTCondor."""
+_FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+(\S+)\s+(\d+)")
+_ANSWER_SECONDS = 10.0
+
+Forward = tuple[str, int, int]
+"""The address and port on this computer, and the machine's port."""
+
+
+class QemuFabric:
+    """The `Fabric` port for the machines of `QemuMachines` over the same directory."""
+
+    def __init__(self, *, directory: Path) -> None:
+        self._layout = Layout(directory=directory.absolute())
+        self._lock = threading.Lock()
+        self._plans: dict[str, PortPlan] = {}
+        self._settled: dict[str, tuple[int, frozenset[tuple[str, int]]]] = {}
+        """By port: the process and the wish that were last brought together."""
+        self._failed: dict[str, list[str]] = {}
+        """By port: what could not be forwarded the last time, so that it is told once."""
+        self._layout.prepare()
+
+    def apply(self, plan: NetworkPlan) -> None:
+        """Make the network be as `plan` says (see the port).
+
+        Raises:
+            Unavailable: the switch does not start.
+        """
+        with self._lock:
+            # Forwards close before rules open elsewhere, and the switch is right before new forwards answer.
+            wanted = {port_key(port.port.id): port for port in plan.ports}
+            self._tell_switch(plan)
+            for key, gone in self._plans.items():
+                if key not in wanted:
+                    self._settle(gone, frozenset())
+            for port in wanted.values():
+                self._settle(port, wanted_forwards(port))
+            self._plans = wanted
+
+    def addresses(self, server_id: ServerId) -> Mapping[int, tuple[str, int]]:
+        """Where a machine's open TCP ports truly answer now: guest port -> (host address, host port)."""
+        found: dict[int, tuple[str, int]] = {}
+        for port in list(self._plans.values()):
+            if port.server_id == server_id and port.floating_ip:
+                for address, host_port, guest_port in self._forwards(port):
+                    if address == port.floating_ip:
+                        found[guest_port] = (address, host_port)
+        return found
+
+    def close(self) -> None:
+        """End the switch: machines stay up, unconnected. For when the cloud itself is taken down."""
+        process = find(self._layout.switch_pidfile)
+        if process is not None:
+            with process:
+                process.end(grace=2)
+
+    # -- the switch
+
+    def _tell_switch(self, plan: NetworkPlan) -> None:
+        state = json.dumps(self._state(plan), indent=1, sort_keys=True)
+        path = self._layout.switch_state
+        changed = not path.exists() or path.read_text(encoding="utf-8") != state
+        if changed:
+            partial = path.with_suffix(".partial")
+            partial.write_text(state, encoding="utf-8")
+            partial.replace(path)
+        if not plan.ports:
+            self.close()
+        elif holder(self._layout.switch_pidfile) is None:
+            self._start_switch()
+        elif changed:
+            answer = self._order("reload")
+            if answer.get("version") != STATE_VERSION:  # one of an older Armillary
+                self.close()
+                self._start_switch()
+
+    def _state(self, plan: NetworkPlan) -> dict[str, Any]:
+        ports: list[dict[str, Any]] = []
+        for port in sorted(plan.ports, key=lambda each: each.port.id):
+            sockets = self._layout.machine(port.server_id).port(port.port.id)
+            ports.append(
+                {
+                    "key": port_key(port.port.id),
+                    "network": port.port.network_id,
+                    "mac": port.port.mac.lower(),
+                    "ip": port.port.fixed_ip,
+                    "cidr": port.port.cidr,
+                    "gateway": port.port.gateway_ip,
+                    "filtered": port.filtered,
+                    "rules": [_rule(rule) for rule in port.rules],
+                    "sockets": {
+                        "nic": str(sockets.nic),
+                        "nic_switch": str(sockets.nic_switch),
+                        "slirp": str(sockets.slirp),
+                        "slirp_switch": str(sockets.slirp_switch),
+                    },
+                }
+            )
+        return {"version": STATE_VERSION, "host_ports": sorted(plan.host_ports), "ports": ports}
+
+    def _start_switch(self) -> None:
+        layout = self._layout
+        words = [str(path) for path in (layout.switch_state, layout.switch_pidfile, layout.switch_control)]
+        command = [sys.executable, "-m", "armillary.cloud.engines.qemu.switch", *words]
+        lifeline = start(command, log=layout.switch_log)
+        try:
+            deadline = time.monotonic() + _ANSWER_SECONDS
+            while time.monotonic() < deadline and not lifeline.ended(within=0.02):
+                try:
+                    self._order("stats")
+                except OSError:
+                    continue
+                return
+        finally:
+            lifeline.close()
+        said = layout.switch_log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise Unavailable(
+            "The network's switch does not start.",
+            code="switch_failed",
+            facts={"said": said[-1:] or ["nothing"]},
+        )
+
+    def _order(self, order: str) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.settimeout(_ANSWER_SECONDS)
+            line.connect(str(self._layout.switch_control))
+            line.sendall(order.encode() + b"\n")
+            answer: dict[str, Any] = json.loads(line.makefile("rb").readline() or b"{}")
+        if "error" in answer:
+            raise Unavailable("The network's switch refuses its plan.", code="switch_failed", facts=answer)
+        return answer
+
+    # -- forwards
+
+    def _settle(self, port: PortPlan, wanted: frozenset[tuple[str, int]]) -> None:
+        """Bring the forwards of a running machine together with what is wanted; remember it, so as not to ask again."""
+        key, files = port_key(port.port.id), self._layout.machine(port.server_id)
+        pid = holder(files.pidfile)
+        if pid is None:
+            self._settled.pop(key, None)
+            return
+        if self._settled.get(key) == (pid, wanted):
+            return
+        try:
+            with Monitor(files.fabric_monitor) as monitor:
+                failed = _reconcile(monitor, port, wanted)
+        except MonitorError as error:
+            _log.warning("forwards of server %s are not settled: %s", port.server_id, error)
+            return
+        if failed != self._failed.pop(key, []):
+            _log.warning("server %s: %s cannot be forwarded", port.server_id, ", ".join(failed) or "nothing")
+        if failed:
+            self._failed[key] = failed
+        else:
+            self._settled[key] = (pid, wanted)
+
+    def _forwards(self, port: PortPlan) -> list[Forward]:
+        files = self._layout.machine(port.server_id)
+        if holder(files.pidfile) is None:
+            return []
+        try:
+            with Monitor(files.fabric_monitor, timeout=2) as monitor:
+                return _current(monitor, port)
+        except MonitorError:
+            return []
+
+
+def wanted_forwards(port: PortPlan) -> frozenset[tuple[str, int]]:
+    """Return (floating IP, TCP port) for what the port's ingress rules open to this computer."""
+    if not port.floating_ip:
+        return frozenset()
+    rules = port.rules if port.filtered else (_EVERYTHING,)
+    return frozenset((port.floating_ip, number) for number in _tcp_ports(rules))
+
+
+_EVERYTHING = Rule(direction="ingress", protocol=None, port_min=None, port_max=None, remote_cidr=None)
+
+
+def _tcp_ports(rules: Iterable[Rule]) -> Iterable[int]:
+    for rule in rules:
+        if rule.direction != "ingress" or rule.protocol not in (None, "tcp", "6", "any"):
+            continue
+        if rule.remote_ips is not None or not _from_here(rule.remote_cidr):
+            continue
+        low = 1 if rule.port_min is None else rule.port_min
+        high = (65535 if rule.port_min is None else low) if rule.port_max is None else rule.port_max
+        if high - low < _NARROW:
+            yield from range(low, high + 1)
+        else:
+            yield from (number for number in WELL_KNOWN if low <= number <= high)
+
+
+def _from_here(cidr: str | None) -> bool:
+    """Return whether callers on this computer, which come from its loopback address, are meant."""
+    return cidr is None or (":" not in cidr and IPv4Address("127.0.0.1") in IPv4Network(cidr, strict=False))
+
+
+def _reconcile(monitor: Monitor, port: PortPlan, wanted: frozenset[tuple[str, int]]) -> list[str]:
+    """Remove what is not wanted, add what is missing; return what could not be added."""
+    netdev = f"u{port_key(port.port.id)}"
+    present: set[tuple[str, int]] = set()
+    for address, host_port, guest_port in _current(monitor, port):
+        if (address, guest_port) in wanted:
+            present.add((address, guest_port))
+        else:
+            monitor.human(f"hostfwd_remove {netdev} tcp:{address}:{host_port}")
+    failed: list[str] = []
+    for address, guest_port in sorted(wanted - present):
+        fallback = guest_port + FALLBACK_OFFSET
+        for host_port in (guest_port, fallback if fallback < 65536 else guest_port):
+            words = f"{netdev} tcp:{address}:{host_port}-{port.port.fixed_ip}:{guest_port}"
+            if not monitor.human(f"hostfwd_add {words}").strip():
+                break
+        else:
+            failed.append(f"{address}:{guest_port}")
+    return failed
+
+
+def _current(monitor: Monitor, port: PortPlan) -> list[Forward]:
+    """Return the forwards of one card's way out, as QEMU lists them under the name of its netdev."""
+    here, found = False, list[Forward]()
+    for line in monitor.human("info usernet").splitlines():
+        if line and not line[0].isspace():
+            here = f"(u{port_key(port.port.id)})" in line
+        match = _FORWARD.search(line) if here else None
+        if match:
+            found.append((match[1], int(match[2]), int(match[4])))
+    return found
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "direction": rule.direction,
+        "protocol": rule.protocol,
+        "port_min": rule.port_min,
+        "port_max": rule.port_max,
+        "remote_cidr": rule.remote_cidr,
+        "remote_ips": None if rule.remote_ips is None else sorted(rule.remote_ips),
+    }

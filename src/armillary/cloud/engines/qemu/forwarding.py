@@ -1,0 +1,306 @@
+"""Decide for each frame whether it may pass, and to where. Pure: time and this computer's addresses are values.
+
+A machine's card is wired to the switch, and so is its own way out (QEMU's user-mode network, "slirp"). Slirp takes
+frames for any hardware address and maps every address of the subnet to this computer's loopback, hence the rule:
+nothing goes to a way out that was not found harmless here first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from armillary.cloud.engines.qemu import frames
+from armillary.cloud.engines.qemu.frames import ICMP, TCP, UDP, Packet
+from armillary.cloud.engines.qemu.rules import WORLD, CompiledRule, allows
+
+MAX_FLOWS = 16384
+"""Conversations remembered for one card; the oldest gives way."""
+_MAX_FRAGMENTS = 256
+_TCP_SECONDS, _CLOSED_SECONDS, _UDP_SECONDS, _ICMP_SECONDS = 5 * 86400.0, 60.0, 180.0, 30.0
+_DNS = 53
+_NEVER_OUTSIDE = tuple(
+    (int(net.network_address), int(net.netmask))
+    for net in map(
+        IPv4Network,
+        # this computer's loopback and link, and what is nobody's address
+        ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"),
+    )
+)
+
+Exit = tuple[str, str]
+"""Where a frame leaves the switch: a port's key, and `card` or `out`."""
+
+
+class Flow:
+    """A conversation that may go on in both directions."""
+
+    __slots__ = ("ends", "expires", "seconds")
+
+    def __init__(self, *, now: float, seconds: float) -> None:
+        self.expires = now + seconds
+        self.seconds = seconds
+        self.ends: list[tuple[dict[bytes, Entry], bytes]] = []
+
+    def forget(self) -> None:
+        """Remove the conversation from both sides' tables."""
+        for table, key in self.ends:
+            table.pop(key, None)
+
+
+Entry = tuple[Exit, bytes | None, Flow]
+"""Where frames of a conversation leave, the hardware address that they must name, the conversation."""
+
+
+@dataclass(kw_only=True)
+class Port:
+    """A machine's card as the switch knows it."""
+
+    key: str
+    network: str
+    mac: bytes
+    ip: bytes
+    subnet: IPv4Network
+    gateway: bytes
+    rules: tuple[CompiledRule, ...]
+    filtered: bool = True
+    sent: dict[bytes, Entry] = field(default_factory=dict[bytes, "Entry"])
+    """Conversations by the name that frames from the card give them."""
+    received: dict[bytes, Entry] = field(default_factory=dict[bytes, "Entry"])
+    """Conversations by the name that frames from the way out give them."""
+    fragments: dict[bytes, Exit] = field(default_factory=dict[bytes, "Exit"])
+    """Fragmented packets whose first fragment passed."""
+
+    def __post_init__(self) -> None:
+        self.card: Exit = (self.key, "card")
+        self.out: Exit = (self.key, "out")
+        self.resolver = (int(self.subnet.network_address) + 3).to_bytes(4, "big")
+
+    def same_promises(self, other: Port) -> bool:
+        """Return whether conversations allowed under `other` are allowed under this one too."""
+        mine = (self.network, self.mac, self.ip, self.subnet, self.gateway, self.rules, self.filtered)
+        return mine == (
+            other.network, other.mac, other.ip, other.subnet, other.gateway, other.rules, other.filtered
+        )  # fmt: skip
+
+
+class Forwarder:
+    """The switch's mind: ports, rules, and the conversations that they allowed."""
+
+    def __init__(self) -> None:
+        self.ports: dict[str, Port] = {}
+        self._by_mac: dict[tuple[str, bytes], Port] = {}
+        self._by_ip: dict[tuple[str, bytes], Port] = {}
+        self._host_ports: frozenset[int] = frozenset()
+        self._own_addresses: frozenset[bytes] = frozenset()
+
+    def configure(
+        self, ports: Iterable[Port], *, host_ports: frozenset[int], own_addresses: frozenset[bytes]
+    ) -> None:
+        """Take a new plan. Conversations go on where neither side's rules changed; others must prove themselves."""
+        known, self.ports = self.ports, {port.key: port for port in ports}
+        changed_host = host_ports != self._host_ports
+        self._host_ports, self._own_addresses = host_ports, own_addresses
+        for key, old in known.items():
+            new = self.ports.get(key)
+            if new is None or changed_host or not new.same_promises(old):
+                for _, _, flow in [*old.sent.values(), *old.received.values()]:
+                    flow.forget()
+        for key, old in known.items():
+            if key in self.ports and self.ports[key].same_promises(old):
+                self.ports[key] = old  # with its conversations
+        self._by_mac = {(port.network, port.mac): port for port in self.ports.values()}
+        self._by_ip = {(port.network, port.ip): port for port in self.ports.values()}
+
+    def sweep(self, now: float) -> None:
+        """Forget conversations that have been silent for too long."""
+        for port in self.ports.values():
+            for table in (port.sent, port.received):
+                for flow in [flow for _, _, flow in table.values() if flow.expires < now]:
+                    flow.forget()
+            port.fragments.clear()
+
+    def from_card(self, port: Port, frame: bytes, now: float) -> Exit | None:
+        """Return where a frame from a machine's card goes, or None if nowhere."""
+        # Nearly every frame belongs to a known conversation without IP options; the name of that
+        # conversation holds the source address, so nothing is left to check but both hardware addresses.
+        if (
+            frame[12:15] == b"\x08\x00\x45"
+            and frame[6:12] == port.mac
+            and not frame[20] & 0x3F
+            and not frame[21]
+        ):
+            entry = port.sent.get(frame[23:24] + frame[26:38])
+            if entry is not None and entry[2].expires > now and entry[1] in (None, frame[:6]):
+                return _touch(entry, frame, now)
+        if len(frame) < 14 or (port.filtered and frame[6:12] != port.mac):
+            return None
+        kind = frame[12:14]
+        if kind == frames.ARP:
+            return self._arp_from_card(port, frame)
+        if kind != frames.IPV4:
+            return None
+        packet = frames.read_ipv4(frame)
+        return self._packet_from_card(port, frame, packet, now) if packet else None
+
+    def from_out(self, port: Port, frame: bytes, now: float) -> bool:
+        """Return whether a frame from the machine's way out may reach its card."""
+        if frame[12:15] == b"\x08\x00\x45" and not frame[20] & 0x3F and not frame[21]:
+            entry = port.received.get(frame[23:24] + frame[26:38])
+            if entry is not None and entry[2].expires > now:
+                _touch(entry, frame, now)
+                return True
+        if frame[:6] not in (port.mac, frames.BROADCAST):
+            return False
+        kind = frame[12:14]
+        if kind == frames.ARP:
+            return True
+        packet = frames.read_ipv4(frame) if kind == frames.IPV4 else None
+        return packet is not None and self._packet_from_out(port, frame, packet, now)
+
+    # -- from a card
+
+    def _arp_from_card(self, port: Port, frame: bytes) -> Exit | None:
+        arp = frames.read_arp(frame)
+        if arp is None:
+            return None
+        if port.filtered and (arp.sender_mac != port.mac or arp.sender_ip not in (port.ip, b"\0\0\0\0")):
+            return None
+        if arp.is_request:
+            other = self._by_ip.get((port.network, arp.target_ip))
+            if other is not None and other is not port:
+                return other.card
+            asks_out = arp.target_ip in (port.gateway, port.resolver, port.ip)
+            return port.out if asks_out else None
+        other = self._by_mac.get((port.network, frame[:6]))
+        return other.card if other is not None else port.out
+
+    def _packet_from_card(self, port: Port, frame: bytes, packet: Packet, now: float) -> Exit | None:
+        if frames.is_dhcp_request(packet) and packet.target in (port.gateway, b"\xff\xff\xff\xff"):
+            return port.out if packet.source in (port.ip, b"\0\0\0\0") else None
+        if port.filtered and (packet.source != port.ip or frames.is_dhcp_answer(packet)):
+            return None
+        if not packet.is_first:
+            return port.fragments.get(packet.fragment or b"")
+        entry = port.sent.get(packet.conversation)
+        if entry is not None and entry[2].expires > now and entry[1] in (None, frame[:6]):
+            leaves: Exit | None = _touch(entry, frame, now)
+        elif packet.protocol == ICMP and packet.source_port in frames.ICMP_ERRORS:
+            leaves = self._error_from_card(port, frame, packet, now)
+        else:
+            other = self._by_mac.get((port.network, frame[:6]))
+            if other is not None:
+                leaves = self._to_neighbour(port, other, packet, now)
+            else:
+                leaves = self._to_outside(port, packet, now)
+        if leaves is not None and packet.fragment is not None:
+            _remember(port.fragments, packet.fragment, leaves)
+        return leaves
+
+    def _to_neighbour(self, port: Port, other: Port, packet: Packet, now: float) -> Exit | None:
+        if other is port or (other.filtered and packet.target != other.ip):
+            return None
+        if port.filtered and not allows(port.rules, "egress", packet, packet.target):
+            return None
+        if other.filtered and not allows(other.rules, "ingress", packet, packet.source):
+            return None
+        flow = _flow(packet, now)
+        _add(flow, port.sent, packet.conversation, (other.card, other.mac, flow))
+        _add(flow, other.sent, packet.reverse, (port.card, port.mac, flow))
+        return other.card
+
+    def _to_outside(self, port: Port, packet: Packet, now: float) -> Exit | None:
+        if not self._harmless(port, packet):
+            return None
+        if port.filtered and not allows(port.rules, "egress", packet, packet.target):
+            return None
+        flow = _flow(packet, now)
+        _add(flow, port.sent, packet.conversation, (port.out, None, flow))
+        _add(flow, port.received, packet.reverse, (port.card, None, flow))
+        return port.out
+
+    def _harmless(self, port: Port, packet: Packet) -> bool:
+        """Return whether slirp would carry the packet to where a guest may go at all, whatever the rules."""
+        target = packet.target
+        if target == port.gateway:
+            if packet.protocol == TCP:
+                return packet.target_port in self._host_ports
+            return packet.protocol == ICMP and packet.source_port == frames.ECHO_REQUEST
+        if target == port.resolver:
+            return packet.protocol in (TCP, UDP) and packet.target_port == _DNS
+        number = int.from_bytes(target, "big")
+        if number & int(port.subnet.netmask) == int(port.subnet.network_address):
+            return False
+        if any(number & mask == network for network, mask in _NEVER_OUTSIDE):
+            return False
+        return target not in self._own_addresses
+
+    def _error_from_card(self, port: Port, frame: bytes, packet: Packet, now: float) -> Exit | None:
+        """Let an ICMP error follow the conversation that it is about, back to its sender."""
+        about = frames.read_ipv4(frame, packet.payload + 8)
+        if about is None or not about.is_first:
+            return None
+        entry = port.sent.get(about.reverse)
+        live = entry is not None and entry[2].expires > now and entry[1] in (None, frame[:6])
+        return entry[0] if entry is not None and live else None
+
+    # -- from the way out
+
+    def _packet_from_out(self, port: Port, frame: bytes, packet: Packet, now: float) -> bool:
+        if packet.target not in (port.ip, b"\xff\xff\xff\xff"):
+            return False
+        if frames.is_dhcp_answer(packet) and packet.target_port == 68:
+            return True
+        if not packet.is_first:
+            return packet.fragment in port.fragments
+        entry = port.received.get(packet.conversation)
+        if entry is not None and entry[2].expires > now:
+            _touch(entry, frame, now)
+            passes = True
+        elif packet.protocol == ICMP and packet.source_port in frames.ICMP_ERRORS:
+            about = frames.read_ipv4(frame, packet.payload + 8)
+            passes = about is not None and about.is_first and about.reverse in port.received
+        else:
+            passes = self._enters(port, packet, now)
+        if passes and packet.fragment is not None:
+            _remember(port.fragments, packet.fragment, port.card)
+        return passes
+
+    def _enters(self, port: Port, packet: Packet, now: float) -> bool:
+        """Return whether a conversation may begin from outside: a floating IP's, that slirp shows as the gateway's."""
+        if packet.protocol not in (TCP, UDP) or packet.source != port.gateway:
+            return False
+        if port.filtered and not allows(port.rules, "ingress", packet, WORLD):
+            return False
+        flow = _flow(packet, now)
+        _add(flow, port.received, packet.conversation, (port.card, None, flow))
+        _add(flow, port.sent, packet.reverse, (port.out, None, flow))
+        return True
+
+
+def _flow(packet: Packet, now: float) -> Flow:
+    seconds = {TCP: _TCP_SECONDS, ICMP: _ICMP_SECONDS}.get(packet.protocol, _UDP_SECONDS)
+    return Flow(now=now, seconds=seconds)
+
+
+def _add(flow: Flow, table: dict[bytes, Entry], key: bytes, entry: Entry) -> None:
+    if len(table) >= MAX_FLOWS:
+        table[next(iter(table))][2].forget()
+    table[key] = entry
+    flow.ends.append((table, key))
+
+
+def _touch(entry: Entry, frame: bytes, now: float) -> Exit:
+    """Note that a conversation lives; after a goodbye it is forgotten soon."""
+    flow = entry[2]
+    if frame[23] == TCP and frames.ends_tcp(frame, 14 + (frame[14] & 0x0F) * 4):
+        flow.seconds = _CLOSED_SECONDS
+    flow.expires = now + flow.seconds
+    return entry[0]
+
+
+def _remember(fragments: dict[bytes, Exit], fragment: bytes, leaves: Exit) -> None:
+    if len(fragments) >= _MAX_FRAGMENTS:
+        del fragments[next(iter(fragments))]
+    fragments[fragment] = leaves
