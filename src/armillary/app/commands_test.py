@@ -14,7 +14,7 @@ from armillary.base.errors import NotFound
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests; ARGUMENTS go to pytest.
+    r"""Run the tests; ARGUMENTS go to pytest.
 
     \b
     Example:

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
-from typing import Any
-
-import rich_click as click
-
-from armillary.base.errors import ArmillaryError
-from armillary.cli.main import cli
-from armillary.cli.output import fail
-
 _COMMANDS = {
     "up": "armillary.app.commands_daemon:up",
     "down": "armillary.app.commands_daemon:down",

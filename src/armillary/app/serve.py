@@ -16,10 +16,11 @@ import uvicorn
 import uvloop
 
 from armillary.app import instance
+from armillary.app.addresses import Addresses
 from armillary.app.listen import bind, port_of
 from armillary.app.settings import Settings
 from armillary.app.tls import server_config
-from armillary.app.wiring import Addresses, Platform, build_platform
+from armillary.app.wiring import Platform, build_platform
 from armillary.base.clock import SystemClock, to_iso
 from armillary.base.ids import CloudName
 
@@ -49,7 +50,7 @@ async def _every(seconds: float, name: str, work: Callable[[], object]) -> None:
         try:
             await asyncio.to_thread(work)
             failures = 0
-        except Exception:  # noqa: BLE001 - a loop that keeps promises must outlive any one failure
+        except Exception:  # a loop that keeps promises must outlive any one failure
             failures += 1
             log.exception("loop %s failed (%d in a row)", name, failures)
         await asyncio.sleep(min(seconds * 2**failures, 60))
@@ -96,7 +97,10 @@ def _servers(platform: Platform, settings: Settings) -> dict[str, _Server]:
     return {
         "https": _Server(https),
         "http": _Server(uvicorn.Config(platform.app, **plain)),
-        **{f"cloud {name}": _Server(uvicorn.Config(cloud.app, **plain)) for name, cloud in platform.clouds.items()},
+        **{
+            f"cloud {name}": _Server(uvicorn.Config(cloud.app, **plain))
+            for name, cloud in platform.clouds.items()
+        },
     }
 
 
@@ -153,6 +157,5 @@ def run(settings: Settings, ready: Callable[[Started], None]) -> None:
     Raises:
         Conflict: one runs there already, or a port is taken.
     """
-    with instance.hold(settings.home):
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, ready))
+    with instance.hold(settings.home), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, ready))

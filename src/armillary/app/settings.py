@@ -34,6 +34,10 @@ def cache_directory() -> Path:
     return Path(os.environ.get("ARMILLARY_CACHE") or f"{cache}/armillary").expanduser().absolute()
 
 
+def _half_of_memory() -> int:
+    return max(2048, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**21)
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -44,7 +48,7 @@ class CloudTable(_Table):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
     port: int = Field(ge=0, le=65535, description="loopback TCP port of its OpenStack APIs")
     vcpus: int = Field(default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)), ge=1)
-    ram_mib: int = Field(default_factory=lambda: _half_of_memory(), ge=256)
+    ram_mib: int = Field(default_factory=_half_of_memory, ge=256)
     disk_gib: int = Field(default=200, ge=1)
     floating_cidr: str = Field(description="loopback range of its floating IPs")
     engine: Literal["qemu", "fake"] = "qemu"
@@ -54,15 +58,21 @@ class BatchTable(_Table):
     """`[batch]`"""
 
     idle_seconds: float = Field(default=120, ge=0, description="a worker without work is retired after this")
-    register_seconds: float = Field(default=900, gt=0, description="a worker must report within this after its boot")
-    lease_seconds: float = Field(default=60, gt=0, description="a worker that is silent for this has lost its jobs")
+    register_seconds: float = Field(
+        default=900, gt=0, description="a worker must report within this after its boot"
+    )
+    lease_seconds: float = Field(
+        default=60, gt=0, description="a worker that is silent for this has lost its jobs"
+    )
     tick_seconds: float = Field(default=2, gt=0, description="how often the scaler looks")
 
 
 class VOSpaceTable(_Table):
     """`[vospace]`"""
 
-    authority: str = Field(default="armillary.example", description="of our IVOA identifiers, ivo://AUTHORITY/vault")
+    authority: str = Field(
+        default="armillary.example", description="of our IVOA identifiers, ivo://AUTHORITY/vault"
+    )
     max_upload_gib: int = Field(default=1024, ge=1)
 
 
@@ -73,10 +83,6 @@ def _default_clouds() -> list[CloudTable]:
     ]
 
 
-def _half_of_memory() -> int:
-    return max(2048, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**21)
-
-
 class Settings(BaseSettings):
     """Everything that an operator may set."""
 
@@ -85,11 +91,19 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address that the platform listens on")
     https_port: int = Field(default=8443, ge=0, le=65535)
     http_port: int = Field(default=8080, ge=0, le=65535, description="the portal without TLS, loopback only")
-    host_names: list[str] = Field(default=[], description="further names and addresses in the server certificate")
-    database_url: str = Field(default="", description="SQLAlchemy URL of the records; empty: SQLite in the home")
+    host_names: list[str] = Field(
+        default=[], description="further names and addresses in the server certificate"
+    )
+    database_url: str = Field(
+        default="", description="SQLAlchemy URL of the records; empty: SQLite in the home"
+    )
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
-    clouds_yaml: Path | None = Field(default=None, description="outer OpenStack clouds, in OpenStack's own format")
-    guest_urls: dict[str, str] = Field(default={}, description="per outer cloud, our address as its machines see it")
+    clouds_yaml: Path | None = Field(
+        default=None, description="outer OpenStack clouds, in OpenStack's own format"
+    )
+    guest_urls: dict[str, str] = Field(
+        default={}, description="per outer cloud, our address as its machines see it"
+    )
     clouds: list[CloudTable] = Field(default_factory=_default_clouds)
     batch: BatchTable = BatchTable()
     vospace: VOSpaceTable = VOSpaceTable()
@@ -100,8 +114,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's names
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = home_directory() / "armillary.toml"
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)

@@ -37,7 +37,7 @@ class PeerCertProtocol(HttpToolsProtocol):
         super().connection_made(transport)
 
 
-def server_config(  # noqa: PLR0917 - the order every server is written in: where, then how
+def server_config(
     app: ASGIApp,
     host: str,
     port: int,
@@ -50,7 +50,7 @@ def server_config(  # noqa: PLR0917 - the order every server is written in: wher
     A client certificate is asked for, not demanded; one that `ca_certs` did not sign ends the handshake.
     """
     return uvicorn.Config(
-        cast(Any, app),
+        cast("Any", app),
         host=host,
         port=port,
         http=PeerCertProtocol,

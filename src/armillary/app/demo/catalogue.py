@@ -32,7 +32,9 @@ def read_catalogue(text: str) -> tuple[Source, ...]:
             if "X_IMAGE" not in names or "Y_IMAGE" not in names:
                 raise ValueError("not a catalogue: its head names no X_IMAGE and Y_IMAGE")
             try:
-                sources.append(Source(float(words[names["X_IMAGE"]]), float(words[names["Y_IMAGE"]]), tuple(words)))
+                sources.append(
+                    Source(float(words[names["X_IMAGE"]]), float(words[names["Y_IMAGE"]]), tuple(words))
+                )
             except IndexError:
                 raise ValueError(f"a row is short: {line!r}") from None
     return tuple(sources)

@@ -55,7 +55,9 @@ class Report:
 class GoldenPath:
     """Walks the path on a platform that runs."""
 
-    def __init__(self, *, directory: Path, instance: Instance, accounts: DemoAccounts, phases: Phases) -> None:
+    def __init__(
+        self, *, directory: Path, instance: Instance, accounts: DemoAccounts, phases: Phases
+    ) -> None:
         self._instance = instance
         self._accounts = accounts
         self._phases = phases
@@ -109,7 +111,9 @@ class GoldenPath:
         return Report(
             phases=self._phases.seconds,
             jobs=reports,
-            ssh=f"ssh -i {self._key} " + (f"-p {address[1]} " if address[1] != 22 else "") + f"debian@{address[0]}",
+            ssh=f"ssh -i {self._key} "
+            + (f"-p {address[1]} " if address[1] != 22 else "")
+            + f"debian@{address[0]}",
             snapshot=snapshot,
         )
 
@@ -119,7 +123,9 @@ class GoldenPath:
         for shell in (self._user, self._admin):
             (shell.home / ".config" / "openstack").mkdir(parents=True, exist_ok=True, mode=0o700)
         self._key.parent.mkdir(mode=0o700, exist_ok=True)
-        self._clouds_yaml(self._user, self._accounts.user, self._accounts.user_password, self._accounts.project)
+        self._clouds_yaml(
+            self._user, self._accounts.user, self._accounts.user_password, self._accounts.project
+        )
         self._clouds_yaml(self._admin, self._accounts.admin, self._accounts.admin_password, "admin")
         netrc = self._home / ".netrc"
         host = self._instance.url.removeprefix("https://")
@@ -170,10 +176,14 @@ class GoldenPath:
     def _approve(self) -> None:
         accounts = self._accounts
         self._login(self._admin, accounts.admin, accounts.admin_password)
-        waiting = self._admin.json("armillary", "admin", "applications", "--state", "waiting", "--json", quiet=True)
+        waiting = self._admin.json(
+            "armillary", "admin", "applications", "--state", "waiting", "--json", quiet=True
+        )
         for application in waiting:
             if application["project_name"] == accounts.project:
-                self._admin.run("armillary", "admin", "approve", application["id"], "--cores", "4", "--batch-cores", "4")
+                self._admin.run(
+                    "armillary", "admin", "approve", application["id"], "--cores", "4", "--batch-cores", "4"
+                )
         self._phases.say("$ armillary application")
         for line in self._user.run("armillary", "application", quiet=True).splitlines():
             self._phases.say(line)
@@ -185,7 +195,17 @@ class GoldenPath:
 
     def _publish(self, base: BuiltImage) -> None:
         known = self._admin.json(
-            "openstack", "--os-cloud", self._east, "image", "list", "--name", base.name, "--long", "-f", "json", quiet=True
+            "openstack",
+            "--os-cloud",
+            self._east,
+            "image",
+            "list",
+            "--name",
+            base.name,
+            "--long",
+            "-f",
+            "json",
+            quiet=True,
         )
         for image in known:
             shown = self._admin.json(
@@ -313,7 +333,9 @@ class GoldenPath:
             if "held" in states or time.monotonic() > end:
                 first = next((job for job in jobs if job["state"] != "completed"), jobs[0])
                 why = self._user.run("armillary", "job", "explain", first["id"], quiet=True)
-                raise Unavailable(f"jobs have not completed ({now}); {first['id']}: {why}", code="jobs_failed")
+                raise Unavailable(
+                    f"jobs have not completed ({now}); {first['id']}: {why}", code="jobs_failed"
+                )
             time.sleep(2)
         self._user.run("armillary", "fetch", str(cluster), cwd=self._work)
         return jobs
@@ -354,4 +376,3 @@ def _scp_options(address: tuple[str, int], key: Path) -> list[str]:
         "-q", "-i", str(key), "-P", str(address[1]), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
         "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
     ]  # fmt: skip
-

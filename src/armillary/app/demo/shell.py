@@ -30,7 +30,12 @@ class Shell:
         }
 
     def run(
-        self, *command: str, cwd: Path | None = None, stdin: str | None = None, timeout: float = 120, quiet: bool = False
+        self,
+        *command: str,
+        cwd: Path | None = None,
+        stdin: str | None = None,
+        timeout: float = 120,
+        quiet: bool = False,
     ) -> str:
         """Run a program to its end and return what it printed.
 
@@ -82,7 +87,8 @@ class Shell:
             except Unavailable as error:
                 if time.monotonic() > end:
                     raise Unavailable(
-                        f"no ssh at {address[0]} after {timeout:.0f} s: {error.message}", code="no_ssh",
+                        f"no ssh at {address[0]} after {timeout:.0f} s: {error.message}",
+                        code="no_ssh",
                         remedy="look at the machine's console log: openstack console log show NAME",
                     ) from error
                 time.sleep(0.5)
