@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 
 
@@ -26,7 +26,7 @@ class Bell:
             ear.wake()
 
     @contextmanager
-    def listen(self, *topics: Hashable) -> Iterator[Ear]:
+    def listen(self, *topics: Hashable) -> Generator[Ear]:
         """Begin to listen, in a running event loop."""
         ear = Ear(asyncio.get_running_loop())
         with self._lock:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from armillary.batch.model import JobId, LogGap
 
 _HEADER = struct.Struct("<Q")  # bytes written so far, in front of both parts
 _LOCKS = 64
+KEPT_OF_EACH_END = Bytes(5 * 2**20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class LogFolder:
     """Streams of attempts as files: a header, the head, and a ring with the tail."""
 
     def __init__(
-        self, *, directory: Path, head: Bytes = Bytes(5 * 2**20), tail: Bytes = Bytes(5 * 2**20)
+        self, *, directory: Path, head: Bytes = KEPT_OF_EACH_END, tail: Bytes = KEPT_OF_EACH_END
     ) -> None:
         self._directory = directory
         self._head = head
@@ -117,7 +118,7 @@ class LogFolder:
             length -= step
 
     @contextmanager
-    def _open(self, path: Path) -> Iterator[IO[bytes]]:
+    def _open(self, path: Path) -> Generator[IO[bytes]]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(handle, "r+b") as file:
             yield file

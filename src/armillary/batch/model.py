@@ -271,6 +271,8 @@ class Machine:
     cloud: CloudName
     project_name: str
     vcpus: int
+    size: Resources
+    """what its flavor promises"""
     state: MachineState
     created_at: datetime
     server_id: ServerId | None = None

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,20 +16,21 @@ from armillary.base.errors import Invalid, NotFound, OutOfSpace, PreconditionFai
 from armillary.base.units import Bytes, format_size
 from armillary.batch.ports import Blob, BlobWriter
 
+MAX_BLOB = Bytes(64 * 2**30)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class FolderSpool:
     """The `Spool` port over a folder; both parts of a name are on disk before `commit` returns."""
 
-    def __init__(self, *, directory: Path, max_blob: Bytes = Bytes(64 * 2**30)) -> None:
+    def __init__(self, *, directory: Path, max_blob: Bytes = MAX_BLOB) -> None:
         self._directory = directory
         self._incoming = directory / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
         self._max = max_blob
 
     @contextmanager
-    def writer(self) -> Iterator[BlobWriter]:
+    def writer(self) -> Generator[BlobWriter]:
         handle, name = tempfile.mkstemp(dir=self._incoming)
         temporary = Path(name)
         try:
@@ -104,7 +105,7 @@ class _Writer:
 
 
 @contextmanager
-def _disk() -> Iterator[None]:
+def _disk() -> Generator[None]:
     try:
         yield
     except OSError as error:

@@ -25,10 +25,12 @@ Wants=network-online.target
 After=network-online.target
 
 [Service]
-ExecStart=/usr/bin/env python3 /opt/armillary/agent.py --config /etc/armillary/agent.json
+ExecStart=/usr/bin/env python3 /opt/armillary/agent.py /etc/armillary/agent.json
 Restart=on-failure
+RestartPreventExitStatus=2 3
 RestartSec=5
 KillMode=mixed
+Delegate=yes
 TimeoutStopSec=20
 
 [Install]
@@ -37,10 +39,11 @@ WantedBy=multi-user.target
 
 _START = """\
 #!/bin/sh
-# Runs once, as the last step of cloud-init.
+# Runs once, as the last step of cloud-init. The instance's id is the server's, which the token is bound to.
+sed -i "s/@INSTANCE@/$(cat /var/lib/cloud/data/instance-id)/" /etc/armillary/agent.json
 grep -q ' {host}$' /etc/hosts || {{
   gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
-  [ -n "$gateway" ] && echo "${{gateway:-{gateway}}} {host}" >> /etc/hosts
+  [ -n "$gateway" ] && echo "$gateway {host}" >> /etc/hosts
 }}
 if command -v update-ca-certificates >/dev/null; then
   update-ca-certificates >/dev/null 2>&1
@@ -61,18 +64,17 @@ def agent_source() -> bytes:
 def build(*, agent: bytes, config: Mapping[str, Any], ca_pem: bytes, gateway: str | None) -> str:
     """Return cloud-init user data.
 
-    It installs nothing and writes five files, so that the boot takes no longer than without it. `gateway` is the
+    It installs nothing and writes a few files, so that the boot takes no longer than without it. `gateway` is the
     address of the platform for the guest when it is not its default gateway.
 
     Raises:
         TooLarge: base64 of it has more than 65535 bytes.
     """
-    start = _START.format(host=HOST, gateway=gateway or "")
+    start = _START.format(host=HOST)
     hosts = [f"{gateway} {HOST}"] if gateway else []
     files = [
         _file("/opt/armillary/agent.py", "0755", agent),
         _file("/etc/armillary/agent.json", "0600", json.dumps(dict(config)).encode()),
-        _file("/etc/armillary/ca.pem", "0644", ca_pem),
         _file("/usr/local/share/ca-certificates/armillary.crt", "0644", ca_pem),
         _file("/etc/systemd/system/armillary-agent.service", "0644", _UNIT.encode()),
         _file("/opt/armillary/start", "0755", start.encode()),
@@ -127,11 +129,11 @@ class CloudInitEnrolment:
         config = {
             "url": self._guest_url(cloud),
             "bootstrap_token": self._register.invite(worker, group),
-            "ca_file": "/etc/armillary/ca.pem",
+            "ca_pem": self._ca_pem.decode("ascii"),
             "cloud": cloud,
-            "worker": worker,
+            "server_id": "@INSTANCE@",
             "image_sha512": group.image,
-            "vospace": self._vospace,
+            "vospace_host": self._vospace,
         }
         return build(agent=self._agent(), config=config, ca_pem=self._ca_pem, gateway=self._gateway(cloud))
 

@@ -29,6 +29,8 @@ class RegisterIn(Wire):
 
     bootstrap_token: Secret
     server_id: Short | None = None
+    server_name: Short | None = None
+    cloud: Short | None = None
     image_sha512: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
     cpus: int = Field(ge=1, le=4096)
     memory_mib: int = Field(ge=1)
@@ -82,6 +84,7 @@ class ClaimedJob(Wire):
     attempt: int
     lease_secret: str
     lease_seconds: int
+    owner: str
     spec: dict[str, Any]
     inputs: list[InputWire]
     credential: CredentialWire | None
@@ -108,16 +111,23 @@ class RenewIn(Wire):
     items: list[LeaseWire] = Field(max_length=10_000)
 
 
-class RenewOut(Wire):
-    """Jobs (by name) that are no longer this worker's, and jobs to stop: the user removed or held them.
+class AttemptRef(Wire):
+    """An attempt of a job."""
 
-    After stopping a job of `remove`, send `finish` with an `error`; its results are dropped. `credential` maps
+    job: JobName
+    attempt: int
+
+
+class RenewOut(Wire):
+    """Attempts that are no longer this worker's, and attempts to stop: the user removed or held their jobs.
+
+    After stopping one of `remove`, send `finish` with an `error`; its results are dropped. `credentials` maps
     the jobs whose credential was renewed to the new one.
     """
 
-    lost: list[str]
-    remove: list[str]
-    credential: dict[str, CredentialWire] = Field(default_factory=dict[str, CredentialWire])
+    lost: list[AttemptRef]
+    remove: list[AttemptRef]
+    credentials: dict[str, CredentialWire] = Field(default_factory=dict[str, CredentialWire])
 
 
 class LogsIn(LeaseWire):
@@ -143,15 +153,22 @@ class OutputClaim(Wire):
     size: int = Field(ge=0)
 
 
+class AttemptErrorWire(Wire):
+    """Why a job could not be run, or its files not be brought back. `retry`: the job itself is not to blame."""
+
+    code: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    message: Annotated[str, StringConstraints(max_length=4000)]
+    retry: bool = False
+
+
 class FinishIn(LeaseWire):
-    """`POST finish`: how the attempt ended. Exactly one of exit_code, signal and error says it."""
+    """`POST finish`: how the attempt ended: exit_code or signal, or an error that stands above both."""
 
     exit_code: int | None = None
     signal: int | None = None
     usage: dict[str, float] = Field(default_factory=dict[str, float])
     outputs: list[OutputClaim] = Field(default_factory=list[OutputClaim], max_length=10_000)
-    error: Annotated[str, StringConstraints(max_length=4000)] | None = None
-    """why the job could not be run or its files not be brought back, in words for its owner"""
+    error: AttemptErrorWire | None = None
 
     @model_validator(mode="after")
     def _says_how(self) -> FinishIn:

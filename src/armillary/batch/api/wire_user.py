@@ -17,7 +17,7 @@ JobName = Annotated[str, StringConstraints(pattern=r"^\d{1,18}\.\d{1,9}$")]
 class Wire(BaseModel):
     """A shape on the wire: unknown fields are refused, so that a typing error is never silently ignored."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
 class FileRef(Wire):

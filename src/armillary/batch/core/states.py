@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from armillary.batch.model import AttemptState, JobState, WrongState
 
@@ -20,12 +20,21 @@ MOVES: dict[JobState, frozenset[JobState]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Why an attempt could not do its work. `retry`: the job itself is not to blame."""
+
+    code: str
+    message: str
+    retry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """How an attempt ended by its agent's word: an exit code, a signal, or an error of ours."""
 
     exit_code: int | None = None
     signal: int | None = None
-    error: str | None = None
+    error: Fault | None = None
 
     @property
     def success(self) -> bool:
@@ -34,7 +43,7 @@ class Result:
 
     def __str__(self) -> str:
         if self.error is not None:
-            return self.error
+            return self.error.message
         return f"signal {self.signal}" if self.signal is not None else f"exit code {self.exit_code}"
 
 
@@ -47,32 +56,52 @@ class Outcome:
     commits: bool = False
     hold_code: str | None = None
     reason: str | None = None
+    retried: bool = False
+    """one of the job's own retries was used"""
+    lost: bool = False
+    """the attempt counts against what a job may lose"""
 
 
-def after_finish(result: Result, *, retried: int, max_retries: int) -> Outcome:
-    """Decide after an attempt that ended by itself.
+def after_finish(result: Result, *, retried: int, max_retries: int, lost: int, max_lost: int) -> Outcome:
+    """Decide after an attempt that ended by its agent's word.
 
     A program that fails is run again up to `max_retries` times, then the job is completed with its exit code, as
-    in HTCondor. An attempt that could not run the program at all is tried again likewise, then the job is held.
+    in HTCondor. An attempt that failed through no fault of the job counts as lost, in `lost` too; one that could
+    never work puts the job on hold.
     """
-    ended = AttemptState.FAILED if result.error is not None else AttemptState.FINISHED
-    if result.success:
-        return Outcome(job=JobState.COMPLETED, attempt=ended, commits=True)
-    if retried < max_retries:
-        return Outcome(job=JobState.IDLE, attempt=ended, reason=f"tried again after {result}")
+    if result.error is not None and result.error.retry:
+        outcome = after_loss(lost=lost + 1, max_lost=max_lost, why=result.error.message)
+        return replace(outcome, attempt=AttemptState.FAILED)
     if result.error is not None:
-        return Outcome(job=JobState.HELD, attempt=ended, hold_code="attempt_failed", reason=result.error)
-    return Outcome(job=JobState.COMPLETED, attempt=ended, commits=True, reason=str(result))
+        return Outcome(
+            job=JobState.HELD,
+            attempt=AttemptState.FAILED,
+            hold_code=result.error.code,
+            reason=result.error.message,
+        )
+    if not result.success and retried < max_retries:
+        return Outcome(
+            job=JobState.IDLE,
+            attempt=AttemptState.FINISHED,
+            reason=f"tried again after {result}",
+            retried=True,
+        )
+    reason = None if result.success else str(result)
+    return Outcome(job=JobState.COMPLETED, attempt=AttemptState.FINISHED, commits=True, reason=reason)
 
 
 def after_loss(*, lost: int, max_lost: int, why: str) -> Outcome:
     """Decide after an attempt was lost; `lost` counts it in. A job that takes its machines down ends on hold."""
     if lost >= max_lost:
-        reason = f"lost with its worker {lost} times, the last time because {why}"
+        reason = f"{lost} attempts were lost, the last one: {why}"
         return Outcome(
-            job=JobState.HELD, attempt=AttemptState.LOST, hold_code="lost_too_often", reason=reason
+            job=JobState.HELD,
+            attempt=AttemptState.LOST,
+            hold_code="lost_too_often",
+            reason=reason,
+            lost=True,
         )
-    return Outcome(job=JobState.IDLE, attempt=AttemptState.LOST, reason=why)
+    return Outcome(job=JobState.IDLE, attempt=AttemptState.LOST, reason=why, lost=True)
 
 
 def hold(state: JobState) -> bool:

@@ -57,9 +57,9 @@ class Claimed:
 class Renewed:
     """The answer to a renewal. `fading`: attempts whose credential ends soon, with their owners."""
 
-    lost: tuple[JobId, ...]
-    remove: tuple[JobId, ...]
-    fading: tuple[tuple[JobId, int, PersonId, str], ...] = ()
+    lost: tuple[LeaseKey, ...]
+    remove: tuple[LeaseKey, ...]
+    fading: tuple[tuple[LeaseKey, PersonId], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,22 +180,22 @@ class Leases:
     def renew(self, session: Session, keys: Sequence[LeaseKey], *, fading: timedelta) -> Renewed:
         """Extend the leases that are still the worker's; tell it which are not, and which jobs to stop."""
         now = self._clock.now()
-        lost: list[JobId] = []
-        remove: list[JobId] = []
-        weak: list[tuple[JobId, int, PersonId, str]] = []
+        lost: list[LeaseKey] = []
+        remove: list[LeaseKey] = []
+        weak: list[tuple[LeaseKey, PersonId]] = []
         with self._database.begin() as db:
             db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
             ledger = Ledger(db, now=now)
             for key in keys:
                 row = _find(db, session, key)
                 if row is None or not row.live:
-                    lost.append(key.job)
+                    lost.append(key)
                 elif row.state == AttemptState.STOPPING:
-                    remove.append(key.job)  # no more time: it ends by `finish`, or when the lease runs out
+                    remove.append(key)  # no more time: it ends by `finish`, or when the lease runs out
                 else:
                     self._extend(db, ledger, row, now)
                     if row.credential and row.credential_expires - now < fading:
-                        weak.append((key.job, key.attempt, PersonId(row.owner), row.credential))
+                        weak.append((key, PersonId(row.owner)))
         return Renewed(lost=tuple(lost), remove=tuple(remove), fading=tuple(weak))
 
     def _extend(self, db: Connection, ledger: Ledger, row: Row[Any], now: datetime) -> None:
@@ -210,6 +210,17 @@ class Leases:
         """Raise StaleAttempt unless the attempt is live, the caller's, and not to be stopped."""
         with self._reading() as db:
             _live(_find(db, session, key), key)
+
+    def may_read(self, session: Session, sha256: str) -> bool:
+        """Return whether the blob is an input of a job that the worker has now."""
+        bound = and_(jobs.c.cluster == attempts.c.cluster, jobs.c.proc == attempts.c.proc)
+        query = (
+            select(jobs.c.inputs)
+            .join(attempts, bound)
+            .where(attempts.c.worker == session.worker, attempts.c.live.is_(True))
+        )
+        with self._reading() as db:
+            return any(sha256 == file[1] for files in db.execute(query).scalars() for file in files)
 
     def add_output(self, session: Session, key: LeaseKey, output: OutputRef) -> None:
         """Record a file under the attempt. Nobody sees it before the attempt commits."""
@@ -280,14 +291,20 @@ class Leases:
             ended: dict[str, Any] = {
                 "exit_code": result.exit_code,
                 "signal": result.signal,
-                "error": result.error,
+                "error": result.error.message if result.error else None,
                 "usage": dict(usage),
             }
             if row.state == AttemptState.STOPPING:
                 ledger.end(row, AttemptState.REMOVED, became=job.state, **ended)
                 return Finished(state=JobState(job.state))
             _complete(db, row, brought)
-            outcome = states.after_finish(result, retried=job.retried, max_retries=job.max_retries)
+            outcome = states.after_finish(
+                result,
+                retried=job.retried,
+                max_retries=job.max_retries,
+                lost=job.lost,
+                max_lost=self._terms.max_lost,
+            )
             ledger.end(row, outcome.attempt, became=outcome.job.value, **ended)
             ledger.move(
                 [job],
@@ -314,8 +331,12 @@ def _after(
             "finished_at": now,
             "started_at": job.started_at or attempt.claimed_at,
         }
-    elif outcome.job is JobState.IDLE:
-        columns |= {"retried": job.retried + 1, "started_at": None}
+    if outcome.job is JobState.IDLE:
+        columns["started_at"] = None
+    if outcome.retried:
+        columns["retried"] = job.retried + 1
+    if outcome.lost:
+        columns["lost"] = job.lost + 1
     return columns
 
 

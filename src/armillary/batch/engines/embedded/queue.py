@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -268,7 +268,7 @@ def _earlier(db: Connection, submission: Submission) -> ClusterId | None:
     return ClusterId(row.id)
 
 
-def _rows(db: Connection, chosen: Selection) -> list[Row[Any]]:
+def _rows(db: Connection, chosen: Selection) -> Sequence[Any]:
     query = (
         select(jobs.c.cluster, jobs.c.proc, jobs.c.state, jobs.c.live_attempt, jobs.c.exit_code)
         .where(jobs.c.cluster == chosen.cluster)
@@ -276,7 +276,7 @@ def _rows(db: Connection, chosen: Selection) -> list[Row[Any]]:
     )
     if chosen.proc is not None:
         query = query.where(jobs.c.proc == chosen.proc)
-    rows: list[Row[Any]] = [*db.execute(query).all()]
+    rows = db.execute(query).all()
     if not rows:
         raise NotFound(f"there is no job {chosen.name}", facts={"job": chosen.name})
     return rows

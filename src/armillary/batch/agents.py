@@ -1,0 +1,195 @@
+"""The service that workers' agents call: register, claim, renew, bring results."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+
+from armillary.base.errors import ArmillaryError, Invalid, NotFound
+from armillary.base.ids import PersonId, Sha512, WorkerId
+from armillary.batch.bell import Bell
+from armillary.batch.core.states import Result
+from armillary.batch.engines.embedded.leases import Leased, LeaseKey, Leases, OutputRef
+from armillary.batch.engines.embedded.register import Register, Session
+from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.logs import LogFolder
+from armillary.batch.model import JobId, JobState, Resources
+from armillary.batch.ports import BlobWriter, Credential, Credentials, Spool
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """A leased job with what it acts with."""
+
+    leased: Leased
+    credential: Credential | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignments:
+    """The answer to a claim."""
+
+    jobs: Sequence[Assignment] = ()
+    retire: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewal:
+    """The answer to a renewal: lost and removed jobs, and new credentials by job."""
+
+    lost: Sequence[LeaseKey]
+    remove: Sequence[LeaseKey]
+    credentials: Mapping[JobId, Credential]
+
+
+class AgentService:
+    """What agents may do: all of it within one project and one image, by a session key."""
+
+    def __init__(
+        self,
+        *,
+        register: Register,
+        leases: Leases,
+        spool: Spool,
+        logs: LogFolder,
+        bell: Bell,
+        credentials: Credentials | None = None,
+        terms: Terms | None = None,
+        renew_before: timedelta = timedelta(hours=1),
+    ) -> None:
+        self._register = register
+        self._leases = leases
+        self._spool = spool
+        self._logs = logs
+        self._bell = bell
+        self._credentials = credentials
+        self._renew_before = renew_before
+        self.terms = terms or Terms()
+
+    @property
+    def bell(self) -> Bell:
+        """Rings `("work", group)` and `("worker", id)`."""
+        return self._bell
+
+    def register(
+        self, *, token: str, server_id: str | None, image: Sha512, whole: Resources, version: str
+    ) -> tuple[WorkerId, str]:
+        """Exchange a bootstrap token for a session key."""
+        worker, key = self._register.register(
+            token, server_id=server_id, image=image, whole=whole, version=version
+        )
+        log.info("worker %s registered", worker)
+        return worker, key
+
+    def session(self, key: str) -> Session:
+        """Return whose session key this is. Raises Unauthorized."""
+        return self._register.session(key)
+
+    def claim(self, session: Session, free: Resources) -> Assignments:
+        """Lease jobs that fit, each with a credential of its owner; possibly none."""
+        claimed = self._leases.claim(session, free)
+        jobs: list[Assignment] = []
+        for leased in claimed.jobs:
+            try:
+                credential = self._issue(leased.key, leased.owner)
+            except ArmillaryError as error:
+                why = f"no credential could be issued: {error.message}"
+                log.warning("job %s: %s", leased.key.job, why)
+                self._leases.give_back(session, [leased.key], why)
+                continue
+            jobs.append(Assignment(leased=leased, credential=credential))
+        self._bell.ring(*(("cluster", job.leased.key.job.cluster) for job in jobs))
+        return Assignments(jobs=jobs, retire=claimed.retire)
+
+    def renew(self, session: Session, keys: Sequence[LeaseKey]) -> Renewal:
+        """Keep leases alive."""
+        renewed = self._leases.renew(session, keys, fading=self._renew_before)
+        fresh: dict[JobId, Credential] = {}
+        for key, owner in renewed.fading:
+            try:
+                # The old one stays good until it ends: the job may be using it at this moment.
+                credential = self._issue(key, owner)
+            except ArmillaryError as error:
+                log.warning("job %s: its credential could not be renewed: %s", key.job, error.message)
+                continue
+            if credential is not None:
+                fresh[key.job] = credential
+        self._bell.ring(*{("cluster", key.job.cluster) for key in keys})
+        return Renewal(lost=renewed.lost, remove=renewed.remove, credentials=fresh)
+
+    def blob(self, session: Session, sha256: str) -> Path:
+        """Return an input of one of the worker's jobs. Raises NotFound for all else."""
+        if not self._leases.may_read(session, sha256):
+            raise NotFound("none of this worker's jobs has such a file", facts={"sha256": sha256})
+        return self._spool.path(sha256)
+
+    def log(self, session: Session, key: LeaseKey, stream: str, *, offset: int, data: bytes) -> int:
+        """Take bytes of a stream; returns the size it has now. Raises StaleAttempt, LogGap."""
+        self._leases.check(session, key)
+        size = self._logs.append(key.job, key.attempt, stream, offset=offset, data=data)
+        self._bell.ring(("log", key.job))
+        return size
+
+    @contextmanager
+    def output(self, session: Session, key: LeaseKey, name: str) -> Generator[BlobWriter]:
+        """Begin a file that the attempt brings. Raises StaleAttempt before any byte is taken."""
+        check_name(name)
+        self._leases.check(session, key)
+        with self._spool.writer() as writer:
+            yield writer
+
+    def add_output(self, session: Session, key: LeaseKey, output: OutputRef) -> None:
+        """Record a file that has arrived under its attempt."""
+        check_name(output.name)
+        self._leases.add_output(session, key, output)
+
+    def finish(
+        self,
+        session: Session,
+        key: LeaseKey,
+        result: Result,
+        *,
+        usage: Mapping[str, float],
+        outputs: Sequence[OutputRef],
+    ) -> JobState:
+        """End an attempt; returns what the job became. Repeating gives the same answer."""
+        self._logs.sync(key.job, key.attempt)
+        finished = self._leases.finish(session, key, result, usage=usage, brought=outputs)
+        self._bell.ring(("cluster", key.job.cluster), ("log", key.job))
+        if finished.state is JobState.IDLE:
+            self._bell.ring(("work", session.group))
+        return finished.state
+
+    def leave(self, session: Session) -> None:
+        """Take a goodbye. Jobs that the worker still had go back to the queue."""
+        if self._register.leave(session.worker):
+            self._bell.ring(("work", session.group))
+
+    def revoke_spent(self) -> int:
+        """Revoke the credentials of all attempts that have ended. Call it every few seconds; returns how many."""
+        spent = self._leases.spent_credentials() if self._credentials is not None else []
+        for key, owner, reference in spent:
+            if self._credentials is not None:
+                self._credentials.revoke(owner, reference)
+            self._leases.set_credential(key, None, None)
+        return len(spent)
+
+    def _issue(self, key: LeaseKey, owner: PersonId) -> Credential | None:
+        if self._credentials is None:
+            return None
+        credential = self._credentials.issue(owner, label=f"job {key.job} attempt {key.attempt}")
+        self._leases.set_credential(key, credential.reference, credential.expires)
+        return credential
+
+
+def check_name(name: str) -> None:
+    """Raise Invalid unless `name` is a relative path that stays inside."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name or len(name.encode()) > 4096:
+        raise Invalid(f"not a name for an output: {name!r}", code="bad_name", facts={"name": name})

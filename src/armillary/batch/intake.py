@@ -1,0 +1,115 @@
+"""Checks of a submit, before anything is queued: every job must be able to run on its flavor, with its files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from armillary.base.errors import Invalid
+from armillary.base.units import format_size
+from armillary.batch.model import InputFile, JobSpec, Resources
+from armillary.fleet.model import FleetFlavor, FleetImage
+
+_REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:.*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitRequest:
+    """What a person wants to have run. `files` has every local file that the jobs name, sent before."""
+
+    project: str
+    image: str
+    flavor: str
+    batch_name: str | None
+    submit_text: str
+    jobs: Sequence[JobSpec]
+    files: Mapping[str, InputFile]
+    idempotency_key: str | None
+    request_hash: str
+
+
+def size_of(flavor: FleetFlavor) -> Resources:
+    """Return what a worker of this flavor can share out among jobs."""
+    return Resources(
+        cpus=flavor.vcpus, memory_mib=flavor.ram, disk_kib=(flavor.disk + flavor.ephemeral) * 2**20
+    )
+
+
+def check_fits(jobs: Sequence[JobSpec], flavor: FleetFlavor) -> None:
+    """Raise Invalid `request_too_large` when a job asks for more than one machine of the flavor has."""
+    whole = size_of(flavor)
+    for job in jobs:
+        if not job.resources.fits(whole):
+            asked = job.resources
+            raise Invalid(
+                f"job {job.proc} asks for more than a machine of flavor {flavor.name} has",
+                code="request_too_large",
+                facts={
+                    "proc": job.proc,
+                    "asked": {"cpus": asked.cpus, "memory_mib": asked.memory_mib, "disk_kib": asked.disk_kib},
+                    "flavor": {
+                        "cpus": whole.cpus,
+                        "memory_mib": whole.memory_mib,
+                        "disk_kib": whole.disk_kib,
+                    },
+                },
+                remedy="Choose a larger flavor, or lower request_cpus, request_memory or request_disk.",
+            )
+
+
+def check_image(image: FleetImage, flavor: FleetFlavor) -> None:
+    """Raise Invalid `image_too_large` when the image's disk does not fit into the flavor's."""
+    if flavor.disk and image.min_disk > flavor.disk:
+        raise Invalid(
+            f"image {image.name} needs a disk of {format_size(image.min_disk * 2**30)}; "
+            f"flavor {flavor.name} has {format_size(flavor.disk * 2**30)}",
+            code="image_too_large",
+            facts={"min_disk_gib": image.min_disk, "flavor_disk_gib": flavor.disk},
+            remedy="Choose a flavor with a larger disk.",
+        )
+
+
+def with_inputs(jobs: Sequence[JobSpec], files: Mapping[str, InputFile]) -> tuple[JobSpec, ...]:
+    """Give each job the files that it names: executable, standard input, transfer_input_files, whole folders.
+
+    Raises Invalid: `input_missing` for a local path that is not in `files`, `duplicate_proc`.
+    """
+    folders: dict[str, list[InputFile]] = {}
+    for path, file in files.items():
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            folders.setdefault("/".join(parts[:depth]), []).append(file)
+    seen: set[int] = set()
+    done: list[JobSpec] = []
+    for job in jobs:
+        if job.proc in seen:
+            raise Invalid(f"two jobs have number {job.proc}", code="duplicate_proc", facts={"proc": job.proc})
+        seen.add(job.proc)
+        found: dict[str, InputFile] = {}
+        for path in _named(job.data):
+            if path in files:
+                found[path] = files[path]
+                continue
+            inside = folders.get(path.rstrip("/"), [])
+            if not inside and not path.endswith("/"):
+                raise Invalid(
+                    f"job {job.proc} names {path}, which was not sent",
+                    code="input_missing",
+                    facts={"proc": job.proc, "path": path},
+                    remedy="Send the file's bytes, and name it in `files` as the job does.",
+                )
+            found.update({file.path: file for file in inside})
+        done.append(replace(job, inputs=tuple(found.values())))
+    return tuple(done)
+
+
+def _named(spec: Mapping[str, Any]) -> list[str]:
+    named: list[str] = []
+    if spec.get("transfer_executable", True):
+        named.append(spec["executable"])
+    if spec.get("input"):
+        named.append(spec["input"])
+    named.extend(path for path in spec.get("transfer_input_files", []) if not _REMOTE.fullmatch(path))
+    return named

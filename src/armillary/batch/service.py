@@ -1,0 +1,355 @@
+"""The batch service: what people do with jobs, with who may do it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from armillary.accounts.model import Principal, Project, Role
+from armillary.base.clock import Clock
+from armillary.base.errors import ArmillaryError, Forbidden, Invalid, NotFound
+from armillary.base.ids import ClusterId, ProjectId
+from armillary.batch.bell import Bell
+from armillary.batch.core.explain import Known, explain
+from armillary.batch.intake import SubmitRequest, check_fits, check_image, with_inputs
+from armillary.batch.logs import LogFolder, Piece
+from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission
+from armillary.batch.ports import Clouds, Engine, People, Spool
+from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.records import Records, Scope
+from armillary.batch.views import (
+    ClusterView,
+    EventView,
+    ImageView,
+    JobDetail,
+    JobView,
+    OutputView,
+    WorkerView,
+)
+from armillary.fleet.model import FleetFlavor
+
+READ, WRITE = "batch:read", "batch:write"
+"""scopes that a limited token needs for batch"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """What was queued."""
+
+    cluster: int
+    jobs: int
+    image: ImageView
+    flavor: str
+    project: str
+    warnings: Sequence[str]
+
+
+class BatchService:
+    """Jobs for people. Members of a project see all of its jobs; owners and managers change them."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        records: Records,
+        fleet_records: FleetRecords,
+        spool: Spool,
+        logs: LogFolder,
+        clouds: Clouds,
+        people: People,
+        clock: Clock,
+        bell: Bell,
+    ) -> None:
+        self._engine = engine
+        self._records = records
+        self._fleet_records = fleet_records
+        self._spool = spool
+        self._logs = logs
+        self._clouds = clouds
+        self._people = people
+        self._clock = clock
+        self._bell = bell
+
+    @property
+    def bell(self) -> Bell:
+        """Rings `("cluster", id)` when a job of a submit changes."""
+        return self._bell
+
+    @property
+    def spool(self) -> Spool:
+        """Where the files of submits are sent before."""
+        return self._spool
+
+    def submit(self, who: Principal, request: SubmitRequest) -> Submitted:
+        """Check a submit, bind it to the image's digest, and queue its jobs: all of them, durably, or none.
+
+        Raises NotFound, Forbidden or Invalid with the job's number and the remedy.
+        """
+        project = self._project(who, request.project)
+        jobs = with_inputs(request.jobs, request.files)
+        image = self._clouds.find_image(project, request.image)
+        if image.sha512 is None:
+            raise Invalid(
+                f"image {image.name} has no digest yet",
+                code="image_not_ready",
+                facts={"image": image.id, "status": image.status},
+                remedy="Wait until the image is active.",
+            )
+        flavor = self._flavor(project, request.flavor)
+        check_image(image, flavor)
+        check_fits(jobs, flavor)
+        self._check_blobs(request)
+        group = Group(project.id, image.sha512, flavor.name)
+        cluster = self._engine.submit(
+            Submission(
+                group=group,
+                owner=who.person.id,
+                owner_name=who.person.user_name,
+                project_name=project.name,
+                image_name=image.name,
+                batch_name=request.batch_name,
+                submit_text=request.submit_text,
+                jobs=jobs,
+                idempotency_key=request.idempotency_key,
+                request_hash=request.request_hash,
+            )
+        )
+        self._bell.ring(("work", group), ("cluster", cluster))
+        return Submitted(
+            cluster=cluster,
+            jobs=len(jobs),
+            image=ImageView(name=image.name, sha512=image.sha512),
+            flavor=flavor.name,
+            project=project.name,
+            warnings=_warnings(project, flavor),
+        )
+
+    # reading
+
+    def clusters(self, who: Principal, *, limit: int, before: int | None = None) -> list[ClusterView]:
+        """Return the submits of the caller's projects, newest first."""
+        return self._records.clusters(self._scope(who), limit=limit, before=before)
+
+    def cluster(self, who: Principal, cluster: ClusterId) -> ClusterView:
+        """Return one submit."""
+        return self._records.cluster(self._scope(who), cluster)
+
+    def jobs(
+        self,
+        who: Principal,
+        *,
+        limit: int,
+        cluster: ClusterId | None = None,
+        states: Sequence[str] = (),
+        after: JobId | None = None,
+    ) -> list[JobView]:
+        """Return the jobs of the caller's projects, in order of their names."""
+        return self._records.jobs(self._scope(who), limit=limit, cluster=cluster, states=states, after=after)
+
+    def job(self, who: Principal, job: JobId) -> JobDetail:
+        """Return one job with its history."""
+        return self._records.job(self._scope(who), job)
+
+    def workers(
+        self, who: Principal, *, limit: int, marker: str | None = None, gone: bool = False
+    ) -> list[WorkerView]:
+        """Return the worker machines of the caller's projects, newest first."""
+        return self._records.workers(self._scope(who), limit=limit, marker=marker, gone=gone)
+
+    def events(
+        self, who: Principal, cluster: ClusterId, *, after: int, limit: int
+    ) -> tuple[list[EventView], int]:
+        """Return changes of a submit's jobs after a sequence number, and how many jobs are not over."""
+        self._records.owner_of(self._scope(who), cluster)
+        active = self._records.active(cluster)
+        # Read after the count: when it is 0, the last change is among these or was fetched before.
+        changes = self._engine.changes(after=after, cluster=cluster, limit=limit)
+        return self._records.dress(changes), active
+
+    def read_log(
+        self,
+        who: Principal,
+        job: JobId,
+        stream: str,
+        *,
+        offset: int,
+        attempt: int | None = None,
+        limit: int = 2**20,
+    ) -> tuple[Piece, bool]:
+        """Return bytes of a stream, live or kept, and whether the stream has come to its end."""
+        detail = self.job(who, job)
+        number = attempt or detail.committed_attempt or detail.view.attempts
+        if number == 0:
+            return Piece(offset=0, data=b"", size=0), not JobState(detail.view.state).active
+        piece = self._logs.read(job, number, stream, offset=offset, limit=limit)
+        return piece, number != detail.live_attempt and (
+            attempt is not None or not JobState(detail.view.state).active
+        )
+
+    def output(self, who: Principal, job: JobId, name: str) -> tuple[OutputView, Path]:
+        """Return a file that the job brought back, and where its bytes are."""
+        for output in self.job(who, job).outputs:
+            if output.name == name:
+                return output, self._spool.path(output.sha256)
+        raise NotFound(
+            f"job {job} has no output {name}", code="output_not_found", facts={"job": str(job), "name": name}
+        )
+
+    def explain(self, who: Principal, job: JobId) -> tuple[str, list[Refusal]]:
+        """Return the job's state and every reason for it."""
+        detail = self.job(who, job)
+        view = detail.view
+        group = self._records.group_of(job)
+        idle = view.state == JobState.IDLE
+        looked = self._fleet_records.reasons(group) if idle else None
+        known = Known(
+            job=job,
+            state=JobState(view.state),
+            now=self._clock.now(),
+            entered_at=view.entered_at,
+            reason=view.reason,
+            hold_code=view.hold_code,
+            stopping=idle and detail.live_attempt is not None,
+            ahead=self._records.ahead(job, group) if idle else 0,
+            machines=[m for m in self._fleet_records.machines() if m.group == group] if idle else [],
+            refusals=looked[1] if looked else [],
+            looked=looked is not None and looked[0] >= view.entered_at,
+            exit_code=view.exit_code,
+            signal=view.signal,
+        )
+        return view.state, explain(known)
+
+    # changing
+
+    def hold(self, who: Principal, jobs: Selection, *, reason: str = "") -> int:
+        """Put jobs on hold; running ones are stopped. Returns how many changed."""
+        self._may_change(who, jobs)
+        return self._changed(jobs, self._engine.hold(jobs, reason=reason))
+
+    def release(self, who: Principal, jobs: Selection) -> int:
+        """Queue held jobs again."""
+        self._may_change(who, jobs)
+        return self._changed(jobs, self._engine.release(jobs))
+
+    def remove(self, who: Principal, jobs: Selection, *, reason: str = "") -> int:
+        """Take jobs out for good."""
+        self._may_change(who, jobs)
+        return self._changed(jobs, self._engine.remove(jobs, reason=reason))
+
+    def retry(self, who: Principal, jobs: Selection) -> int:
+        """Run again what failed or was removed."""
+        self._may_change(who, jobs)
+        return self._changed(jobs, self._engine.retry(jobs))
+
+    def _changed(self, jobs: Selection, count: int) -> int:
+        if count:
+            one = self._records.jobs(None, limit=1, cluster=jobs.cluster)
+            group = self._records.group_of(JobId.parse(one[0].job))
+            self._bell.ring(("cluster", jobs.cluster), ("work", group))
+        return count
+
+    def _may_change(self, who: Principal, jobs: Selection) -> None:
+        if not who.allows(WRITE):
+            raise _out_of_scope(WRITE)
+        owner, project = self._records.owner_of(self._scope(who), jobs.cluster)
+        if who.person.is_admin or owner == who.person.id:
+            return
+        for membership in self._people.projects_of(who.person.id):
+            if membership.project.id == project and Role.MANAGER in membership.role.implied:
+                return
+        raise Forbidden(
+            f"job {jobs.name} is not yours",
+            code="not_your_job",
+            facts={"job": jobs.name},
+            remedy="Ask its owner or an administrator of the project.",
+        )
+
+    def _scope(self, who: Principal) -> Scope:
+        if not who.allows(READ) and not who.allows(WRITE):
+            raise _out_of_scope(READ)
+        if who.person.is_admin:
+            return None
+        mine: list[ProjectId] = [m.project.id for m in self._people.projects_of(who.person.id)]
+        bound = who.token.project_id if who.token else None
+        return [project for project in mine if bound in (None, project)]
+
+    def _project(self, who: Principal, name: str) -> Project:
+        if not who.allows(WRITE):
+            raise _out_of_scope(WRITE)
+        bound = who.token.project_id if who.token else None
+        for membership in self._people.projects_of(who.person.id):
+            project = membership.project
+            if name not in (project.name, project.id) or bound not in (None, project.id):
+                continue
+            if Role.MEMBER not in membership.role.implied:
+                raise Forbidden(
+                    f"a reader of project {project.name} may not submit jobs",
+                    code="role_missing",
+                    facts={"project": project.name, "role": membership.role.value},
+                    remedy="Ask an administrator of the project to make you a member.",
+                )
+            return project
+        raise NotFound(
+            f"you have no project {name}",
+            code="project_not_found",
+            facts={"project": name},
+            remedy="Name one of your projects.",
+        )
+
+    def _flavor(self, project: Project, name: str) -> FleetFlavor:
+        known: set[str] = set()
+        silent: ArmillaryError | None = None
+        for cloud in self._clouds.clouds():
+            try:
+                flavors = self._clouds.flavors(cloud, project)
+            except ArmillaryError as error:
+                silent = error
+                continue
+            for flavor in flavors:
+                if flavor.name == name:
+                    return flavor
+                known.add(flavor.name)
+        if silent is not None and not known:
+            raise silent
+        raise Invalid(
+            f"no cloud has a flavor {name}",
+            code="flavor_not_found",
+            facts={"flavor": name, "flavors": sorted(known)},
+            remedy="Choose one of the flavors.",
+        )
+
+    def _check_blobs(self, request: SubmitRequest) -> None:
+        missing = self._spool.missing(file.sha256 for file in request.files.values())
+        if missing:
+            raise Invalid(
+                f"{len(missing)} file(s) were not sent",
+                code="blobs_missing",
+                facts={"sha256": missing[:1000]},
+                remedy="Send them to /api/v1/batch/blobs, then submit again.",
+            )
+        for path, file in request.files.items():
+            found = self._spool.path(file.sha256).stat().st_size
+            if found != file.size:
+                raise Invalid(
+                    f"{path} has {found} bytes, not {file.size}",
+                    code="size_mismatch",
+                    facts={"path": path, "size": found},
+                )
+
+
+def _out_of_scope(scope: str) -> Forbidden:
+    return Forbidden(
+        "this credential is not for batch jobs",
+        code="scope_missing",
+        facts={"scope": scope},
+        remedy="Sign in, or make a token without limits.",
+    )
+
+
+def _warnings(project: Project, flavor: FleetFlavor) -> list[str]:
+    if flavor.vcpus > project.allocation.batch_cores:
+        granted = project.allocation.batch_cores
+        needs = f"A worker of {flavor.name} needs {flavor.vcpus} cores; project {project.name} has {granted}"
+        return [f"{needs} batch cores, so the jobs wait until it gets more."]
+    return []

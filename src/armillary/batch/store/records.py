@@ -1,0 +1,331 @@
+"""The questions that people ask: lists in pages, one job with its history, workers. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true, tuple_
+from sqlalchemy import Engine as Database
+
+from armillary.base.errors import NotFound
+from armillary.base.ids import ClusterId, ProjectId
+from armillary.batch.model import Event, Group, JobId, JobState, MachineState
+from armillary.batch.store.tables import attempts, clusters, jobs, machines, outputs, workers
+from armillary.batch.views import (
+    AttemptView,
+    ClusterView,
+    EventView,
+    ImageView,
+    JobDetail,
+    JobView,
+    OutputView,
+    WorkerView,
+)
+
+Scope = Sequence[ProjectId] | None
+"""The projects that may be seen; None: all."""
+
+
+class Records:
+    """Reads for people. What lies outside of the scope does not exist."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database.execution_options(readonly=True)
+
+    def clusters(self, scope: Scope, *, limit: int, before: int | None = None) -> list[ClusterView]:
+        """Return submits, newest first."""
+        query = select(clusters).where(_within(clusters.c.project, scope))
+        if before is not None:
+            query = query.where(clusters.c.id < before)
+        with self._database.connect() as db:
+            rows = db.execute(query.order_by(clusters.c.id.desc()).limit(limit)).all()
+            states = _states(db, [row.id for row in rows])
+        return [_cluster(row, states.get(row.id, {})) for row in rows]
+
+    def cluster(self, scope: Scope, cluster: ClusterId) -> ClusterView:
+        """Return one submit. Raises NotFound."""
+        query = select(clusters).where(clusters.c.id == cluster, _within(clusters.c.project, scope))
+        with self._database.connect() as db:
+            row = db.execute(query).first()
+            if row is None:
+                raise NotFound(f"there is no job {cluster}", facts={"job": str(cluster)})
+            return _cluster(row, _states(db, [cluster]).get(cluster, {}))
+
+    def jobs(
+        self,
+        scope: Scope,
+        *,
+        limit: int,
+        cluster: ClusterId | None = None,
+        states: Sequence[str] = (),
+        after: JobId | None = None,
+    ) -> list[JobView]:
+        """Return jobs in order of their names."""
+        query = _jobs().where(_within(jobs.c.project, scope))
+        if cluster is not None:
+            query = query.where(jobs.c.cluster == cluster)
+        if states:
+            query = query.where(jobs.c.state.in_(states))
+        if after is not None:
+            query = query.where(tuple_(jobs.c.cluster, jobs.c.proc) > tuple_(*after))
+        with self._database.connect() as db:
+            return [_job(row) for row in db.execute(query.order_by(jobs.c.cluster, jobs.c.proc).limit(limit))]
+
+    def job(self, scope: Scope, job: JobId) -> JobDetail:
+        """Return one job with its history. Raises NotFound."""
+        query = _jobs().where(
+            jobs.c.cluster == job.cluster, jobs.c.proc == job.proc, _within(jobs.c.project, scope)
+        )
+        with self._database.connect() as db:
+            row = db.execute(query).first()
+            if row is None:
+                raise NotFound(f"there is no job {job}", facts={"job": str(job)})
+            return JobDetail(
+                view=_job(row),
+                spec=row.spec,
+                retried=row.retried,
+                lost=row.lost,
+                committed_attempt=row.committed_attempt,
+                live_attempt=row.live_attempt,
+                project_id=row.project,
+                owner_id=row.owner,
+                attempt_list=_attempts(db, job, row.image),
+                outputs=_outputs(db, job, row.committed_attempt),
+            )
+
+    def owner_of(self, scope: Scope, cluster: ClusterId) -> tuple[str, ProjectId]:
+        """Return (owner's id, project) of a submit. Raises NotFound."""
+        query = select(clusters.c.owner, clusters.c.project).where(
+            clusters.c.id == cluster, _within(clusters.c.project, scope)
+        )
+        with self._database.connect() as db:
+            row = db.execute(query).first()
+        if row is None:
+            raise NotFound(f"there is no job {cluster}", facts={"job": str(cluster)})
+        return row.owner, ProjectId(row.project)
+
+    def group_of(self, job: JobId) -> Group:
+        """Return what kind of worker runs the job."""
+        query = select(jobs.c.project, jobs.c.image, jobs.c.flavor).where(
+            jobs.c.cluster == job.cluster, jobs.c.proc == job.proc
+        )
+        with self._database.connect() as db:
+            return Group(*db.execute(query).one())
+
+    def ahead(self, job: JobId, group: Group) -> int:
+        """Return how many idle jobs of the group were submitted before this one."""
+        query = (
+            select(func.count())
+            .select_from(jobs)
+            .where(
+                jobs.c.state == JobState.IDLE.value,
+                jobs.c.project == group.project,
+                jobs.c.image == group.image,
+                jobs.c.flavor == group.flavor,
+                tuple_(jobs.c.cluster, jobs.c.proc) < tuple_(*job),
+            )
+        )
+        with self._database.connect() as db:
+            return db.execute(query).scalar_one()
+
+    def active(self, cluster: ClusterId) -> int:
+        """Return how many jobs of a submit are not over. Held ones wait for a person, and are not over."""
+        over = (JobState.COMPLETED.value, JobState.REMOVED.value)
+        query = select(func.count()).where(jobs.c.cluster == cluster, jobs.c.state.not_in(over))
+        with self._database.connect() as db:
+            return db.execute(query).scalar_one()
+
+    def workers(
+        self, scope: Scope, *, limit: int, marker: str | None = None, gone: bool = False
+    ) -> list[WorkerView]:
+        """Return worker machines, newest first; those that are gone only if asked for."""
+        query = _workers().where(_within(machines.c.project, scope))
+        if not gone:
+            query = query.where(machines.c.state != MachineState.GONE.value)
+        with self._database.connect() as db:
+            if marker is not None:
+                start = select(machines.c.created_at, machines.c.id).where(machines.c.id == marker)
+                at = db.execute(start).first()
+                if at is not None:
+                    query = query.where(tuple_(machines.c.created_at, machines.c.id) < tuple_(*at))
+            order = (machines.c.created_at.desc(), machines.c.id.desc())
+            rows = db.execute(query.order_by(*order).limit(limit)).all()
+            busy = _jobs_of(db, [row.id for row in rows])
+        return [_worker(row, busy.get(row.id, [])) for row in rows]
+
+    def dress(self, events: Sequence[Event]) -> list[EventView]:
+        """Return events with the clouds where they happened."""
+        names = {event.worker for event in events if event.worker}
+        with self._database.connect() as db:
+            rows = db.execute(select(machines.c.id, machines.c.cloud).where(machines.c.id.in_(names)))
+            clouds = {row.id: row.cloud for row in rows}
+        return [
+            EventView(
+                seq=event.seq,
+                job=str(event.job),
+                at=event.at,
+                state=event.state.value,
+                attempt=event.attempt,
+                worker=event.worker,
+                cloud=clouds.get(event.worker) if event.worker else None,
+                detail=event.detail,
+            )
+            for event in events
+        ]
+
+
+def _within(column: ColumnElement[Any], scope: Scope) -> ColumnElement[bool]:
+    return true() if scope is None else column.in_(scope)
+
+
+def _states(db: Connection, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    query = (
+        select(jobs.c.cluster, jobs.c.state, func.count())
+        .where(jobs.c.cluster.in_(ids))
+        .group_by(jobs.c.cluster, jobs.c.state)
+    )
+    found: dict[int, dict[str, int]] = {}
+    for cluster, state, count in db.execute(query).tuples():
+        found.setdefault(cluster, {})[state] = count
+    return found
+
+
+def _cluster(row: Row[Any], states: dict[str, int]) -> ClusterView:
+    return ClusterView(
+        cluster=row.id,
+        batch_name=row.batch_name,
+        project=row.project_name,
+        owner=row.owner_name,
+        image=ImageView(name=row.image_name, sha512=row.image),
+        flavor=row.flavor,
+        submitted_at=row.submitted_at,
+        jobs=row.jobs,
+        states=states,
+    )
+
+
+def _jobs() -> Any:
+    named = (clusters.c.batch_name, clusters.c.project_name, clusters.c.owner_name, clusters.c.image_name)
+    last = and_(
+        attempts.c.cluster == jobs.c.cluster,
+        attempts.c.proc == jobs.c.proc,
+        attempts.c.number == jobs.c.attempts,
+    )
+    return (
+        select(jobs, *named, attempts.c.worker, machines.c.cloud.label("cloud"))
+        .join(clusters, clusters.c.id == jobs.c.cluster)
+        .outerjoin(attempts, last)
+        .outerjoin(machines, machines.c.id == attempts.c.worker)
+    )
+
+
+def _job(row: Row[Any]) -> JobView:
+    return JobView(
+        job=f"{row.cluster}.{row.proc}",
+        cluster=row.cluster,
+        proc=row.proc,
+        batch_name=row.batch_name,
+        project=row.project_name,
+        owner=row.owner_name,
+        state=row.state,
+        image=ImageView(name=row.image_name, sha512=row.image),
+        flavor=row.flavor,
+        executable=row.spec.get("executable", ""),
+        arguments=row.spec.get("arguments", []),
+        priority=row.priority,
+        attempts=row.attempts,
+        exit_code=row.exit_code,
+        signal=row.signal,
+        hold_code=row.hold_code,
+        reason=row.reason,
+        worker=row.worker,
+        cloud=row.cloud,
+        submitted_at=row.submitted_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        entered_at=row.entered_at,
+    )
+
+
+def _attempts(db: Connection, job: JobId, image: str) -> list[AttemptView]:
+    query = (
+        select(attempts, machines.c.cloud)
+        .outerjoin(machines, machines.c.id == attempts.c.worker)
+        .where(attempts.c.cluster == job.cluster, attempts.c.proc == job.proc)
+        .order_by(attempts.c.number.desc())
+        .limit(1000)
+    )
+    found = [
+        AttemptView(
+            attempt=row.number,
+            state=row.state,
+            worker=row.worker,
+            cloud=row.cloud,
+            image_sha512=image,
+            claimed_at=row.claimed_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            exit_code=row.exit_code,
+            signal=row.signal,
+            error=row.error,
+            usage=row.usage,
+        )
+        for row in db.execute(query)
+    ]
+    return found[::-1]
+
+
+def _outputs(db: Connection, job: JobId, attempt: int | None) -> list[OutputView]:
+    query = (
+        select(outputs)
+        .where(
+            outputs.c.cluster == job.cluster, outputs.c.proc == job.proc, outputs.c.attempt == (attempt or 0)
+        )
+        .order_by(outputs.c.name)
+    )
+    return [OutputView(name=row.name, sha256=row.sha256, size=row.size) for row in db.execute(query)]
+
+
+def _workers() -> Any:
+    told = (
+        workers.c.cpus,
+        workers.c.memory_mib.label("memory"),
+        workers.c.last_seen_at,
+        workers.c.idle_since,
+    )
+    return select(machines, *told).outerjoin(workers, workers.c.id == machines.c.id)
+
+
+def _jobs_of(db: Connection, names: Sequence[str]) -> dict[str, list[str]]:
+    query = (
+        select(attempts.c.worker, attempts.c.cluster, attempts.c.proc)
+        .where(attempts.c.worker.in_(names), attempts.c.live.is_(True))
+        .order_by(attempts.c.cluster, attempts.c.proc)
+    )
+    found: dict[str, list[str]] = {}
+    for row in db.execute(query):
+        found.setdefault(row.worker, []).append(f"{row.cluster}.{row.proc}")
+    return found
+
+
+def _worker(row: Row[Any], busy: list[str]) -> WorkerView:
+    return WorkerView(
+        worker=row.id,
+        cloud=row.cloud,
+        project=row.project_name,
+        image_sha512=row.image,
+        flavor=row.flavor,
+        state=row.state,
+        reason=row.reason,
+        server_id=row.server_id,
+        jobs=busy,
+        cpus=row.cpus,
+        memory_mib=row.memory,
+        created_at=row.created_at,
+        booted_at=row.booted_at,
+        registered_at=row.registered_at,
+        last_seen_at=row.last_seen_at,
+        idle_since=row.idle_since,
+        ended_at=row.ended_at,
+    )
