@@ -1,0 +1,67 @@
+"""Puts the portal together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from armillary.accounts.service import AccountsService
+from armillary.base.clock import Clock
+from armillary.base.errors import ArmillaryError, Invalid, NotFound
+from armillary.fleet.service import FleetService
+from armillary.portal.context import Portal
+from armillary.portal.keys import KeyRing
+from armillary.portal.pages import admin, front, images, machines, profile
+from armillary.portal.rendering import Renderer
+from armillary.portal.security import SecurityHeaders
+from armillary.portal.visit import SignInNeeded
+
+ROOMS = (front, admin, machines, images, profile)
+
+
+def create_portal(*, accounts: AccountsService, fleet: FleetService, keys: KeyRing, clock: Clock) -> FastAPI:
+    """Return the portal as an application of its own, to be mounted at `/` behind everything else."""
+    portal = Portal(accounts=accounts, fleet=fleet, keys=keys, clock=clock, renderer=Renderer())
+    app = FastAPI(title="Armillary", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.portal = portal
+    app.add_middleware(SecurityHeaders)
+    for room in ROOMS:
+        app.include_router(room.router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+
+    def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ArmillaryError)
+        try:
+            visit = portal.visit(request)
+        except ArmillaryError:  # the project in the address is what was refused
+            visit = portal.visit(Request({**request.scope, "query_string": b""}))
+        return visit.page("error.html", status=error.status, error=error)
+
+    def unknown(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code != 404:
+            return refused(request, Invalid(str(error.detail)))
+        return refused(request, NotFound("There is no such page.", code="page_not_found"))
+
+    def malformed(request: Request, error: Exception) -> Response:
+        return refused(request, Invalid(f"The address is not right: {error}"))
+
+    def sign_in_first(request: Request, _error: Exception) -> Response:
+        visit = portal.visit(request)
+        to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        if request.headers.get("hx-request"):  # a part of a page: send the whole page to the form
+            response = Response(status_code=204)
+            response.headers["hx-redirect"] = "/sign-in"
+            return response
+        return visit.go("/sign-in", to=to if request.method == "GET" else "/")
+
+    app.add_exception_handler(ArmillaryError, refused)
+    app.add_exception_handler(HTTPException, unknown)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(SignInNeeded, sign_in_first)
+    return app

@@ -1,0 +1,117 @@
+"""What the pages share: the services, and the dependencies that make a `Visit` or a checked `Form`."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from armillary.accounts.model import Membership, Principal
+from armillary.accounts.service import AccountsService
+from armillary.base.clock import Clock
+from armillary.base.errors import NotFound, Unauthorized
+from armillary.fleet.service import FleetService
+from armillary.portal.forms import Form
+from armillary.portal.i18n import choose_locale
+from armillary.portal.keys import KeyRing
+from armillary.portal.rendering import Renderer
+from armillary.portal.security import FORM_FIELD, NONCE_COOKIE, SESSION_COOKIE, check_csrf, csrf_token
+from armillary.portal.visit import Visit
+
+LOCALE_COOKIE = "armillary_locale"
+PROJECT_COOKIE = "armillary_project"
+FORM_PARTS = 2000
+"""Fields and files of one form."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portal:
+    """The services behind the pages."""
+
+    accounts: AccountsService
+    fleet: FleetService
+    keys: KeyRing
+    clock: Clock
+    renderer: Renderer
+
+    def visit(self, request: Request) -> Visit:
+        """Who visits, signed in or not, and in which project and language."""
+        session = request.cookies.get(SESSION_COOKIE, "")
+        nonce = request.cookies.get(NONCE_COOKIE, "")
+        fresh = "" if nonce else secrets.token_urlsafe(32)
+        principal = self._principal(session)
+        mine = self.accounts.projects_of(principal.person.id) if principal else []
+        return Visit(
+            request=request,
+            renderer=self.renderer,
+            locale=choose_locale(
+                cookie=request.cookies.get(LOCALE_COOKIE),
+                accept_language=request.headers.get("accept-language"),
+            ),
+            nonce=nonce or fresh,
+            csrf=csrf_token(nonce or fresh, session),
+            principal=principal,
+            memberships=mine,
+            membership=_chosen(request, mine),
+            cookies={NONCE_COOKIE: fresh} if fresh else {},
+        )
+
+    async def form(self, request: Request) -> Form:
+        """The form that was sent, if one of our own pages made it."""
+        data = await request.form(max_files=FORM_PARTS, max_fields=FORM_PARTS, max_part_size=4 * 2**20)
+        check_csrf(request, data.get(FORM_FIELD))
+        return Form(data)
+
+    def _principal(self, session: str) -> Principal | None:
+        if not session:
+            return None
+        try:
+            return self.accounts.check_token(session)
+        except Unauthorized:
+            return None  # expired or revoked: the visitor is a stranger again
+
+
+def _chosen(request: Request, mine: list[Membership]) -> Membership | None:
+    """The project that the address names, else the one chosen last, else the first.
+
+    Raises:
+        NotFound: the address names a project that is not the visitor's.
+    """
+    named = request.query_params.get("project")
+    if named is not None:
+        for membership in mine:
+            if membership.project.name == named:
+                return membership
+        raise NotFound(
+            f"You have no project {named}.",
+            code="project_not_found",
+            facts={"project": named},
+            remedy="Choose one of your projects.",
+        )
+    kept = request.cookies.get(PROJECT_COOKIE)
+    return next((m for m in mine if m.project.name == kept), mine[0] if mine else None)
+
+
+def services(request: Request) -> Portal:
+    """Dependency: the services behind the pages."""
+    return cast("Portal", request.app.state.portal)
+
+
+Services = Annotated[Portal, Depends(services)]
+
+
+def visiting(request: Request, portal: Services) -> Visit:
+    """Dependency: who visits."""
+    return portal.visit(request)
+
+
+async def sent(request: Request, portal: Services) -> Form:
+    """Dependency: the form that was sent."""
+    return await portal.form(request)
+
+
+Visiting = Annotated[Visit, Depends(visiting)]
+Sent = Annotated[Form, Depends(sent)]

@@ -1,0 +1,59 @@
+"""For administrators of the platform: requests for projects, to approve with other figures or to decline."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from armillary.accounts.model import Application, ApplicationState
+from armillary.base.errors import ArmillaryError
+from armillary.base.ids import ApplicationId
+from armillary.portal.context import Portal, Sent, Services, Visiting
+from armillary.portal.visit import Visit
+
+SHOWN = 100
+"""Decided requests on the page, the latest."""
+
+
+router = APIRouter(prefix="/admin")
+
+
+def show(portal: Portal, visit: Visit, *, status: int = 200, error: ArmillaryError | None = None) -> Response:
+    everything = portal.accounts.applications()
+    people = {person.id: person for person in portal.accounts.people()}
+
+    def decided_at(application: Application) -> str:
+        return application.decided_at.isoformat() if application.decided_at else ""
+
+    waiting = [a for a in everything if a.state is ApplicationState.WAITING]
+    decided = [a for a in everything if a.state is not ApplicationState.WAITING]
+    decided.sort(key=decided_at, reverse=True)
+    return visit.page(
+        "admin.html", status=status, waiting=waiting, decided=decided[:SHOWN], people=people, error=error
+    )
+
+
+@router.get("")
+def applications(portal: Services, visit: Visiting) -> Response:
+    visit.need_admin()
+    return show(portal, visit)
+
+
+@router.post("/applications/{application_id}/approve")
+def approve(portal: Services, visit: Visiting, form: Sent, application_id: str) -> Response:
+    by = visit.need_admin()
+    try:
+        portal.accounts.approve(ApplicationId(application_id), by=by.id, granted=form.allocation())
+    except ArmillaryError as error:
+        return show(portal, visit, status=error.status, error=error)
+    return visit.go("/admin", notice="approved")
+
+
+@router.post("/applications/{application_id}/decline")
+def decline(portal: Services, visit: Visiting, form: Sent, application_id: str) -> Response:
+    by = visit.need_admin()
+    try:
+        portal.accounts.decline(ApplicationId(application_id), by=by.id, reason=form.text("reason"))
+    except ArmillaryError as error:
+        return show(portal, visit, status=error.status, error=error)
+    return visit.go("/admin", notice="declined")

@@ -1,0 +1,76 @@
+"""Templates to HTML, in the visitor's language."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from armillary.base.errors import ArmillaryError
+from armillary.base.units import format_size
+from armillary.portal import i18n
+from armillary.portal.wording import NOTICES, STATES, ErrorText, error_text
+
+
+def moment(value: datetime | None) -> str:
+    """Render a moment to the minute, in UTC, the same in every language; empty for none."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value else ""
+
+
+def iso(value: datetime) -> str:
+    """Render a moment for machines, as the `datetime` attribute of `<time>` wants it."""
+    return value.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def short_digest(value: str | None) -> str:
+    """Render the beginning of a digest, enough to tell images apart by eye."""
+    return value[:12] if value else ""
+
+
+class Renderer:
+    """Renders the templates of the portal; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._environments = {locale: self._environment(locale) for locale in i18n.LOCALES}
+
+    def render(self, locale: str, template: str, **values: Any) -> str:
+        """Return the HTML of `template` in `locale`."""
+        return self._environments[locale].get_template(template).render(**values)
+
+    def _environment(self, locale: str) -> Environment:
+        environment = Environment(
+            loader=PackageLoader("armillary.portal", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+            auto_reload=False,
+        )
+        catalogue = i18n.translations(locale)
+        installed: Any = environment
+        installed.install_gettext_translations(catalogue, newstyle=True)
+
+        def state(key: str) -> str:
+            return catalogue.gettext(STATES[key]) if key in STATES else key
+
+        def notice(key: str) -> str:
+            return catalogue.gettext(NOTICES[key]) if key in NOTICES else ""
+
+        def wording(error: ArmillaryError) -> ErrorText:
+            return error_text(catalogue, error)
+
+        filters: dict[str, Any] = environment.filters
+        filters.update(
+            moment=moment,
+            iso=iso,
+            size=format_size,
+            short=short_digest,
+            state=state,
+            notice=notice,
+            error_text=wording,
+        )
+        names: dict[str, Any] = environment.globals
+        names.update(languages=i18n.LOCALES)
+        return environment

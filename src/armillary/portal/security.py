@@ -1,0 +1,73 @@
+"""What keeps other sites out: the token against forged requests, and the headers of every answer."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from armillary.base.errors import Forbidden
+
+SESSION_COOKIE = "armillary_session"
+NONCE_COOKIE = "armillary_csrf"
+FORM_FIELD = "csrf"
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def csrf_token(nonce: str, session: str) -> str:
+    """Return the token that a form carries.
+
+    It is bound to the visitor's nonce cookie, which other sites can neither read nor guess, and to the session,
+    so that a nonce planted by a neighbouring site is of no use.
+    """
+    return hmac.new(nonce.encode(), session.encode(), hashlib.sha256).hexdigest()
+
+
+def check_csrf(request: Request, token: object) -> None:
+    """Refuse a request that one of our own pages did not make.
+
+    Raises:
+        Forbidden: code `forged_request`.
+    """
+    nonce = request.cookies.get(NONCE_COOKIE, "")
+    expected = csrf_token(nonce, request.cookies.get(SESSION_COOKIE, ""))
+    origin = request.headers.get("origin")
+    foreign = bool(origin) and urlsplit(str(origin)).netloc != request.headers.get("host", "")
+    if foreign or not nonce or not isinstance(token, str) or not hmac.compare_digest(expected, token):
+        raise Forbidden(
+            "This form is too old, or it did not come from this portal.",
+            code="forged_request",
+            remedy="Go back, reload the page, and send the form again.",
+        )
+
+
+class SecurityHeaders:
+    """Puts the headers on every answer of the portal; one that an answer has set itself stays."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if not str(scope.get("path", "")).startswith("/static/"):
+                    headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

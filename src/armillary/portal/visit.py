@@ -1,0 +1,114 @@
+"""One visit: who it is, in which project and language, and how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from armillary.accounts.model import Membership, Person, Principal, Project, Role
+from armillary.base.errors import Forbidden, NotFound
+from armillary.portal import i18n
+from armillary.portal.rendering import Renderer
+
+WEEK = 7 * 86400
+
+
+class SignInNeeded(Exception):
+    """The page is for people who are signed in; they are sent to the form and come back after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """A request with everything that a page needs to answer it."""
+
+    request: Request
+    renderer: Renderer
+    locale: str
+    nonce: str
+    csrf: str
+    principal: Principal | None = None
+    memberships: Sequence[Membership] = ()
+    membership: Membership | None = None
+    """The project that the visitor works in now; None for people without one."""
+    cookies: Mapping[str, str] = field(default_factory=dict[str, str])
+    """To be set with the answer."""
+
+    def gettext(self, message: str, **values: object) -> str:
+        """Translate, then fill in `%(name)s`."""
+        return i18n.translations(self.locale).gettext(message) % values
+
+    @property
+    def person(self) -> Person:
+        """Who is signed in.
+
+        Raises:
+            SignInNeeded: nobody is.
+        """
+        if self.principal is None:
+            raise SignInNeeded
+        return self.principal.person
+
+    @property
+    def project(self) -> Project:
+        """The project that the visitor works in.
+
+        Raises:
+            SignInNeeded: nobody is signed in.
+            Forbidden: there is none yet.
+        """
+        if self.principal is None:
+            raise SignInNeeded
+        if self.membership is None:
+            raise Forbidden(
+                "You have no project yet.",
+                code="no_project",
+                remedy="Ask for a project, and wait until it is approved.",
+            )
+        return self.membership.project
+
+    def member(self) -> Project:
+        """Return the project, if the visitor may change things in it.
+
+        Raises:
+            Forbidden: a reader only looks.
+        """
+        project = self.project
+        if self.membership and self.membership.role is Role.READER:
+            raise Forbidden(
+                "As a reader of this project you may look, and not change anything.",
+                code="reader_only",
+                facts={"project": project.name},
+                remedy="Ask an administrator of the project to make you a member.",
+            )
+        return project
+
+    def need_admin(self) -> Person:
+        """Return who is signed in, if they administer the platform; to others the page does not exist."""
+        if not self.person.is_admin:
+            raise NotFound("There is no such page.", code="page_not_found")
+        return self.person
+
+    def page(self, template: str, /, *, status: int = 200, **values: Any) -> Response:
+        """Answer with a page, or with a part of one when htmx asks."""
+        html = self.renderer.render(self.locale, template, visit=self, **values)
+        return self._with_cookies(HTMLResponse(html, status))
+
+    def go(self, path: str, /, **query: str) -> Response:
+        """Answer with the way to another page of ours; `notice` names a message to show there."""
+        target = f"{path}?{urlencode(query)}" if query else path
+        return self._with_cookies(RedirectResponse(target, 303))
+
+    def _with_cookies(self, response: Response) -> Response:
+        for name, value in self.cookies.items():
+            self.set_cookie(response, name, value, max_age=52 * WEEK)
+        return response
+
+    def set_cookie(self, response: Response, name: str, value: str, *, max_age: int) -> None:
+        """Set one of our cookies: not for scripts, not sent along from other sites' forms."""
+        secure = self.request.url.scheme == "https"
+        response.set_cookie(name, value, max_age=max_age, httponly=True, samesite="lax", secure=secure)

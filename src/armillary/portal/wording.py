@@ -1,0 +1,214 @@
+"""What states, notices and refusals are called to a person: by code, so that each language has its own sentence."""
+
+from __future__ import annotations
+
+import gettext
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from armillary.base.errors import ArmillaryError
+from armillary.portal.i18n import N_
+
+STATES: Mapping[str, str] = {
+    # applications
+    "waiting": N_("waiting for approval"),
+    "approved": N_("approved"),
+    "declined": N_("declined"),
+    # machines
+    "BUILD": N_("starting"),
+    "ACTIVE": N_("running"),
+    "SHUTOFF": N_("stopped"),
+    "ERROR": N_("failed"),
+    "REBOOT": N_("restarting"),
+    "HARD_REBOOT": N_("restarting"),
+    "PAUSED": N_("paused"),
+    "DELETED": N_("deleted"),
+    # images
+    "active": N_("ready"),
+    "queued": N_("being made"),
+    "saving": N_("being made"),
+    "importing": N_("being made"),
+    # jobs and attempts
+    "idle": N_("waiting"),
+    "claimed": N_("gathering its files"),
+    "running": N_("running"),
+    "completed": N_("completed"),
+    "held": N_("held"),
+    "removed": N_("removed"),
+    "leased": N_("gathering its files"),
+    "stopping": N_("stopping"),
+    "finished": N_("finished"),
+    "failed": N_("failed"),
+    "lost": N_("lost"),
+    # workers
+    "planned": N_("planned"),
+    "booting": N_("starting"),
+    "ready": N_("ready"),
+    "draining": N_("finishing its last jobs"),
+    "ending": N_("ending"),
+    "gone": N_("gone"),
+    # roles
+    "reader": N_("reader"),
+    "member": N_("member"),
+    "manager": N_("manager"),
+    "admin": N_("administrator"),
+}
+
+NOTICES: Mapping[str, str] = {
+    "registered": N_("You are registered. An administrator will look at your request."),
+    "requested": N_("Your request is filed."),
+    "approved": N_("The project exists now."),
+    "declined": N_("The request is declined, and the applicant reads why."),
+    "launched": N_("The machine is starting."),
+    "started": N_("The machine is asked to start."),
+    "stopped": N_("The machine is asked to stop."),
+    "rebooted": N_("The machine is asked to restart."),
+    "deleted": N_("The machine is deleted."),
+    "snapshot": N_("The snapshot is being made."),
+    "image-deleted": N_("The image is deleted."),
+    "submitted": N_("The jobs are queued."),
+    "held": N_("Held."),
+    "released": N_("Released."),
+    "removed": N_("Removed."),
+    "retried": N_("Queued again."),
+    "uploaded": N_("The files are uploaded."),
+    "folder-made": N_("The folder is made."),
+    "moved": N_("It is moved."),
+    "file-deleted": N_("It is deleted."),
+    "key-added": N_("The key is added."),
+    "key-removed": N_("The key is removed."),
+    "token-revoked": N_("The token is revoked."),
+    "signed-out": N_("You are signed out."),
+}
+
+ERRORS: Mapping[str, tuple[str, str]] = {
+    "wrong_password": (
+        N_("The user name or the password is wrong."),
+        N_("Check both; after several wrong tries there is a pause."),
+    ),
+    "user_name_taken": (
+        N_("The user name “%(user_name)s” is taken."),
+        N_("Choose another user name, or sign in if it is yours."),
+    ),
+    "email_taken": (
+        N_("Somebody is registered with this e-mail address."),
+        N_("Sign in, or register with another address."),
+    ),
+    "project_name_taken": (
+        N_("The project name “%(project_name)s” is taken."),
+        N_("Choose another name, or ask an administrator of that project to add you."),
+    ),
+    "too_many_applications": (
+        N_("%(waiting)s of your requests wait already."),
+        N_("Wait until an administrator has decided on them."),
+    ),
+    "application_decided": (
+        N_("This request was decided before."),
+        N_("Reload the list of requests."),
+    ),
+    "application_not_found": (N_("There is no such request."), ""),
+    "project_not_found": (N_("You have no such project."), N_("Choose one of your projects.")),
+    "no_project": (
+        N_("You have no project yet."),
+        N_("Ask for a project, and wait until it is approved."),
+    ),
+    "reader_only": (
+        N_("As a reader of this project you may look, and not change anything."),
+        N_("Ask an administrator of the project to make you a member."),
+    ),
+    "page_not_found": (N_("There is no such page."), N_("Start again from the overview.")),
+    "forged_request": (
+        N_("This form is too old, or it did not come from this portal."),
+        N_("Go back, reload the page, and send the form again."),
+    ),
+    "invalid_field": (N_("Something in this form is not right."), N_("Correct the marked fields.")),
+    "quota_exceeded": (
+        N_("This does not fit into what your project was granted."),
+        N_("Delete a machine that is not needed, or ask for a larger allocation."),
+    ),
+    "quota_cores": (
+        N_("%(flavor)s needs %(needs)s cores; %(used)s of the project's %(limit)s are used."),
+        N_("Delete a machine that is not needed, or ask for a larger allocation."),
+    ),
+    "quota_ram": (
+        N_("%(flavor)s needs %(needs)s MiB of RAM; %(used)s of the project's %(limit)s are used."),
+        N_("Delete a machine that is not needed, or ask for a larger allocation."),
+    ),
+    "quota_instances": (
+        N_("%(used)s of the project's %(limit)s machines are used."),
+        N_("Delete a machine that is not needed, or ask for a larger allocation."),
+    ),
+    "no_capacity": (
+        N_("The cloud has no free host for this size now."),
+        N_("It is tried again within a minute; a smaller size may start sooner."),
+    ),
+    "cloud_unreachable": (N_("Cloud %(cloud)s does not answer."), N_("Try again in a moment.")),
+    "cloud_sign_in_failed": (
+        N_("Cloud %(cloud)s does not accept our credential."),
+        N_("An administrator checks the entry of this cloud in clouds.yaml."),
+    ),
+    "cloud_failed": (N_("Cloud %(cloud)s could not do this."), N_("Try again in a moment.")),
+    "cloud_not_found": (N_("There is no cloud %(cloud)s."), N_("Choose one of the clouds.")),
+    "server_not_found": (N_("There is no such machine."), N_("List the machines.")),
+    "image_not_found": (N_("There is no such image."), N_("List the images.")),
+    "image_ambiguous": (
+        N_("Different images have the name %(name)s."),
+        N_("Name the image by its digest."),
+    ),
+    "flavor_not_found": (N_("There is no size %(flavor)s."), N_("Choose one of the sizes.")),
+    "bad_key": (
+        N_("This is not an ssh public key."),
+        N_("Paste the one line of a file like ~/.ssh/id_ed25519.pub."),
+    ),
+    "not_in_the_portal": (
+        N_("Line %(line)s of the submit file uses “%(word)s”, which would run or read something here."),
+        N_("Submit this file with `armillary submit` on your own computer."),
+    ),
+    "missing_input": (
+        N_("The submit file names %(path)s, which was not uploaded."),
+        N_("Add the file to the form."),
+    ),
+}
+"""Code of a refusal → what was wrong, and what to do. Codes that are not here show the service's own words."""
+
+FIELD_FINDINGS = (
+    N_("A user name is 2 to 32 lower-case letters, digits, '-' or '_', and starts with a letter."),
+    N_("A project name is 2 to 32 lower-case letters, digits, '-' or '_', and starts with a letter."),
+    N_("This must not be empty."),
+    N_("This contains control characters."),
+    N_("This is not an e-mail address."),
+    N_("A password has at least 10 characters."),
+    N_("This password repeats too few characters."),
+    N_("The password must not be the user name."),
+    N_("This must be a whole number."),
+    N_("The passwords are not the same."),
+)
+"""What the accounts service says about single fields, here for the catalogues only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorText:
+    """A refusal as a person reads it."""
+
+    message: str
+    remedy: str
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def error_text(catalogue: gettext.NullTranslations, error: ArmillaryError) -> ErrorText:
+    """Return the refusal in the visitor's language."""
+    known = ERRORS.get(error.code)
+    message, remedy = error.message, error.remedy
+    if known:
+        try:
+            message, remedy = (
+                catalogue.gettext(known[0]) % error.facts,
+                catalogue.gettext(known[1]) if known[1] else "",
+            )
+        except KeyError:  # raised elsewhere under the same code with other facts
+            message, remedy = error.message, error.remedy
+    found: Mapping[str, str] = error.facts.get("errors") or {}
+    if not found and "field" in error.facts:
+        found = {str(error.facts["field"]): message}
+    fields = {name: catalogue.gettext(text) for name, text in found.items()}
+    return ErrorText(message=message, remedy=remedy, fields=fields)

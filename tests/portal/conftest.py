@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from portal_visitor import ALLOCATION, PASSWORD, REGISTRATION, Browser
+
+from armillary.accounts.model import Project
+from armillary.accounts.passwords import Passwords
+from armillary.accounts.service import AccountsService, AccountsStore
+from armillary.app.database import make_engine
+from armillary.base.clock import SystemClock
+from armillary.fleet.fake import FakeCloud, fake_fleet
+from armillary.portal.app import create_portal
+from armillary.portal.keys import KeyRing
+
+
+@pytest.fixture
+def clock() -> SystemClock:
+    return SystemClock()
+
+
+@pytest.fixture
+def accounts(tmp_path: Path, clock: SystemClock) -> AccountsService:
+    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db"))
+    store.create_all()
+    quick = Passwords(time_cost=1, memory_cost=8, parallelism=1)
+    return AccountsService(store=store, clock=clock, passwords=quick)
+
+
+@pytest.fixture
+def clouds(clock: SystemClock) -> list[FakeCloud]:
+    clouds = [FakeCloud(name="east", clock=clock, number=16), FakeCloud(name="west", clock=clock, number=17)]
+    clouds[0].add_image("debian-12", b"disk", properties={"os_admin_user": "debian"})
+    return clouds
+
+
+@pytest.fixture
+def client(
+    accounts: AccountsService, clouds: list[FakeCloud], clock: SystemClock, tmp_path: Path
+) -> TestClient:
+    keys = KeyRing(engine=make_engine(f"sqlite:///{tmp_path}/portal.db"), clock=clock)
+    keys.create_all()
+    portal = create_portal(
+        accounts=accounts, fleet=fake_fleet(clock=clock, clouds=clouds), keys=keys, clock=clock
+    )
+    return TestClient(portal, base_url="http://localhost:8080")
+
+
+@pytest.fixture
+def stranger(client: TestClient) -> Browser:
+    """Somebody who is not signed in."""
+    return Browser(client)
+
+
+@pytest.fixture
+def project(accounts: AccountsService) -> Project:
+    """The project `galaxies` of ada."""
+    fields = {k: REGISTRATION[k] for k in ("user_name", "full_name", "email", "institute", "password")}
+    application = accounts.register(
+        **fields, project_name="galaxies", requested=ALLOCATION, reason="To count galaxies."
+    )
+    accounts.bootstrap_admin()
+    admin = accounts.person_named("admin")
+    accounts.set_password(admin.id, PASSWORD)
+    return accounts.approve(application.id, by=admin.id)
+
+
+@pytest.fixture
+def ada(client: TestClient, project: Project) -> Browser:
+    """A member of `galaxies`, signed in."""
+    return Browser(client).sign_in("ada")
+
+
+@pytest.fixture
+def admin(client: TestClient, project: Project) -> Browser:
+    """An administrator of the platform, signed in."""
+    return Browser(client).sign_in("admin")
