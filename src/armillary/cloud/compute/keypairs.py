@@ -1,0 +1,116 @@
+"""Key pairs: they belong to people, not to projects."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy import Connection, Engine, func, select
+
+from armillary.accounts.model import Principal
+from armillary.base.clock import Clock
+from armillary.base.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from armillary.base.ids import PersonId
+from armillary.cloud import store
+from armillary.cloud.compute.model import Keypair
+
+MAX_KEYPAIRS = 100
+
+
+class Keypairs:
+    """Public keys that new servers may be given."""
+
+    def __init__(self, *, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def list(self, person_id: PersonId) -> list[Keypair]:
+        """A person's key pairs by name."""
+        with self._engine.execution_options(readonly=True).connect() as connection:
+            found = store.KEYPAIRS.find(connection, store.keypairs.c.person_id == person_id)
+        return sorted(found, key=lambda pair: pair.name)
+
+    def get(self, person_id: PersonId, name: str) -> Keypair:
+        """One key pair by name."""
+        with self._engine.execution_options(readonly=True).connect() as connection:
+            return named(connection, person_id, name)
+
+    def create(
+        self, person_id: PersonId, *, name: str, public_key: str | None, kind: str = "ssh"
+    ) -> tuple[Keypair, str | None]:
+        """Keep a public key under a name; without one make a pair, and return its private key this once.
+
+        Raises:
+            Invalid: the text is not an OpenSSH public key.
+            Conflict: the person has a key pair of this name.
+        """
+        private = None
+        if public_key is None:
+            public_key, private = _make_pair()
+        fingerprint = _fingerprint(public_key)
+        pair = Keypair(
+            person_id=person_id,
+            name=name,
+            kind=kind,
+            public_key=public_key,
+            fingerprint=fingerprint,
+            created_at=self._clock.now(),
+        )
+        with self._engine.begin() as connection:
+            if store.KEYPAIRS.get(connection, person_id, name) is not None:
+                raise Conflict(f"Key pair '{name}' already exists.", code="keypair_exists")
+            mine = select(func.count()).where(store.keypairs.c.person_id == person_id)
+            if connection.execute(mine).scalar_one() >= MAX_KEYPAIRS:
+                raise QuotaExceeded("Quota exceeded, too many key pairs.", facts={"limit": MAX_KEYPAIRS})
+            store.KEYPAIRS.add(connection, pair)
+        return pair, private
+
+    def delete(self, person_id: PersonId, name: str) -> None:
+        """Forget a key pair; servers that have its public key keep it."""
+        with self._engine.begin() as connection:
+            named(connection, person_id, name)
+            columns = store.keypairs.c
+            store.KEYPAIRS.remove(connection, columns.person_id == person_id, columns.name == name)
+
+
+def named(connection: Connection, person_id: PersonId, name: str) -> Keypair:
+    """A person's key pair.
+
+    Raises:
+        NotFound: in Nova's words.
+    """
+    pair = store.KEYPAIRS.get(connection, person_id, name)
+    if pair is None:
+        raise NotFound(f"Keypair {name} not found for user {person_id}", code="keypair_not_found")
+    return pair
+
+
+def owner_of(principal: Principal, wanted: str | None) -> PersonId:
+    """Whose key pairs are meant; another's are for administrators."""
+    return PersonId(wanted) if wanted and principal.person.is_admin else principal.person.id
+
+
+def _fingerprint(public_key: str) -> str:
+    try:
+        serialization.load_ssh_public_key(public_key.strip().encode())
+        blob = base64.b64decode(public_key.split()[1])
+    except (ValueError, UnsupportedAlgorithm, IndexError) as error:
+        raise Invalid(
+            "Keypair data is invalid: failed to generate fingerprint",
+            code="invalid_keypair",
+            remedy="Give the contents of a .pub file, such as ~/.ssh/id_ed25519.pub.",
+        ) from error
+    digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()  # Nova's form of a fingerprint
+    return ":".join(digest[i : i + 2] for i in range(0, 32, 2))
+
+
+def _make_pair() -> tuple[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return f"{public.decode()} generated\n", private.decode()

@@ -1,0 +1,75 @@
+"""Work in the background: strictly in order for one server, side by side for different ones."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[], None]
+
+
+class Strands:
+    """A bounded pool of threads in which no two jobs of one key ever overlap.
+
+    Jobs do not wait for each other in a thread: a job whose key is busy waits in a queue. Long jobs (copies,
+    graceful shutdowns) have threads of their own, so that they never hold a boot back.
+    """
+
+    def __init__(self, *, quick: int, slow: int) -> None:
+        self._pools = {
+            False: ThreadPoolExecutor(max_workers=quick, thread_name_prefix="boots"),
+            True: ThreadPoolExecutor(max_workers=slow, thread_name_prefix="copies"),
+        }
+        self._queues: dict[str, deque[tuple[Job, bool]]] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def submit(self, key: str, job: Job, *, slow: bool = False) -> None:
+        """Run `job` after everything that was submitted for `key` before."""
+        with self._changed:
+            if self._closed:
+                return  # what is not done stands in the records, and the next start does it
+            queue = self._queues.get(key)
+            if queue is not None:
+                queue.append((job, slow))
+                return
+            self._queues[key] = deque()
+        self._pools[slow].submit(self._run, key, job)
+
+    def busy(self, key: str) -> bool:
+        """Whether something runs or waits for this key."""
+        with self._changed:
+            return key in self._queues
+
+    def settle(self, *, seconds: float = 30) -> bool:
+        """Wait until nothing runs or waits; False if that took longer than `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._queues, timeout=seconds)
+
+    def close(self) -> None:
+        """Finish what runs, and drop what waits."""
+        with self._changed:
+            self._closed = True
+            for queue in self._queues.values():
+                queue.clear()
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self, key: str, job: Job) -> None:
+        try:
+            job()
+        except Exception:
+            log.exception("background work for server %s failed", key)
+        with self._changed:
+            queue = self._queues[key]
+            if queue and not self._closed:
+                following, slow = queue.popleft()
+                self._pools[slow].submit(self._run, key, following)
+            else:
+                del self._queues[key]
+                self._changed.notify_all()
