@@ -281,6 +281,9 @@ class People(ServiceBase):
                     facts={"user_name": user_name},
                     remedy="Rename that person.",
                 )
+            if not (person.is_admin and person.enabled):
+                records.people.change(person.id, is_admin=True, enabled=True)
+                person = need_person(records, person.id)
             present = records.people.password_hashes(person.id)[0]
         if password is not None and not self._passwords.verify(password, present):
             self._set_password(person.id, password)

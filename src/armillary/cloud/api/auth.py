@@ -1,0 +1,94 @@
+"""Who asks one of the cloud's services: the bearer of a Keystone token."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from armillary.accounts.model import Principal, Role, TokenKind
+from armillary.accounts.service import AccountsService
+from armillary.base.errors import Forbidden, Unauthorized
+
+UNAUTHENTICATED = "The request you have made requires authentication."
+
+
+class AuthenticationRequired(Unauthorized):
+    """There is no token, or it is not good. Every OpenStack service answers this in the same shape."""
+
+    code = "authentication_required"
+
+    def __init__(self, *, identity_url: str) -> None:
+        super().__init__(UNAUTHENTICATED, remedy="Sign in at Keystone again.")
+        self.identity_url = identity_url
+
+    def response(self) -> Response:
+        """Return the reply of keystonemiddleware, whatever the dialect of the service."""
+        body = {"error": {"code": 401, "title": "Unauthorized", "message": UNAUTHENTICATED}}
+        headers = {"WWW-Authenticate": f'Keystone uri="{self.identity_url}"'}
+        return JSONResponse(body, status_code=401, headers=headers)
+
+
+class KeystoneAuth:
+    """Reads `X-Auth-Token`. `context` and `project_context` are FastAPI dependencies.
+
+    Roles are Keystone's here: `admin` means an administrator of the platform, who may do everything in the
+    cloud; whoever administers only a project is its `manager`. So `principal.has(Role.ADMIN)` is the test for
+    what is for administrators of the cloud.
+    """
+
+    def __init__(self, *, accounts: AccountsService, identity_url: str = "") -> None:
+        self._accounts = accounts
+        self._identity_url = identity_url
+
+    def context(self, request: Request) -> Principal:
+        """Return who asks, with `project` None if the token is not scoped to one.
+
+        Raises:
+            AuthenticationRequired: render it with its own `response()`.
+        """
+        secret = request.headers.get("x-auth-token", "")
+        if not secret:
+            raise AuthenticationRequired(identity_url=self._identity_url)
+        try:
+            principal = self._accounts.check_token(secret)
+        except Unauthorized as error:
+            raise AuthenticationRequired(identity_url=self._identity_url) from error
+        if principal.token is None or principal.token.kind is not TokenKind.KEYSTONE:
+            raise AuthenticationRequired(identity_url=self._identity_url)
+        return as_keystone(principal)
+
+    def project_context(self, request: Request) -> Principal:
+        """Return who asks with a token scoped to a project.
+
+        Raises:
+            AuthenticationRequired: as `context`.
+            Forbidden: the token is not scoped to a project.
+        """
+        principal = self.context(request)
+        if principal.project is None:
+            raise Forbidden(
+                "This token is not scoped to a project.",
+                code="unscoped_token",
+                remedy="Name a project when you sign in (OS_PROJECT_NAME).",
+            )
+        return principal
+
+
+def as_keystone(principal: Principal) -> Principal:
+    """Return the principal with Keystone's meaning of `admin`."""
+    if principal.person.is_admin:
+        return principal
+    return replace(principal, roles=principal.roles - {Role.ADMIN})
+
+
+def install_authentication_required(app: FastAPI) -> None:
+    """Make `app` answer AuthenticationRequired in its own shape, whatever other handlers it has."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AuthenticationRequired)
+        return error.response()
+
+    app.add_exception_handler(AuthenticationRequired, answer)

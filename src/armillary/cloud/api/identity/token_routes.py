@@ -1,0 +1,85 @@
+"""`/v3/auth`: tokens, the catalog, and what a token may be scoped to."""
+
+# no `from __future__ import annotations` here: FastAPI reads the annotations of functions made in functions
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+
+from armillary.accounts.model import Principal, TokenKind
+from armillary.base.errors import Invalid, NotFound, Unauthorized
+from armillary.cloud.api.auth import as_keystone
+from armillary.cloud.api.identity import views
+from armillary.cloud.api.identity.faults import KeystoneJSON, denied
+from armillary.cloud.api.identity.room import DOMAIN, JSONObject, Room
+from armillary.cloud.api.identity.signing_in import sign_in
+
+Subject = Annotated[str | None, Header(alias="X-Subject-Token")]
+
+
+def add(routes: APIRouter, room: Room) -> None:
+    """Add the routes."""
+    _add_tokens(routes, room)
+    _add_scopes(routes, room)
+
+
+def _add_tokens(routes: APIRouter, room: Room) -> None:
+    def subject_of(who: Principal, secret: str | None, action: str) -> Principal:
+        if not secret:
+            raise Invalid("Expecting to find X-Subject-Token in the headers.")
+        try:
+            subject = room.accounts.check_token(secret)
+        except Unauthorized as error:
+            raise NotFound("Could not find token.") from error
+        if subject.token is None or subject.token.kind is not TokenKind.KEYSTONE:
+            raise NotFound("Could not find token.")
+        if subject.person.id != who.person.id and not who.person.is_admin:
+            raise denied(action)
+        return as_keystone(subject)
+
+    @routes.post("/v3/auth/tokens")
+    def issue(body: JSONObject, nocatalog: str | None = None) -> KeystoneJSON:
+        issued = sign_in(room, body)
+        # read it back as any service would, so that the body says what the token will be taken for
+        principal = as_keystone(room.accounts.check_token(issued.secret))
+        document = views.token(principal, None if nocatalog is not None else room.catalog)
+        return KeystoneJSON(document, status_code=201, headers={"X-Subject-Token": issued.secret})
+
+    @routes.api_route("/v3/auth/tokens", methods=["GET", "HEAD"])
+    def show(
+        subject: Subject = None, nocatalog: str | None = None, who: Principal = room.signed_in
+    ) -> KeystoneJSON:
+        shown = subject_of(who, subject, "identity:validate_token")
+        document = views.token(shown, None if nocatalog is not None else room.catalog)
+        return KeystoneJSON(document, headers={"X-Subject-Token": subject or ""})
+
+    @routes.delete("/v3/auth/tokens")
+    def revoke(subject: Subject = None, who: Principal = room.signed_in) -> Response:
+        subject_of(who, subject, "identity:revoke_token")
+        room.accounts.revoke_secret(subject or "")
+        return Response(status_code=204)
+
+
+def _add_scopes(routes: APIRouter, room: Room) -> None:
+    @routes.api_route("/v3/auth/catalog", methods=["GET", "HEAD"])
+    def catalog(who: Principal = room.signed_in) -> KeystoneJSON:
+        if who.project is None and not who.person.is_admin:
+            raise denied("identity:get_auth_catalog")
+        services = room.catalog.for_token(who.project.id if who.project else None)
+        return KeystoneJSON({"catalog": services, "links": {"self": f"{room.url}/auth/catalog"}})
+
+    @routes.api_route("/v3/auth/projects", methods=["GET", "HEAD"])
+    def projects(who: Principal = room.signed_in) -> KeystoneJSON:
+        mine = [m.project for m in room.accounts.projects_of(who.person.id) if m.project.enabled]
+        shown = [views.project(project, room.url) for project in mine]
+        return KeystoneJSON(room.listing("projects", shown, "auth/projects"))
+
+    @routes.api_route("/v3/auth/domains", methods=["GET", "HEAD"])
+    def domains(who: Principal = room.signed_in) -> KeystoneJSON:
+        mine: list[dict[str, Any]] = [dict(DOMAIN)] if who.person.is_admin else []
+        return KeystoneJSON(room.listing("domains", mine, "auth/domains"))
+
+    @routes.api_route("/v3/auth/system", methods=["GET", "HEAD"])
+    def system(who: Principal = room.signed_in) -> KeystoneJSON:
+        mine: list[dict[str, Any]] = [{"all": True}] if who.person.is_admin else []
+        return KeystoneJSON(room.listing("system", mine, "auth/system"))

@@ -1,0 +1,139 @@
+"""`/v3/users`: people as Keystone's clients manage them."""
+
+# no `from __future__ import annotations` here: FastAPI reads the annotations of functions made in functions
+
+from fastapi import APIRouter, Response
+
+from armillary.accounts.model import Principal
+from armillary.base.errors import Conflict, NotFound
+from armillary.base.ids import PersonId
+from armillary.cloud.api.identity import views
+from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin
+from armillary.cloud.api.identity.room import (
+    DOMAIN,
+    JSONObject,
+    Room,
+    need_object,
+    need_text,
+    some_flag,
+    some_text,
+    wanted_flag,
+)
+
+
+def add(routes: APIRouter, room: Room) -> None:
+    """Add the routes."""
+    _add_reading(routes, room)
+    _add_writing(routes, room)
+
+
+def _add_reading(routes: APIRouter, room: Room) -> None:
+    @routes.api_route("/v3/users", methods=["GET", "HEAD"])
+    def users(
+        name: str | None = None,
+        domain_id: str | None = None,
+        enabled: str | None = None,
+        who: Principal = room.signed_in,
+    ) -> KeystoneJSON:
+        need_admin(who, "identity:list_users")
+        flag = wanted_flag(enabled)
+        found = [
+            views.user(person, room.url)
+            for person in room.accounts.people()
+            if domain_id in (None, DOMAIN["id"])
+            and name in (None, person.user_name)
+            and flag in (None, person.enabled)
+        ]
+        return KeystoneJSON(room.listing("users", found))
+
+    @routes.api_route("/v3/users/{user_id}", methods=["GET", "HEAD"])
+    def show(user_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
+        person = room.need_self(who, user_id, "identity:get_user")
+        return KeystoneJSON({"user": views.user(person, room.url)})
+
+    @routes.api_route("/v3/users/{user_id}/projects", methods=["GET", "HEAD"])
+    def projects(
+        user_id: str,
+        name: str | None = None,
+        enabled: str | None = None,
+        who: Principal = room.signed_in,
+    ) -> KeystoneJSON:
+        person = room.need_self(who, user_id, "identity:list_user_projects")
+        flag = wanted_flag(enabled)
+        found = [
+            views.project(membership.project, room.url)
+            for membership in room.accounts.projects_of(person.id)
+            if name in (None, membership.project.name) and flag in (None, membership.project.enabled)
+        ]
+        return KeystoneJSON(room.listing("projects", found, f"users/{user_id}/projects"))
+
+    @routes.api_route("/v3/users/{user_id}/groups", methods=["GET", "HEAD"])
+    def groups(user_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
+        room.need_self(who, user_id, "identity:list_groups_for_user")
+        return KeystoneJSON(room.listing("groups", [], f"users/{user_id}/groups"))
+
+
+def _add_writing(routes: APIRouter, room: Room) -> None:
+    @routes.post("/v3/users")
+    def create(body: JSONObject, who: Principal = room.signed_in) -> KeystoneJSON:
+        need_admin(who, "identity:create_user")
+        wish = need_object(body, "user")
+        _need_default_domain(some_text(wish, "domain_id"))
+        name = need_text(wish, "name")
+        try:
+            person = room.accounts.create_person(
+                user_name=name,
+                password=some_text(wish, "password"),
+                full_name=some_text(wish, "description") or "",
+                email=some_text(wish, "email") or "",
+                enabled=some_flag(wish, "enabled") is not False,
+            )
+        except Conflict as error:
+            raise _duplicate(name) from error
+        return KeystoneJSON({"user": views.user(person, room.url)}, status_code=201)
+
+    @routes.patch("/v3/users/{user_id}")
+    def update(user_id: str, body: JSONObject, who: Principal = room.signed_in) -> KeystoneJSON:
+        need_admin(who, "identity:update_user")
+        person = room.person(user_id)
+        wish = need_object(body, "user")
+        password = some_text(wish, "password")
+        if password is not None:
+            room.accounts.set_password(person.id, password)
+        changed = room.accounts.update_person(
+            person.id,
+            user_name=some_text(wish, "name"),
+            full_name=some_text(wish, "description"),
+            email=some_text(wish, "email"),
+            enabled=some_flag(wish, "enabled"),
+        )
+        return KeystoneJSON({"user": views.user(changed, room.url)})
+
+    @routes.delete("/v3/users/{user_id}")
+    def delete(user_id: str, who: Principal = room.signed_in) -> Response:
+        need_admin(who, "identity:delete_user")
+        room.accounts.delete_person(room.person(user_id).id)
+        return Response(status_code=204)
+
+    @routes.post("/v3/users/{user_id}/password")
+    def change_password(user_id: str, body: JSONObject) -> Response:
+        # no token is asked for, as in Keystone: the old password is the proof
+        wish = need_object(body, "user")
+        old, new = need_text(wish, "original_password"), need_text(wish, "password")
+        try:
+            room.accounts.change_password(PersonId(user_id), old, new)
+        except NotFound:
+            room.accounts.authenticate("\0", old)  # refuses, after the work that a wrong password costs
+        return Response(status_code=204)
+
+
+def _need_default_domain(domain_id: str | None) -> None:
+    if domain_id not in (None, DOMAIN["id"]):
+        raise NotFound(f"Could not find domain: {domain_id}.")
+
+
+def _duplicate(name: str) -> Conflict:
+    return Conflict(
+        "Conflict occurred attempting to store user - Duplicate entry found with name "
+        f"{name} at domain ID default."
+    )
