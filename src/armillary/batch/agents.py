@@ -13,7 +13,9 @@ from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.base.ids import PersonId, Sha512, WorkerId
 from armillary.batch.bell import Bell
 from armillary.batch.core.states import Result
-from armillary.batch.engines.embedded.leases import Leased, LeaseKey, Leases, OutputRef
+from armillary.batch.engines.embedded.leases import Leases
+from armillary.batch.engines.embedded.parcels import Leased, LeaseKey, OutputRef
+from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
@@ -54,6 +56,7 @@ class AgentService:
     def __init__(
         self,
         *,
+        queue: EmbeddedQueue,
         register: Register,
         leases: Leases,
         spool: Spool,
@@ -63,6 +66,7 @@ class AgentService:
         terms: Terms | None = None,
         renew_before: timedelta = timedelta(hours=1),
     ) -> None:
+        self._queue = queue
         self._register = register
         self._leases = leases
         self._spool = spool
@@ -74,7 +78,7 @@ class AgentService:
 
     @property
     def bell(self) -> Bell:
-        """Rings `("work", group)` and `("worker", id)`."""
+        """Rings `("work", group)`, `"work"` (any group) and `("worker", id)`."""
         return self._bell
 
     def register(
@@ -171,14 +175,18 @@ class AgentService:
         if self._register.leave(session.worker):
             self._bell.ring(("work", session.group))
 
-    def revoke_spent(self) -> int:
-        """Revoke the credentials of all attempts that have ended. Call it every few seconds; returns how many."""
-        spent = self._leases.spent_credentials() if self._credentials is not None else []
-        for key, owner, reference in spent:
-            if self._credentials is not None:
-                self._credentials.revoke(owner, reference)
+    def upkeep(self) -> None:
+        """Take back jobs whose leases have run out; revoke what ended attempts acted with. Call it every few seconds.
+
+        Both are found in the records, so that whatever a crash left undone is done at the next call.
+        """
+        if self._queue.expire():
+            self._bell.ring("work")
+        if self._credentials is None:
+            return
+        for key, owner, reference in self._leases.spent_credentials():
+            self._credentials.revoke(owner, reference)
             self._leases.set_credential(key, None, None)
-        return len(spent)
 
     def _issue(self, key: LeaseKey, owner: PersonId) -> Credential | None:
         if self._credentials is None:

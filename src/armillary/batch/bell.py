@@ -17,6 +17,14 @@ class Bell:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ears: dict[Hashable, set[Ear]] = {}
+        self.closed = False
+
+    def close(self) -> None:
+        """Wake everybody for good: whoever sees `closed` stops waiting, so that the server can stop."""
+        self.closed = True
+        with self._lock:
+            topics = list(self._ears)
+        self.ring(*topics)
 
     def ring(self, *topics: Hashable) -> None:
         """Wake everybody who listens to one of the topics. Callable from any thread."""

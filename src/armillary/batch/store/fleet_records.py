@@ -67,6 +67,14 @@ class FleetRecords:
         with self._database.execution_options(readonly=True).connect() as db:
             return [_machine(row) for row in db.execute(query)]
 
+    def ended_since(self, moment: datetime) -> list[Machine]:
+        """Return machines that are gone, but were there at `moment` or later."""
+        query = select(machines).where(
+            machines.c.state == MachineState.GONE.value, machines.c.ended_at >= moment
+        )
+        with self._database.execution_options(readonly=True).connect() as db:
+            return [_machine(row) for row in db.execute(query)]
+
     def machine(self, worker: WorkerId) -> Machine | None:
         """Return one machine, or None."""
         with self._database.execution_options(readonly=True).connect() as db:

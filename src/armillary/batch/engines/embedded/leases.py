@@ -7,7 +7,6 @@ an attempt that is no longer live changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,63 +18,18 @@ from armillary.base.errors import Invalid
 from armillary.base.ids import ClusterId, PersonId, WorkerId, new_secret
 from armillary.batch.core import order, states
 from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.parcels import (
+    Claimed,
+    Finished,
+    Leased,
+    LeaseKey,
+    OutputRef,
+    Renewed,
+)
 from armillary.batch.engines.embedded.register import Session
 from armillary.batch.engines.embedded.terms import Terms, digest
 from armillary.batch.model import AttemptState, InputFile, JobId, JobState, Resources, StaleAttempt
 from armillary.batch.store.tables import attempts, jobs, outputs, workers
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeaseKey:
-    """Names an attempt and proves that it is the caller's."""
-
-    job: JobId
-    attempt: int
-    secret: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Leased:
-    """A job given to a worker."""
-
-    key: LeaseKey
-    owner: PersonId
-    spec: Mapping[str, Any]
-    inputs: tuple[InputFile, ...]
-    share: Resources
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claimed:
-    """The answer to a claim: jobs, or the wish that the worker go."""
-
-    jobs: tuple[Leased, ...] = ()
-    retire: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Renewed:
-    """The answer to a renewal. `fading`: attempts whose credential ends soon, with their owners."""
-
-    lost: tuple[LeaseKey, ...]
-    remove: tuple[LeaseKey, ...]
-    fading: tuple[tuple[LeaseKey, PersonId], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """What became of the job."""
-
-    state: JobState
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputRef:
-    """A file that an attempt says it has brought."""
-
-    name: str
-    sha256: str
-    size: int
 
 
 class Leases:
@@ -105,7 +59,9 @@ class Leases:
             if row.draining or row.lost_at is not None:
                 return Claimed(retire=True)
             db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
-            room = free.cut_to(session.whole - _used(db, session.worker))
+            used = _used(db, session.worker)
+            # An empty machine is whole, even if its disk has a few KiB less now than when it registered.
+            room = free.cut_to(session.whole - used) if used.cpus else session.whole
             chosen = order.pack(self._candidates(db, session), free=room, whole=session.whole)
             leased = tuple(self._lease(db, session, candidate, now) for candidate in chosen)
             if leased:
@@ -172,6 +128,7 @@ class Leases:
         return Leased(
             key=LeaseKey(job=candidate.job, attempt=number, secret=secret),
             owner=candidate.owner,
+            run_as=row.run_as,
             spec=row.spec,
             inputs=tuple(InputFile(path=p, sha256=h, size=s, mode=m) for p, h, s, m in row.inputs),
             share=share,

@@ -1,0 +1,185 @@
+"""`/agent/v1`: what workers' agents call. They need outbound HTTPS and nothing else."""
+
+# no `from __future__ import annotations` here: FastAPI could not resolve what closes over `session`
+
+import base64
+import binascii
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse
+
+from armillary.base.errors import Invalid, Unauthorized
+from armillary.base.ids import Sha512
+from armillary.batch.agents import AgentService, Assignment
+from armillary.batch.api.bodies import take_body
+from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.wire_agent import (
+    AttemptRef,
+    ClaimedJob,
+    ClaimIn,
+    ClaimOut,
+    CredentialWire,
+    FinishIn,
+    FinishOut,
+    InputWire,
+    LeaseWire,
+    LogsIn,
+    LogsOut,
+    OkOut,
+    RegisterIn,
+    RegisterOut,
+    RenewIn,
+    RenewOut,
+    ResourcesWire,
+)
+from armillary.batch.core.states import Fault, Result
+from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
+from armillary.batch.engines.embedded.register import Session
+from armillary.batch.model import JobId, Resources
+from armillary.batch.ports import Blob, Credential
+
+LOOK_AGAIN = 5.0
+"""seconds after which a waiting claim looks again, for work that another process queued"""
+
+
+def agent_router(*, service: AgentService) -> APIRouter:
+    """Return the routes for agents."""
+    routes = APIRouter(prefix="/agent/v1", tags=["agent"], route_class=BoundedRoute)
+
+    def session_of(authorization: Annotated[str, Header()] = "") -> Session:
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            raise Unauthorized("this needs a session key", code="no_credentials", remedy="Register first.")
+        return service.session(key.strip())
+
+    Worker = Annotated[Session, Depends(session_of)]  # noqa: N806
+
+    @routes.post("/register")
+    def register(body: RegisterIn) -> RegisterOut:
+        worker, key = service.register(
+            token=body.bootstrap_token,
+            server_id=body.server_id,
+            image=Sha512(body.image_sha512),
+            whole=Resources(cpus=body.cpus, memory_mib=body.memory_mib, disk_kib=body.disk_kib),
+            version=body.agent_version,
+        )
+        return RegisterOut(
+            session_key=key,
+            worker=worker,
+            lease_seconds=int(service.terms.lease.total_seconds()),
+            poll_seconds=int(service.terms.poll.total_seconds()),
+        )
+
+    @routes.post("/claim")
+    async def claim(request: Request, body: ClaimIn, session: Worker) -> ClaimOut:
+        deadline = time.monotonic() + service.terms.poll.total_seconds()
+        topics = ("work", ("work", session.group), ("worker", session.worker))
+        with service.bell.listen(*topics) as ear:
+            # No connection to the database is held while waiting. An agent that went away meanwhile gets nothing:
+            # what it claimed would wait for the end of a lease.
+            while not await request.is_disconnected():
+                found = await run_in_threadpool(service.claim, session, _resources(body.free))
+                left = deadline - time.monotonic()
+                if found.jobs or found.retire or left <= 0 or service.bell.closed:
+                    return ClaimOut(jobs=[_claimed(job, service) for job in found.jobs], retire=found.retire)
+                await ear.wait(min(left, LOOK_AGAIN))
+        return ClaimOut()
+
+    @routes.post("/renew")
+    def renew(body: RenewIn, session: Worker) -> RenewOut:
+        renewal = service.renew(session, [_key(item) for item in body.items])
+        return RenewOut(
+            lost=[AttemptRef(job=str(key.job), attempt=key.attempt) for key in renewal.lost],
+            remove=[AttemptRef(job=str(key.job), attempt=key.attempt) for key in renewal.remove],
+            credentials={str(job): _credential(given) for job, given in renewal.credentials.items()},
+        )
+
+    @routes.get("/blobs/{sha256}")
+    def blob(sha256: str, session: Worker) -> FileResponse:
+        return FileResponse(service.blob(session, sha256), media_type="application/octet-stream")
+
+    @routes.post("/logs")
+    def logs(body: LogsIn, session: Worker) -> LogsOut:
+        try:
+            data = base64.b64decode(body.data, validate=True)
+        except binascii.Error as error:
+            raise Invalid("`data` is not base64", facts={"field": "data"}) from error
+        return LogsOut(size=service.log(session, _key(body), body.stream, offset=body.offset, data=data))
+
+    @routes.put("/outputs")
+    async def put_output(
+        request: Request,
+        session: Worker,
+        lease: Annotated[LeaseWire, Depends(_lease_of_query)],
+        name: Annotated[str, Query(min_length=1, max_length=4096)],
+        x_sha256: Annotated[str, Header(pattern="^[0-9a-f]{64}$")],
+    ) -> OkOut:
+        key = _key(lease)
+        stored: Blob = await take_body(request, service.output(session, key, name), expected=x_sha256)
+        output = OutputRef(name=name, sha256=stored.sha256, size=stored.size)
+        await run_in_threadpool(service.add_output, session, key, output)
+        return OkOut()
+
+    @routes.post("/finish")
+    def finish(body: FinishIn, session: Worker) -> FinishOut:
+        fault = body.error and Fault(code=body.error.code, message=body.error.message, retry=body.error.retry)
+        state = service.finish(
+            session,
+            _key(body),
+            Result(exit_code=body.exit_code, signal=body.signal, error=fault),
+            usage=body.usage,
+            outputs=[OutputRef(name=o.name, sha256=o.sha256, size=o.size) for o in body.outputs],
+        )
+        return FinishOut(state=state.value)
+
+    @routes.post("/bye")
+    def bye(session: Worker) -> OkOut:
+        service.leave(session)
+        return OkOut()
+
+    return routes
+
+
+def _lease_of_query(job: str, attempt: Annotated[int, Query(ge=1)], lease_secret: str) -> LeaseWire:
+    return LeaseWire(job=str(JobId.parse(job)), attempt=attempt, lease_secret=lease_secret[:200] or "-")
+
+
+def _key(lease: LeaseWire) -> LeaseKey:
+    return LeaseKey(job=JobId.parse(lease.job), attempt=lease.attempt, secret=lease.lease_secret)
+
+
+def _resources(free: ResourcesWire) -> Resources:
+    return Resources(cpus=free.cpus, memory_mib=free.memory_mib, disk_kib=free.disk_kib)
+
+
+def _claimed(assignment: Assignment, service: AgentService) -> ClaimedJob:
+    leased = assignment.leased
+    spec: dict[str, Any] = {
+        **leased.spec,
+        "request_cpus": leased.share.cpus,
+        "request_memory_mib": leased.share.memory_mib,
+        "request_disk_kib": leased.share.disk_kib,
+    }
+    return ClaimedJob(
+        job=str(leased.key.job),
+        attempt=leased.key.attempt,
+        lease_secret=leased.key.secret,
+        lease_seconds=int(service.terms.lease.total_seconds()),
+        owner=leased.run_as,
+        spec=spec,
+        inputs=[InputWire(path=i.path, sha256=i.sha256, size=i.size, mode=i.mode) for i in leased.inputs],
+        credential=_credential(assignment.credential) if assignment.credential else None,
+    )
+
+
+def _credential(given: Credential) -> CredentialWire:
+    return CredentialWire(
+        token=given.token,
+        certificate_pem=given.certificate_pem,
+        vospace=given.vospace,
+        owner=given.owner,
+        expires=given.expires,
+    )

@@ -1,0 +1,274 @@
+"""`/api/v1/batch`: submit, look, change."""
+
+# no `from __future__ import annotations` here: FastAPI could not resolve what closes over `who`
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse
+
+from armillary.accounts.model import Principal
+from armillary.base.errors import Forbidden, Invalid
+from armillary.base.ids import ClusterId
+from armillary.batch.api.bodies import take_body
+from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.wire_user import (
+    BlobOut,
+    BlobsCheckIn,
+    BlobsCheckOut,
+    ChangedOut,
+    ClusterOut,
+    ClustersOut,
+    EventOut,
+    EventsOut,
+    ExplainOut,
+    JobDetailOut,
+    JobOut,
+    JobsOut,
+    OutputOut,
+    OutputsOut,
+    ReasonIn,
+    ReasonOut,
+    Stream,
+    SubmitIn,
+    SubmitOut,
+    WorkerOut,
+    WorkersOut,
+)
+from armillary.batch.intake import SubmitRequest
+from armillary.batch.model import InputFile, JobId, JobSpec, JobState, Resources, Selection
+from armillary.batch.service import WRITE, BatchService
+from armillary.batch.views import JobDetail
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+class Authenticator(Protocol):
+    """Whoever knows who asks: `armillary.accounts.api.Authenticator`."""
+
+    def principal_of(self, request: Request) -> Principal: ...
+
+
+def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
+    """Return the routes for people's programs."""
+    routes = APIRouter(prefix="/api/v1/batch", tags=["batch"], route_class=BoundedRoute)
+    Who = Annotated[Principal, Depends(authenticator.principal_of)]  # noqa: N806
+
+    def writer(who: Who) -> Principal:
+        if not who.allows(WRITE):
+            raise Forbidden("this credential is not for batch jobs", code="scope_missing")
+        return who
+
+    Writer = Annotated[Principal, Depends(writer)]  # noqa: N806
+
+    @routes.post("/blobs/check")
+    def check_blobs(body: BlobsCheckIn, _who: Writer) -> BlobsCheckOut:
+        return BlobsCheckOut(missing=service.spool.missing(body.sha256))
+
+    @routes.put("/blobs/{sha256}", status_code=201)
+    async def put_blob(request: Request, sha256: str, _who: Writer) -> BlobOut:
+        blob = await take_body(request, service.spool.writer(), expected=sha256)
+        return BlobOut(sha256=blob.sha256, size=blob.size)
+
+    @routes.post("/clusters", status_code=201)
+    def submit(
+        body: SubmitIn,
+        who: Who,
+        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    ) -> SubmitOut:
+        return SubmitOut.model_validate(service.submit(who, _request(body, idempotency_key)))
+
+    @routes.get("/clusters")
+    def clusters(who: Who, limit: Limit = 100, marker: int | None = None) -> ClustersOut:
+        found = service.clusters(who, limit=limit, before=marker)
+        following = str(found[-1].cluster) if len(found) == limit else None
+        return ClustersOut(clusters=[ClusterOut.model_validate(c) for c in found], next=following)
+
+    @routes.get("/clusters/{cluster}")
+    def cluster(cluster: int, who: Who) -> ClusterOut:
+        return ClusterOut.model_validate(service.cluster(who, ClusterId(cluster)))
+
+    @routes.get("/clusters/{cluster}/events")
+    async def events(
+        cluster: int,
+        who: Who,
+        after: Annotated[int, Query(ge=0)] = 0,
+        limit: Limit = 1000,
+        wait: Annotated[float, Query(ge=0, le=20)] = 0,
+    ) -> EventsOut:
+        deadline = time.monotonic() + wait
+        with service.bell.listen(("cluster", cluster)) as ear:
+            while True:
+                found, active = await run_in_threadpool(
+                    service.events, who, ClusterId(cluster), after=after, limit=limit
+                )
+                left = deadline - time.monotonic()
+                if found or left <= 0 or not active or service.bell.closed:
+                    break
+                await ear.wait(min(left, 2.0))
+        return EventsOut(
+            events=[EventOut.model_validate(event) for event in found],
+            next=found[-1].seq if found else after,
+            active=active,
+        )
+
+    @routes.get("/jobs")
+    def jobs(
+        who: Who,
+        cluster: int | None = None,
+        state: Annotated[Sequence[JobState], Query()] = (),
+        limit: Limit = 100,
+        marker: str | None = None,
+    ) -> JobsOut:
+        found = service.jobs(
+            who,
+            limit=limit,
+            cluster=ClusterId(cluster) if cluster is not None else None,
+            states=[one.value for one in state],
+            after=JobId.parse(marker) if marker else None,
+        )
+        following = found[-1].job if len(found) == limit else None
+        return JobsOut(jobs=[JobOut.model_validate(job) for job in found], next=following)
+
+    @routes.get("/jobs/{job}")
+    def job(job: str, who: Who) -> JobDetailOut:
+        return _detail(service.job(who, JobId.parse(job)))
+
+    @routes.get("/jobs/{job}/logs")
+    def logs(
+        job: str,
+        who: Who,
+        stream: Stream = "stdout",
+        offset: Annotated[int, Query(ge=0)] = 0,
+        attempt: Annotated[int | None, Query(ge=1)] = None,
+        limit: Annotated[int, Query(ge=1, le=16 * 2**20)] = 2**20,
+    ) -> Response:
+        """Bytes from `offset`. At most 10 MiB of a stream are kept: its first and its last 5 MiB.
+
+        `X-Log-Offset` says where the bytes begin: further on than asked when those before were not kept;
+        `X-Log-Next` what to ask for next, `X-Log-Size` how long the stream is so far, `X-Log-Complete` whether no
+        more will come.
+        """
+        piece, complete = service.read_log(
+            who, JobId.parse(job), stream, offset=offset, attempt=attempt, limit=limit
+        )
+        following = piece.offset + len(piece.data)
+        headers = {
+            "X-Log-Offset": str(piece.offset),
+            "X-Log-Next": str(following),
+            "X-Log-Size": str(piece.size),
+            "X-Log-Complete": "true" if complete and following >= piece.size else "false",
+        }
+        return Response(piece.data, media_type="application/octet-stream", headers=headers)
+
+    @routes.get("/jobs/{job}/outputs")
+    def outputs(job: str, who: Who) -> OutputsOut:
+        detail = service.job(who, JobId.parse(job))
+        return OutputsOut(
+            attempt=detail.committed_attempt,
+            outputs=[OutputOut.model_validate(output) for output in detail.outputs],
+        )
+
+    @routes.get("/jobs/{job}/outputs/{name:path}")
+    def output(job: str, name: str, who: Who) -> FileResponse:
+        found, path = service.output(who, JobId.parse(job), name)
+        headers = {"X-SHA256": found.sha256, "ETag": f'"{found.sha256}"'}
+        return FileResponse(
+            path,
+            media_type="application/octet-stream",
+            headers=headers,
+            filename=found.name.rsplit("/", 1)[-1],
+        )
+
+    @routes.get("/jobs/{job}/explain")
+    def explain(job: str, who: Who) -> ExplainOut:
+        state, reasons = service.explain(who, JobId.parse(job))
+        return ExplainOut(
+            job=job, state=state, reasons=[ReasonOut.model_validate(reason.as_dict()) for reason in reasons]
+        )
+
+    @routes.get("/workers")
+    def workers(
+        who: Who, limit: Limit = 100, marker: str | None = None, gone: Annotated[bool, Query()] = False
+    ) -> WorkersOut:
+        found = service.workers(who, limit=limit, marker=marker, gone=gone)
+        following = found[-1].worker if len(found) == limit else None
+        return WorkersOut(workers=[WorkerOut.model_validate(worker) for worker in found], next=following)
+
+    @routes.post("/{kind}/{name}/hold")
+    def hold(
+        chosen: Annotated[Selection, Depends(_selection)], who: Who, body: ReasonIn | None = None
+    ) -> ChangedOut:
+        return ChangedOut(changed=service.hold(who, chosen, reason=body.reason if body else ""))
+
+    @routes.post("/{kind}/{name}/remove")
+    def remove(
+        chosen: Annotated[Selection, Depends(_selection)], who: Who, body: ReasonIn | None = None
+    ) -> ChangedOut:
+        return ChangedOut(changed=service.remove(who, chosen, reason=body.reason if body else ""))
+
+    @routes.post("/{kind}/{name}/release")
+    def release(chosen: Annotated[Selection, Depends(_selection)], who: Who) -> ChangedOut:
+        return ChangedOut(changed=service.release(who, chosen))
+
+    @routes.post("/{kind}/{name}/retry")
+    def retry(chosen: Annotated[Selection, Depends(_selection)], who: Who) -> ChangedOut:
+        return ChangedOut(changed=service.retry(who, chosen))
+
+    return routes
+
+
+def _selection(kind: Annotated[str, Path(pattern="^(jobs|clusters)$")], name: str) -> Selection:
+    if kind == "jobs":
+        job = JobId.parse(name)
+        return Selection(cluster=job.cluster, proc=job.proc)
+    if not (name.isascii() and name.isdigit()) or len(name) > 18:
+        raise Invalid(f"not a cluster: {name!r}", facts={"field": "cluster"})
+    return Selection(cluster=ClusterId(int(name)))
+
+
+def _request(body: SubmitIn, key: str | None) -> SubmitRequest:
+    return SubmitRequest(
+        project=body.project,
+        image=body.image,
+        flavor=body.flavor,
+        batch_name=body.batch_name,
+        submit_text=body.submit_text,
+        jobs=[
+            JobSpec(
+                proc=job.proc,
+                resources=Resources(
+                    cpus=job.request_cpus, memory_mib=job.request_memory_mib, disk_kib=job.request_disk_kib
+                ),
+                priority=job.priority,
+                max_retries=job.max_retries,
+                on_hold=job.on_hold,
+                data=job.model_dump(),
+            )
+            for job in body.jobs
+        ],
+        files={
+            path: InputFile(path=path, sha256=file.sha256, size=file.size, mode=file.mode)
+            for path, file in body.files.items()
+        },
+        idempotency_key=key,
+        request_hash=hashlib.sha256(body.model_dump_json().encode()).hexdigest(),
+    )
+
+
+def _detail(detail: JobDetail) -> JobDetailOut:
+    fields: dict[str, Any] = {name: getattr(detail.view, name) for name in JobOut.model_fields}
+    return JobDetailOut.model_validate(
+        {
+            **fields,
+            "spec": dict(detail.spec),
+            "retried": detail.retried,
+            "lost": detail.lost,
+            "attempt_list": detail.attempt_list,
+            "outputs": detail.outputs,
+        }
+    )

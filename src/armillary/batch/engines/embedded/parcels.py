@@ -1,0 +1,65 @@
+"""What passes between the embedded queue and the agents' service. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from armillary.base.ids import PersonId
+from armillary.batch.model import InputFile, JobId, JobState, Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseKey:
+    """Names an attempt and proves that it is the caller's."""
+
+    job: JobId
+    attempt: int
+    secret: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leased:
+    """A job given to a worker."""
+
+    key: LeaseKey
+    owner: PersonId
+    run_as: str
+    """the owner's user name"""
+    spec: Mapping[str, Any]
+    inputs: tuple[InputFile, ...]
+    share: Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """The answer to a claim: jobs, or the wish that the worker go."""
+
+    jobs: tuple[Leased, ...] = ()
+    retire: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewed:
+    """The answer to a renewal. `fading`: attempts whose credential ends soon, with their owners."""
+
+    lost: tuple[LeaseKey, ...]
+    remove: tuple[LeaseKey, ...]
+    fading: tuple[tuple[LeaseKey, PersonId], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What became of the job."""
+
+    state: JobState
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRef:
+    """A file that an attempt says it has brought."""
+
+    name: str
+    sha256: str
+    size: int
