@@ -1,0 +1,135 @@
+"""Looks at this computer: what is there, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from armillary.app import instance
+from armillary.app.acceleration import choose_acceleration
+from armillary.app.settings import Settings, load_settings
+from armillary.base.errors import ArmillaryError
+from armillary.cloud.engines.qemu.requirements import Finding, findings
+
+
+def examine() -> list[Finding]:
+    """Return all findings, the ones that stop everything first."""
+    found = [_python()]
+    try:
+        settings = load_settings()
+    except ArmillaryError as error:
+        return [*found, Finding(name="settings", ok=False, detail=error.message, remedy=error.remedy)]
+    found.append(Finding(name="settings", ok=True, detail=_settings_file(settings)))
+    found.append(_home(settings.home))
+    found += findings(directory=settings.home, acceleration=choose_acceleration(settings))
+    found += [
+        _program("mmdebstrap", "builds base images"),
+        _grub(),
+        _program("ssh", "reaches machines", "openssh-client"),
+    ]
+    found += _packages()
+    running = instance.running(settings.home)
+    if running:
+        found.append(
+            Finding(name="platform", ok=True, detail=f"runs as process {running.pid} at {running.url}")
+        )
+    else:
+        found += _ports(settings)
+    return found
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding(name="Python", ok=sys.version_info >= (3, 11), detail=f"{version} at {sys.executable}")
+
+
+def _settings_file(settings: Settings) -> str:
+    file = settings.home / "armillary.toml"
+    return str(file) if file.exists() else f"defaults ({file} is not there)"
+
+
+def _home(home: Path) -> Finding:
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    if os.access(existing, os.W_OK):
+        return Finding(name="home", ok=True, detail=str(home))
+    return Finding(
+        name="home",
+        ok=False,
+        detail=f"{existing} may not be written to by this user",
+        remedy="export ARMILLARY_HOME=~/armillary",
+    )
+
+
+def _program(name: str, what: str, package: str | None = None) -> Finding:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if found:
+        return Finding(name=name, ok=True, detail=found)
+    return Finding(
+        name=name, ok=False, detail=f"not installed; {what}", remedy=f"sudo apt-get install {package or name}"
+    )
+
+
+def _grub() -> Finding:
+    folder = Path("/usr/lib/grub/i386-pc")
+    if (folder / "boot.img").exists():
+        return Finding(name="GRUB for BIOS", ok=True, detail=str(folder))
+    return Finding(
+        name="GRUB for BIOS",
+        ok=False,
+        detail="not installed; base images boot with it",
+        remedy="sudo apt-get install grub-pc-bin grub-common",
+    )
+
+
+def _packages() -> list[Finding]:
+    """The checkout's list of packages, against dpkg; nothing where either is missing."""
+    listed = Path(os.environ.get("ARMILLARY_CHECKOUT", "/nonexistent")) / "packaging" / "debian-packages.txt"
+    if not listed.exists() or not shutil.which("dpkg-query"):
+        return []
+    lines = (line.split(maxsplit=2) for line in listed.read_text().splitlines() if not line.startswith("#"))
+    wanted = {name: kind for kind, name, _ in lines}
+    lacking = [name for name in wanted if not _installed(name)]
+    return [
+        Finding(
+            name=f"package {name}",
+            ok=False,
+            detail="not installed" + ("; only the tests need it" if wanted[name] == "test" else ""),
+            remedy=f"sudo apt-get install --no-install-recommends {name}",
+            required=wanted[name] == "run",
+        )
+        for name in lacking
+    ]
+
+
+def _installed(package: str) -> bool:
+    asked = subprocess.run(
+        ["dpkg-query", "-W", "-f=${db:Status-Status}", package], capture_output=True, text=True, check=False
+    )
+    return asked.stdout == "installed"
+
+
+def _ports(settings: Settings) -> list[Finding]:
+    wanted = {"https": settings.https_port, "http": settings.http_port}
+    wanted |= {f"cloud {cloud.name}": cloud.port for cloud in settings.clouds}
+    taken: list[Finding] = []
+    for what, port in wanted.items():
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError as error:
+                taken.append(
+                    Finding(
+                        name=f"port {port}",
+                        ok=False,
+                        detail=f"{error.strerror}; wanted for {what}",
+                        remedy="stop the program that has it, or set another port in armillary.toml",
+                    )
+                )
+    return taken or [
+        Finding(name="ports", ok=True, detail=", ".join(map(str, wanted.values())) + " are free")
+    ]

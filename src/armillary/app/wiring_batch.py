@@ -1,0 +1,133 @@
+"""Makes the batch subject: queue, agents' side, people's side, scaler."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Engine
+
+from armillary.accounts.certificates import Authority
+from armillary.accounts.model import TokenKind
+from armillary.accounts.service import AccountsService
+from armillary.app.addresses import Addresses
+from armillary.app.settings import Settings
+from armillary.base.clock import Clock
+from armillary.base.ids import PersonId, TokenId
+from armillary.batch.agents import AgentService
+from armillary.batch.bell import Bell
+from armillary.batch.credentials import JobCredentials
+from armillary.batch.engines.embedded.leases import Leases
+from armillary.batch.engines.embedded.queue import EmbeddedQueue
+from armillary.batch.engines.embedded.register import Register
+from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.logs import LogFolder
+from armillary.batch.scaler import Scaler, ScalerSettings
+from armillary.batch.service import BatchService
+from armillary.batch.spool import FolderSpool
+from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.records import Records
+from armillary.batch.store.tables import create_all
+from armillary.batch.user_data import CloudInitEnrolment
+from armillary.batch.watching import Patience
+from armillary.fleet.service import FleetService
+
+JOB_SCOPES = frozenset({"vospace:read", "vospace:write"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The batch subject, made."""
+
+    service: BatchService
+    agents: AgentService
+    scaler: Scaler
+    queue: EmbeddedQueue
+    errands: ThreadPoolExecutor
+
+
+def build_batch(
+    *,
+    settings: Settings,
+    addresses: Addresses,
+    database: Engine,
+    accounts: AccountsService,
+    authority: Authority,
+    fleet: FleetService,
+    clock: Clock,
+) -> Batch:
+    """Make the batch subject over `database`, with its files in `home/batch`."""
+    create_all(database)
+    terms = Terms(lease=timedelta(seconds=settings.batch.lease_seconds))
+    queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
+    leases = Leases(database=database, clock=clock, terms=terms)
+    register = Register(database=database, clock=clock, terms=terms)
+    fleet_records = FleetRecords(database=database)
+    spool = FolderSpool(directory=settings.home / "batch" / "spool")
+    logs = LogFolder(directory=settings.home / "batch" / "logs")
+    bell = Bell()
+    vospace = addresses.guest_url.removeprefix("https://")
+
+    def issue_token(owner: PersonId, lifetime: timedelta, label: str) -> tuple[str, str]:
+        issued = accounts.issue_token(
+            owner, kind=TokenKind.JOB, lifetime=lifetime, label=label, scopes=JOB_SCOPES
+        )
+        return issued.secret, issued.token.id
+
+    credentials = JobCredentials(
+        people=accounts,
+        issue_token=issue_token,
+        revoke_token=lambda owner, reference: accounts.revoke_token(owner, TokenId(reference)),
+        issue_certificate=lambda name, lifetime: authority.issue_client(
+            name, lifetime, scopes=JOB_SCOPES, job=True
+        ),
+        vospace=vospace,
+        clock=clock,
+    )
+    enrolment = CloudInitEnrolment(
+        register=register,
+        guest_url=lambda cloud: fleet.settings(cloud).guest_url,
+        ca_pem=authority.ca_pem,
+        vospace=vospace,
+    )
+    errands = ThreadPoolExecutor(max_workers=8, thread_name_prefix="worker-boot")
+    return Batch(
+        service=BatchService(
+            engine=queue,
+            records=Records(database=database),
+            fleet_records=fleet_records,
+            spool=spool,
+            logs=logs,
+            clouds=fleet,
+            people=accounts,
+            clock=clock,
+            bell=bell,
+        ),
+        agents=AgentService(
+            queue=queue,
+            register=register,
+            leases=leases,
+            spool=spool,
+            logs=logs,
+            bell=bell,
+            credentials=credentials,
+            terms=terms,
+        ),
+        scaler=Scaler(
+            workforce=queue,
+            enrolment=enrolment,
+            clouds=fleet,
+            people=accounts,
+            records=fleet_records,
+            clock=clock,
+            bell=bell,
+            run=errands.submit,
+            settings=ScalerSettings(
+                idle=timedelta(seconds=settings.batch.idle_seconds),
+                patience=Patience(register=timedelta(seconds=settings.batch.register_seconds)),
+            ),
+        ),
+        queue=queue,
+        errands=errands,
+    )
