@@ -17,6 +17,7 @@ from armillary.batch.model import Group
 LIMIT = 65535
 """Nova's bound on user data, in base64."""
 HOST = "armillary.internal"
+_CA = "/usr/local/share/ca-certificates/armillary.crt"
 
 _UNIT = """\
 [Unit]
@@ -39,8 +40,7 @@ WantedBy=multi-user.target
 
 _START = """\
 #!/bin/sh
-# Runs once, as the last step of cloud-init. The instance's id is the server's, which the token is bound to.
-sed -i "s/@INSTANCE@/$(cat /var/lib/cloud/data/instance-id)/" /etc/armillary/agent.json
+# Runs once, as the last step of cloud-init.
 grep -q ' {host}$' /etc/hosts || {{
   gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
   [ -n "$gateway" ] && echo "$gateway {host}" >> /etc/hosts
@@ -75,7 +75,7 @@ def build(*, agent: bytes, config: Mapping[str, Any], ca_pem: bytes, gateway: st
     files = [
         _file("/opt/armillary/agent.py", "0755", agent),
         _file("/etc/armillary/agent.json", "0600", json.dumps(dict(config)).encode()),
-        _file("/usr/local/share/ca-certificates/armillary.crt", "0644", ca_pem),
+        _file(_CA, "0644", ca_pem),
         _file("/etc/systemd/system/armillary-agent.service", "0644", _UNIT.encode()),
         _file("/opt/armillary/start", "0755", start.encode()),
     ]
@@ -129,11 +129,10 @@ class CloudInitEnrolment:
         config = {
             "url": self._guest_url(cloud),
             "bootstrap_token": self._register.invite(worker, group),
-            "ca_pem": self._ca_pem.decode("ascii"),
+            "ca_file": _CA,
             "cloud": cloud,
-            "server_id": "@INSTANCE@",
             "image_sha512": group.image,
-            "vospace_host": self._vospace,
+            "vospace": self._vospace,
         }
         return build(agent=self._agent(), config=config, ca_pem=self._ca_pem, gateway=self._gateway(cloud))
 

@@ -17,7 +17,7 @@ from armillary.batch.agents import AgentService, Assignment
 from armillary.batch.api.bodies import take_body
 from armillary.batch.api.bounds import BoundedRoute
 from armillary.batch.api.wire_agent import (
-    AttemptRef,
+    AttemptErrorWire,
     ClaimedJob,
     ClaimIn,
     ClaimOut,
@@ -55,7 +55,7 @@ def agent_router(*, service: AgentService) -> APIRouter:
             raise Unauthorized("this needs a session key", code="no_credentials", remedy="Register first.")
         return service.session(key.strip())
 
-    Worker = Annotated[Session, Depends(session_of)]  # noqa: N806
+    worker = Depends(session_of)
 
     @routes.post("/register")
     def register(body: RegisterIn) -> RegisterOut:
@@ -74,7 +74,7 @@ def agent_router(*, service: AgentService) -> APIRouter:
         )
 
     @routes.post("/claim")
-    async def claim(request: Request, body: ClaimIn, session: Worker) -> ClaimOut:
+    async def claim(request: Request, body: ClaimIn, session: Annotated[Session, worker]) -> ClaimOut:
         deadline = time.monotonic() + service.terms.poll.total_seconds()
         topics = ("work", ("work", session.group), ("worker", session.worker))
         with service.bell.listen(*topics) as ear:
@@ -89,20 +89,20 @@ def agent_router(*, service: AgentService) -> APIRouter:
         return ClaimOut()
 
     @routes.post("/renew")
-    def renew(body: RenewIn, session: Worker) -> RenewOut:
+    def renew(body: RenewIn, session: Annotated[Session, worker]) -> RenewOut:
         renewal = service.renew(session, [_key(item) for item in body.items])
         return RenewOut(
-            lost=[AttemptRef(job=str(key.job), attempt=key.attempt) for key in renewal.lost],
-            remove=[AttemptRef(job=str(key.job), attempt=key.attempt) for key in renewal.remove],
-            credentials={str(job): _credential(given) for job, given in renewal.credentials.items()},
+            lost=[str(key.job) for key in renewal.lost],
+            remove=[str(key.job) for key in renewal.remove],
+            credential={str(job): _credential(given) for job, given in renewal.credentials.items()},
         )
 
     @routes.get("/blobs/{sha256}")
-    def blob(sha256: str, session: Worker) -> FileResponse:
+    def blob(sha256: str, session: Annotated[Session, worker]) -> FileResponse:
         return FileResponse(service.blob(session, sha256), media_type="application/octet-stream")
 
     @routes.post("/logs")
-    def logs(body: LogsIn, session: Worker) -> LogsOut:
+    def logs(body: LogsIn, session: Annotated[Session, worker]) -> LogsOut:
         try:
             data = base64.b64decode(body.data, validate=True)
         except binascii.Error as error:
@@ -112,7 +112,7 @@ def agent_router(*, service: AgentService) -> APIRouter:
     @routes.put("/outputs")
     async def put_output(
         request: Request,
-        session: Worker,
+        session: Annotated[Session, worker],
         lease: Annotated[LeaseWire, Depends(_lease_of_query)],
         name: Annotated[str, Query(min_length=1, max_length=4096)],
         x_sha256: Annotated[str, Header(pattern="^[0-9a-f]{64}$")],
@@ -124,8 +124,8 @@ def agent_router(*, service: AgentService) -> APIRouter:
         return OkOut()
 
     @routes.post("/finish")
-    def finish(body: FinishIn, session: Worker) -> FinishOut:
-        fault = body.error and Fault(code=body.error.code, message=body.error.message, retry=body.error.retry)
+    def finish(body: FinishIn, session: Annotated[Session, worker]) -> FinishOut:
+        fault = _fault(body.error)
         state = service.finish(
             session,
             _key(body),
@@ -136,7 +136,7 @@ def agent_router(*, service: AgentService) -> APIRouter:
         return FinishOut(state=state.value)
 
     @routes.post("/bye")
-    def bye(session: Worker) -> OkOut:
+    def bye(session: Annotated[Session, worker]) -> OkOut:
         service.leave(session)
         return OkOut()
 
@@ -145,6 +145,12 @@ def agent_router(*, service: AgentService) -> APIRouter:
 
 def _lease_of_query(job: str, attempt: Annotated[int, Query(ge=1)], lease_secret: str) -> LeaseWire:
     return LeaseWire(job=str(JobId.parse(job)), attempt=attempt, lease_secret=lease_secret[:200] or "-")
+
+
+def _fault(error: AttemptErrorWire | str | None) -> Fault | None:
+    if isinstance(error, str):
+        return Fault(code="attempt_failed", message=error)
+    return Fault(code=error.code, message=error.message, retry=error.retry) if error else None
 
 
 def _key(lease: LeaseWire) -> LeaseKey:
@@ -168,7 +174,6 @@ def _claimed(assignment: Assignment, service: AgentService) -> ClaimedJob:
         attempt=leased.key.attempt,
         lease_secret=leased.key.secret,
         lease_seconds=int(service.terms.lease.total_seconds()),
-        owner=leased.run_as,
         spec=spec,
         inputs=[InputWire(path=i.path, sha256=i.sha256, size=i.size, mode=i.mode) for i in leased.inputs],
         credential=_credential(assignment.credential) if assignment.credential else None,

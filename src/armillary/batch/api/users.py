@@ -56,46 +56,48 @@ class Authenticator(Protocol):
 def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
     """Return the routes for people's programs."""
     routes = APIRouter(prefix="/api/v1/batch", tags=["batch"], route_class=BoundedRoute)
-    Who = Annotated[Principal, Depends(authenticator.principal_of)]  # noqa: N806
+    signed_in = Depends(authenticator.principal_of)
 
-    def writer(who: Who) -> Principal:
+    def writer(who: Annotated[Principal, signed_in]) -> Principal:
         if not who.allows(WRITE):
             raise Forbidden("this credential is not for batch jobs", code="scope_missing")
         return who
 
-    Writer = Annotated[Principal, Depends(writer)]  # noqa: N806
+    may_write = Depends(writer)
 
     @routes.post("/blobs/check")
-    def check_blobs(body: BlobsCheckIn, _who: Writer) -> BlobsCheckOut:
+    def check_blobs(body: BlobsCheckIn, _who: Annotated[Principal, may_write]) -> BlobsCheckOut:
         return BlobsCheckOut(missing=service.spool.missing(body.sha256))
 
     @routes.put("/blobs/{sha256}", status_code=201)
-    async def put_blob(request: Request, sha256: str, _who: Writer) -> BlobOut:
+    async def put_blob(request: Request, sha256: str, _who: Annotated[Principal, may_write]) -> BlobOut:
         blob = await take_body(request, service.spool.writer(), expected=sha256)
         return BlobOut(sha256=blob.sha256, size=blob.size)
 
     @routes.post("/clusters", status_code=201)
     def submit(
         body: SubmitIn,
-        who: Who,
+        who: Annotated[Principal, signed_in],
         idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
     ) -> SubmitOut:
         return SubmitOut.model_validate(service.submit(who, _request(body, idempotency_key)))
 
     @routes.get("/clusters")
-    def clusters(who: Who, limit: Limit = 100, marker: int | None = None) -> ClustersOut:
+    def clusters(
+        who: Annotated[Principal, signed_in], limit: Limit = 100, marker: int | None = None
+    ) -> ClustersOut:
         found = service.clusters(who, limit=limit, before=marker)
         following = str(found[-1].cluster) if len(found) == limit else None
         return ClustersOut(clusters=[ClusterOut.model_validate(c) for c in found], next=following)
 
     @routes.get("/clusters/{cluster}")
-    def cluster(cluster: int, who: Who) -> ClusterOut:
+    def cluster(cluster: int, who: Annotated[Principal, signed_in]) -> ClusterOut:
         return ClusterOut.model_validate(service.cluster(who, ClusterId(cluster)))
 
     @routes.get("/clusters/{cluster}/events")
     async def events(
         cluster: int,
-        who: Who,
+        who: Annotated[Principal, signed_in],
         after: Annotated[int, Query(ge=0)] = 0,
         limit: Limit = 1000,
         wait: Annotated[float, Query(ge=0, le=20)] = 0,
@@ -118,7 +120,7 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
 
     @routes.get("/jobs")
     def jobs(
-        who: Who,
+        who: Annotated[Principal, signed_in],
         cluster: int | None = None,
         state: Annotated[Sequence[JobState], Query()] = (),
         limit: Limit = 100,
@@ -135,13 +137,13 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         return JobsOut(jobs=[JobOut.model_validate(job) for job in found], next=following)
 
     @routes.get("/jobs/{job}")
-    def job(job: str, who: Who) -> JobDetailOut:
+    def job(job: str, who: Annotated[Principal, signed_in]) -> JobDetailOut:
         return _detail(service.job(who, JobId.parse(job)))
 
     @routes.get("/jobs/{job}/logs")
     def logs(
         job: str,
-        who: Who,
+        who: Annotated[Principal, signed_in],
         stream: Stream = "stdout",
         offset: Annotated[int, Query(ge=0)] = 0,
         attempt: Annotated[int | None, Query(ge=1)] = None,
@@ -166,7 +168,7 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         return Response(piece.data, media_type="application/octet-stream", headers=headers)
 
     @routes.get("/jobs/{job}/outputs")
-    def outputs(job: str, who: Who) -> OutputsOut:
+    def outputs(job: str, who: Annotated[Principal, signed_in]) -> OutputsOut:
         detail = service.job(who, JobId.parse(job))
         return OutputsOut(
             attempt=detail.committed_attempt,
@@ -174,7 +176,7 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         )
 
     @routes.get("/jobs/{job}/outputs/{name:path}")
-    def output(job: str, name: str, who: Who) -> FileResponse:
+    def output(job: str, name: str, who: Annotated[Principal, signed_in]) -> FileResponse:
         found, path = service.output(who, JobId.parse(job), name)
         headers = {"X-SHA256": found.sha256, "ETag": f'"{found.sha256}"'}
         return FileResponse(
@@ -185,7 +187,7 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         )
 
     @routes.get("/jobs/{job}/explain")
-    def explain(job: str, who: Who) -> ExplainOut:
+    def explain(job: str, who: Annotated[Principal, signed_in]) -> ExplainOut:
         state, reasons = service.explain(who, JobId.parse(job))
         return ExplainOut(
             job=job, state=state, reasons=[ReasonOut.model_validate(reason.as_dict()) for reason in reasons]
@@ -193,7 +195,10 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
 
     @routes.get("/workers")
     def workers(
-        who: Who, limit: Limit = 100, marker: str | None = None, gone: Annotated[bool, Query()] = False
+        who: Annotated[Principal, signed_in],
+        limit: Limit = 100,
+        marker: str | None = None,
+        gone: Annotated[bool, Query()] = False,
     ) -> WorkersOut:
         found = service.workers(who, limit=limit, marker=marker, gone=gone)
         following = found[-1].worker if len(found) == limit else None
@@ -201,22 +206,30 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
 
     @routes.post("/{kind}/{name}/hold")
     def hold(
-        chosen: Annotated[Selection, Depends(_selection)], who: Who, body: ReasonIn | None = None
+        chosen: Annotated[Selection, Depends(_selection)],
+        who: Annotated[Principal, signed_in],
+        body: ReasonIn | None = None,
     ) -> ChangedOut:
         return ChangedOut(changed=service.hold(who, chosen, reason=body.reason if body else ""))
 
     @routes.post("/{kind}/{name}/remove")
     def remove(
-        chosen: Annotated[Selection, Depends(_selection)], who: Who, body: ReasonIn | None = None
+        chosen: Annotated[Selection, Depends(_selection)],
+        who: Annotated[Principal, signed_in],
+        body: ReasonIn | None = None,
     ) -> ChangedOut:
         return ChangedOut(changed=service.remove(who, chosen, reason=body.reason if body else ""))
 
     @routes.post("/{kind}/{name}/release")
-    def release(chosen: Annotated[Selection, Depends(_selection)], who: Who) -> ChangedOut:
+    def release(
+        chosen: Annotated[Selection, Depends(_selection)], who: Annotated[Principal, signed_in]
+    ) -> ChangedOut:
         return ChangedOut(changed=service.release(who, chosen))
 
     @routes.post("/{kind}/{name}/retry")
-    def retry(chosen: Annotated[Selection, Depends(_selection)], who: Who) -> ChangedOut:
+    def retry(
+        chosen: Annotated[Selection, Depends(_selection)], who: Annotated[Principal, signed_in]
+    ) -> ChangedOut:
         return ChangedOut(changed=service.retry(who, chosen))
 
     return routes

@@ -29,8 +29,6 @@ class RegisterIn(Wire):
 
     bootstrap_token: Secret
     server_id: Short | None = None
-    server_name: Short | None = None
-    cloud: Short | None = None
     image_sha512: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
     cpus: int = Field(ge=1, le=4096)
     memory_mib: int = Field(ge=1)
@@ -84,7 +82,6 @@ class ClaimedJob(Wire):
     attempt: int
     lease_secret: str
     lease_seconds: int
-    owner: str
     spec: dict[str, Any]
     inputs: list[InputWire]
     credential: CredentialWire | None
@@ -111,23 +108,16 @@ class RenewIn(Wire):
     items: list[LeaseWire] = Field(max_length=10_000)
 
 
-class AttemptRef(Wire):
-    """An attempt of a job."""
-
-    job: JobName
-    attempt: int
-
-
 class RenewOut(Wire):
-    """Attempts that are no longer this worker's, and attempts to stop: the user removed or held their jobs.
+    """Jobs (by name) that are no longer this worker's, and jobs to stop: the user removed or held them.
 
-    After stopping one of `remove`, send `finish` with an `error`; its results are dropped. `credentials` maps
+    After stopping a job of `remove`, send `finish` with an `error`; its results are dropped. `credential` maps
     the jobs whose credential was renewed to the new one.
     """
 
-    lost: list[AttemptRef]
-    remove: list[AttemptRef]
-    credentials: dict[str, CredentialWire] = Field(default_factory=dict[str, CredentialWire])
+    lost: list[str]
+    remove: list[str]
+    credential: dict[str, CredentialWire] = Field(default_factory=dict[str, CredentialWire])
 
 
 class LogsIn(LeaseWire):
@@ -168,7 +158,8 @@ class FinishIn(LeaseWire):
     signal: int | None = None
     usage: dict[str, float] = Field(default_factory=dict[str, float])
     outputs: list[OutputClaim] = Field(default_factory=list[OutputClaim], max_length=10_000)
-    error: AttemptErrorWire | None = None
+    error: AttemptErrorWire | Annotated[str, StringConstraints(max_length=4000)] | None = None
+    """a bare sentence means: the job cannot work like this; it is held with that reason"""
 
     @model_validator(mode="after")
     def _says_how(self) -> FinishIn:

@@ -72,7 +72,6 @@ jobs = Table(
     Column("proc", Integer, primary_key=True, autoincrement=False),
     Column("project", String(64), nullable=False),
     Column("owner", String(64), nullable=False),
-    Column("run_as", String(255), nullable=False),
     Column("image", String(128), nullable=False),
     Column("flavor", String(255), nullable=False),
     Column("state", String(16), nullable=False),

@@ -128,7 +128,6 @@ class Leases:
         return Leased(
             key=LeaseKey(job=candidate.job, attempt=number, secret=secret),
             owner=candidate.owner,
-            run_as=row.run_as,
             spec=row.spec,
             inputs=tuple(InputFile(path=p, sha256=h, size=s, mode=m) for p, h, s, m in row.inputs),
             share=share,

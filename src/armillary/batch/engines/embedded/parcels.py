@@ -25,8 +25,6 @@ class Leased:
 
     key: LeaseKey
     owner: PersonId
-    run_as: str
-    """the owner's user name"""
     spec: Mapping[str, Any]
     inputs: tuple[InputFile, ...]
     share: Resources

@@ -72,7 +72,6 @@ class EmbeddedQueue:
                     "proc": job.proc,
                     "project": group.project,
                     "owner": submission.owner,
-                    "run_as": submission.owner_name,
                     "image": group.image,
                     "flavor": group.flavor,
                     "state": (JobState.HELD if job.on_hold else JobState.IDLE).value,
