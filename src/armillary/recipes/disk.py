@@ -1,0 +1,151 @@
+"""From the tree that mmdebstrap made to a disk: a file system in a partition, behind GRUB."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import shutil
+import tarfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from armillary.base.units import Bytes
+from armillary.recipes.bootloader import FIRST_PARTITION, SECTOR, boot_area
+from armillary.recipes.model import BuildFailed, GuestFile
+from armillary.recipes.run import run, tool
+
+# Only what GRUB 2.06 can read: without metadata_csum_seed and orphan_file, whatever this computer's default is.
+_MKE2FS_CONF = """\
+[defaults]
+base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
+default_mntopts = acl,user_xattr
+blocksize = 4096
+inode_size = 256
+inode_ratio = 16384
+[fs_types]
+ext4 = {
+  features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
+}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootFiles:
+    """What is taken out of the tree to put beside it, or in front of it."""
+
+    boot_img: bytes
+    core_img: bytes
+    kernel: bytes
+    initrd: bytes
+    packages: Mapping[str, str]
+
+
+def overlay_tar(files: Mapping[str, GuestFile]) -> bytes:
+    """Return the files as a tar archive that belongs to root, with the directories that they need."""
+    buffer = io.BytesIO()
+    made: set[str] = set()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path, file in sorted(files.items()):
+            for parent in reversed(Path(path).parents[:-1]):
+                if str(parent) not in made:
+                    made.add(str(parent))
+                    archive.addfile(_member(str(parent), 0o755, tarfile.DIRTYPE))
+            member = _member(path, file.mode, tarfile.REGTYPE)
+            member.size = len(file.content)
+            archive.addfile(member, io.BytesIO(file.content))
+    return buffer.getvalue()
+
+
+def _member(path: str, mode: int, kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(f"./{path}")
+    member.mode, member.type = mode, kind
+    member.uname = member.gname = "root"
+    return member
+
+
+def boot_files(system: Path) -> BootFiles:
+    """Read boot loader, kernel and the list of packages out of the system's archive.
+
+    Raises:
+        BuildFailed: one of them is not there.
+    """
+    found: dict[str, bytes] = {}
+    with tarfile.open(system) as archive:
+        for member in archive:
+            name = member.name.removeprefix("./")
+            wanted = name.startswith("boot/") or name == "var/lib/dpkg/status"
+            if wanted and member.isreg():
+                stream = archive.extractfile(member)
+                if stream:
+                    found[name] = stream.read()
+    kernels = sorted(name for name in found if name.startswith("boot/vmlinuz-"))
+    try:
+        version = kernels[-1].removeprefix("boot/vmlinuz-")
+        return BootFiles(
+            boot_img=found["boot/grub/i386-pc/boot.img"],
+            core_img=found["boot/grub/i386-pc/core.img"],
+            kernel=found[f"boot/vmlinuz-{version}"],
+            initrd=found[f"boot/initrd.img-{version}"],
+            packages=installed_packages(found["var/lib/dpkg/status"].decode()),
+        )
+    except (KeyError, IndexError) as error:
+        raise BuildFailed(f"The finished tree has no {error}") from error
+
+
+def installed_packages(status: str) -> dict[str, str]:
+    """Return name and version of each installed package in the text of dpkg's status file."""
+    packages: dict[str, str] = {}
+    for block in status.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and line[0] != " ")
+        if fields.get("Status", "").endswith(" installed"):
+            packages[fields["Package"]] = fields.get("Version", "")
+    return packages
+
+
+def make_disk(system: Path, *, disk: Path, size: Bytes, root_uuid: str, boot: BootFiles) -> None:
+    """Write the raw disk `disk`: the archive's tree as ext4 in one partition, with GRUB in front of it.
+
+    Nothing is mounted. Where we are not root, fakeroot or a user namespace keeps the owners right.
+    """
+    work = disk.parent
+    config = work / "mke2fs.conf"
+    config.write_text(_MKE2FS_CONF, encoding="utf-8")
+    with disk.open("wb") as file:
+        file.truncate(size)
+    # zeroing the tables later would be left to the first boot; on a sparse file they are zero already
+    options = f"offset={FIRST_PARTITION * SECTOR},lazy_itable_init=0,lazy_journal_init=0,nodiscard"
+    blocks = (size - FIRST_PARTITION * SECTOR) // 4096
+    make = [tool("mke2fs"), "-q", "-F", "-t", "ext4", "-L", "armillary-root", "-U", root_uuid]
+    make += ["-E", options, "-d", str(work / "tree"), str(disk), f"{blocks * 4}k"]
+    unpack = [tool("tar"), "-xp", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
+    unpack += ["-f", str(system), "-C", str(work / "tree")]
+    # device nodes are not unpacked (a user may not make them); the kernel fills /dev
+    script = f"mkdir -p tree && {shlex.join(unpack)} && mkdir -p tree/dev && {shlex.join(make)} && rm -rf tree"
+    env = {"MKE2FS_CONFIG": str(config)}
+    run([*as_root(), "sh", "-c", script], what="making the file system", env=env, cwd=work)
+    area = boot_area(
+        boot_img=boot.boot_img,
+        core_img=boot.core_img,
+        disk_sectors=size // SECTOR,
+        signature=uuid.UUID(root_uuid).fields[0],
+    )
+    with disk.open("r+b") as file:
+        file.write(area)
+
+
+def as_root() -> list[str]:
+    """Return the prefix under which a command sees itself as root, with owners that it can set."""
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("fakeroot"):
+        return ["fakeroot"]
+    return [tool("unshare"), "--user", "--map-root-user", "--map-auto"]
+
+
+def to_qcow2(disk: Path, target: Path) -> None:
+    """Convert a raw disk to a compressed qcow2 that any QEMU since 1.1 reads."""
+    command = [tool("qemu-img"), "convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compat=1.1"]
+    run([*command, str(disk), str(target)], what="converting to qcow2")
