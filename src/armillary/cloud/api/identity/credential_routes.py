@@ -100,8 +100,8 @@ def _need_unrestricted(room: Room, who: Principal) -> None:
     credential_id = who.facts.get("credential_id")
     if credential_id is not None and not room.accounts.application_credential(credential_id).unrestricted:
         raise Forbidden(
-            "Could not perform the requested action: an application credential without 'unrestricted' may not "
-            "manage application credentials."
+            "Could not perform the requested action: an application credential without 'unrestricted' may "
+            "not manage application credentials."
         )
 
 
