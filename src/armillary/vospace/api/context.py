@@ -1,0 +1,165 @@
+"""What every endpoint needs: who asks, under which address, and how a refusal looks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from armillary.accounts.model import Principal
+from armillary.base.errors import ArmillaryError, Invalid, TooLarge, Unauthorized
+from armillary.vospace.paths import VOSPath
+from armillary.vospace.service import Grants, JobService, VOSpaceService
+
+MAX_DOCUMENT = 1 << 20
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
+_FAULTS = {
+    "node_not_found": "NodeNotFound",
+    "container_not_found": "ContainerNotFound",
+    "duplicate_node": "DuplicateNode",
+    "permission_denied": "PermissionDenied",
+    "unauthorized": "NotAuthenticated",
+    "invalid_uri": "InvalidURI",
+    "invalid_argument": "InvalidArgument",
+    "type_not_supported": "TypeNotSupported",
+    "view_not_supported": "ViewNotSupported",
+    "protocol_not_supported": "ProtocolNotSupported",
+    "operation_not_supported": "OperationNotSupported",
+    "node_locked": "NodeLocked",
+    "quota_exceeded": "QuotaExceeded",
+    "checksum_mismatch": "TransferFailed",
+    "truncated": "TransferFailed",
+}
+_STATUSES = {"quota_exceeded": 413, "node_locked": 423, "operation_not_supported": 501}
+"""Where the VOSpace clients expect another status than our own APIs have."""
+
+
+class Authenticator(Protocol):
+    """Answers who asks (`accounts.api`)."""
+
+    def find(self, connection: Request, /) -> Principal | None:
+        """Return who asks, None for a stranger; raises Unauthorized for a credential that is not good."""
+        ...
+
+
+class ClientCertificates(Protocol):
+    """Issues client certificates (`accounts.certificates.Authority`)."""
+
+    def issue_client(
+        self, user_name: str, lifetime: timedelta, *, scopes: frozenset[str] = ..., job: bool = ...
+    ) -> bytes:
+        """Return a certificate and its key as one PEM."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How the space is called.
+
+    `authority` is our own name in `ivo://` and `vos://` URIs. The stock clients have others built in, which
+    work against us too: see `authorities`.
+    """
+
+    authority: str = "armillary.example"
+    max_certificate_days: int = 30
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """All names under which nodes can be addressed, as `authority/service`."""
+        owners = dict.fromkeys((self.authority, "opencadc.org", "cadc.nrc.ca"))
+        return tuple(f"{owner}/{name}" for owner in owners for name in ("vault", "arc", "cavern"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The parts that the endpoints use."""
+
+    service: VOSpaceService
+    jobs: JobService
+    grants: Grants
+    certificates: ClientCertificates
+    authenticator: Authenticator
+    groups: Callable[[Principal], frozenset[str]]
+    now: Callable[[], datetime]
+    settings: Settings
+
+    async def who(self, request: Request) -> Principal | None:
+        """Return who asks, None for a stranger."""
+        return await run_in_threadpool(self.authenticator.find, request)
+
+    async def principal(self, request: Request) -> Principal:
+        """Return who asks; strangers are refused."""
+        principal = await self.who(request)
+        if principal is None:
+            raise Unauthorized("This needs you to sign in.", remedy="Get a certificate with cadc-get-cert.")
+        return principal
+
+    def authority(self, kind: str) -> str:
+        """Return the name of a service in node URIs."""
+        return f"{self.settings.authority}~{kind}"
+
+
+def base_url(request: Request) -> str:
+    """Return where the client reached us, by its Host header: inside a VM that is not the name outside.
+
+    Raises:
+        Invalid: the header is no host.
+    """
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise Invalid("The Host header is not a host.", code="invalid_argument", remedy="Send a good one.")
+    return f"{request.url.scheme}://{host}"
+
+
+def path_after(request: Request, prefix: str) -> VOSPath:
+    """Return the node path that follows `prefix` in the URL, from its undecoded form.
+
+    The decoded one is no good: a `%2F` in it would climb, and what is not UTF-8 would become something else.
+    """
+    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    return VOSPath.from_url(raw.partition(b"?")[0].removeprefix(prefix.encode()))
+
+
+async def document(request: Request) -> bytes:
+    """Return the request's body, which must be small.
+
+    Raises:
+        TooLarge: it is larger than a mebibyte.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_DOCUMENT:
+            raise TooLarge("The document is larger than 1 MiB.", remedy="Send a smaller one.")
+    return bytes(body)
+
+
+def guarded(endpoint: Endpoint) -> Endpoint:
+    """Return an endpoint whose refusals are VOSpace faults: name, what was wrong, and the remedy."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except ArmillaryError as error:
+            return fault(error)
+
+    return answer
+
+
+def fault(error: ArmillaryError) -> Response:
+    """Return a refusal in the shape of VOSpace."""
+    status = _STATUSES.get(error.code, error.status)
+    headers = {"x-armillary-code": error.code}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Basic realm="Armillary", charset="UTF-8"'
+    name = _FAULTS.get(error.code, "InternalFault" if status >= 500 else "InvalidArgument")
+    text = f"{name}: {error.message} {error.remedy}".strip()
+    return PlainTextResponse(text + "\n", status_code=status, headers=headers)

@@ -1,0 +1,136 @@
+"""Where things are: the registry document, capabilities, availability, and what transfers we know."""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import quoteattr
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from armillary.vospace.api.context import Context, Endpoint, base_url
+from armillary.vospace.core.properties import CADC, CORE, FREE, HANDLED, READ_ONLY
+from armillary.vospace.xml import VOS
+
+_SIGNED = (
+    "ivo://ivoa.net/sso#tls-with-certificate",
+    "ivo://ivoa.net/sso#cookie",
+    "ivo://ivoa.net/sso#token",
+    "ivo://ivoa.net/sso#BasicAA",
+)
+_STD = "ivo://ivoa.net/std"
+_SPACE = {
+    f"{_STD}/VOSpace/v2.0#nodes": "nodes",
+    f"{_STD}/VOSpace#files-proto": "files",
+    f"{_STD}/VOSpace#sync-2.1": "synctrans",
+    f"{_STD}/VOSpace/v2.0#transfers": "transfers",
+    f"{_STD}/VOSpace#recursive-delete-proto": "async-delete",
+    f"{_STD}/VOSpace#recursive-nodeprops-proto": "async-setprops",
+    f"{_STD}/VOSpace/v2.0#protocols": "protocols",
+    f"{_STD}/VOSpace/v2.0#views": "views",
+    f"{_STD}/VOSpace/v2.0#properties": "properties",
+}
+# The stock group client and the text of GMS 1.0 write the standard's name differently.
+_GROUPS = {f"{_STD}/GMS#search-1.0": "search", f"{_STD}/gms#search-1.0": "search"}
+_CREDENTIALS = {f"{_STD}/CDP#proxy-1.0": "generate"}
+_SERVICES = {
+    "vault": (_SPACE, True),
+    "arc": (_SPACE, True),
+    "gms": (_GROUPS, False),
+    "cred": (_CREDENTIALS, False),
+}
+_ALIASES = {"vault": "vault", "arc": "arc", "cavern": "arc", "gms": "gms", "cred": "cred"}
+
+
+def resource_caps(context: Context) -> Endpoint:
+    """`/reg/resource-caps`: service names and where their capabilities are."""
+
+    async def endpoint(request: Request) -> Response:
+        base = base_url(request)
+        owners = dict.fromkeys((context.settings.authority, "opencadc.org", "cadc.nrc.ca"))
+        lines = [
+            f"ivo://{owner}/{name} = {base}/{service}/capabilities"
+            for owner in owners
+            for name, service in _ALIASES.items()
+        ]
+        return PlainTextResponse("# services of this Armillary\n" + "\n".join(lines) + "\n")
+
+    return endpoint
+
+
+def capabilities(service: str) -> Endpoint:
+    """`/<service>/capabilities` (VOSI)."""
+    standards, anonymous = _SERVICES[service]
+    methods = "".join(f'<securityMethod standardID="{method}"/>' for method in _SIGNED)
+    if anonymous:
+        methods = "<securityMethod/>" + methods
+
+    async def endpoint(request: Request) -> Response:
+        base = f"{base_url(request)}/{service}"
+        vosi = {"capabilities": "capabilities", "availability": "availability"}
+        parts = [
+            _capability(f"{_STD}/VOSI#{name}", f"{base}/{path}", "full", "<securityMethod/>")
+            for name, path in vosi.items()
+        ]
+        # `base`: a client of the new generation takes moves for copies when it sees `full` on transfers.
+        parts += [_capability(name, f"{base}/{path}", "base", methods) for name, path in standards.items()]
+        return _xml(
+            '<vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0" '
+            'xmlns:vs="http://www.ivoa.net/xml/VODataService/v1.1" '
+            'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">' + "".join(parts) + "</vosi:capabilities>"
+        )
+
+    return endpoint
+
+
+def _capability(standard: str, url: str, use: str, methods: str) -> str:
+    return (
+        f"<capability standardID={quoteattr(standard)}>"
+        '<interface xsi:type="vs:ParamHTTP" role="std" version="1.0">'
+        f"<accessURL use={quoteattr(use)}>{url}</accessURL>{methods}</interface></capability>"
+    )
+
+
+async def availability(request: Request) -> Response:
+    """`/<service>/availability` (VOSI)."""
+    client = request.client.host if request.client else ""
+    return _xml(
+        '<vosi:availability xmlns:vosi="http://www.ivoa.net/xml/VOSIAvailability/v1.0">'
+        "<vosi:available>true</vosi:available><vosi:note>accepting requests</vosi:note>"
+        f"<!-- <clientip>{client}</clientip> --></vosi:availability>"
+    )
+
+
+async def protocols(_request: Request) -> Response:
+    """`/<service>/protocols`: the ways to move bytes."""
+    gets = "".join(f'<vos:protocol uri="{CORE}{name}"/>' for name in ("httpget", "httpsget"))
+    puts = "".join(f'<vos:protocol uri="{CORE}{name}"/>' for name in ("httpput", "httpsput"))
+    return _xml(
+        f'<vos:protocols xmlns:vos="{VOS}"><vos:accepts>{gets}</vos:accepts>'
+        f"<vos:provides>{puts}</vos:provides></vos:protocols>"
+    )
+
+
+async def views(_request: Request) -> Response:
+    """`/<service>/views`: the forms in which bytes come and go."""
+    return _xml(
+        f'<vos:views xmlns:vos="{VOS}"><vos:accepts><vos:view uri="{CORE}anyview"/></vos:accepts>'
+        f'<vos:provides><vos:view uri="{CORE}defaultview"/></vos:provides></vos:views>'
+    )
+
+
+async def properties(_request: Request) -> Response:
+    """`/<service>/properties`: what a node can have."""
+
+    def items(uris: frozenset[str]) -> str:
+        return "".join(f'<vos:property uri="{uri}" readOnly="false"/>' for uri in sorted(uris))
+
+    known = HANDLED | FREE
+    return _xml(
+        f'<vos:properties xmlns:vos="{VOS}"><vos:accepts>{items(known)}</vos:accepts>'
+        f"<vos:provides>{items(READ_ONLY)}</vos:provides>"
+        f"<vos:contains>{items(known | {CADC + 'islocked'})}</vos:contains></vos:properties>"
+    )
+
+
+def _xml(text: str) -> Response:
+    return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n', media_type="text/xml")

@@ -1,0 +1,103 @@
+"""All routes of the subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from fastapi import APIRouter
+
+from armillary.accounts.model import Principal
+from armillary.vospace.api import credentials, registry
+from armillary.vospace.api.context import (
+    Authenticator,
+    ClientCertificates,
+    Context,
+    Endpoint,
+    Settings,
+    guarded,
+)
+from armillary.vospace.api.files import files
+from armillary.vospace.api.jobs import job_list, job_parts
+from armillary.vospace.api.nodes import nodes
+from armillary.vospace.api.transfers import synctrans, synctrans_job
+from armillary.vospace.model import JobKind
+from armillary.vospace.service import Grants, JobService, VOSpaceService
+
+KINDS = ("vault", "arc")
+"""The two faces of the one tree: the stock client treats names with `vault` in them differently."""
+
+_GRANT_LIFETIME = timedelta(hours=4)
+
+
+def router(
+    *,
+    service: VOSpaceService,
+    jobs: JobService,
+    authority: ClientCertificates,
+    authenticator: Authenticator,
+    settings: Settings | None = None,
+) -> APIRouter:
+    """Return `/reg`, `/vault`, `/arc`, `/gms` and `/cred`.
+
+    `service` must know the names in `settings.authorities`.
+    """
+
+    def groups(principal: Principal) -> frozenset[str]:
+        return service.groups(principal.person.id)
+
+    grants = Grants(
+        key=service.signing_key(), clock=service.clock, groups=service.groups, lifetime=_GRANT_LIFETIME
+    )
+    context = Context(
+        service=service,
+        jobs=jobs,
+        grants=grants,
+        certificates=authority,
+        authenticator=authenticator,
+        groups=groups,
+        now=service.clock.now,
+        settings=settings or Settings(),
+    )
+    routes = APIRouter()
+    add = _Adder(routes)
+    add("/reg/resource-caps", registry.resource_caps(context), "GET")
+    for name in (*KINDS, "gms", "cred"):
+        add(f"/{name}/capabilities", registry.capabilities(name), "GET")
+        add(f"/{name}/availability", registry.availability, "GET")
+    add("/gms/search", credentials.search(context), "GET")
+    add("/cred/generate", credentials.generate(context), "GET")
+    for kind in KINDS:
+        _add_space(add, context, kind)
+    return routes
+
+
+class _Adder:
+    def __init__(self, routes: APIRouter) -> None:
+        self._routes = routes
+
+    def __call__(self, path: str, endpoint: Endpoint, *methods: str) -> None:
+        self._routes.add_route(path, guarded(endpoint), methods=_list(methods), include_in_schema=False)
+
+
+def _list(methods: Sequence[str]) -> list[str]:
+    return list(methods)
+
+
+def _add_space(add: Callable[..., None], context: Context, kind: str) -> None:
+    on_nodes = nodes(context, kind)
+    on_files = files(context, kind)
+    for tail in ("", "/", "/{path:path}"):
+        add(f"/{kind}/nodes{tail}", on_nodes, "GET", "PUT", "POST", "DELETE")
+    add(f"/{kind}/files/{{path:path}}", on_files, "GET", "PUT")
+    add(f"/{kind}/synctrans", synctrans(context, kind), "GET", "POST")
+    add(f"/{kind}/synctrans/{{job}}", synctrans_job(context, kind), "GET")
+    add(f"/{kind}/synctrans/{{job}}/{{part:path}}", synctrans_job(context, kind), "GET")
+    for job_kind in JobKind:
+        prefix = f"/{kind}/{job_kind.value}"
+        add(prefix, job_list(context, kind, job_kind), "GET", "POST")
+        add(f"{prefix}/{{job}}", job_parts(context, kind, job_kind), "GET", "DELETE")
+        add(f"{prefix}/{{job}}/{{part:path}}", job_parts(context, kind, job_kind), "GET", "POST")
+    add(f"/{kind}/protocols", registry.protocols, "GET")
+    add(f"/{kind}/views", registry.views, "GET")
+    add(f"/{kind}/properties", registry.properties, "GET")

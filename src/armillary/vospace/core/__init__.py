@@ -1,0 +1,1 @@
+"""Rules without hands: who may do what, which properties can be set."""

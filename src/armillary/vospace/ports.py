@@ -1,0 +1,167 @@
+"""What the tree needs from outside: a place for bytes, and records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from armillary.base.ids import PersonId
+from armillary.vospace.model import Job, JobKind, Node, Page
+from armillary.vospace.paths import VOSPath
+
+
+class ByteWriter(Protocol):
+    """Bytes on their way in. Nobody sees them until `publish` has returned."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append. After an error only `discard` may follow.
+
+        Raises:
+            OutOfSpace: the medium is full.
+        """
+        ...
+
+    def publish(self) -> None:
+        """Make all that was written readable under the key, durably: it survives a power cut.
+
+        After an error nothing is readable. Called once, instead of `discard`.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Forget all that was written and give the room back. Harmless at any moment, also twice."""
+        ...
+
+
+class ByteStore(Protocol):
+    """Immutable byte strings under keys of our choosing (32 hexadecimal digits, never used twice)."""
+
+    def begin(self, key: str) -> ByteWriter:
+        """Start to write under a new key."""
+        ...
+
+    def read(self, key: str, start: int, stop: int) -> Iterator[bytes]:
+        """Return the bytes from `start` up to `stop` (exclusive) in chunks, of about a megabyte.
+
+        What has been started can be read to its end, even when the key is deleted meanwhile, where the medium
+        can promise that (a folder, memory). Nothing is held once the iterator is gone.
+
+        Raises:
+            NotFound: there is no such key; said at once, not at the first chunk.
+        """
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Return how many bytes there are under a key; None when there is none."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Give the room back. No error when there is no such key."""
+        ...
+
+    def published(self) -> Iterator[tuple[str, datetime]]:
+        """Walk over all published keys with the moments they were published."""
+        ...
+
+    def forget_unfinished(self, before: datetime) -> int:
+        """Discard writes that began before a moment and were never published: a crash left them."""
+        ...
+
+
+class Tree(Protocol):
+    """The node records inside one transaction."""
+
+    def walk(self, path: VOSPath) -> Sequence[Node]:
+        """Return the nodes on the way from the top to `path`, as far as they exist; the top always does."""
+        ...
+
+    def children(self, parent: Node, page: Page) -> Sequence[Node]:
+        """Return one page of a container's children."""
+        ...
+
+    def below(self, node: Node) -> Iterable[Node]:
+        """Return all nodes under a node, each after its parent."""
+        ...
+
+    def add(self, node: Node) -> Node:
+        """Add a node under its `parent_id` and return it with its id.
+
+        Raises:
+            Conflict: code `duplicate_node`; the name is taken.
+        """
+        ...
+
+    def save(self, node: Node) -> None:
+        """Write what may change: place, times, bytes, sharing, lock, properties, quota.
+
+        Not `used`, see `charge`. A blob that the node named before is handed to `Records.reap`.
+
+        Raises:
+            Conflict: code `duplicate_node`; the name is taken in the new place.
+        """
+        ...
+
+    def remove(self, node: Node) -> None:
+        """Remove a node and all below it. Their blobs are handed to `Records.reap`."""
+        ...
+
+    def charge(self, home: Node, octets: int) -> int:
+        """Add `octets` (which may be negative) to what a home uses, and return the new sum."""
+        ...
+
+
+class Records(Protocol):
+    """Where nodes are kept, in transactions: all of a `with` block holds or, after an error, none."""
+
+    def reading(self) -> AbstractContextManager[Tree]:
+        """A consistent view; never waits for writers."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Tree]:
+        """One writer at a time. On disk when the block is left."""
+        ...
+
+    def reap(self, delete: Callable[[str], None], limit: int) -> int:
+        """Call `delete` on at most `limit` blobs that no node names any more; return how many there were.
+
+        A blob whose deletion fails, or is cut short by a crash, comes again.
+        """
+        ...
+
+    def blobs_in_use(self, keys: Collection[str]) -> frozenset[str]:
+        """Return those of `keys` that a node names or that wait for `reap`."""
+        ...
+
+    def signing_key(self, proposal: bytes) -> bytes:
+        """Return the secret that signs pre-authorised URLs; the first proposal ever made becomes it."""
+        ...
+
+
+class JobRecords(Protocol):
+    """Where UWS jobs are kept."""
+
+    def save_job(self, job: Job) -> None:
+        """Add a job, or replace the one with its id."""
+        ...
+
+    def begin_job(self, job: Job) -> bool:
+        """Write a job that leaves PENDING; False, and nothing is written, when it has left it already."""
+        ...
+
+    def job(self, job_id: str) -> Job | None:
+        """Return a job."""
+        ...
+
+    def jobs(self, kind: JobKind, owner_id: PersonId, limit: int) -> Sequence[Job]:
+        """Return a person's newest jobs."""
+        ...
+
+    def end_interrupted(self, moment: datetime, error: str) -> int:
+        """Put jobs that a crash left EXECUTING into ERROR."""
+        ...
+
+    def forget_jobs(self, before: datetime) -> None:
+        """Remove the jobs whose time has come."""
+        ...

@@ -1,0 +1,150 @@
+"""What all services of the tree share."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+from armillary.base.clock import Clock
+from armillary.base.errors import Invalid
+from armillary.base.ids import PersonId
+from armillary.base.units import GiB
+from armillary.vospace.core.permissions import Action, Asker
+from armillary.vospace.core.properties import merged
+from armillary.vospace.model import Change, Node, NodeKind, Sharing
+from armillary.vospace.paths import VOSPath, check_name
+from armillary.vospace.ports import ByteStore, Records, Tree
+from armillary.vospace.service.access import Access, refuse_locked
+from armillary.vospace.service.quota import Quota
+
+audit = logging.getLogger("armillary.audit")
+
+_T = TypeVar("_T")
+
+HOMES = VOSPath(("home",))
+
+
+class TreeService:
+    """Records, bytes and rules in one hand."""
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        bytes_: ByteStore,
+        clock: Clock,
+        authorities: Sequence[str],
+        groups: Callable[[PersonId], frozenset[str]],
+        quota: Callable[[PersonId], GiB | None],
+    ) -> None:
+        """Serve the space that is called by `authorities` (`authority/service`, our own first)."""
+        self.records = records
+        self.bytes = bytes_
+        self.clock = clock
+        self.authorities = tuple(authorities)
+        self.groups = groups
+        self.access = Access(groups=groups)
+        self.quota = Quota(granted=quota)
+
+    def new_node(self, asker: Asker, parent: Node, path: VOSPath, kind: NodeKind) -> Node:
+        """Return a node to be added: the maker owns it, and it is shared as its container is."""
+        now = self.clock.now()
+        return Node(
+            id=0,
+            parent_id=parent.id,
+            path=path,
+            kind=kind,
+            owner_id=asker.person_id,
+            owner_name=asker.user_name,
+            written_by=asker.user_name,
+            created_at=now,
+            modified_at=now,
+            sharing=parent.sharing,
+        )
+
+    def container_for(self, asker: Asker | None, way: Sequence[Node], path: VOSPath) -> Node:
+        """Return the container in which `path` may be made, `way` being what exists of it."""
+        if len(way) < len(path.names):
+            self.access.find(asker, way, path.parent)
+        parent = way[-1]
+        if not parent.is_container:
+            self.access.require(asker, Action.READ, way)
+            raise Invalid(
+                f"{parent.path} is not a container.",
+                code="container_not_found",
+                facts={"path": str(parent.path), "kind": parent.kind.value},
+                remedy="Choose a container.",
+            )
+        check_name(path.name)
+        self.access.require(asker, Action.WRITE, way)
+        refuse_locked(parent)
+        return parent
+
+    def look(self, tree: Tree, asker: Asker | None, path: VOSPath | str) -> Sequence[Node]:
+        """Return the way to a node that may be read."""
+        way = self.access.find(asker, tree.walk(as_path(path)), as_path(path))
+        self.access.require(asker, Action.READ, way)
+        return way
+
+    # -- housekeeping --------------------------------------------------------------------------------------
+
+    def reap(self) -> None:
+        """Give back the room of bytes that no node names any more."""
+        while self.records.reap(self.bytes.delete, 200) == 200:
+            pass
+
+    def recover(self, grace: timedelta = timedelta(hours=1)) -> None:
+        """Clear away what a crash left: unfinished uploads, and bytes that no node ever named.
+
+        Only what is older than `grace` goes: another process may be writing.
+        """
+        before = self.clock.now() - grace
+        self.bytes.forget_unfinished(before)
+        self.reap()
+        batch: list[str] = []
+        for key, moment in self.bytes.published():
+            if moment < before:
+                batch.append(key)
+            if len(batch) >= 500:
+                self._forget_orphans(batch)
+                batch = []
+        self._forget_orphans(batch)
+
+    def _forget_orphans(self, keys: Sequence[str]) -> None:
+        used = self.records.blobs_in_use(keys)
+        for key in keys:
+            if key not in used:
+                self.bytes.delete(key)
+
+    def signing_key(self) -> bytes:
+        """Return the secret for pre-authorised URLs."""
+        return self.records.signing_key(secrets.token_bytes(32))
+
+
+def as_path(path: VOSPath | str) -> VOSPath:
+    """Return a path that may have been given as text."""
+    return path if isinstance(path, VOSPath) else VOSPath.parse(path)
+
+
+def _pick(new: _T | None, old: _T) -> _T:
+    return old if new is None else new
+
+
+def changed(node: Node, change: Change) -> Node:
+    """Return the node with a change applied."""
+    return replace(
+        node,
+        sharing=Sharing(
+            is_public=_pick(change.is_public, node.sharing.is_public),
+            group_read=_pick(change.group_read, node.sharing.group_read),
+            group_write=_pick(change.group_write, node.sharing.group_write),
+        ),
+        is_locked=_pick(change.is_locked, node.is_locked),
+        content_type=_pick(change.content_type, node.content_type),
+        content_encoding=_pick(change.content_encoding, node.content_encoding),
+        properties=merged(node.properties, change.properties),
+    )

@@ -1,0 +1,110 @@
+"""Pre-authorised URLs: a signed slip of paper that says who may do one thing to one node for a while.
+
+Nothing is stored. What the slip allows is decided again when it is used, so taking away access takes effect.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from armillary.base.clock import Clock
+from armillary.base.errors import Forbidden, NotFound
+from armillary.base.ids import PersonId
+from armillary.vospace.core.permissions import Asker
+from armillary.vospace.paths import VOSPath
+
+_MAC_BYTES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a slip says. `asker` is None for a stranger, who reads what is public."""
+
+    action: str
+    path: VOSPath
+    asker: Asker | None
+    note: str
+    expires_at: datetime
+
+
+class Grants:
+    """Signs slips and reads them.
+
+    The text is upper-case Base32: the stock client rewrites URLs that contain certain lower-case words.
+    """
+
+    def __init__(
+        self, *, key: bytes, clock: Clock, groups: Callable[[PersonId], frozenset[str]], lifetime: timedelta
+    ) -> None:
+        """Sign with `key`."""
+        self._key = key
+        self._clock = clock
+        self._groups = groups
+        self._lifetime = lifetime
+
+    def issue(self, action: str, path: VOSPath, asker: Asker | None, note: str = "") -> str:
+        """Return the text of a slip. `note` comes back as it is."""
+        slip: dict[str, Any] = {
+            "a": action,
+            "n": note,
+            "p": path.names,
+            "e": int((self._clock.now() + self._lifetime).timestamp()),
+        }
+        if asker is not None:
+            flags = (asker.is_admin, asker.may_read, asker.may_write, asker.confined)
+            slip["w"] = [asker.person_id, asker.user_name, *map(int, flags)]
+        body = json.dumps(slip, separators=(",", ":"), ensure_ascii=False).encode()
+        return base64.b32encode(self._mac(body) + body).decode().rstrip("=")
+
+    def read(self, text: str, actions: frozenset[str]) -> Grant:
+        """Return what a slip says.
+
+        Raises:
+            NotFound: it is not one of ours.
+            Forbidden: it has expired (code `grant_expired`), or is for something else.
+        """
+        try:
+            octets = base64.b32decode(text + "=" * (-len(text) % 8))
+        except ValueError as error:
+            raise _unknown() from error
+        body = octets[_MAC_BYTES:]
+        if not hmac.compare_digest(self._mac(body), octets[:_MAC_BYTES]):
+            raise _unknown()
+        slip = json.loads(body)
+        expires_at = datetime.fromtimestamp(slip["e"], UTC)
+        if expires_at < self._clock.now():
+            raise Forbidden("This address has expired.", code="grant_expired", remedy="Ask for a new one.")
+        if slip["a"] not in actions:
+            raise Forbidden("This address is for something else.", code="permission_denied")
+        return Grant(
+            action=slip["a"],
+            path=VOSPath(tuple(slip["p"])),
+            note=slip["n"],
+            asker=self._asker(slip["w"]) if "w" in slip else None,
+            expires_at=expires_at,
+        )
+
+    def _asker(self, who: list[Any]) -> Asker:
+        person_id, user_name, is_admin, may_read, may_write, confined = who
+        return Asker(
+            person_id=PersonId(person_id),
+            user_name=user_name,
+            is_admin=bool(is_admin),
+            groups=self._groups(PersonId(person_id)),
+            may_read=bool(may_read),
+            may_write=bool(may_write),
+            confined=bool(confined),
+        )
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, "sha256")[:_MAC_BYTES]
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is nothing at this address.", code="node_not_found", remedy="Ask for a new one.")

@@ -1,0 +1,188 @@
+"""The tree: what can be done with its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+
+from armillary.accounts.model import Person
+from armillary.base.errors import Conflict, Invalid
+from armillary.base.units import GiB
+from armillary.vospace.core.permissions import Action, Asker
+from armillary.vospace.model import EMPTY_MD5, Change, Node, NodeKind, Page
+from armillary.vospace.paths import VOSPath, is_local_uri, parse_uri
+from armillary.vospace.service.access import HOME_DEPTH, Who, denied
+from armillary.vospace.service.base import HOMES, as_path, audit, changed
+from armillary.vospace.service.files import Files
+from armillary.vospace.service.surgery import Surgery
+
+_PAGE = 1000
+
+
+class VOSpaceService(Files, Surgery):
+    """The tree of files.
+
+    Every method takes who asks first: a principal, or None for a stranger. Paths are `VOSPath` or text such
+    as `/home/ada/a b.fits`. Refusals are `ArmillaryError`s.
+    """
+
+    # -- looking -------------------------------------------------------------------------------------------
+
+    def node(self, who: Who, path: VOSPath | str) -> Node:
+        """Return a node. A home comes with its quota."""
+        with self.records.reading() as tree:
+            way = self.look(tree, self.access.asker(who), path)
+        node = way[-1]
+        return replace(node, quota=self.quota.limit(node)) if len(way) == HOME_DEPTH + 1 else node
+
+    def children(self, who: Who, path: VOSPath | str, page: Page | None = None) -> Iterator[Node]:
+        """Yield a container's children; with `page` from its start, at most its limit, else all by name.
+
+        Refusals come at once; the children are read while they are taken, a thousand at a time.
+        Of `/home` only those are shown that may be read.
+        """
+        asker = self.access.asker(who)
+        with self.records.reading() as tree:
+            way = self.look(tree, asker, path)
+        if not way[-1].is_container:
+            raise Invalid(f"{way[-1].path} has no children.", code="invalid_argument")
+        return self._children(asker, way, page or Page(limit=2**62))
+
+    def _children(self, asker: Asker | None, way: Sequence[Node], page: Page) -> Generator[Node]:
+        left = page.limit
+        start = page.start
+        while left > 0:
+            size = min(left, _PAGE) + 1
+            with self.records.reading() as tree:
+                found = tree.children(way[-1], replace(page, start=start, limit=size))
+            for child in found[: size - 1]:
+                if way[-1].path != HOMES or self.access.allowed(asker, Action.READ, (*way, child)):
+                    left -= 1
+                    yield child
+            if len(found) < size:
+                return
+            start = found[-1].name
+
+    # -- making --------------------------------------------------------------------------------------------
+
+    def ensure_home(self, person: Person, quota: GiB | None = None) -> Node:
+        """Return a person's home, made when it is missing. With `quota` it gets that one as its own."""
+        path = HOMES / person.user_name
+        own = None if quota is None else quota * 2**30
+        with self.records.reading() as tree:
+            way = tree.walk(path)
+        if len(way) == HOME_DEPTH + 1 and own in {None, way[-1].quota}:
+            return self._own_home(way[-1], person)
+        with self.records.writing() as tree:
+            way = tree.walk(path)
+            if len(way) == HOME_DEPTH + 1:
+                home = self._own_home(way[-1], person)
+                if own is not None:
+                    home = replace(home, quota=own)
+                    tree.save(home)
+                return home
+            asker = Asker(person_id=person.id, user_name=person.user_name)
+            return tree.add(replace(self.new_node(asker, way[-1], path, NodeKind.CONTAINER), quota=own))
+
+    def make_container(
+        self, who: Who, path: VOSPath | str, change: Change | None = None, *, parents: bool = False
+    ) -> Node:
+        """Make a container; with `parents` also those above it, and one that is there already is fine."""
+        path = as_path(path)
+        if parents:
+            for depth in range(HOME_DEPTH + 1, len(path.names) + 1):
+                try:
+                    node = self.make_container(who, VOSPath(path.names[:depth]))
+                except Conflict:
+                    node = self.node(who, VOSPath(path.names[:depth]))
+                    if not node.is_container:
+                        raise
+            return self.node(who, path)
+        return self._make(who, path, NodeKind.CONTAINER, change)
+
+    def make_link(self, who: Who, path: VOSPath | str, target: str, change: Change | None = None) -> Node:
+        """Make a link to a `vos:`, `http:` or `https:` URI. A local target must be a path, not exist."""
+        if is_local_uri(target, self.authorities):
+            parse_uri(target, self.authorities)
+        elif not target.startswith(("vos://", "http://", "https://")) or len(target) > 8192:
+            raise Invalid(
+                "A link points to a vos, http or https URI.",
+                code="invalid_argument",
+                facts={"field": "target"},
+                remedy="Give the whole URI of the target.",
+            )
+        return self._make(who, as_path(path), NodeKind.LINK, change, target=target)
+
+    def make_file(self, who: Who, path: VOSPath | str, change: Change | None = None) -> Node:
+        """Make an empty file."""
+        return self._make(who, as_path(path), NodeKind.DATA, change, md5=EMPTY_MD5)
+
+    def _make(
+        self,
+        who: Who,
+        path: VOSPath,
+        kind: NodeKind,
+        change: Change | None,
+        *,
+        md5: str = "",
+        target: str = "",
+    ) -> Node:
+        asker = self.access.asker(who)
+        with self.records.writing() as tree:
+            way = tree.walk(path)
+            if len(way) == len(path.names) + 1:
+                self.access.require(asker, Action.READ, way)
+                raise Conflict(
+                    f"{path} exists already.",
+                    code="duplicate_node",
+                    facts={"path": str(path)},
+                    remedy="Choose another name.",
+                )
+            parent = self.container_for(asker, way, path)
+            assert asker is not None, "strangers write nothing"
+            node = replace(self.new_node(asker, parent, path, kind), md5=md5, target=target)
+            if change:
+                if change.of_sharing:
+                    self._require_share(asker, way, node)
+                node = changed(node, change)
+            node = tree.add(node)
+        audit.info("vospace.make %s", path, extra={"user": asker.user_name, "kind": kind.value})
+        return node
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    def set_properties(self, who: Who, path: VOSPath | str, change: Change) -> Node:
+        """Change a node's properties. Who it is shared with, only owners decide."""
+        asker = self.access.asker(who)
+        with self.records.writing() as tree:
+            way = self.access.find(asker, tree.walk(as_path(path)), as_path(path))
+            node = self.access.require(asker, Action.SHARE if change.of_sharing else Action.WRITE, way)
+            node = replace(changed(node, change), modified_at=self.clock.now())
+            tree.save(node)
+        return node
+
+    def set_properties_below(self, who: Who, path: VOSPath | str, change: Change) -> tuple[int, int]:
+        """Change a node and all below it; return how many were changed and how many refused."""
+        asker = self.access.asker(who)
+        action = Action.SHARE if change.of_sharing else Action.WRITE
+        done = refused = 0
+        with self.records.writing() as tree:
+            way = self.access.find(asker, tree.walk(as_path(path)), as_path(path))
+            self.access.require(asker, action, way)
+            for node in (way[-1], *tree.below(way[-1])):
+                if self.access.allowed(asker, action, (*way[: HOME_DEPTH + 1], node)):
+                    tree.save(changed(node, change))
+                    done += 1
+                else:
+                    refused += 1
+        return done, refused
+
+    def _require_share(self, asker: Asker, way: Sequence[Node], node: Node) -> None:
+        if not self.access.allowed(asker, Action.SHARE, (*way[: HOME_DEPTH + 1], node)):
+            raise denied(asker, Action.SHARE, node.path)
+
+    @staticmethod
+    def _own_home(home: Node, person: Person) -> Node:
+        if home.owner_id != person.id:
+            raise Conflict(f"{home.path} belongs to somebody else.", code="duplicate_node")
+        return home

@@ -1,0 +1,7 @@
+"""Records in SQL: SQLite or PostgreSQL."""
+
+from armillary.vospace.store.jobs import SqlJobRecords
+from armillary.vospace.store.nodes import SqlRecords
+from armillary.vospace.store.tables import create_all
+
+__all__ = ["SqlJobRecords", "SqlRecords", "create_all"]

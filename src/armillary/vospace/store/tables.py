@@ -1,0 +1,137 @@
+"""The tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    insert,
+    select,
+)
+
+from armillary.vospace.core.permissions import SYSTEM_OWNER
+
+metadata = MetaData()
+ROOT_ID = 1
+HOMES_ID = 2
+HOMES = "home"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware moments, kept in UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Drop the offset on the way in."""
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Put the offset back on the way out."""
+        return value.replace(tzinfo=UTC) if value else None
+
+
+# A plain INTEGER is what SQLite takes for its row id.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+nodes = Table(
+    "vospace_nodes",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("parent_id", _Id, ForeignKey("vospace_nodes.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("owner_id", String(64), nullable=False),
+    Column("owner_name", Text, nullable=False),
+    Column("written_by", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("modified_at", UtcDateTime, nullable=False),
+    Column("length", BigInteger, nullable=False, default=0),
+    Column("md5", String(32), nullable=False, default=""),
+    Column("blob", String(32), index=True),
+    Column("content_type", Text, nullable=False, default=""),
+    Column("content_encoding", Text, nullable=False, default=""),
+    Column("target", Text, nullable=False, default=""),
+    Column("is_public", Boolean, nullable=False, default=False),
+    Column("group_read", JSON, nullable=False),
+    Column("group_write", JSON, nullable=False),
+    Column("is_locked", Boolean, nullable=False, default=False),
+    Column("properties", JSON, nullable=False),
+    Column("used", BigInteger, nullable=False, default=0),
+    Column("quota", BigInteger),
+    UniqueConstraint("parent_id", "name", name="vospace_nodes_place"),
+)
+
+dead_blobs = Table("vospace_dead_blobs", metadata, Column("blob", String(32), primary_key=True))
+
+secrets = Table(
+    "vospace_secrets",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+jobs = Table(
+    "vospace_jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("owner_id", String(64), nullable=False),
+    Column("owner_name", Text, nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("destroy_at", UtcDateTime, nullable=False, index=True),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("results", JSON, nullable=False),
+    Column("error", Text, nullable=False),
+    Index("vospace_jobs_of", "owner_id", "kind", "created_at"),
+)
+
+
+def create_all(engine: Engine) -> None:
+    """Make the tables and the two nodes that are always there, the top and `/home`.
+
+    Harmless when repeated.
+    """
+    now = datetime.now(UTC)
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        for node_id, parent_id, name in ((ROOT_ID, None, ""), (HOMES_ID, ROOT_ID, HOMES)):
+            if connection.execute(select(nodes.c.id).where(nodes.c.id == node_id)).first() is None:
+                connection.execute(
+                    insert(nodes).values(
+                        id=node_id,
+                        parent_id=parent_id,
+                        name=name,
+                        kind="container",
+                        owner_id=SYSTEM_OWNER,
+                        owner_name="",
+                        written_by="",
+                        created_at=now,
+                        modified_at=now,
+                        group_read=[],
+                        group_write=[],
+                        properties={},
+                    )
+                )
