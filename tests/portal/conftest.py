@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from batch_desk import BatchDesk, two_jobs
 from fastapi.testclient import TestClient
 from portal_visitor import ALLOCATION, PASSWORD, REGISTRATION, Browser
 
@@ -11,9 +12,15 @@ from armillary.accounts.passwords import Passwords
 from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.app.database import make_engine
 from armillary.base.clock import SystemClock
+from armillary.base.units import GiB
 from armillary.fleet.fake import FakeCloud, fake_fleet
+from armillary.fleet.service import FleetService
 from armillary.portal.app import create_portal
 from armillary.portal.keys import KeyRing
+from armillary.vospace.bytes.memory import MemoryBytes
+from armillary.vospace.service import VOSpaceService
+from armillary.vospace.store import SqlRecords
+from armillary.vospace.store import create_all as create_vospace
 
 
 @pytest.fixture
@@ -37,13 +44,48 @@ def clouds(clock: SystemClock) -> list[FakeCloud]:
 
 
 @pytest.fixture
+def fleet(clouds: list[FakeCloud], clock: SystemClock) -> FleetService:
+    return fake_fleet(clock=clock, clouds=clouds)
+
+
+@pytest.fixture
+def desk(accounts: AccountsService, fleet: FleetService, clock: SystemClock, tmp_path: Path) -> BatchDesk:
+    return BatchDesk(accounts=accounts, fleet=fleet, clock=clock, directory=tmp_path)
+
+
+@pytest.fixture
+def vospace(accounts: AccountsService, clock: SystemClock, tmp_path: Path) -> VOSpaceService:
+    engine = make_engine(f"sqlite:///{tmp_path}/vospace.db")
+    create_vospace(engine)
+    return VOSpaceService(
+        records=SqlRecords(engine),
+        bytes_=MemoryBytes(),
+        clock=clock,
+        authorities=["armillary.example/vault"],
+        groups=accounts.groups_of,
+        quota=lambda _: GiB(1),
+    )
+
+
+@pytest.fixture
 def client(
-    accounts: AccountsService, clouds: list[FakeCloud], clock: SystemClock, tmp_path: Path
+    accounts: AccountsService,
+    fleet: FleetService,
+    desk: BatchDesk,
+    vospace: VOSpaceService,
+    clock: SystemClock,
+    tmp_path: Path,
 ) -> TestClient:
     keys = KeyRing(engine=make_engine(f"sqlite:///{tmp_path}/portal.db"), clock=clock)
     keys.create_all()
     portal = create_portal(
-        accounts=accounts, fleet=fake_fleet(clock=clock, clouds=clouds), keys=keys, clock=clock
+        accounts=accounts,
+        fleet=fleet,
+        batch=desk.service,
+        vospace=vospace,
+        keys=keys,
+        parse_submit=two_jobs,
+        clock=clock,
     )
     return TestClient(portal, base_url="http://localhost:8080")
 

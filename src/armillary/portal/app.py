@@ -13,20 +13,41 @@ from starlette.staticfiles import StaticFiles
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
+from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
 from armillary.portal.context import Portal
 from armillary.portal.keys import KeyRing
-from armillary.portal.pages import admin, front, images, machines, profile
+from armillary.portal.pages import admin, files, front, images, jobs, machines, profile
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import SecurityHeaders
+from armillary.portal.submitting import ParseSubmit
 from armillary.portal.visit import SignInNeeded
+from armillary.vospace.service import VOSpaceService
 
-ROOMS = (front, admin, machines, images, profile)
+ROOMS = (front, admin, machines, images, jobs, files, profile)
 
 
-def create_portal(*, accounts: AccountsService, fleet: FleetService, keys: KeyRing, clock: Clock) -> FastAPI:
+def create_portal(
+    *,
+    accounts: AccountsService,
+    fleet: FleetService,
+    batch: BatchService,
+    vospace: VOSpaceService,
+    keys: KeyRing,
+    parse_submit: ParseSubmit,
+    clock: Clock,
+) -> FastAPI:
     """Return the portal as an application of its own, to be mounted at `/` behind everything else."""
-    portal = Portal(accounts=accounts, fleet=fleet, keys=keys, clock=clock, renderer=Renderer())
+    portal = Portal(
+        accounts=accounts,
+        fleet=fleet,
+        batch=batch,
+        files=vospace,
+        keys=keys,
+        parse_submit=parse_submit,
+        clock=clock,
+        renderer=Renderer(),
+    )
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.portal = portal
     app.add_middleware(SecurityHeaders)

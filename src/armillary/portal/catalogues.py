@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def is_translated(message: Message) -> bool:
 def update(locale: str, source: Catalog) -> list[Message]:
     """Write the catalogue of a language again, and return what is missing in it."""
     catalogue = load(locale)
-    catalogue.update(source, no_fuzzy_matching=True, update_creation_date=False)
+    # a copy, for the catalogues would share its messages
+    catalogue.update(deepcopy(source), no_fuzzy_matching=True, update_creation_date=False)
     catalogue.obsolete.clear()
     catalogue.revision_date = FIXED
     if locale == "en":

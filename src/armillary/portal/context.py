@@ -13,13 +13,16 @@ from armillary.accounts.model import Membership, Principal
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.errors import NotFound, Unauthorized
+from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
 from armillary.portal.forms import Form
 from armillary.portal.i18n import choose_locale
 from armillary.portal.keys import KeyRing
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import FORM_FIELD, NONCE_COOKIE, SESSION_COOKIE, check_csrf, csrf_token
+from armillary.portal.submitting import ParseSubmit
 from armillary.portal.visit import Visit
+from armillary.vospace.service import VOSpaceService
 
 LOCALE_COOKIE = "armillary_locale"
 PROJECT_COOKIE = "armillary_project"
@@ -33,7 +36,10 @@ class Portal:
 
     accounts: AccountsService
     fleet: FleetService
+    batch: BatchService
+    files: VOSpaceService
     keys: KeyRing
+    parse_submit: ParseSubmit
     clock: Clock
     renderer: Renderer
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from armillary.base.errors import ArmillaryError
 from armillary.base.units import format_size
 from armillary.portal import i18n
-from armillary.portal.wording import NOTICES, STATES, ErrorText, error_text
+from armillary.portal.wording import NOTICES, STATES, ErrorText, Worded, error_text
 
 
 def moment(value: datetime | None) -> str:
@@ -58,7 +57,7 @@ class Renderer:
         def notice(key: str) -> str:
             return catalogue.gettext(NOTICES[key]) if key in NOTICES else ""
 
-        def wording(error: ArmillaryError) -> ErrorText:
+        def wording(error: Worded) -> ErrorText:
             return error_text(catalogue, error)
 
         filters: dict[str, Any] = environment.filters

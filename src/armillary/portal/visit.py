@@ -43,15 +43,24 @@ class Visit:
         return i18n.translations(self.locale).gettext(message) % values
 
     @property
+    def who(self) -> Principal:
+        """Who asks, for the services.
+
+        Raises:
+            SignInNeeded: nobody is signed in.
+        """
+        if self.principal is None:
+            raise SignInNeeded
+        return self.principal
+
+    @property
     def person(self) -> Person:
         """Who is signed in.
 
         Raises:
             SignInNeeded: nobody is.
         """
-        if self.principal is None:
-            raise SignInNeeded
-        return self.principal.person
+        return self.who.person
 
     @property
     def project(self) -> Project:

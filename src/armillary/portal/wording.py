@@ -5,8 +5,8 @@ from __future__ import annotations
 import gettext
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from armillary.base.errors import ArmillaryError
 from armillary.portal.i18n import N_
 
 STATES: Mapping[str, str] = {
@@ -164,6 +164,33 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         N_("Line %(line)s of the submit file uses “%(word)s”, which would run or read something here."),
         N_("Submit this file with `armillary submit` on your own computer."),
     ),
+    "no_submit_file": (N_("There is no submit file."), N_("Paste it, or choose a text file.")),
+    "request_too_large": (
+        N_("Job %(proc)s asks for more than a machine of this size has."),
+        N_("Choose a larger size, or lower request_cpus, request_memory or request_disk."),
+    ),
+    "earlier_attempt_stopping": (
+        N_("An earlier attempt is still being stopped; two never run at once."),
+        "",
+    ),
+    "worker_planned": (N_("A worker is being prepared, for %(seconds)s s."), ""),
+    "worker_booting": (N_("A worker boots, for %(seconds)s s."), ""),
+    "workers_busy": (
+        N_("%(workers)s workers run jobs for this image; %(ahead)s jobs are before this one."),
+        "",
+    ),
+    "not_looked_yet": (N_("The next round of placement comes in a moment (%(seconds)s s)."), ""),
+    "claimed": (N_("A worker took it %(seconds)s s ago and gathers its files."), ""),
+    "running": (N_("It runs for %(seconds)s s."), ""),
+    "held": (N_("It was held %(seconds)s s ago."), N_("Mend the cause, then release the job.")),
+    "not_your_job": (
+        N_("Job %(job)s is not yours."),
+        N_("Ask its owner or an administrator of the project."),
+    ),
+    "permission_denied": (N_("You may not do this with %(path)s."), N_("Ask its owner.")),
+    "node_not_found": (N_("There is no %(path)s."), N_("Look at the folder above it.")),
+    "duplicate_node": (N_("%(path)s exists already."), N_("Choose another name.")),
+    "quota_exceeded_storage": (N_("Your storage is full."), N_("Delete files that are not needed.")),
     "missing_input": (
         N_("The submit file names %(path)s, which was not uploaded."),
         N_("Add the file to the form."),
@@ -186,6 +213,19 @@ FIELD_FINDINGS = (
 """What the accounts service says about single fields, here for the catalogues only."""
 
 
+class Worded(Protocol):
+    """A refusal, raised or told: `ArmillaryError` and the reasons of batch and fleet."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def remedy(self) -> str: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ErrorText:
     """A refusal as a person reads it."""
@@ -195,7 +235,7 @@ class ErrorText:
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def error_text(catalogue: gettext.NullTranslations, error: ArmillaryError) -> ErrorText:
+def error_text(catalogue: gettext.NullTranslations, error: Worded) -> ErrorText:
     """Return the refusal in the visitor's language."""
     known = ERRORS.get(error.code)
     message, remedy = error.message, error.remedy

@@ -1,0 +1,125 @@
+"""The batch service over a file, and an agent's side that does a job at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from armillary.accounts.service import AccountsService
+from armillary.app.database import make_engine
+from armillary.base.clock import Clock
+from armillary.base.ids import CloudName, ServerId, WorkerId, new_uuid
+from armillary.batch.agents import AgentService
+from armillary.batch.bell import Bell
+from armillary.batch.core.states import Result
+from armillary.batch.engines.embedded.leases import Leases
+from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
+from armillary.batch.engines.embedded.queue import EmbeddedQueue
+from armillary.batch.engines.embedded.register import Register, Session
+from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.logs import LogFolder
+from armillary.batch.model import Machine, MachineState, Resources
+from armillary.batch.service import BatchService
+from armillary.batch.spool import FolderSpool
+from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.records import Records
+from armillary.batch.store.tables import create_all
+from armillary.fleet.service import FleetService
+
+
+def two_jobs(_text: str) -> Sequence[Mapping[str, Any]]:
+    """What the parser makes of a submit file with two jobs."""
+    return [
+        {
+            "proc": proc,
+            "executable": "count.sh",
+            "transfer_executable": True,
+            "arguments": [f"field-{proc}"],
+            "environment": {},
+            "input": None,
+            "output": f"{proc}.out",
+            "error": f"{proc}.err",
+            "transfer_input_files": ["field.fits"],
+            "transfer_output_files": None,
+            "request_cpus": 1,
+            "request_memory_mib": 512,
+            "request_disk_kib": 1024,
+        }
+        for proc in range(2)
+    ]
+
+
+class BatchDesk:
+    """Everything of batch that the portal's tests need."""
+
+    def __init__(
+        self, *, accounts: AccountsService, fleet: FleetService, clock: Clock, directory: Path
+    ) -> None:
+        database = make_engine(f"sqlite:///{directory}/batch.db")
+        create_all(database)
+        terms, bell = Terms(), Bell()
+        self.queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
+        self.spool = FolderSpool(directory=directory / "spool")
+        self.logs = LogFolder(directory=directory / "logs")
+        self.service = BatchService(
+            engine=self.queue,
+            records=Records(database=database),
+            fleet_records=FleetRecords(database=database),
+            spool=self.spool,
+            logs=self.logs,
+            clouds=fleet,
+            people=accounts,
+            clock=clock,
+            bell=bell,
+        )
+        self._fleet_records = FleetRecords(database=database)
+        self._register = Register(database=database, clock=clock, terms=terms)
+        self._clock = clock
+        self._agents = AgentService(
+            queue=self.queue,
+            register=self._register,
+            leases=Leases(database=database, clock=clock, terms=terms),
+            spool=self.spool,
+            logs=self.logs,
+            bell=bell,
+            credentials=None,
+            terms=terms,
+        )
+
+    def do_job(self, *, output: bytes = b"", files: Mapping[str, bytes] | None = None) -> None:
+        """Have a worker on `east` take the oldest waiting job and end it well."""
+        [demand] = self.queue.demand()
+        worker = WorkerId(f"w-{new_uuid()[:8]}")
+        self._fleet_records.plan(
+            Machine(
+                id=worker,
+                group=demand.group,
+                cloud=CloudName("east"),
+                project_name="galaxies",
+                vcpus=2,
+                state=MachineState.BOOTING,
+                created_at=self._clock.now(),
+            )
+        )
+        token = self._register.invite(worker, demand.group)
+        self._register.expect(worker, ServerId(new_uuid()))
+        size = Resources(cpus=1, memory_mib=512, disk_kib=1024)
+        _, key = self._register.register(
+            token, server_id=None, image=demand.group.image, whole=size, version="test"
+        )
+        session = self._agents.session(key)
+        [job] = self._agents.claim(session, size).jobs
+        lease = job.leased.key
+        self._agents.renew(session, [lease])
+        self._agents.log(session, lease, "stdout", offset=0, data=output)
+        brought = [self._bring(session, lease, name, content) for name, content in (files or {}).items()]
+        self._agents.finish(session, lease, Result(exit_code=0), usage={}, outputs=brought)
+
+    def _bring(self, session: Session, lease: LeaseKey, name: str, content: bytes) -> OutputRef:
+        with self._agents.output(session, lease, name) as writer:
+            writer.write(content)
+            blob = writer.commit()
+        output = OutputRef(name=name, sha256=blob.sha256, size=blob.size)
+        self._agents.add_output(session, lease, output)
+        return output
