@@ -26,7 +26,7 @@ Wants=network-online.target
 After=network-online.target
 
 [Service]
-ExecStart=/usr/bin/env python3 /opt/armillary/agent.py /etc/armillary/agent.json
+ExecStart=/usr/bin/env python3 /opt/armillary/agent.py --config /etc/armillary/agent.json
 Restart=on-failure
 RestartPreventExitStatus=2 3
 RestartSec=5

@@ -186,7 +186,7 @@ def _states(db: Connection, ids: Sequence[int]) -> dict[int, dict[str, int]]:
         .group_by(jobs.c.cluster, jobs.c.state)
     )
     found: dict[int, dict[str, int]] = {}
-    for cluster, state, count in db.execute(query).tuples():
+    for cluster, state, count in db.execute(query):
         found.setdefault(cluster, {})[state] = count
     return found
 

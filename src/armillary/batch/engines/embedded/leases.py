@@ -61,7 +61,8 @@ class Leases:
             db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
             used = _used(db, session.worker)
             # An empty machine is whole, even if its disk has a few KiB less now than when it registered.
-            room = free.cut_to(session.whole - used) if used.cpus else session.whole
+            empty = not used.cpus and free.cpus >= session.whole.cpus
+            room = session.whole if empty else free.cut_to(session.whole - used)
             chosen = order.pack(self._candidates(db, session), free=room, whole=session.whole)
             leased = tuple(self._lease(db, session, candidate, now) for candidate in chosen)
             if leased:
@@ -91,7 +92,7 @@ class Leases:
             .where(attempts.c.live.is_(True), workers.c.project == session.group.project)
             .group_by(attempts.c.owner)
         )
-        shares = {PersonId(owner): count for owner, count in running.tuples()}
+        shares = {PersonId(owner): count for owner, count in running}
         return order.fair_order(found, shares)[: self._terms.claim_at_once]
 
     def _lease(self, db: Connection, session: Session, candidate: order.Candidate, now: datetime) -> Leased:

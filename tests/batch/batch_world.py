@@ -1,0 +1,329 @@
+"""A whole batch service over a SQLite file, a virtual clock and clouds in memory. Restartable at any point."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+from armillary.accounts.api import install_error_handlers
+from armillary.accounts.model import Allocation, Membership, Person, Principal, Project, Role
+from armillary.app.database import make_engine
+from armillary.base.clock import VirtualClock
+from armillary.base.errors import NotFound, Unauthorized
+from armillary.base.ids import CloudName, PersonId, ProjectId, Sha512, WorkerId
+from armillary.base.units import GiB, MiB
+from armillary.batch.agents import AgentService
+from armillary.batch.api import agent_router, router
+from armillary.batch.bell import Bell
+from armillary.batch.credentials import JobCredentials
+from armillary.batch.engines.embedded.leases import Leases
+from armillary.batch.engines.embedded.parcels import LeaseKey
+from armillary.batch.engines.embedded.queue import EmbeddedQueue
+from armillary.batch.engines.embedded.register import Register, Session
+from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.logs import LogFolder
+from armillary.batch.model import Group, InputFile, JobId, JobSpec, Resources, Submission
+from armillary.batch.scaler import Scaler, ScalerSettings
+from armillary.batch.service import BatchService
+from armillary.batch.spool import FolderSpool
+from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.records import Records
+from armillary.batch.store.tables import create_all
+from armillary.batch.user_data import CloudInitEnrolment
+from armillary.fleet.fake import FakeCloud, fake_fleet
+
+FLAVOR = "c2-2gb-10"
+WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=20 * 2**20)
+SMALL = Resources(cpus=1, memory_mib=512, disk_kib=1024)
+TERMS = Terms(poll=timedelta(0))
+
+
+class TestPeople:
+    """Fixed people and projects, with roles."""
+
+    __test__ = False
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._people: dict[str, Person] = {}
+        self._projects: dict[str, Project] = {}
+        self._roles: list[tuple[str, str, Role]] = []
+        self.tokens: dict[str, str] = {}
+
+    def add_project(self, name: str, *, batch_cores: int = 16) -> Project:
+        made = Project(
+            id=ProjectId(name.encode().hex().ljust(32, "0")),
+            name=name,
+            description="",
+            allocation=Allocation(
+                cores=4, ram=MiB(8192), disk=GiB(50), storage=GiB(10), batch_cores=batch_cores
+            ),
+            enabled=True,
+            created_at=self._clock.now(),
+        )
+        self._projects[made.id] = made
+        return made
+
+    def change_project(self, project: Project, **changes: Any) -> None:
+        self._projects[project.id] = replace(project, **changes)
+
+    def add(
+        self, name: str, project: Project | None = None, role: Role = Role.MEMBER, admin: bool = False
+    ) -> Principal:
+        person = Person(
+            id=PersonId(name.encode().hex().ljust(32, "0")),
+            user_name=name,
+            full_name=name.title(),
+            email=f"{name}@example.org",
+            institute="",
+            is_admin=admin,
+            enabled=True,
+            created_at=self._clock.now(),
+        )
+        self._people[person.id] = person
+        if project:
+            self._roles.append((person.id, project.id, role))
+        return Principal(person=person)
+
+    def person(self, person_id: PersonId) -> Person:
+        if person_id not in self._people:
+            raise NotFound("no such person")
+        return self._people[person_id]
+
+    def person_named(self, name: str) -> Person:
+        for person in self._people.values():
+            if person.user_name == name:
+                return person
+        raise Unauthorized("who are you?")
+
+    def project(self, project_id: ProjectId) -> Project:
+        if project_id not in self._projects:
+            raise NotFound("no such project", code="project_not_found")
+        return self._projects[project_id]
+
+    def projects(self) -> Sequence[Project]:
+        return list(self._projects.values())
+
+    def projects_of(self, person_id: PersonId) -> Sequence[Membership]:
+        return [
+            Membership(person=self._people[person], project=self._projects[project], role=role)
+            for person, project, role in self._roles
+            if person == person_id
+        ]
+
+    def issue_token(self, owner: PersonId, _lifetime: timedelta, label: str) -> tuple[str, str]:
+        reference = f"token-{len(self.tokens)}"
+        self.tokens[reference] = f"{owner} {label}"
+        return f"secret of {reference}", reference
+
+    def revoke_token(self, _owner: PersonId, reference: str) -> None:
+        self.tokens.pop(reference)
+
+    def principal_of(self, request: Request) -> Principal:
+        """Sign in by `Bearer <user name>`."""
+        name = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return Principal(person=self.person_named(name))
+
+
+@dataclass
+class World:
+    """Everything. `restart()` makes all services anew over the same records, as after kill -9."""
+
+    folder: Path
+    settings: ScalerSettings = field(default_factory=ScalerSettings)
+    terms: Terms = TERMS
+    defer: bool = False
+    east_cores: int = 8
+
+    def __post_init__(self) -> None:
+        self.clock = VirtualClock()
+        self.people = TestPeople(self.clock)
+        self.project = self.people.add_project("galaxies")
+        self.ada = self.people.add("ada", self.project)
+        self.east = FakeCloud(name="east", clock=self.clock, cores=self.east_cores, number=16)
+        self.west = FakeCloud(name="west", clock=self.clock, cores=8, number=17)
+        self.image = self.east.add_image("my-snapshot", b"bytes of the machine", project=self.project)
+        self.waiting: list[Callable[[], None]] = []
+        self.restart()
+
+    @property
+    def group(self) -> Group:
+        assert self.image.sha512
+        return Group(self.project.id, self.image.sha512, FLAVOR)
+
+    def restart(self) -> None:
+        database = make_engine(f"sqlite:///{self.folder}/batch.db")
+        create_all(database)
+        self.database = database
+        self.waiting.clear()
+        self.fleet = fake_fleet(clock=self.clock, clouds=[self.east, self.west])
+        self.bell = Bell()
+        self.queue = EmbeddedQueue(database=database, clock=self.clock, terms=self.terms)
+        self.register = Register(database=database, clock=self.clock, terms=self.terms)
+        self.leases = Leases(database=database, clock=self.clock, terms=self.terms)
+        self.records = Records(database=database)
+        self.fleet_records = FleetRecords(database=database)
+        self.spool = FolderSpool(directory=self.folder / "spool")
+        self.logs = LogFolder(directory=self.folder / "logs")
+        self.credentials = JobCredentials(
+            people=self.people,
+            issue_token=self.people.issue_token,
+            revoke_token=self.people.revoke_token,
+            issue_certificate=lambda name, _: f"PEM of {name}".encode(),
+            vospace="armillary.internal:8443",
+            clock=self.clock,
+        )
+        self.service = BatchService(
+            engine=self.queue,
+            records=self.records,
+            fleet_records=self.fleet_records,
+            spool=self.spool,
+            logs=self.logs,
+            clouds=self.fleet,
+            people=self.people,
+            clock=self.clock,
+            bell=self.bell,
+        )
+        self.agents = AgentService(
+            queue=self.queue,
+            register=self.register,
+            leases=self.leases,
+            spool=self.spool,
+            logs=self.logs,
+            bell=self.bell,
+            credentials=self.credentials,
+            terms=self.terms,
+        )
+        self.scaler = Scaler(
+            workforce=self.queue,
+            enrolment=CloudInitEnrolment(
+                register=self.register,
+                guest_url=lambda _: "https://armillary.internal:8443",
+                ca_pem=b"CA",
+                vospace="armillary.internal:8443",
+                agent=lambda: b"print('agent')",
+            ),
+            clouds=self.fleet,
+            people=self.people,
+            records=self.fleet_records,
+            clock=self.clock,
+            bell=self.bell,
+            run=self.waiting.append if self.defer else lambda work: work(),
+            settings=self.settings,
+        )
+
+    def run_deferred(self) -> None:
+        """Let what the scaler does beside its loop happen now."""
+        while self.waiting:
+            self.waiting.pop(0)()
+
+    def client(self) -> TestClient:
+        app = FastAPI()
+        install_error_handlers(app)
+        app.include_router(router(service=self.service, authenticator=self.people))
+        app.include_router(agent_router(service=self.agents))
+        return TestClient(app, headers={"Authorization": "Bearer ada"})
+
+    def later(self, seconds: float) -> None:
+        self.clock.advance(timedelta(seconds=seconds))
+
+    # jobs
+
+    def submit(
+        self,
+        count: int = 1,
+        *,
+        who: Principal | None = None,
+        group: Group | None = None,
+        resources: Resources = SMALL,
+        inputs: tuple[InputFile, ...] = (),
+        key: str | None = None,
+        request_hash: str = "hash",
+        **job: Any,
+    ) -> int:
+        """Queue jobs past the service's checks; returns the cluster."""
+        owner = (who or self.ada).person
+        group = group or self.group
+        return self.queue.submit(
+            Submission(
+                group=group,
+                owner=owner.id,
+                owner_name=owner.user_name,
+                project_name=self.people.project(group.project).name,
+                image_name="my-snapshot",
+                batch_name=None,
+                submit_text="queue",
+                jobs=tuple(
+                    JobSpec(
+                        proc=proc,
+                        resources=resources,
+                        inputs=inputs,
+                        data={"executable": "run.sh", "arguments": [str(proc)]},
+                        **job,
+                    )
+                    for proc in range(count)
+                ),
+                idempotency_key=key,
+                request_hash=request_hash,
+            )
+        )
+
+    def state(self, job: str) -> str:
+        return self.records.job(None, JobId.parse(job)).view.state
+
+    def states(self) -> dict[str, str]:
+        return {view.job: view.state for view in self.records.jobs(None, limit=1000)}
+
+    # workers
+
+    def worker(self, name: str = "w1", *, group: Group | None = None, whole: Resources = WHOLE) -> Session:
+        """Register a worker past the scaler."""
+        group = group or self.group
+        token = self.register.invite(WorkerId(name), group)
+        _, key = self.register.register(
+            token, server_id=f"server-{name}", image=group.image, whole=whole, version="1"
+        )
+        return self.register.session(key)
+
+    def claim_one(self, session: Session) -> LeaseKey:
+        claimed = self.leases.claim(session, SMALL)
+        (leased,) = claimed.jobs
+        return leased.key
+
+    def report(self, server: Any, *, server_id: str | None = None) -> Session:
+        """Have the agent in a cloud's server come up: it reads its user data and registers."""
+        token = self.token_of(server)
+        _, key = self.register.register(
+            token,
+            server_id=server_id or server.id,
+            image=self.group.image,
+            whole=WHOLE,
+            version="1",
+        )
+        return self.register.session(key)
+
+    def token_of(self, server: Any) -> str:
+        """A new token in place of the one inside of the user data, which the fake cloud does not keep."""
+        worker = WorkerId(server.metadata["armillary_worker"])
+        token = self.register.invite(worker, self.group)
+        self.register.expect(worker, server.id)
+        return token
+
+    def servers(self, cloud: FakeCloud | None = None) -> list[Any]:
+        clouds = [cloud] if cloud else [self.east, self.west]
+        return [server for one in clouds for server in one.servers(self.project)]
+
+
+def sha512_of(text: str) -> Sha512:
+    return Sha512(hashlib.sha512(text.encode()).hexdigest())
+
+
+def on(cloud: str) -> CloudName:
+    return CloudName(cloud)
