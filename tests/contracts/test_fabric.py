@@ -7,11 +7,15 @@ import pytest
 
 from armillary.base.ids import NetworkId, PortId, ServerId
 from armillary.cloud.engines.fake import FakeFabric
+from armillary.cloud.engines.qemu.fabric import QemuFabric
 from armillary.cloud.model import NetworkPlan, PortPlan, PortSpec, Rule
 from armillary.cloud.ports import Fabric
 
 SSH = Rule(direction="ingress", protocol="tcp", port_min=22, port_max=22, remote_cidr=None)
-ADAPTERS = [pytest.param(lambda _tmp_path: FakeFabric(), id="fake")]
+ADAPTERS = [
+    pytest.param(lambda _tmp_path: FakeFabric(), id="fake"),
+    pytest.param(lambda tmp_path: QemuFabric(directory=tmp_path / "qemu"), id="qemu"),
+]
 
 
 @pytest.fixture(params=ADAPTERS)

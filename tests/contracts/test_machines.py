@@ -9,7 +9,9 @@ import pytest
 from armillary.base.ids import NetworkId, PortId, ServerId, new_uuid
 from armillary.base.units import GiB, MiB
 from armillary.cloud.engines.fake import FakeMachines
-from armillary.cloud.model import MachineSpec, MachineState, PortSpec
+from armillary.cloud.engines.qemu.machines import QemuMachines
+from armillary.cloud.engines.qemu.tiny import boot_sector
+from armillary.cloud.model import Capacity, MachineSpec, MachineState, PortSpec
 from armillary.cloud.ports import BootFailed, Machines
 
 
@@ -56,7 +58,18 @@ def fake_bench(tmp_path: Path) -> Bench:
     )
 
 
-ADAPTERS = [pytest.param(fake_bench, id="fake")]
+def qemu_bench(tmp_path: Path) -> Bench:
+    image = tmp_path / "image.raw"
+    image.write_bytes(boot_sector())
+
+    def engine() -> Machines:
+        capacity = Capacity(vcpus=2, ram=MiB(1024), disk=GiB(10))
+        return QemuMachines(directory=tmp_path / "qemu", capacity=capacity, obey_seconds=0.2)
+
+    return Bench(engine(), image, "raw", again=engine)
+
+
+ADAPTERS = [pytest.param(fake_bench, id="fake"), pytest.param(qemu_bench, id="qemu", marks=pytest.mark.vm)]
 
 
 @pytest.fixture(params=ADAPTERS)

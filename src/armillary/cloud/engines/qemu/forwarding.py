@@ -20,6 +20,8 @@ MAX_FLOWS = 16384
 _MAX_FRAGMENTS = 256
 _TCP_SECONDS, _CLOSED_SECONDS, _UDP_SECONDS, _ICMP_SECONDS = 5 * 86400.0, 60.0, 180.0, 30.0
 _DNS = 53
+_PLAIN = b"\x08\x00\x45"
+"""IPv4 whose header has no options."""
 _NEVER_OUTSIDE = tuple(
     (int(net.network_address), int(net.netmask))
     for net in map(
@@ -125,12 +127,7 @@ class Forwarder:
         """Return where a frame from a machine's card goes, or None if nowhere."""
         # Nearly every frame belongs to a known conversation without IP options; the name of that
         # conversation holds the source address, so nothing is left to check but both hardware addresses.
-        if (
-            frame[12:15] == b"\x08\x00\x45"
-            and frame[6:12] == port.mac
-            and not frame[20] & 0x3F
-            and not frame[21]
-        ):
+        if len(frame) > 37 and frame[12:15] == _PLAIN and frame[6:12] == port.mac and not _is_fragment(frame):
             entry = port.sent.get(frame[23:24] + frame[26:38])
             if entry is not None and entry[2].expires > now and entry[1] in (None, frame[:6]):
                 return _touch(entry, frame, now)
@@ -146,7 +143,7 @@ class Forwarder:
 
     def from_out(self, port: Port, frame: bytes, now: float) -> bool:
         """Return whether a frame from the machine's way out may reach its card."""
-        if frame[12:15] == b"\x08\x00\x45" and not frame[20] & 0x3F and not frame[21]:
+        if len(frame) > 37 and frame[12:15] == _PLAIN and not _is_fragment(frame):
             entry = port.received.get(frame[23:24] + frame[26:38])
             if entry is not None and entry[2].expires > now:
                 _touch(entry, frame, now)
@@ -277,6 +274,10 @@ class Forwarder:
         _add(flow, port.received, packet.conversation, (port.card, None, flow))
         _add(flow, port.sent, packet.reverse, (port.out, None, flow))
         return True
+
+
+def _is_fragment(frame: bytes) -> bool:
+    return bool(frame[20] & 0x3F or frame[21])
 
 
 def _flow(packet: Packet, now: float) -> Flow:

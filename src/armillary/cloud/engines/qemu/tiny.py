@@ -14,7 +14,9 @@ _SERIAL_PORT = 0x3F8
 def boot_sector() -> bytes:
     """Return a bootable raw disk of 1 MiB (16-bit code of the IBM PC, loaded by the BIOS at 0x7c00)."""
     setup = bytes.fromhex("fa 31c0 8ed8 be")  # cli; xor ax, ax; mov ds, ax; mov si, (text)
-    say = bytes.fromhex("ac 84c0 7406 ba") + _SERIAL_PORT.to_bytes(2, "little")  # lodsb; test al, al; jz wait; mov dx
+    say = bytes.fromhex("ac 84c0 7406 ba") + _SERIAL_PORT.to_bytes(
+        2, "little"
+    )  # lodsb; test al, al; jz wait; mov dx
     say += bytes.fromhex("ee ebf4")  # out dx, al; jmp say
     wait = bytes.fromhex("fb f4 ebfc")  # sti; hlt; jmp wait
     text = _LOADED_AT + len(setup) + 2 + len(say) + len(wait)

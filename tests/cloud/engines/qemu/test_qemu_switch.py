@@ -1,0 +1,214 @@
+"""The switch as a process of its own, with real sockets and no machines: we stand where QEMU would."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from frame_builder import BROADCAST, SLIRP, arp, tcp
+
+from armillary.base.ids import NetworkId, PortId, ServerId, new_uuid
+from armillary.cloud.engines.qemu.fabric import QemuFabric
+from armillary.cloud.engines.qemu.layout import Layout, PortSockets
+from armillary.cloud.engines.qemu.process import holder
+from armillary.cloud.engines.qemu.switch import own_addresses
+from armillary.cloud.model import NetworkPlan, PortPlan, PortSpec, Rule
+
+OUT = Rule(direction="egress", protocol=None, port_min=None, port_max=None, remote_cidr=None)
+SSH = Rule(direction="ingress", protocol="tcp", port_min=22, port_max=22, remote_cidr=None)
+SECONDS = 5.0
+
+
+def port_plan(number: int, *rules: Rule) -> PortPlan:
+    spec = PortSpec(
+        id=PortId(f"port-{number}"),
+        network_id=NetworkId("n"),
+        mac=f"fa:16:3e:00:00:0{number}",
+        fixed_ip=f"10.0.0.1{number}",
+        cidr="10.0.0.0/24",
+        gateway_ip="10.0.0.1",
+    )
+    return PortPlan(server_id=ServerId(f"server-{number}"), port=spec, rules=(OUT, *rules))
+
+
+class Guest:
+    """Stands for a machine's QEMU: its card's end and its way out's end."""
+
+    def __init__(self, plan: PortPlan, ends: PortSockets) -> None:
+        self.mac, self.ip = plan.port.mac, plan.port.fixed_ip
+        self.ends = ends
+        self.card, self.out = self._bind(ends.nic), self._bind(ends.slirp)
+
+    def _bind(self, path: Path) -> socket.socket:
+        path.unlink(missing_ok=True)
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        made.bind(str(path))
+        made.settimeout(SECONDS)
+        return made
+
+    def sends(self, frame: bytes) -> None:
+        self.card.sendto(frame, str(self.ends.nic_switch))
+
+    def calls(self, other: "Guest", port: int = 22) -> bytes:
+        return tcp((self.mac, other.mac), self.ip, other.ip, 40000, port)
+
+    def close(self) -> None:
+        self.card.close()
+        self.out.close()
+
+
+class Bench:
+    def __init__(self, directory: Path) -> None:
+        self.layout = Layout(directory=directory)
+        self.fabric = QemuFabric(directory=directory)
+        self.guests: list[Guest] = []
+
+    def guest(self, plan: PortPlan) -> Guest:
+        guest = Guest(plan, self.layout.machine(plan.server_id).port(plan.port.id))
+        self.guests.append(guest)
+        return guest
+
+    def pid(self) -> int | None:
+        return holder(self.layout.switch_pidfile)
+
+    def waits_until(self, holds: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            if holds():
+                return True
+        return False
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / new_uuid())
+    yield made
+    made.fabric.close()
+    for guest in made.guests:
+        guest.close()
+
+
+A, B = port_plan(1), port_plan(2, SSH)
+
+
+def test_frames_reach_the_neighbour_and_the_way_out(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    a, b = bench.guest(A), bench.guest(B)
+    a.sends(a.calls(b))
+    assert b.card.recv(2000) == a.calls(b)
+    asks = arp(a.mac, BROADCAST, sender_ip=a.ip, target_ip="10.0.0.1")
+    a.sends(asks)
+    assert a.out.recv(2000) == asks
+
+
+def test_answers_of_the_way_out_reach_the_card(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A,)))
+    a = bench.guest(A)
+    answer = arp(SLIRP, a.mac, sender_ip="10.0.0.1", target_ip=a.ip, reply=True)
+    a.out.sendto(answer, str(a.ends.slirp_switch))
+    assert a.card.recv(2000) == answer
+
+
+def test_a_plan_takes_effect_before_apply_returns(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    a, b = bench.guest(A), bench.guest(B)
+    closed = port_plan(2)
+    bench.fabric.apply(NetworkPlan(ports=(A, closed)))
+    a.sends(a.calls(b))
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    a.sends(a.calls(b))
+    assert b.card.recv(2000) == a.calls(b)
+    b.card.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        b.card.recv(2000)
+
+
+def test_a_qemu_that_is_started_anew_is_served_again(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    a, b = bench.guest(A), bench.guest(B)
+    a.sends(a.calls(b))
+    b.card.recv(2000)
+    b.close()
+    a.sends(a.calls(b))
+    again = bench.guest(B)
+    again.card.settimeout(0.3)
+
+    def arrives() -> bool:
+        a.sends(a.calls(again))
+        try:
+            return bool(again.card.recv(2000))
+        except TimeoutError:
+            return False
+
+    assert bench.waits_until(arrives)
+
+
+def test_a_slow_receiver_loses_nothing_of_a_burst(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    a, b = bench.guest(A), bench.guest(B)
+    for _ in range(200):  # far more than the receiver's queue in the kernel
+        a.sends(a.calls(b))
+    assert [len(b.card.recv(2000)) for _ in range(200)] == [len(a.calls(b))] * 200
+
+
+def test_the_switch_outlives_the_fabric_and_is_found_again(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    before = bench.pid()
+    again = QemuFabric(directory=bench.layout.directory)
+    again.apply(NetworkPlan(ports=(A, B)))
+    assert bench.pid() == before is not None
+
+
+def test_a_switch_that_died_is_started_again(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    killed = bench.pid()
+    os.kill(killed, signal.SIGKILL)
+    assert bench.waits_until(lambda: bench.pid() is None)
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    assert bench.pid() not in (None, killed)
+    a, b = bench.guest(A), bench.guest(B)
+    a.sends(a.calls(b))
+    assert b.card.recv(2000) == a.calls(b)
+
+
+def test_an_empty_plan_ends_the_switch(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A,)))
+    bench.fabric.apply(NetworkPlan())
+    assert bench.pid() is None
+
+
+def test_torn_frames_do_no_harm(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    a, b = bench.guest(A), bench.guest(B)
+    whole = a.calls(b)
+    for length in range(1, len(whole)):
+        a.sends(whole[:length])
+    a.sends(whole)
+    while b.card.recv(2000) != whole:
+        pass
+
+
+def test_the_switch_counts_what_it_carries(bench):
+    bench.fabric.apply(NetworkPlan(ports=(A, B)))
+    a, b = bench.guest(A), bench.guest(B)
+    a.sends(a.calls(b, port=80))
+    a.sends(a.calls(b))
+    b.card.recv(2000)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(bench.layout.switch_control))
+        line.sendall(b"stats\n")
+        stats = json.loads(line.makefile().readline())
+    assert (stats["carried"], stats["refused"], stats["lost"]) == (1, 1, 0)
+
+
+def test_this_computers_own_addresses_are_read_from_the_kernels_table(tmp_path):
+    table = tmp_path / "fib_trie"
+    table.write_text(
+        "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 192.0.2.0\n        /24 link UNICAST\n"
+        "     |-- 192.0.2.7\n        /32 host LOCAL\n     |-- 192.0.2.255\n        /32 link BROADCAST\n"
+    )
+    assert own_addresses(table) == {bytes([192, 0, 2, 7])}
