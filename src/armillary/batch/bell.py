@@ -33,6 +33,12 @@ class Bell:
         for ear in ears:
             ear.wake()
 
+    @property
+    def listeners(self) -> int:
+        """How many wait now; for metrics."""
+        with self._lock:
+            return len({ear for ears in self._ears.values() for ear in ears})
+
     @contextmanager
     def listen(self, *topics: Hashable) -> Generator[Ear]:
         """Begin to listen, in a running event loop."""

@@ -85,7 +85,12 @@ def with_inputs(jobs: Sequence[JobSpec], files: Mapping[str, InputFile]) -> tupl
     done: list[JobSpec] = []
     for job in jobs:
         if job.proc in seen:
-            raise Invalid(f"two jobs have number {job.proc}", code="duplicate_proc", facts={"proc": job.proc})
+            raise Invalid(
+                f"two jobs have number {job.proc}",
+                code="duplicate_proc",
+                facts={"proc": job.proc},
+                remedy="Number the jobs of a submit from 0.",
+            )
         seen.add(job.proc)
         found: dict[str, InputFile] = {}
         for path in _named(job.data):
