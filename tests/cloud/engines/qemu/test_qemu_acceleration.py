@@ -24,7 +24,9 @@ class Bench:
         )
         self.binary.chmod(0o755)
         kernel = self.kernel if self.kernel.exists() else None
-        return probe(kernel=kernel, cache=self.cache, binary=str(self.binary), device=self.device, seconds=0.4)
+        return probe(
+            kernel=kernel, cache=self.cache, binary=str(self.binary), device=self.device, seconds=0.4
+        )
 
     @property
     def runs(self) -> int:

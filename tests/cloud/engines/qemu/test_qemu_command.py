@@ -106,7 +106,9 @@ def test_qemu_runs_in_its_sandbox_and_reads_no_configuration():
 
 
 def test_a_comma_in_the_folders_name_does_no_harm():
-    console = next(value for value in values(words(directory="/data/a,b"), "-chardev") if "id=console" in value)
+    console = next(
+        value for value in values(words(directory="/data/a,b"), "-chardev") if "id=console" in value
+    )
     assert "/data/a,,b/" in console
 
 

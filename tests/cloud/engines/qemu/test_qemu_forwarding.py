@@ -178,7 +178,8 @@ def test_of_this_computer_only_the_host_ports_are_reached():
 
 
 @pytest.mark.parametrize(
-    "target", ["127.0.0.1", "127.16.0.5", "10.0.0.2", "10.0.0.255", "0.0.0.0", "169.254.169.254", "224.0.0.1", OWN]
+    "target",
+    ["127.0.0.1", "127.16.0.5", "10.0.0.2", "10.0.0.255", "0.0.0.0", "169.254.169.254", "224.0.0.1", OWN],
 )
 def test_this_computer_is_not_reached_by_any_other_name(target):
     assert Net().sends(A, outward(target, 8443)) is None

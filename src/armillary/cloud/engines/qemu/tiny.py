@@ -17,7 +17,7 @@ def boot_sector() -> bytes:
     say = bytes.fromhex("ac 84c0 7406 ba") + _SERIAL_PORT.to_bytes(
         2, "little"
     )  # lodsb; test al, al; jz wait; mov dx
-    say += bytes.fromhex("ee ebf4")  # out dx, al; jmp say
+    say += bytes.fromhex("ee ebf5")  # out dx, al; jmp say
     wait = bytes.fromhex("fb f4 ebfc")  # sti; hlt; jmp wait
     text = _LOADED_AT + len(setup) + 2 + len(say) + len(wait)
     code = setup + text.to_bytes(2, "little") + say + wait + SAYS + b"\r\n\0"
