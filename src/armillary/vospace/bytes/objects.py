@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import obstore
 from armillary.base.errors import ArmillaryError, NotFound, OutOfSpace, Unavailable
 
 if TYPE_CHECKING:
+    from obstore import Bytes as Buffer
     from obstore import WritableFile
     from obstore.store import ObjectStore
 
@@ -78,7 +79,7 @@ class ObjectBytes:
             result = obstore.get(self._store, location(key), options={"range": (start, stop)})
         except FileNotFoundError as error:
             raise NotFound("These bytes are gone.", code="bytes_gone") from error
-        return (bytes(chunk) for chunk in result.stream(min_chunk_size=CHUNK))
+        return _pieces(result.stream(min_chunk_size=CHUNK))
 
     def size(self, key: str) -> int | None:
         """See `ports.ByteStore`."""
@@ -103,6 +104,16 @@ class ObjectBytes:
     def forget_unfinished(self, before: datetime) -> int:
         """See `ports.ByteStore`."""
         return 0
+
+
+def _pieces(chunks: Iterable[Buffer]) -> Iterator[bytes]:
+    """Cut chunks that are too long: memory has them whole."""
+    for chunk in chunks:
+        whole = bytes(chunk)
+        if len(whole) <= _PART:
+            yield whole
+        else:
+            yield from (whole[start : start + CHUNK] for start in range(0, len(whole), CHUNK))
 
 
 def refusal(error: BaseException) -> ArmillaryError:

@@ -1,0 +1,151 @@
+"""A space in memory and SQLite, with two people and an administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.testclient import TestClient
+
+from armillary.accounts.certificates import Authority
+from armillary.accounts.model import Person, Principal, Token, TokenKind
+from armillary.app.database import make_engine
+from armillary.base.clock import VirtualClock
+from armillary.base.errors import Unauthorized
+from armillary.base.ids import PersonId, TokenId
+from armillary.base.units import GiB
+from armillary.vospace.api import Settings, router
+from armillary.vospace.bytes import MemoryBytes
+from armillary.vospace.service import JobService, VOSpaceService
+from armillary.vospace.store import SqlJobRecords, SqlRecords, create_all
+
+GROUPS = {"ada": {"m51"}, "bob": {"m51"}, "eve": set[str]()}
+
+
+def person(name: str, *, is_admin: bool = False) -> Person:
+    return Person(
+        id=PersonId(f"id-{name}"),
+        user_name=name,
+        full_name=name,
+        email=f"{name}@example.org",
+        institute="Observatory",
+        is_admin=is_admin,
+        enabled=True,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+@pytest.fixture
+def ada() -> Principal:
+    return Principal(person=person("ada"))
+
+
+@pytest.fixture
+def bob() -> Principal:
+    return Principal(person=person("bob"))
+
+
+@pytest.fixture
+def eve() -> Principal:
+    return Principal(person=person("eve"))
+
+
+@pytest.fixture
+def root() -> Principal:
+    return Principal(person=person("root", is_admin=True))
+
+
+@pytest.fixture
+def a_token() -> Callable[..., Principal]:
+    """Builds a principal who signed in with a token."""
+
+    def make(name: str, *scopes: str, kind: TokenKind = TokenKind.API) -> Principal:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        token = Token(
+            id=TokenId("t"),
+            kind=kind,
+            person_id=PersonId(f"id-{name}"),
+            project_id=None,
+            label="",
+            scopes=frozenset(scopes),
+            roles=None,
+            created_at=now,
+            expires_at=now + timedelta(hours=1),
+        )
+        return Principal(person=person(name), method="token", token=token, scopes=frozenset(scopes))
+
+    return make
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def store() -> MemoryBytes:
+    return MemoryBytes()
+
+
+@pytest.fixture
+def space(tmp_path: Path, clock: VirtualClock, store: MemoryBytes) -> VOSpaceService:
+    engine = make_engine(f"sqlite:///{tmp_path}/space.db")
+    create_all(engine)
+    service = VOSpaceService(
+        records=SqlRecords(engine),
+        bytes_=store,
+        clock=clock,
+        authorities=Settings().authorities,
+        groups=lambda person_id: frozenset(GROUPS.get(person_id.removeprefix("id-"), set())),
+        quota=lambda person_id: GiB(1),
+    )
+    for name in ("ada", "bob", "eve"):
+        service.ensure_home(person(name))
+    return service
+
+
+class ByName:
+    """Signs in whoever says `Bearer <name>`."""
+
+    def find(self, connection: Request, /) -> Principal | None:
+        header = connection.headers.get("authorization", "")
+        if not header:
+            return None
+        name = header.removeprefix("Bearer ")
+        if name not in {"ada", "bob", "eve", "root"}:
+            raise Unauthorized("No such person.")
+        return Principal(person=person(name, is_admin=name == "root"))
+
+
+@pytest.fixture
+def app(space: VOSpaceService, tmp_path: Path, clock: VirtualClock) -> FastAPI:
+    engine = make_engine(f"sqlite:///{tmp_path}/jobs.db")
+    create_all(engine)
+    app = FastAPI()
+    app.include_router(
+        router(
+            service=space,
+            jobs=JobService(records=SqlJobRecords(engine), clock=clock),
+            authority=Authority(tmp_path / "ca", clock),
+            authenticator=ByName(),
+        )
+    )
+    return app
+
+
+@pytest.fixture
+def stranger(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, base_url="https://space:8443", follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def http(app: FastAPI) -> Iterator[TestClient]:
+    """Ada's client."""
+    headers = {"Authorization": "Bearer ada"}
+    with TestClient(app, base_url="https://space:8443", headers=headers, follow_redirects=False) as client:
+        yield client
