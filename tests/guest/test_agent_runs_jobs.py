@@ -109,7 +109,9 @@ def test_a_missing_output_of_a_job_that_did_well_is_an_error_that_names_it(
     platform.put_job("true", transfer_output_files=["m51.cat"])
     platform.put_job("exit 4", job="2.0", transfer_output_files=["m51.cat"])
     agent.start()
-    assert "m51.cat" in platform.end_of("1.0")["error"]
+    error = platform.end_of("1.0")["error"]
+    assert (error["code"], error["retry"]) == ("output_missing", False)
+    assert "m51.cat" in error["message"]
     failed = platform.end_of("2.0")
     assert (failed["exit_code"], failed["error"]) == (4, None)
 
@@ -130,13 +132,13 @@ def test_inputs_of_a_directory_keep_their_place_in_it(agent: AgentProcess, platf
 def test_an_input_may_not_leave_the_scratch(agent: AgentProcess, platform: PlatformDouble):
     platform.put_job("true", inputs={"x/./../../evil": b""})
     agent.start()
-    assert "evil" in platform.end_of("1.0")["error"]
+    assert "evil" in platform.end_of("1.0")["error"]["message"]
 
 
 def test_a_program_that_is_not_there_is_an_error_that_names_it(agent: AgentProcess, platform: PlatformDouble):
     platform.put_job("", executable="/opt/no-such-program", transfer_executable=False)
     agent.start()
-    assert "/opt/no-such-program" in platform.end_of("1.0")["error"]
+    assert "/opt/no-such-program" in platform.end_of("1.0")["error"]["message"]
 
 
 def test_a_program_of_the_machine_runs_without_being_sent(agent: AgentProcess, platform: PlatformDouble):

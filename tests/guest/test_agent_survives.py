@@ -28,7 +28,7 @@ def test_a_removed_job_is_ended_and_reported(agent: AgentProcess, platform: Plat
     agent.start()
     platform.wait_for(lambda: ("1.0", "stdout") in platform.logs)
     platform.remove = ["1.0"]
-    assert "removed" in platform.end_of("1.0")["error"]
+    assert "removed" in platform.end_of("1.0")["error"]["message"]
 
 
 def test_a_job_is_killed_when_nobody_renews_its_lease_in_time(agent: AgentProcess, platform: PlatformDouble):
@@ -121,4 +121,5 @@ def test_a_stopped_agent_kills_its_jobs_gives_them_back_and_says_bye(
     assert agent.wait()[0] == 0
     assert (agent.directory / "terminated").exists()
     assert platform.byes == 1
-    assert platform.finished == []
+    (end,) = platform.finished
+    assert end["error"]["retry"]

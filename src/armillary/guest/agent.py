@@ -794,13 +794,6 @@ class Job:
             record = {**record, "outputs": [], "error": record["error"] or fault_of(error).record}
         if self.lost:
             return
-        failed: Json | None = record["error"]
-        if failed and failed["retry"]:
-            # Not the job's fault: without a word from us the lease runs out and the job goes to another worker.
-            say(f"job {self.ids['job']} is given back: {failed['message']}")
-            return
-        if failed:
-            record = {**record, "exit_code": None, "signal": None, "outputs": [], "error": failed["message"]}
         outputs = [{k: entry[k] for k in ("name", "sha256", "size")} for entry in record["outputs"]]
         finish = functools.partial(self.agent.server.call, "finish", {**record, "outputs": outputs})
         self._patiently("finish_failed", finish)
