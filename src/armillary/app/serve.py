@@ -145,6 +145,7 @@ async def serve(settings: Settings, ready: Callable[[Started], None]) -> None:
     finally:
         for loop in loops:
             loop.cancel()
+        platform.batch.agents.bell.close()  # whoever waits for work or news gets an answer, and is not waited for
         for server in servers.values():
             server.should_exit = True
         await asyncio.gather(*serving, *loops, return_exceptions=True)

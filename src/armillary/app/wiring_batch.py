@@ -62,9 +62,12 @@ def build_batch(
     terms = Terms(lease=timedelta(seconds=settings.batch.lease_seconds))
     queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
     leases = Leases(database=database, clock=clock, terms=terms)
-    register = Register(database=database, clock=clock, terms=terms)
+    queue.resume()  # agents could not renew their leases while we were away
+    invitation = timedelta(seconds=settings.batch.register_seconds)
+    register = Register(database=database, clock=clock, terms=terms, invitation=invitation)
     fleet_records = FleetRecords(database=database)
     spool = FolderSpool(directory=settings.home / "batch" / "spool")
+    spool.sweep()
     logs = LogFolder(directory=settings.home / "batch" / "logs")
     bell = Bell()
     vospace = addresses.guest_url.removeprefix("https://")
