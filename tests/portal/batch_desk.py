@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from armillary.accounts.service import AccountsService
 from armillary.app.database import make_engine
@@ -26,28 +25,6 @@ from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.fleet.service import FleetService
-
-
-def two_jobs(_text: str) -> Sequence[Mapping[str, Any]]:
-    """What the parser makes of a submit file with two jobs."""
-    return [
-        {
-            "proc": proc,
-            "executable": "count.sh",
-            "transfer_executable": True,
-            "arguments": [f"field-{proc}"],
-            "environment": {},
-            "input": None,
-            "output": f"{proc}.out",
-            "error": f"{proc}.err",
-            "transfer_input_files": ["field.fits"],
-            "transfer_output_files": None,
-            "request_cpus": 1,
-            "request_memory_mib": 512,
-            "request_disk_kib": 1024,
-        }
-        for proc in range(2)
-    ]
 
 
 class BatchDesk:
@@ -98,6 +75,7 @@ class BatchDesk:
                 cloud=CloudName("east"),
                 project_name="galaxies",
                 vcpus=2,
+                size=Resources(cpus=2, memory_mib=2048, disk_kib=2**20),
                 state=MachineState.BOOTING,
                 created_at=self._clock.now(),
             )

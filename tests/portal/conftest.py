@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from batch_desk import BatchDesk, two_jobs
+from batch_desk import BatchDesk
 from fastapi.testclient import TestClient
 from portal_visitor import ALLOCATION, PASSWORD, REGISTRATION, Browser
 
@@ -84,7 +84,6 @@ def client(
         batch=desk.service,
         vospace=vospace,
         keys=keys,
-        parse_submit=two_jobs,
         clock=clock,
     )
     return TestClient(portal, base_url="http://localhost:8080")

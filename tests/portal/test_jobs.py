@@ -12,7 +12,14 @@ from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.fleet.fake import FakeCloud
 
-SUBMIT = "executable = count.sh\ntransfer_input_files = field.fits\nqueue 2\n"
+SUBMIT = """\
+executable = count.sh
+arguments = field-$(Process)
+output = $(Process).out
+transfer_input_files = data/field.fits
+request_memory = 512M
+queue 2
+"""
 FILES = [("files", ("count.sh", b"#!/bin/sh\nwc -c field.fits\n")), ("files", ("field.fits", b"SIMPLE  ="))]
 
 
@@ -43,7 +50,7 @@ def test_a_file_that_was_not_uploaded_is_named(
     image = clouds[0].images(project)[0]
     form = {"image": str(image.sha512), "flavor": "c2-2gb-10", "submit_text": SUBMIT}
     page = ada.post("/jobs/submit", form, files=FILES[:1], status=400)
-    assert "The submit file names field.fits, which was not uploaded." in page
+    assert "The submit file names data/field.fits, which was not uploaded." in page
     assert "queue 2" in page
 
 

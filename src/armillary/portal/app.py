@@ -20,7 +20,6 @@ from armillary.portal.keys import KeyRing
 from armillary.portal.pages import admin, files, front, images, jobs, machines, profile
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import SecurityHeaders
-from armillary.portal.submitting import ParseSubmit
 from armillary.portal.visit import SignInNeeded
 from armillary.vospace.service import VOSpaceService
 
@@ -34,7 +33,6 @@ def create_portal(
     batch: BatchService,
     vospace: VOSpaceService,
     keys: KeyRing,
-    parse_submit: ParseSubmit,
     clock: Clock,
 ) -> FastAPI:
     """Return the portal as an application of its own, to be mounted at `/` behind everything else."""
@@ -44,7 +42,6 @@ def create_portal(
         batch=batch,
         files=vospace,
         keys=keys,
-        parse_submit=parse_submit,
         clock=clock,
         renderer=Renderer(),
     )

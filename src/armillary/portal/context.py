@@ -20,7 +20,6 @@ from armillary.portal.i18n import choose_locale
 from armillary.portal.keys import KeyRing
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import FORM_FIELD, NONCE_COOKIE, SESSION_COOKIE, check_csrf, csrf_token
-from armillary.portal.submitting import ParseSubmit
 from armillary.portal.visit import Visit
 from armillary.vospace.service import VOSpaceService
 
@@ -39,7 +38,6 @@ class Portal:
     batch: BatchService
     files: VOSpaceService
     keys: KeyRing
-    parse_submit: ParseSubmit
     clock: Clock
     renderer: Renderer
 

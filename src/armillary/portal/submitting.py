@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import IO, Any
+
+from starlette.datastructures import UploadFile
 
 from armillary.base.errors import Invalid
 from armillary.batch.intake import SubmitRequest
 from armillary.batch.model import InputFile, JobSpec, Resources
 from armillary.batch.service import BatchService, Submitted
+from armillary.client.submitfile import JobSpec as ClientSpec
+from armillary.client.submitfile import NoAccess, read_submit
 from armillary.portal.forms import Form
 from armillary.portal.submit_check import check_submit
 from armillary.portal.visit import Visit
 
-ParseSubmit = Callable[[str], Sequence[Mapping[str, Any]]]
-"""Expands a checked submit file into job specs in their wire form (`POST /api/v1/batch/clusters`, `jobs`)."""
 LONGEST = 2**20
 """Bytes of a submit file."""
 CHUNK = 2**20
-_REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:.*")
 
 
-def submit(batch: BatchService, visit: Visit, form: Form, parse: ParseSubmit) -> Submitted:
+class Uploaded(NoAccess):
+    """What a submit file may touch here: the files of the form, by their names. A browser tells no folders."""
+
+    def __init__(self, *, names: Collection[str]) -> None:
+        super().__init__(files=names)
+        self._names = frozenset(names)
+
+    def tree(self, name: str, *, line: int | None) -> list[str] | None:
+        """A name of an uploaded file is that file, whatever folder stands before it."""
+        if base_name(name) not in self._names:
+            raise Invalid(
+                f"The submit file names {name}, which was not uploaded.",
+                code="missing_input",
+                facts={"path": name, "line": line},
+                remedy="Add the file to the form.",
+            )
+        return None
+
+
+def submit(batch: BatchService, visit: Visit, form: Form) -> Submitted:
     """Queue the jobs of a form; all of them or none.
 
     Raises:
@@ -31,23 +50,28 @@ def submit(batch: BatchService, visit: Visit, form: Form, parse: ParseSubmit) ->
     """
     text = submit_text(form)
     check_submit(text)
-    specs = parse(text)
+    uploaded = {base_name(str(item.filename)): item for item in form.uploads("files")}
+    submission = read_submit(text, access=Uploaded(names=uploaded))
+    image, flavor = form.text("image"), form.text("flavor")
     return batch.submit(
         visit.who,
         SubmitRequest(
             project=visit.project.name,
-            image=form.text("image"),
-            flavor=form.text("flavor"),
-            batch_name=form.text("batch_name") or None,
+            image=image,
+            flavor=flavor,
+            batch_name=submission.batch_name,
             submit_text=text,
-            jobs=[to_spec(spec) for spec in specs],
-            files=spool_files(batch, form, specs),
+            jobs=[to_spec(job.as_dict()) for job in submission.jobs],
+            files=spool_files(batch, submission.jobs, uploaded),
             idempotency_key=form.text("key") or None,
-            request_hash=hashlib.sha256(
-                f"{form.text('image')}\n{form.text('flavor')}\n{text}".encode()
-            ).hexdigest(),
+            request_hash=hashlib.sha256(f"{image}\n{flavor}\n{text}".encode()).hexdigest(),
         ),
     )
+
+
+def base_name(path: str) -> str:
+    """Return the last part of a path, as either kind of computer writes it."""
+    return path.replace("\\", "/").rsplit("/", maxsplit=1)[-1]
 
 
 def submit_text(form: Form) -> str:
@@ -86,26 +110,17 @@ def to_spec(spec: Mapping[str, Any]) -> JobSpec:
     )
 
 
-def local_paths(spec: Mapping[str, Any]) -> list[str]:
-    """Return the files of the submitter that a job names."""
-    named: list[str] = []
-    if spec.get("transfer_executable", True):
-        named.append(str(spec["executable"]))
-    if spec.get("input"):
-        named.append(str(spec["input"]))
-    return named + [path for path in spec.get("transfer_input_files", []) if not _REMOTE.fullmatch(path)]
-
-
-def spool_files(batch: BatchService, form: Form, specs: Sequence[Mapping[str, Any]]) -> dict[str, InputFile]:
-    """Put the uploaded files that the jobs name into the spool. A browser tells no folders, so names decide."""
-    uploaded = {str(item.filename).rsplit("/", maxsplit=1)[-1]: item for item in form.uploads("files")}
+def spool_files(
+    batch: BatchService, jobs: Sequence[ClientSpec], uploaded: Mapping[str, UploadFile]
+) -> dict[str, InputFile]:
+    """Put the uploaded files that the jobs name into the spool, each once."""
     spooled: dict[str, tuple[str, int]] = {}
     files: dict[str, InputFile] = {}
-    for spec in specs:
-        for path in local_paths(spec):
-            name = path.rsplit("/", maxsplit=1)[-1]
+    for job in jobs:
+        for path in job.input_keys:
             if path in files:
                 continue
+            name = base_name(path)
             if name not in uploaded:
                 raise Invalid(
                     f"The submit file names {path}, which was not uploaded.",
@@ -117,7 +132,7 @@ def spool_files(batch: BatchService, form: Form, specs: Sequence[Mapping[str, An
                 spooled[name] = _spool(batch, uploaded[name].file)
             sha256, size = spooled[name]
             # an executable must be one, and a browser does not tell
-            mode = 0o755 if path == spec["executable"] else 0o644
+            mode = 0o755 if path == job.executable else 0o644
             files[path] = InputFile(path=path, sha256=sha256, size=size, mode=mode)
     return files
 

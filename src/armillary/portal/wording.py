@@ -183,6 +183,20 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "claimed": (N_("A worker took it %(seconds)s s ago and gathers its files."), ""),
     "running": (N_("It runs for %(seconds)s s."), ""),
     "held": (N_("It was held %(seconds)s s ago."), N_("Mend the cause, then release the job.")),
+    "held_by_user": (
+        N_("It was held %(seconds)s s ago."),
+        N_("Mend the cause, then release the job."),
+    ),
+    "submitted_on_hold": (N_("It was submitted on hold."), N_("Release it when it shall run.")),
+    "lost_too_often": (
+        N_("Its workers were lost too often."),
+        N_("Look at its logs for a cause, then release the job."),
+    ),
+    "cloud_full": (N_("The cloud has no room for more workers now."), ""),
+    "batch_cores_used": (
+        N_("All batch cores of the project are used."),
+        N_("Wait for the jobs before this one, or ask for a larger allocation."),
+    ),
     "not_your_job": (
         N_("Job %(job)s is not yours."),
         N_("Ask its owner or an administrator of the project."),

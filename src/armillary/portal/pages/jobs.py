@@ -113,7 +113,7 @@ def submit_form(portal: Services, visit: Visiting, image: str = "") -> Response:
 def submit_sent(portal: Services, visit: Visiting, form: Sent) -> Response:
     visit.member()
     try:
-        queued = submit(portal.batch, visit, form, portal.parse_submit)
+        queued = submit(portal.batch, visit, form)
     except ArmillaryError as error:
         return show_form(portal, visit, form.values(), error=error)
     return visit.go(f"/jobs/{queued.cluster}", notice="submitted")
