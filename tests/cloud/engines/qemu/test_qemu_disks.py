@@ -85,7 +85,7 @@ def test_an_image_larger_than_the_flavors_disk_is_refused_with_both_sizes(tmp_pa
     image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(5 * 2**30)
-    with pytest.raises(BootFailed, match="5 GiB.*1 GiB") as failure:
+    with pytest.raises(BootFailed, match=r"5 GiB.*1 GiB") as failure:
         disks.make_root(spec(image), tmp_path / "root")
     assert failure.value.code == "root_disk_too_small"
 

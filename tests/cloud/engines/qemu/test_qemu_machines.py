@@ -166,7 +166,7 @@ def test_a_known_machine_that_fails_to_start_keeps_its_disks(bench):
 def test_an_image_that_is_too_large_for_the_flavor_leaves_nothing(bench):
     with bench.image.open("r+b") as file:
         file.truncate(2 * 2**30)
-    with pytest.raises(BootFailed, match="2 GiB.*1 GiB"):
+    with pytest.raises(BootFailed, match=r"2 GiB.*1 GiB"):
         bench.boots()
     assert bench.left == []
 
