@@ -1,0 +1,102 @@
+"""The cloud's one HTTP face: each service in a room of its own, with its own dialect, side by side on one port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from armillary.accounts.service import AccountsService
+from armillary.base.clock import Clock
+from armillary.base.ids import CloudName
+from armillary.cloud.api.auth import KeystoneAuth
+from armillary.cloud.api.compute.app import compute_app
+from armillary.cloud.api.identity.catalog import Catalog, CatalogService
+from armillary.cloud.api.identity.router import router as identity_router
+from armillary.cloud.api.network.app import network_app
+from armillary.cloud.api.shared import Prefixes, RequestIds, no_such_page
+from armillary.cloud.api.volume.app import volume_app
+from armillary.cloud.compute.service import ComputeService
+from armillary.cloud.images.service import ImageService
+from armillary.cloud.network.service import NetworkService
+from armillary.cloud.volumes.service import VolumeService
+
+
+def catalog_of(*, region: str, base_url: str) -> Catalog:
+    """The services of a cloud at `base_url`."""
+    return Catalog(
+        region=region,
+        services=(
+            CatalogService(type="identity", name="keystone", url=f"{base_url}/identity/v3"),
+            CatalogService(type="compute", name="nova", url=f"{base_url}/compute/v2.1"),
+            CatalogService(type="image", name="glance", url=f"{base_url}/image"),
+            CatalogService(type="network", name="neutron", url=f"{base_url}/network"),
+            CatalogService(type="volumev3", name="cinderv3", url=f"{base_url}/volume/v3/{{project_id}}"),
+            CatalogService(type="block-storage", name="cinder", url=f"{base_url}/volume/v3/{{project_id}}"),
+        ),
+    )
+
+
+def create_cloud_app(
+    *,
+    name: CloudName,
+    catalog: Catalog,
+    base_url: str,
+    accounts: AccountsService,
+    auth: KeystoneAuth,
+    clock: Clock,
+    images: ImageService,
+    compute: ComputeService,
+    network: NetworkService,
+    volumes: VolumeService,
+) -> ASGIApp:
+    """Put the services together.
+
+    Args:
+        name: of the cloud, for people.
+        catalog: where clients find the services; see `catalog_of`.
+        base_url: of all services, without a slash at its end.
+        accounts: whom Identity signs in.
+        auth: reads tokens for all services.
+        clock: tells when tokens end.
+        images: images.
+        compute: servers.
+        network: networks.
+        volumes: volumes.
+    """
+    where: dict[str, Any] = {"auth": auth, "auth_url": catalog.identity_url}
+    identity = FastAPI(title="Identity", openapi_url=None, redirect_slashes=False)
+    identity.include_router(
+        identity_router(accounts=accounts, catalog=catalog, clock=clock, auth=auth), prefix="/identity"
+    )
+    rooms: dict[str, ASGIApp] = {
+        "/identity": RequestIds(identity),
+        "/image": _image_app(images, auth=auth, base_url=f"{base_url}/image"),
+        "/compute": compute_app(
+            compute=compute, network=network, base_url=f"{base_url}/compute", prefix="/compute", **where
+        ),
+        "/network": network_app(network=network, base_url=f"{base_url}/network", prefix="/network", **where),
+        "/volume": volume_app(volumes=volumes, base_url=f"{base_url}/volume", prefix="/volume", **where),
+    }
+    return Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog)))
+
+
+class _Front:
+    """Answers at the root, for people and monitors; everything else is not here."""
+
+    def __init__(self, *, name: CloudName, catalog: Catalog) -> None:
+        self._document = {
+            "cloud": name,
+            "auth_url": catalog.identity_url,
+            "services": {service.type: service.url for service in catalog.services},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: Response = JSONResponse(self._document) if scope["path"] in {"", "/"} else no_such_page()
+        await answer(scope, receive, send)
+
+
+def _image_app(images: ImageService, *, auth: KeystoneAuth, base_url: str) -> ASGIApp:
+    raise NotImplementedError

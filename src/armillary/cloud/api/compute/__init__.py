@@ -1,0 +1,1 @@
+"""Compute v2.1 (Nova) with microversions 2.1 to 2.93."""

@@ -1,0 +1,241 @@
+"""How compute shows its things, by microversion."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from armillary.base.clock import to_iso
+from armillary.cloud.compute.model import Flavor, InstanceAction, Keypair, Server, VmState
+from armillary.cloud.core.config_drive import AVAILABILITY_ZONE
+from armillary.cloud.core.states import power_state_of, status_of
+from armillary.cloud.network.sight import Nic
+
+HOST = "armillary"
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") if moment else None
+
+
+def links(base_url: str, kind: str, identifier: str) -> list[dict[str, str]]:
+    """Self and bookmark."""
+    return [
+        {"rel": "self", "href": f"{base_url}/v2.1/{kind}/{identifier}"},
+        {"rel": "bookmark", "href": f"{base_url}/{kind}/{identifier}"},
+    ]
+
+
+def brief_server(server: Server, base_url: str) -> dict[str, Any]:
+    """A server in a short list."""
+    return {"id": server.id, "name": server.name, "links": links(base_url, "servers", server.id)}
+
+
+def full_server(
+    server: Server, nics: Sequence[Nic], *, version: int, base_url: str, as_admin: bool
+) -> dict[str, Any]:
+    """A server in detail."""
+    running = server.vm_state in {VmState.ACTIVE, VmState.STOPPED}
+    view: dict[str, Any] = {
+        "id": server.id,
+        "name": server.name,
+        "status": status_of(server.vm_state, server.task_state),
+        "tenant_id": server.project_id,
+        "user_id": server.user_id,
+        "metadata": dict(server.metadata),
+        "hostId": hashlib.sha224(f"{server.project_id}{HOST}".encode()).hexdigest() if running else "",
+        "image": {
+            "id": server.image_id,
+            "links": [{"rel": "bookmark", "href": f"{base_url}/images/{server.image_id}"}],
+        },
+        "flavor": embedded_flavor(server.flavor, version=version, base_url=base_url),
+        "created": to_iso(server.created_at),
+        "updated": to_iso(server.updated_at),
+        "addresses": addresses(nics),
+        "accessIPv4": "",
+        "accessIPv6": "",
+        "links": links(base_url, "servers", server.id),
+        "OS-DCF:diskConfig": "MANUAL",
+    }
+    if server.vm_state is VmState.ACTIVE:
+        view["progress"] = 0
+    if server.fault is not None and server.vm_state in {VmState.ERROR, VmState.DELETED}:
+        view["fault"] = vars(server.fault)
+    view |= {
+        "OS-EXT-AZ:availability_zone": AVAILABILITY_ZONE if running else "",
+        "config_drive": "True" if server.config_drive else "",
+        "key_name": server.key_name,
+        "OS-SRV-USG:launched_at": _moment(server.launched_at),
+        "OS-SRV-USG:terminated_at": _moment(server.deleted_at),
+        "OS-EXT-STS:task_state": server.task_state.value if server.task_state else None,
+        "OS-EXT-STS:vm_state": server.vm_state.value,
+        "OS-EXT-STS:power_state": power_state_of(server.vm_state),
+        "os-extended-volumes:volumes_attached": [],
+    }
+    groups = {group.name: None for nic in nics for group in nic.groups}
+    if groups:
+        view["security_groups"] = [{"name": name} for name in groups]
+    return view | _newer(server, version=version, as_admin=as_admin, running=running)
+
+
+def _newer(server: Server, *, version: int, as_admin: bool, running: bool) -> dict[str, Any]:
+    """What administrators and later microversions see."""
+    view: dict[str, Any] = {}
+    if as_admin:
+        host = HOST if running else None
+        view["OS-EXT-SRV-ATTR:host"] = host
+        view["OS-EXT-SRV-ATTR:hypervisor_hostname"] = host
+        view["OS-EXT-SRV-ATTR:instance_name"] = f"instance-{server.id[:8]}"
+        if version >= 3:
+            view["OS-EXT-SRV-ATTR:reservation_id"] = server.reservation_id
+            view["OS-EXT-SRV-ATTR:launch_index"] = server.launch_index
+            view["OS-EXT-SRV-ATTR:hostname"] = server.hostname
+            view["OS-EXT-SRV-ATTR:kernel_id"] = ""
+            view["OS-EXT-SRV-ATTR:ramdisk_id"] = ""
+            view["OS-EXT-SRV-ATTR:root_device_name"] = "/dev/vda"
+            view["OS-EXT-SRV-ATTR:user_data"] = server.user_data
+        if version >= 16:
+            view["host_status"] = "UP" if running else ""
+    if version >= 9:
+        view["locked"] = server.locked
+    if version >= 19:
+        view["description"] = server.description
+    if version >= 26:
+        view["tags"] = list(server.tags)
+    if version >= 63:
+        view["trusted_image_certificates"] = None
+    if version >= 71:
+        view["server_groups"] = []
+    if version >= 73:
+        view["locked_reason"] = server.locked_reason
+    if version >= 90:
+        view["OS-EXT-SRV-ATTR:hostname"] = server.hostname
+    return view
+
+
+def addresses(nics: Sequence[Nic], *, plain: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """Addresses by network name, fixed ones first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for nic in nics:
+        entries = found.setdefault(nic.network_name, [])
+        pairs = [(fixed.ip_address, "fixed") for fixed in nic.port.fixed_ips]
+        pairs += [(address, "floating") for address in nic.floating_ips]
+        for address, kind in pairs:
+            entry: dict[str, Any] = {"version": 6 if ":" in address else 4, "addr": address}
+            if not plain:
+                entry["OS-EXT-IPS:type"] = kind
+                entry["OS-EXT-IPS-MAC:mac_addr"] = nic.port.mac_address
+            entries.append(entry)
+    return found
+
+
+def embedded_flavor(flavor: Flavor, *, version: int, base_url: str) -> dict[str, Any]:
+    """A flavor inside a server: a reference before 2.47, the figures since."""
+    if version < 47:
+        bookmark = f"{base_url}/flavors/{flavor.id}"
+        return {"id": flavor.id, "links": [{"rel": "bookmark", "href": bookmark}]}
+    return {
+        "vcpus": flavor.vcpus,
+        "ram": flavor.ram,
+        "disk": flavor.disk,
+        "ephemeral": flavor.ephemeral,
+        "swap": flavor.swap,
+        "original_name": flavor.name,
+        "extra_specs": dict(flavor.extra_specs),
+    }
+
+
+def full_flavor(flavor: Flavor, *, version: int, base_url: str) -> dict[str, Any]:
+    """A flavor in detail."""
+    view: dict[str, Any] = {
+        "id": flavor.id,
+        "name": flavor.name,
+        "ram": flavor.ram,
+        "disk": flavor.disk,
+        "swap": flavor.swap if version >= 75 else flavor.swap or "",
+        "OS-FLV-EXT-DATA:ephemeral": flavor.ephemeral,
+        "OS-FLV-DISABLED:disabled": False,
+        "vcpus": flavor.vcpus,
+        "os-flavor-access:is_public": flavor.is_public,
+        "rxtx_factor": flavor.rxtx_factor,
+        "links": links(base_url, "flavors", flavor.id),
+    }
+    if version >= 55:
+        view["description"] = flavor.description
+    if version >= 61:
+        view["extra_specs"] = dict(flavor.extra_specs)
+    return view
+
+
+def brief_flavor(flavor: Flavor, *, version: int, base_url: str) -> dict[str, Any]:
+    """A flavor in a short list."""
+    view: dict[str, Any] = {
+        "id": flavor.id,
+        "name": flavor.name,
+        "links": links(base_url, "flavors", flavor.id),
+    }
+    if version >= 55:
+        view["description"] = flavor.description
+    return view
+
+
+def keypair(pair: Keypair, *, version: int, in_full: bool = False, number: int = 1) -> dict[str, Any]:
+    """A key pair; its type since 2.2."""
+    view: dict[str, Any] = {
+        "name": pair.name,
+        "public_key": pair.public_key,
+        "fingerprint": pair.fingerprint,
+    }
+    if version >= 2:
+        view["type"] = pair.kind
+    if in_full:
+        view |= {
+            "user_id": pair.person_id,
+            "id": number,
+            "created_at": _moment(pair.created_at),
+            "updated_at": None,
+            "deleted": False,
+            "deleted_at": None,
+        }
+    return view
+
+
+def action(entry: InstanceAction, *, version: int, in_full: bool = False) -> dict[str, Any]:
+    """Something that was done to a server."""
+    view: dict[str, Any] = {
+        "action": entry.action,
+        "instance_uuid": entry.server_id,
+        "request_id": entry.id,
+        "user_id": entry.user_id,
+        "project_id": entry.project_id,
+        "start_time": _moment(entry.started_at),
+        "message": entry.message,
+    }
+    if version >= 58:
+        view["updated_at"] = _moment(entry.updated_at)
+    if in_full:
+        event: dict[str, Any] = {
+            "event": f"compute_{entry.action}_instance",
+            "start_time": _moment(entry.started_at),
+            "finish_time": _moment(entry.updated_at) if entry.finished else None,
+            "result": None if not entry.finished else "Error" if entry.message else "Success",
+        }
+        if version >= 51:
+            event["traceback"] = None
+        if version >= 84:
+            event["details"] = entry.message
+        view["events"] = [event]
+    return view
+
+
+def quota_set(limits: Mapping[str, Any], project_id: str | None, *, version: int) -> dict[str, Any]:
+    """Quotas; network's left Nova at 2.36, injected files' at 2.57."""
+    gone: set[str] = set()
+    if version >= 36:
+        gone |= {"fixed_ips", "floating_ips", "security_groups", "security_group_rules"}
+    if version >= 57:
+        gone |= {"injected_files", "injected_file_content_bytes", "injected_file_path_bytes"}
+    kept = {name: limits[name] for name in sorted(limits) if name not in gone}
+    return {"id": project_id, **kept} if project_id else kept

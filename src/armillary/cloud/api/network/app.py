@@ -1,0 +1,27 @@
+"""Network as one application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from armillary.cloud.api.auth import KeystoneAuth
+from armillary.cloud.api.network import odds, outside, plain, security
+from armillary.cloud.api.network.faults import speak_neutron
+from armillary.cloud.api.shared import RequestIds
+from armillary.cloud.network.service import NetworkService
+
+
+def network_app(
+    *, network: NetworkService, auth: KeystoneAuth, base_url: str, auth_url: str, prefix: str
+) -> ASGIApp:
+    """Network v2.0 under `prefix`; `base_url` is where clients find it, the prefix included."""
+    app = FastAPI(title="Network", openapi_url=None, redirect_slashes=False)
+    app.state.network = network
+    app.state.authenticate = auth.context
+    app.state.base_url, app.state.auth_url = base_url, auth_url
+    speak_neutron(app)
+    app.include_router(odds.versions, prefix=prefix)
+    for room in (plain, security, outside, odds):
+        app.include_router(room.router, prefix=f"{prefix}/v2.0")
+    return RequestIds(app)

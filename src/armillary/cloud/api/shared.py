@@ -1,0 +1,197 @@
+"""What the cloud's API rooms share: request ids, microversions, paging, the way to each room."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Depends, Request
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from armillary.accounts.model import Principal
+from armillary.base.errors import Invalid
+
+T = TypeVar("T")
+
+
+def caller(request: Request) -> Principal:
+    """Who asks, by `X-Auth-Token`."""
+    authenticate: Callable[[Request], Principal] = request.app.state.authenticate
+    return authenticate(request)
+
+
+def request_id(request: Request) -> str:
+    """The id that the answer carries."""
+    return request.state.request_id
+
+
+Caller = Annotated[Principal, Depends(caller)]
+RequestId = Annotated[str, Depends(request_id)]
+
+
+class RequestIds:
+    """Gives every request an id, `req-<uuid>`, and every answer the headers that name it."""
+
+    def __init__(self, app: ASGIApp, *, header_names: Sequence[str] = ("x-openstack-request-id",)) -> None:
+        self._app = app
+        self._names = header_names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        identifier = f"req-{uuid.uuid4()}"
+        scope.setdefault("state", {})["request_id"] = identifier
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name in self._names:
+                    headers.setdefault(name, identifier)
+            await send(message)
+
+        await self._app(scope, receive, answer)
+
+
+class Prefixes:
+    """Sends each request to the room whose prefix its path has."""
+
+    def __init__(self, rooms: Mapping[str, ASGIApp], *, otherwise: ASGIApp) -> None:
+        self._rooms = dict(rooms)
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        for prefix, app in self._rooms.items():
+            if path == prefix or path.startswith(prefix + "/"):
+                # a fresh state: one room must not see what another leaves there
+                await app({**scope, "state": dict(scope.get("state") or {})}, receive, send)
+                return
+        await self._otherwise(scope, receive, send)
+
+
+class Microversions:
+    """Negotiates `OpenStack-API-Version`, as Nova and Cinder do."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        minimum: tuple[int, int],
+        maximum: tuple[int, int],
+        legacy_header: str | None = None,
+        refuse: Callable[[int, str], Response],
+    ) -> None:
+        self._app = app
+        self._service = service
+        self._minimum, self._maximum = minimum, maximum
+        self._legacy = legacy_header
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        text = self._asked(Headers(scope=scope))
+        version = self._minimum if text is None else self._maximum if text == "latest" else _version(text)
+        if version is None:
+            message = f"API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum."
+            await self._refuse(400, message)(scope, receive, send)
+            return
+        named = f"{version[0]}.{version[1]}"
+        if not self._minimum <= version <= self._maximum:
+            low, high = (f"{major}.{minor}" for major, minor in (self._minimum, self._maximum))
+            message = f"Version {named} is not supported by the API. Minimum is {low} and maximum is {high}."
+            await self._refuse(406, message)(scope, receive, self._marking(send, named))
+            return
+        scope.setdefault("state", {})["microversion"] = version[1]
+        await self._app(scope, receive, self._marking(send, named))
+
+    def _asked(self, headers: Headers) -> str | None:
+        for part in headers.get("openstack-api-version", "").split(","):
+            words = part.split()
+            if len(words) == 2 and words[0].lower() == self._service:
+                return words[1]
+        return headers.get(self._legacy) if self._legacy else None
+
+    def _marking(self, send: Send, named: str) -> Send:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["OpenStack-API-Version"] = f"{self._service} {named}"
+                headers.append("Vary", "OpenStack-API-Version")
+                if self._legacy:
+                    headers[self._legacy] = named
+                    headers.append("Vary", self._legacy)
+            await send(message)
+
+        return answer
+
+
+def _version(text: str) -> tuple[int, int] | None:
+    match = re.fullmatch(r"([1-9]\d{0,3})\.(0|[1-9]\d{0,3})", text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def no_such_page() -> Response:
+    """What Nova, Neutron and Cinder answer for a path that they do not know."""
+    page = (
+        "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n"
+        "  The resource could not be found.<br /><br />\n\n\n\n </body>\n</html>"
+    )
+    return HTMLResponse(page, 404)
+
+
+def spoken(message: str, remedy: str) -> str:
+    """A message with its remedy, for protocols that have one field for both."""
+    return (
+        f"{message} {remedy}"
+        if remedy and message.endswith(".")
+        else f"{message}. {remedy}"
+        if remedy
+        else message
+    )
+
+
+def query_of(params: QueryParams) -> dict[str, str]:
+    """A query without what clients send empty."""
+    return {key: value for key, value in params.items() if value not in {"", "None"}}
+
+
+def page_of(
+    items: Sequence[T], query: Mapping[str, str], *, identify: Callable[[T], str], most: int = 1000
+) -> tuple[list[T], bool]:
+    """The items after `marker`, at most `limit`; and whether there are more.
+
+    Raises:
+        Invalid: limit or marker is none, in Nova's words.
+    """
+    text = query.get("limit", str(most))
+    if not text.isdigit():
+        raise Invalid(
+            f"Invalid input for query parameters limit. Value: {text}. '{text}' does not match '^[0-9]*$'"
+        )
+    limit = min(int(text), most) if int(text) or "limit" in query else most
+    start = 0
+    marker = query.get("marker")
+    if marker is not None:
+        places = [index for index, item in enumerate(items) if identify(item) == marker]
+        if not places:
+            raise Invalid(f"marker [{marker}] not found", code="marker_not_found")
+        start = places[0] + 1
+    chosen = list(items[start : start + limit])
+    return chosen, start + limit < len(items) and bool(chosen)
+
+
+def next_link(url: str, params: QueryParams, marker: str) -> list[dict[str, str]]:
+    """The link to the page after `marker`."""
+    query = [(key, value) for key, value in params.multi_items() if key != "marker"]
+    return [{"rel": "next", "href": f"{url}?{urlencode([*query, ('marker', marker)])}"}]
