@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from armillary.accounts.model import Person, TokenKind
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
-from armillary.base.errors import Conflict, Invalid, NotFound, Unauthorized
+from armillary.base.errors import Conflict, Invalid, NotFound, Unauthorized, Unavailable
 
 Builder = Callable[..., Any]
 
@@ -76,6 +78,22 @@ def test_a_check_against_nobody_is_a_whole_argon2(cheap: Passwords) -> None:
         return time.perf_counter() - start
 
     assert seconds(dear) > 10 * seconds(cheap)
+
+
+def test_a_flood_of_sign_ins_is_sent_away_instead_of_holding_every_thread() -> None:
+    slow = Passwords(time_cost=2, memory_cost=65536, parallelism=1, at_once=1, waiting=1)
+    start = threading.Barrier(12)
+
+    def try_it(_: int) -> bool:
+        start.wait()
+        try:
+            return slow.verify("x", None)
+        except Unavailable as busy:
+            return busy.code == "sign_in_busy"
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(try_it, range(12)))
+    assert True in answers and False in answers
 
 
 @pytest.mark.parametrize("wrong", ["", "Correct horse battery", "\ud800", "x" * 1_000_000, "\0"])

@@ -52,6 +52,16 @@ def test_an_unknown_token_is_refused(accounts: AccountsService, secret: str) -> 
     assert _code(accounts, secret) == "unknown_token"
 
 
+def test_a_door_opens_only_to_the_kinds_that_it_names(
+    accounts: AccountsService, a_member: Member, issue: Builder
+) -> None:
+    secret = issue(a_member()[0], kind=TokenKind.JOB).secret
+    accounts.check_token(secret, kinds=frozenset({TokenKind.API, TokenKind.JOB}))
+    with pytest.raises(Unauthorized) as refusal:
+        accounts.check_token(secret, kinds=frozenset({TokenKind.SESSION}))
+    assert refusal.value.code == "wrong_token_kind"
+
+
 def test_a_token_ends_with_its_lifetime(
     accounts: AccountsService, a_member: Member, issue: Builder, clock: VirtualClock
 ) -> None:

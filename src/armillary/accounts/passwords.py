@@ -7,12 +7,15 @@ import hashlib
 import hmac
 import secrets
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import argon2
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from armillary.accounts.core.rules import PASSWORD_MAX, normal_password
+from armillary.base.errors import Unavailable
 
 
 def hash_secret(secret: str) -> str:
@@ -27,6 +30,8 @@ class Passwords:
         time_cost, memory_cost, parallelism: Argon2's own; the library's defaults unless given (KiB).
         at_once: how many hashes may be computed side by side. Each takes `memory_cost`; more requests wait,
             so that a flood of sign-ins cannot exhaust the machine, nor guess in parallel past the lock-out.
+        waiting: how many may wait for their turn. Those after them are sent away with Unavailable: each holds
+            a thread, and the platform has other things to do with its threads.
     """
 
     def __init__(
@@ -36,11 +41,13 @@ class Passwords:
         memory_cost: int = argon2.DEFAULT_MEMORY_COST,
         parallelism: int = argon2.DEFAULT_PARALLELISM,
         at_once: int = 2,
+        waiting: int = 20,
     ) -> None:
         hasher = Argon2Hasher(time_cost=time_cost, memory_cost=memory_cost, parallelism=parallelism)
         self._hasher = hasher
         self._hashes = PasswordHash((hasher,))
         self._gate = threading.BoundedSemaphore(at_once)
+        self._hall = threading.BoundedSemaphore(at_once + waiting)
         # A well-formed hash of nothing: checking a password against it costs what a real check costs.
         salt, digest = (
             base64.b64encode(secrets.token_bytes(n)).decode().rstrip("=")
@@ -50,7 +57,7 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """Return the hash to keep for `password`."""
-        with self._gate:
+        with self._turn():
             return self._hashes.hash(normal_password(password))
 
     def verify(self, password: str, kept: str | None) -> bool:
@@ -58,9 +65,24 @@ class Passwords:
         # Over-long or unencodable input is no password of anybody: it is replaced, not hashed as it is.
         usable = len(password) <= PASSWORD_MAX and _encodable(password)
         text = normal_password(password) if usable else ""
-        with self._gate:
+        with self._turn():
             right = self._hashes.verify(text, kept or self._nobody)
         return right and usable and kept is not None
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        if not self._hall.acquire(blocking=False):
+            raise Unavailable(
+                "Too many people are signing in at this moment.",
+                code="sign_in_busy",
+                facts={"retry_after": 2},
+                remedy="Try again in a few seconds.",
+            )
+        try:
+            with self._gate:
+                yield
+        finally:
+            self._hall.release()
 
     def outdated(self, kept: str) -> bool:
         """Whether `kept` was made with other cost parameters than ours."""

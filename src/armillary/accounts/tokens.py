@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import OperationalError
 
-from armillary.accounts.base_service import ServiceBase, need_person, need_project
+from armillary.accounts.base_service import ServiceBase, need_person, need_project, storable
 from armillary.accounts.core.rules import Findings
 from armillary.accounts.model import IssuedToken, Person, Principal, Project, Role, Token, TokenKind
 from armillary.accounts.passwords import hash_secret
@@ -18,6 +18,8 @@ from armillary.base.ids import PersonId, ProjectId, TokenId, new_hex, new_secret
 
 LONGEST = timedelta(days=366)
 USED_EVERY = timedelta(minutes=1)
+NOTED_KINDS = frozenset({TokenKind.API, TokenKind.SESSION})
+"""Those that people keep and look through; a cloud's and a job's come by the thousand and live an hour."""
 SWEEP_EVERY = timedelta(hours=1)
 KEPT_AFTER_END = timedelta(days=7)
 SECRET_PREFIX = "arm_"
@@ -81,12 +83,14 @@ class Tokens(ServiceBase):
                 self._swept_at = now
         return IssuedToken(secret=secret, token=token)
 
-    def check_token(self, secret: str) -> Principal:
-        """Return who bears this token: one indexed read, and at most one write a minute.
+    def check_token(self, secret: str, *, kinds: frozenset[TokenKind] | None = None) -> Principal:
+        """Return who bears this token: one indexed read, and for API tokens and sessions a write a minute.
+
+        Every door names the `kinds` that open it (None: all); else a job's token would open the portal.
 
         Raises:
-            Unauthorized: it is unknown, revoked, expired, its person or project was switched off, or its
-                person has no role left in its project.
+            Unauthorized: it is unknown, of another kind, revoked, expired, its person or project was switched
+                off, or its person has no role left in its project.
         """
         now = self._clock.now()
         with self._store.read() as records:
@@ -94,6 +98,8 @@ class Tokens(ServiceBase):
         if known is None:
             raise _refused("This token is not known.", "unknown_token")
         token, person = known.token, known.person
+        if kinds is not None and token.kind not in kinds:
+            raise _refused("This token is for something else.", "wrong_token_kind")
         if token.revoked_at is not None:
             raise _refused("This token was revoked.", "token_revoked")
         if token.expires_at <= now:
@@ -110,7 +116,8 @@ class Tokens(ServiceBase):
         return replace(principal, method=known.method, token=token, scopes=token.scopes, facts=facts)
 
     def _note_use(self, token: Token, now: datetime) -> None:
-        if token.last_used_at is not None and now - token.last_used_at < USED_EVERY:
+        recently = token.last_used_at is not None and now - token.last_used_at < USED_EVERY
+        if recently or token.kind not in NOTED_KINDS:
             return
         try:
             with self._store.write() as records:
@@ -126,7 +133,7 @@ class Tokens(ServiceBase):
             NotFound: the person has no such token.
         """
         with self._store.write() as records:
-            if not any(token.id == token_id for token in records.tokens.of_person(person_id)):
+            if not (storable(token_id) and records.tokens.exists(person_id, token_id)):
                 raise NotFound("There is no such token.", code="token_not_found", facts={"token": token_id})
             records.tokens.revoke(self._clock.now(), person_id=person_id, token_id=token_id)
 
@@ -135,10 +142,12 @@ class Tokens(ServiceBase):
         with self._store.write() as records:
             records.tokens.revoke(self._clock.now(), secret_hash=hash_secret(secret))
 
-    def tokens_of(self, person_id: PersonId) -> list[Token]:
-        """Return the tokens of a person, newest first, with those that ended in the last days."""
+    def tokens_of(
+        self, person_id: PersonId, *, kinds: frozenset[TokenKind] | None = None, limit: int = 1000
+    ) -> list[Token]:
+        """Return the newest tokens of a person, of some kinds or all, with those that ended lately."""
         with self._store.read() as records:
-            return records.tokens.of_person(person_id)
+            return records.tokens.of_person(person_id, kinds=kinds, limit=limit)
 
     def sweep_tokens(self) -> int:
         """Delete tokens that ended more than a week ago; returns how many."""

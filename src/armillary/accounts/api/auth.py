@@ -81,10 +81,7 @@ class Authenticator:
         )
 
     def _token(self, secret: str, *kinds: TokenKind) -> Principal:
-        principal = self._service.check_token(secret)
-        if principal.token is None or principal.token.kind not in kinds:
-            raise Unauthorized("This token is for something else.", code="wrong_token_kind")
-        return principal
+        return self._service.check_token(secret, kinds=frozenset(kinds))
 
     def _certificate(self, identity: ClientIdentity) -> Principal:
         try:

@@ -30,6 +30,7 @@ from armillary.accounts.api.models import (
 )
 from armillary.accounts.model import ApplicationState, Principal, Role, TokenKind
 from armillary.accounts.service import AccountsService
+from armillary.accounts.tokens import NOTED_KINDS
 from armillary.base.ids import ApplicationId, TokenId
 
 PREFIX = "/api/v1/accounts"
@@ -168,7 +169,7 @@ def _add_projects(routes: APIRouter, service: AccountsService, desk: Desk, signe
 def _add_tokens(routes: APIRouter, service: AccountsService, desk: Desk, signed_in: Any) -> None:
     @routes.get("/tokens")
     def tokens(who: Principal = signed_in) -> list[TokenShape]:
-        return [TokenShape.of(token) for token in service.tokens_of(who.person.id)]
+        return [TokenShape.of(token) for token in service.tokens_of(who.person.id, kinds=NOTED_KINDS)]
 
     @routes.post("/tokens", status_code=201)
     def make_token(body: TokenBody, who: Principal = signed_in) -> IssuedShape:

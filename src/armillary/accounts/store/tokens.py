@@ -89,10 +89,19 @@ class TokensTable:
         """Note when a token was last used."""
         self._db.execute(update(tokens).where(tokens.c.id == token_id).values(last_used_at=at))
 
-    def of_person(self, person_id: PersonId) -> list[Token]:
-        """Tokens of a person, newest first, revoked and expired ones too until they are swept."""
+    def exists(self, person_id: PersonId, token_id: TokenId) -> bool:
+        """Whether a person has this token, good or not."""
+        query = select(tokens.c.id).where((tokens.c.id == token_id) & (tokens.c.person_id == person_id))
+        return self._db.scalar(query) is not None
+
+    def of_person(
+        self, person_id: PersonId, *, kinds: frozenset[TokenKind] | None, limit: int
+    ) -> list[Token]:
+        """The newest tokens of a person, revoked and expired ones too until they are swept."""
         query = select(tokens).where(tokens.c.person_id == person_id)
-        query = query.order_by(tokens.c.created_at.desc(), tokens.c.id)
+        if kinds is not None:
+            query = query.where(tokens.c.kind.in_(sorted(kinds)))
+        query = query.order_by(tokens.c.created_at.desc(), tokens.c.id).limit(limit)
         return [token_of(row) for row in self._db.execute(query).mappings()]
 
     def revoke(

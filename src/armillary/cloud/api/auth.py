@@ -12,6 +12,7 @@ from armillary.accounts.model import Principal, Role, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.base.errors import Forbidden, Unauthorized
 
+KEYSTONE_ONLY = frozenset({TokenKind.KEYSTONE})
 UNAUTHENTICATED = "The request you have made requires authentication."
 
 
@@ -53,12 +54,9 @@ class KeystoneAuth:
         if not secret:
             raise AuthenticationRequired(identity_url=self._identity_url)
         try:
-            principal = self._accounts.check_token(secret)
+            return as_keystone(self._accounts.check_token(secret, kinds=KEYSTONE_ONLY))
         except Unauthorized as error:
             raise AuthenticationRequired(identity_url=self._identity_url) from error
-        if principal.token is None or principal.token.kind is not TokenKind.KEYSTONE:
-            raise AuthenticationRequired(identity_url=self._identity_url)
-        return as_keystone(principal)
 
     def project_context(self, request: Request) -> Principal:
         """Return who asks with a token scoped to a project.

@@ -10,7 +10,7 @@ from typing import Any, cast
 from armillary.accounts.model import IssuedToken, Person, Project, Role, TokenKind
 from armillary.base.errors import Forbidden, Invalid, NotFound, Unauthorized
 from armillary.base.ids import PersonId, ProjectId
-from armillary.cloud.api.auth import UNAUTHENTICATED
+from armillary.cloud.api.auth import KEYSTONE_ONLY, UNAUTHENTICATED
 from armillary.cloud.api.identity.faults import Missing
 from armillary.cloud.api.identity.room import Room, in_default_domain, need_object, need_text, some_text
 from armillary.cloud.api.identity.views import DOMAIN_SCOPE, SYSTEM
@@ -115,8 +115,8 @@ def _user_name(room: Room, user: Mapping[str, Any]) -> str:
 
 
 def _by_token(room: Room, secret: str) -> _Proof:
-    principal = room.accounts.check_token(secret)
-    if principal.token is None or principal.token.kind is not TokenKind.KEYSTONE:
+    principal = room.accounts.check_token(secret, kinds=KEYSTONE_ONLY)
+    if principal.token is None:
         raise _unauthorized()
     return _Proof(
         # the token's own limits must not be lost, nor its administrator's rights come back

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
-from armillary.accounts.model import Principal, TokenKind
+from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid, NotFound, Unauthorized
-from armillary.cloud.api.auth import as_keystone
+from armillary.cloud.api.auth import KEYSTONE_ONLY, as_keystone
 from armillary.cloud.api.identity import views
 from armillary.cloud.api.identity.faults import KeystoneJSON, denied
 from armillary.cloud.api.identity.room import DOMAIN, JSONObject, Room
@@ -28,11 +28,9 @@ def _add_tokens(routes: APIRouter, room: Room) -> None:
         if not secret:
             raise Invalid("Expecting to find X-Subject-Token in the headers.")
         try:
-            subject = room.accounts.check_token(secret)
+            subject = room.accounts.check_token(secret, kinds=KEYSTONE_ONLY)
         except Unauthorized as error:
             raise NotFound("Could not find token.") from error
-        if subject.token is None or subject.token.kind is not TokenKind.KEYSTONE:
-            raise NotFound("Could not find token.")
         if subject.person.id != who.person.id and not who.person.is_admin:
             raise denied(action)
         return as_keystone(subject)
