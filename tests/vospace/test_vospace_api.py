@@ -299,3 +299,8 @@ def test_ones_groups_are_found(http: TestClient, stranger: TestClient) -> None:
     assert http.get("/gms/search").text == "m51\r\n"
     assert http.get("/gms/search?group=other").text == ""
     assert stranger.get("/gms/search").status_code == 401
+
+
+def test_who_comes_for_the_first_time_finds_a_home(stranger: TestClient) -> None:
+    headers = {"Authorization": "Bearer root"}
+    assert stranger.get("/vault/nodes/home/root", headers=headers).status_code == 200

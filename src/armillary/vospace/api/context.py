@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from armillary.accounts.model import Principal
-from armillary.base.errors import ArmillaryError, Invalid, TooLarge, Unauthorized
+from armillary.base.errors import ArmillaryError, Conflict, Invalid, TooLarge, Unauthorized
+from armillary.base.ids import PersonId
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import Grants, JobService, VOSpaceService
 
@@ -90,10 +92,21 @@ class Context:
     groups: Callable[[Principal], frozenset[str]]
     now: Callable[[], datetime]
     settings: Settings
+    homes: set[PersonId] = field(default_factory=set[PersonId])
+    """People whose homes were seen to exist."""
 
     async def who(self, request: Request) -> Principal | None:
-        """Return who asks, None for a stranger."""
-        return await run_in_threadpool(self.authenticator.find, request)
+        """Return who asks, None for a stranger. Somebody who comes for the first time finds a home."""
+        return await run_in_threadpool(self._who, request)
+
+    def _who(self, request: Request) -> Principal | None:
+        principal = self.authenticator.find(request)
+        if principal is not None and principal.person.id not in self.homes:
+            # The name of somebody who has left may have been given again; the old home stays the old one's.
+            with suppress(Conflict):
+                self.service.ensure_home(principal.person)
+            self.homes.add(principal.person.id)
+        return principal
 
     async def principal(self, request: Request) -> Principal:
         """Return who asks; strangers are refused."""
@@ -150,6 +163,8 @@ def guarded(endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except ArmillaryError as error:
             return fault(error)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
 
     return answer
 

@@ -28,6 +28,7 @@ from armillary.vospace.xml import (
 
 _DETAILS = "results/transferDetails"
 _TEXT = "text/xml"
+_READING = frozenset({"GET", "HEAD"})
 
 
 def job_list(context: Context, service: str, kind: JobKind) -> Endpoint:
@@ -35,7 +36,7 @@ def job_list(context: Context, service: str, kind: JobKind) -> Endpoint:
 
     async def endpoint(request: Request) -> Response:
         who = await context.principal(request)
-        if request.method == "GET":
+        if request.method in _READING:
             jobs = await run_in_threadpool(context.jobs.jobs, who, kind)
             return Response(jobs_text(jobs), media_type=_TEXT)
         posted = await _posted(context, request, kind)
@@ -57,7 +58,7 @@ def job_parts(context: Context, service: str, kind: JobKind) -> Endpoint:
         part: str = request.path_params.get("part", "")
         where = f"{base_url(request)}/{service}/{kind.value}/{job_id}"
         job = await run_in_threadpool(context.jobs.job, who, kind, job_id)
-        if request.method == "GET":
+        if request.method in _READING:
             return await _part(context, f"{base_url(request)}/{service}", who, job, part)
         if request.method == "POST" and part == "phase":
             wanted = {name.upper(): value.upper() for name, value in await form(request)}.get("PHASE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,7 @@ import obstore
 from armillary.base.errors import ArmillaryError, NotFound, OutOfSpace, Unavailable
 
 if TYPE_CHECKING:
-    from obstore import Bytes as Buffer
-    from obstore import WritableFile
+    from obstore import BytesStream, WritableFile
     from obstore.store import ObjectStore
 
 CHUNK = 1 << 20
@@ -106,7 +105,7 @@ class ObjectBytes:
         return 0
 
 
-def _pieces(chunks: Iterable[Buffer]) -> Iterator[bytes]:
+def _pieces(chunks: BytesStream) -> Iterator[bytes]:
     """Cut chunks that are too long: memory has them whole."""
     for chunk in chunks:
         whole = bytes(chunk)
