@@ -7,6 +7,8 @@ import hashlib
 from urllib.parse import quote
 
 import pytest
+from cryptography import x509
+from lxml import etree
 from starlette.testclient import TestClient
 
 from armillary.vospace.service import VOSpaceService
@@ -229,8 +231,6 @@ def test_another_persons_home_is_403_and_a_strangers_question_401(
 
 @pytest.mark.parametrize("name", ["a b", "100%", "%41", "a#b", "a+b", ".hidden", "é日本", "a&<>\"'b"])
 def test_a_name_read_from_a_listing_leads_back_to_the_node(http: TestClient, name: str) -> None:
-    from lxml import etree
-
     put(http, f"/home/ada/{name}", b"x")
     root = etree.fromstring(http.get("/vault/nodes/home/ada").content)
     (child,) = root.iterfind(f"{{{VOS}}}nodes/{{{VOS}}}node")
@@ -270,7 +270,7 @@ def test_unknown_properties_of_the_standard_are_refused_and_free_ones_kept(http:
     bad = f'<vos:property uri="{CORE}nonsense">1</vos:property>'
     answer = http.post("/vault/nodes/home/ada/x", content=node_xml("/home/ada/x", "DataNode", bad))
     assert answer.status_code == 400
-    gone = f'<vos:property uri="ivo://example.org/tags#seeing" xsi:nil="true"/>'  # noqa: F541
+    gone = '<vos:property uri="ivo://example.org/tags#seeing" xsi:nil="true"/>'
     answer = http.post("/vault/nodes/home/ada/x", content=node_xml("/home/ada/x", "DataNode", gone))
     assert "seeing" not in answer.text
 
@@ -287,8 +287,6 @@ def test_a_certificate_is_for_passwords_and_lasts_thirty_days_at_most(
 ) -> None:
     pem = http.get("/cred/generate?daysValid=3000").content
     assert pem.startswith(b"-----BEGIN CERTIFICATE-----")
-    from cryptography import x509
-
     certificate = x509.load_pem_x509_certificate(pem)
     assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 30
     assert stranger.get("/cred/generate").status_code == 401
