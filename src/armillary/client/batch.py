@@ -1,0 +1,94 @@
+"""Jobs, their logs and outputs, and the workers that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from armillary.client.http import Armillary
+
+_BASE = "/api/v1/batch"
+_PAGE = 1000
+Record = dict[str, Any]
+
+
+class Batch:
+    """The batch service of one platform, over `http`. Records are the JSON shapes of the API."""
+
+    def __init__(self, *, http: Armillary) -> None:
+        self._http = http
+
+    def missing(self, digests: Sequence[str]) -> list[str]:
+        """Return which contents the platform does not have yet."""
+        found: list[str] = []
+        for start in range(0, len(digests), 10_000):
+            body = {"sha256": list(digests[start : start + 10_000])}
+            found += self._http.post(f"{_BASE}/blobs/check", body)["missing"]
+        return found
+
+    def send_blob(self, sha256: str, file: Path) -> None:
+        """Send the content of a file; the platform verifies it."""
+        self._http.send_file(f"{_BASE}/blobs/{sha256}", file)
+
+    def submit(self, body: Mapping[str, Any], *, key: str) -> Record:
+        """Queue a cluster. The same `key` again queues nothing twice and answers alike."""
+        return self._http.post(f"{_BASE}/clusters", dict(body), headers={"Idempotency-Key": key})
+
+    def clusters(self) -> Iterator[Record]:
+        """Yield our clusters, newest first."""
+        yield from self._pages(f"{_BASE}/clusters", "clusters", {})
+
+    def cluster(self, cluster: int) -> Record:
+        """Return one cluster."""
+        return self._http.get(f"{_BASE}/clusters/{cluster}")
+
+    def jobs(self, *, cluster: int | None = None, states: Sequence[str] = ()) -> Iterator[Record]:
+        """Yield jobs in order."""
+        yield from self._pages(f"{_BASE}/jobs", "jobs", {"cluster": cluster, "state": list(states) or None})
+
+    def job(self, job: str) -> Record:
+        """Return one job with its spec, attempts and outputs."""
+        return self._http.get(f"{_BASE}/jobs/{_id(job)}")
+
+    def log(self, job: str, *, stream: str, offset: int) -> tuple[bytes, int, bool]:
+        """Return bytes of a stream, where to go on, and whether no more will come."""
+        data, headers = self._http.read_bytes(f"{_BASE}/jobs/{_id(job)}/logs", stream=stream, offset=offset)
+        following = int(headers.get("X-Log-Next") or offset + len(data))
+        return data, following, headers.get("X-Log-Complete") == "true"
+
+    def receive_output(self, job: str, name: str, into: BinaryIO) -> str:
+        """Copy an output into a file; return the SHA-256 of what came."""
+        return self._http.receive_file(f"{_BASE}/jobs/{_id(job)}/outputs/{quote(name)}", into)
+
+    def explain(self, job: str) -> Record:
+        """Return every reason for the state of a job."""
+        return self._http.get(f"{_BASE}/jobs/{_id(job)}/explain")
+
+    def change(self, target: str, verb: str, *, reason: str = "") -> int:
+        """Hold, release, remove or retry a job (`7.3`) or a cluster (`7`); return how many jobs changed."""
+        kind = "jobs" if "." in target else "clusters"
+        body = {"reason": reason} if verb in {"hold", "remove"} else None
+        return int(self._http.post(f"{_BASE}/{kind}/{_id(target)}/{verb}", body)["changed"])
+
+    def events(self, cluster: int, *, after: int, wait: float = 0) -> Record:
+        """Return changes of state after number `after`; waits up to `wait` seconds for one."""
+        return self._http.get(f"{_BASE}/clusters/{cluster}/events", after=after, wait=wait or None)
+
+    def workers(self, *, gone: bool = False) -> Iterator[Record]:
+        """Yield worker machines, newest first; with those that are gone if asked."""
+        yield from self._pages(f"{_BASE}/workers", "workers", {"gone": "true" if gone else None})
+
+    def _pages(self, path: str, key: str, query: Mapping[str, Any]) -> Iterator[Record]:
+        marker: str | None = None
+        while True:
+            page: Record = self._http.get(path, limit=_PAGE, marker=marker, **query)
+            yield from page[key]
+            marker = page.get("next")
+            if not marker:
+                return
+
+
+def _id(name: str) -> str:
+    return quote(name, safe=".")
