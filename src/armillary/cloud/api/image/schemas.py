@@ -1,0 +1,69 @@
+"""The JSON schemas that Image v2 publishes, as Glance has them, with the formats that we take."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from armillary.cloud.images.model import CONTAINER_FORMATS, DISK_FORMATS, MemberStatus
+
+
+@cache
+def image_schema() -> dict[str, Any]:
+    """Return the schema of an image."""
+    schema = json.loads((Path(__file__).parent / "image_schema.json").read_text(encoding="utf-8"))
+    schema["properties"]["disk_format"]["enum"] = [None, *DISK_FORMATS]
+    schema["properties"]["container_format"]["enum"] = [None, *CONTAINER_FORMATS]
+    return schema
+
+
+def images_schema() -> dict[str, Any]:
+    """Return the schema of a list of images."""
+    return _collection("images", image_schema())
+
+
+def member_schema() -> dict[str, Any]:
+    """Return the schema of a member."""
+    return {
+        "name": "member",
+        "properties": {
+            "created_at": {"type": "string", "description": "Date and time of image member creation"},
+            "image_id": {"type": "string", "description": "An identifier for the image"},
+            "member_id": {"type": "string", "description": "An identifier for the image member (tenantId)"},
+            "status": {
+                "type": "string",
+                "description": "The status of this image member",
+                "enum": [status.value for status in MemberStatus],
+            },
+            "updated_at": {
+                "type": "string",
+                "description": "Date and time of last modification of image member",
+            },
+            "schema": {"type": "string", "readOnly": True},
+        },
+    }
+
+
+def members_schema() -> dict[str, Any]:
+    """Return the schema of a list of members."""
+    schema = _collection("members", member_schema())
+    return {"name": "members", "properties": {k: schema["properties"][k] for k in ("members", "schema")}}
+
+
+def _collection(name: str, item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "properties": {
+            name: {"type": "array", "items": item},
+            "first": {"type": "string"},
+            "next": {"type": "string"},
+            "schema": {"type": "string"},
+        },
+        "links": [
+            {"rel": "first", "href": "{first}"},
+            {"rel": "next", "href": "{next}"},
+            {"rel": "describedby", "href": "{schema}"},
+        ],
+    }

@@ -1,0 +1,73 @@
+"""Images and members as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from armillary.base.clock import to_iso
+from armillary.cloud.images.model import Image, Member, Status
+
+STORE = "file"
+
+
+class GlanceJSON(JSONResponse):
+    """JSON in ASCII, spaced as Glance's."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the bytes of `content`."""
+        return json.dumps(content, ensure_ascii=True).encode()
+
+
+def image_view(image: Image) -> dict[str, Any]:
+    """Return an image as Image v2.15 shows it."""
+    whole = image.status in (Status.ACTIVE, Status.DEACTIVATED)
+    view: dict[str, Any] = dict(image.properties)
+    if image.fault:
+        view["armillary_fault"] = image.fault
+    view |= {
+        "name": image.name,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "visibility": image.visibility.value,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "status": image.status.value,
+        "checksum": image.checksum,
+        "protected": image.protected,
+        "min_ram": image.min_ram,
+        "min_disk": image.min_disk,
+        "owner": image.project_id,
+        "os_hidden": image.os_hidden,
+        "os_hash_algo": "sha512" if image.sha512 else None,
+        "os_hash_value": image.sha512,
+        "id": image.id,
+        "created_at": to_iso(image.created_at),
+        "updated_at": to_iso(image.updated_at),
+        "tags": list(image.tags),
+        "self": f"/v2/images/{image.id}",
+        "file": f"/v2/images/{image.id}/file",
+        "schema": "/v2/schemas/image",
+    }
+    if whole:
+        view["stores"] = STORE
+    return view
+
+
+def member_view(member: Member) -> dict[str, Any]:
+    """Return a member as Image v2 shows it."""
+
+    def moment(value: datetime) -> str:
+        return to_iso(value)
+
+    return {
+        "created_at": moment(member.created_at),
+        "image_id": member.image_id,
+        "member_id": member.member_id,
+        "schema": "/v2/schemas/member",
+        "status": member.status.value,
+        "updated_at": moment(member.updated_at),
+    }

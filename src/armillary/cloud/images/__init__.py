@@ -1,0 +1,1 @@
+"""The cloud's images: content-addressed files, with who may see and boot them."""

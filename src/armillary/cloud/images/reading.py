@@ -1,0 +1,125 @@
+"""Looking images up: what a principal may see, and where contents are."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from armillary.accounts.model import Principal
+from armillary.base.errors import Forbidden, Invalid, NotFound
+from armillary.base.ids import Sha512
+from armillary.cloud.access import allow_writing, sees
+from armillary.cloud.images.blobs import Blobs
+from armillary.cloud.images.model import Image, Query, Status, Visibility
+from armillary.cloud.images.store import IMAGES, MEMBERS, listed
+
+
+class ImageReading:
+    """The reading half of the image service."""
+
+    def __init__(self, *, engine: Engine, blobs: Blobs) -> None:
+        """Read records and contents from these."""
+        self._engine = engine
+        self._blobs = blobs
+
+    def show(self, principal: Principal, image_id: str) -> Image:
+        """Return an image that the principal may know of.
+
+        Raises:
+            NotFound: there is none, for this principal.
+        """
+        with self._reading() as connection:
+            return self._seen(connection, principal, image_id)
+
+    def list(self, principal: Principal, query: Query) -> tuple[list[Image], bool]:
+        """Return one page of images in order, and whether there are more.
+
+        Raises:
+            Invalid: the marker is not an image that the principal sees.
+        """
+        found: list[Image] = []
+        with self._reading() as connection:
+            rows = listed(connection, principal, query)
+            if query.marker is not None:
+                try:
+                    self._seen(connection, principal, query.marker)
+                except NotFound as error:
+                    raise Invalid(f"Invalid marker. {error.message}", code="marker_not_found") from error
+                for image in rows:
+                    if image.id == query.marker:
+                        break
+            for image in rows:
+                if len(found) == query.limit:
+                    return found, True
+                found.append(image)
+        return found, False
+
+    def open(self, principal: Principal, image_id: str) -> tuple[Image, Path | None]:
+        """Return an image and the file of its content, None while it has none.
+
+        Raises:
+            Forbidden: it was deactivated.
+        """
+        image = self.show(principal, image_id)
+        if image.status is Status.DEACTIVATED and not principal.person.is_admin:
+            raise Forbidden(
+                "The requested image has been deactivated. Image data download is forbidden.",
+                code="image_deactivated",
+            )
+        whole = image.status in (Status.ACTIVE, Status.DEACTIVATED) and image.sha512 is not None
+        return image, self._blobs.path(image.sha512) if whole and image.sha512 else None
+
+    def resolve_bootable(self, principal: Principal, image_id: str) -> Image:
+        """Return an image that a machine may be made from.
+
+        Raises:
+            NotFound: there is none, for this principal.
+            Invalid: it is not active.
+        """
+        image = self.show(principal, image_id)
+        if image.status is not Status.ACTIVE or image.sha512 is None:
+            raise Invalid(
+                f"Image {image.id} is not active.",
+                code="image_not_active",
+                facts={"image": image.id, "status": image.status.value},
+            )
+        return image
+
+    def blob(self, sha512: Sha512) -> Path:
+        """Return the file with this digest; nothing ever writes to it."""
+        return self._blobs.path(sha512)
+
+    def path(self, image: Image) -> Path:
+        """Return the file of an active image."""
+        assert image.sha512 is not None, "only an active image has a content"
+        return self._blobs.path(image.sha512)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._engine.execution_options(readonly=True).begin()
+
+    def _seen(self, connection: Connection, principal: Principal, image_id: str) -> Image:
+        image = IMAGES.get(connection, image_id)
+        if image is None or not self._may_see(connection, principal, image):
+            raise NotFound(f"No image found with ID {image_id}", code="image_not_found")
+        return image
+
+    def _may_see(self, connection: Connection, principal: Principal, image: Image) -> bool:
+        if sees(principal, image.project_id) or image.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY):
+            return True
+        project = principal.project.id if principal.project else ""
+        return (
+            image.visibility is Visibility.SHARED and MEMBERS.get(connection, image.id, project) is not None
+        )
+
+    def _owned(self, connection: Connection, principal: Principal, image_id: str, action: str) -> Image:
+        image = self._seen(connection, principal, image_id)
+        allow_writing(principal, action)
+        if not sees(principal, image.project_id):
+            raise Forbidden(
+                f"You are not authorized to complete {action} action.",
+                code="image_of_another_project",
+                remedy="Ask the project that owns it.",
+            )
+        return image

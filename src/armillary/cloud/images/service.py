@@ -1,0 +1,337 @@
+"""The cloud's image service: what Image v2 promises, without HTTP."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from armillary.accounts.model import Principal
+from armillary.base.clock import Clock
+from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound
+from armillary.base.ids import ImageId, Sha512, new_uuid
+from armillary.base.units import Bytes
+from armillary.cloud.access import allow_writing
+from armillary.cloud.core.qcow2 import ImageRefused, inspect, inspect_raw
+from armillary.cloud.images.blobs import Arrival, Blobs, Content
+from armillary.cloud.images.model import Declared, Image, Status, Visibility
+from armillary.cloud.images.reading import ImageReading
+from armillary.cloud.images.rules import BASE, Change, apply, check_properties, check_writable, checked
+from armillary.cloud.images.sharing import ImageSharing
+from armillary.cloud.images.store import IMAGES, MEMBERS, create_all, images, members
+
+LARGEST = Bytes(256 * 2**30)
+_FROM_OTHER_CONTENT = "owner_specified."
+"""Prefix of the properties in which openstacksdk notes digests of what it uploaded."""
+
+
+class ImageService(ImageReading):
+    """Images of one cloud: their records in a database, their contents in a folder.
+
+    A content is visible whole, with the digests that were counted here, or not at all. Call `recover` once
+    before the first request: it clears away what a crash interrupted.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        directory: Path,
+        clock: Clock,
+        in_use: Callable[[Sha512], bool] = lambda _: False,
+        largest: Bytes = LARGEST,
+    ) -> None:
+        """Take over a folder.
+
+        Args:
+            engine: the cloud's database.
+            directory: of the contents; made if it is not there.
+            clock: tells the time of changes.
+            in_use: whether a machine still needs a content, so that it outlives its image.
+            largest: no image may have more bytes.
+        """
+        super().__init__(engine=engine, blobs=Blobs(directory=directory))
+        self._clock = clock
+        self.in_use = in_use
+        self._largest = largest
+        # between a content's arrival at its place and the record that names it, no sweep may see it as unused
+        self._contents = threading.Lock()
+        create_all(engine)
+        self.sharing = ImageSharing(engine=engine, blobs=self._blobs, clock=clock)
+
+    # changing
+
+    def create(self, principal: Principal, attributes: Mapping[str, Any]) -> Image:
+        """Register an image without content, from the attributes that Image v2 knows and properties.
+
+        Raises:
+            Invalid, Forbidden, Conflict: in Glance's words.
+        """
+        project = allow_writing(principal, "add_image")
+        attributes = dict(attributes)
+        image_id = attributes.pop("id", None) or new_uuid()
+        if not isinstance(image_id, str) or not _is_uuid(image_id):
+            raise Invalid(f"Provided object does not match schema 'image': {image_id!r} is not an image's id")
+        for name in attributes:
+            check_writable(name, is_admin=principal.person.is_admin)
+        values = {name: checked(name, value) for name, value in attributes.items()}
+        owner = values.pop("owner", project.id)
+        properties = {name: values.pop(name) for name in list(values) if name not in BASE}
+        check_properties(properties)
+        now = self._clock.now()
+        defaults: dict[str, Any] = {
+            "name": None, "visibility": Visibility.SHARED, "disk_format": None, "container_format": None,
+            "min_disk": 0, "min_ram": 0, "protected": False, "os_hidden": False,
+        }  # fmt: skip
+        image = Image(
+            id=ImageId(image_id),
+            project_id=owner,
+            owner_person=principal.person.id,
+            status=Status.QUEUED,
+            created_at=now,
+            updated_at=now,
+            properties=properties,
+            **{**defaults, **values},
+        )
+        self._check_publicity(principal, image.visibility)
+        with self._engine.begin() as connection:
+            if IMAGES.get(connection, image.id) is not None:
+                raise Conflict(f"Image ID {image.id} already exists!", code="image_exists")
+            return IMAGES.add(connection, image)
+
+    def update(self, principal: Principal, image_id: str, changes: Sequence[Change]) -> Image:
+        """Change attributes, properties and tags, all as asked or none.
+
+        Raises:
+            NotFound, Forbidden, Conflict, Invalid: in Glance's words.
+        """
+        with self._engine.begin() as connection:
+            image = self._owned(connection, principal, image_id, "modify_image")
+            changed = apply(image, changes, is_admin=principal.person.is_admin)
+            if changed.visibility is not image.visibility:
+                self._check_publicity(principal, changed.visibility)
+            return self._save(connection, changed)
+
+    def delete(self, principal: Principal, image_id: str) -> None:
+        """Remove an image; its content goes when no other image and no machine needs it.
+
+        Raises:
+            NotFound, Forbidden: also when it is protected.
+        """
+        with self._contents:
+            with self._engine.begin() as connection:
+                image = self._owned(connection, principal, image_id, "delete_image")
+                if image.protected:
+                    raise Forbidden(
+                        f"Image {image.id} is protected and cannot be deleted.",
+                        code="image_protected",
+                        remedy="Clear its attribute protected first.",
+                    )
+                MEMBERS.remove(connection, members.c.image_id == image.id)
+                IMAGES.remove(connection, images.c.id == image.id)
+            # the content goes only when the record is surely gone
+            if image.sha512 is not None:
+                self._drop_unneeded([image.sha512])
+
+    def set_active(self, principal: Principal, image_id: str, active: bool) -> None:
+        """Withdraw an active image from use, or give it back.
+
+        Raises:
+            Forbidden: it is in another state.
+        """
+        with self._engine.begin() as connection:
+            image = self._owned(connection, principal, image_id, "reactivate" if active else "deactivate")
+            if image.status not in (Status.ACTIVE, Status.DEACTIVATED):
+                raise Forbidden(
+                    f"Not allowed to {'re' if active else 'de'}activate image in status '{image.status}'"
+                )
+            self._save(connection, replace(image, status=Status.ACTIVE if active else Status.DEACTIVATED))
+
+    # content
+
+    @contextmanager
+    def receiving(self, principal: Principal, image_id: str, declared: Declared) -> Generator[Arrival]:
+        """Receive the content of a queued image: write to what you get; then `complete` it.
+
+        If that does not come, for whatever reason, the image is queued again and no bytes are left.
+
+        Raises:
+            Conflict: the image has its content, or another upload runs.
+            TooLarge, OutOfSpace: before or while bytes arrive.
+        """
+        with self._engine.begin() as connection:
+            image = self._owned(connection, principal, image_id, "upload_image")
+            if image.status is not Status.QUEUED:
+                raise Conflict(
+                    f"Image status transition from {image.status.value} to saving is not allowed",
+                    code="image_not_queued",
+                )
+            if image.disk_format is None or image.container_format is None:
+                raise Invalid(
+                    "Properties disk_format and container_format must be set prior to saving data.",
+                    code="image_format_missing",
+                )
+            noted = _noted_digests(image.properties)
+            arrival = self._blobs.arrival(declared=_merged(declared, noted), limit=self._largest)
+            self._save(connection, replace(image, status=Status.SAVING, fault=""))
+        try:
+            with arrival:
+                yield arrival
+        finally:
+            with self._engine.begin() as connection:
+                left = IMAGES.get(connection, image_id)
+                if left is not None and left.status is Status.SAVING:
+                    self._save(connection, replace(left, status=Status.QUEUED))
+
+    def complete(self, image_id: str, arrival: Arrival) -> Image:
+        """Make the image active with what arrived.
+
+        Raises:
+            PreconditionFailed: bytes are missing or differ from what was declared.
+            Invalid: they are no image of the declared format, or not a safe one.
+            NotFound: the image was deleted meanwhile.
+        """
+        content = arrival.finish()
+        return self._activate(image_id, arrival.path, content, frozenset({Status.SAVING}))
+
+    def _activate(self, image_id: str, file: Path, content: Content, before: frozenset[Status]) -> Image:
+        with self._reading() as connection:
+            image = IMAGES.get(connection, image_id)
+        if image is None or image.status not in before:
+            raise NotFound(f"No image found with ID {image_id}", code="image_not_found")
+        virtual_size = virtual_size_of(image.disk_format, content)
+        with self._contents:
+            self._blobs.keep(file, content.sha512)
+            with self._engine.begin() as connection:
+                image = IMAGES.get(connection, image_id)
+                if image is not None and image.status in before:
+                    return self._save(
+                        connection,
+                        replace(
+                            image,
+                            status=Status.ACTIVE,
+                            checksum=content.md5,
+                            sha512=content.sha512,
+                            size=content.length,
+                            virtual_size=virtual_size,
+                        ),
+                    )
+            self._drop_unneeded([content.sha512])
+        raise NotFound(f"No image found with ID {image_id}", code="image_not_found")
+
+    # snapshots
+
+    def begin_snapshot(
+        self, principal: Principal, name: str, properties: Mapping[str, str], *, min_disk: int = 0
+    ) -> Image:
+        """Register the image that a snapshot will fill: private, and queued until then."""
+        kept = {key: value for key, value in properties.items() if not key.startswith(_FROM_OTHER_CONTENT)}
+        attributes: dict[str, Any] = {
+            "name": name, "disk_format": "qcow2", "container_format": "bare", "min_disk": min_disk,
+            "visibility": "private",
+        }  # fmt: skip
+        return self.create(principal, {**kept, **attributes})
+
+    def commit_snapshot(self, image_id: str, file: Path) -> Image:
+        """Take over a complete qcow2 file, which is moved, and make the image active with it.
+
+        Raises:
+            NotFound: the image was deleted meanwhile.
+            Invalid: the file is not what it should be.
+        """
+        content = self._blobs.take(file, limit=self._largest)
+        return self._activate(image_id, file, content, frozenset({Status.QUEUED, Status.SAVING}))
+
+    def fail_snapshot(self, image_id: str, why: str) -> None:
+        """Give an unfinished image up, and say why; one that is active or gone is left alone."""
+        with self._engine.begin() as connection:
+            image = IMAGES.get(connection, image_id)
+            if image is not None and image.status in (Status.QUEUED, Status.SAVING):
+                self._save(connection, replace(image, status=Status.KILLED, fault=why))
+
+    # tidying
+
+    def recover(self) -> None:
+        """Clear away what a crash interrupted: uploads begin anew, and contents that nobody needs go."""
+        self._blobs.clear_arrivals()
+        with self._engine.begin() as connection:
+            for image in IMAGES.find(connection, images.c.status == Status.SAVING):
+                self._save(connection, replace(image, status=Status.QUEUED))
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove the contents that neither an image nor a machine needs any more."""
+        with self._contents:
+            self._drop_unneeded(self._blobs.all())
+
+    def _drop_unneeded(self, contents: Iterable[Sha512]) -> None:
+        """Remove those of the contents that nobody needs. The caller holds the lock on contents."""
+        with self._reading() as connection:
+            for sha512 in list(contents):
+                if not IMAGES.find(connection, images.c.sha512 == sha512) and not self.in_use(sha512):
+                    self._blobs.remove(sha512)
+
+    def _check_publicity(self, principal: Principal, visibility: Visibility) -> None:
+        if visibility is Visibility.PUBLIC and not principal.person.is_admin:
+            raise Forbidden(
+                "You are not authorized to complete publicize_image action.",
+                code="policy_not_authorized",
+                remedy="Share the image with projects (members), or ask an administrator.",
+            )
+
+    def _save(self, connection: Connection, image: Image) -> Image:
+        changed = replace(image, updated_at=self._clock.now())
+        IMAGES.save(connection, changed)
+        return changed
+
+
+def virtual_size_of(disk_format: str | None, content: Content) -> int:
+    """Return the size of the disk that a content holds.
+
+    Raises:
+        Invalid: it is no image of that format, or not a safe one.
+    """
+    try:
+        if disk_format == "qcow2":
+            return inspect(content.start, length=content.length).virtual_size
+        return inspect_raw(content.start, length=content.length)
+    except ImageRefused as error:
+        raise Invalid(
+            f"The image is refused: {error}",
+            code="image_refused",
+            facts={"disk_format": disk_format, "reason": str(error)},
+        ) from error
+
+
+def _noted_digests(properties: Mapping[str, str]) -> Declared:
+    """Return the digests that openstacksdk notes as properties before it uploads; some are empty."""
+    prefix = f"{_FROM_OTHER_CONTENT}openstack."
+    return Declared(
+        md5=properties.get(f"{prefix}md5") or None, sha256=properties.get(f"{prefix}sha256") or None
+    )
+
+
+def _merged(declared: Declared, noted: Declared) -> Declared:
+    """Return what a sender said in one way or the other.
+
+    Raises:
+        Invalid: it said two different things.
+    """
+    for name in ("md5", "sha256"):
+        one, other = getattr(declared, name), getattr(noted, name)
+        if one and other and one.lower() != other.lower():
+            raise Invalid(f"Two different values of {name} were declared", code="image_digest_mismatch")
+    return replace(declared, md5=declared.md5 or noted.md5, sha256=declared.sha256 or noted.sha256)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
