@@ -11,6 +11,7 @@ def test_a_home_is_there_at_the_first_look(ada: Browser) -> None:
     page = ada.get("/files")
     assert "This folder is empty." in page
     assert "of 1 GiB" in page
+    assert page.count('action="/files/home/ada"') == 2
 
 
 def test_files_are_uploaded_listed_and_downloaded(ada: Browser) -> None:

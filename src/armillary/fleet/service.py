@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from armillary.accounts.model import Project
@@ -125,6 +125,12 @@ class FleetService:
         """
         self._cloud(cloud)
         return self._copying.ensure(cloud, project, sha512)
+
+    def upload_image(
+        self, cloud: CloudName, project: Project, *, like: FleetImage, chunks: Iterator[bytes]
+    ) -> FleetImage:
+        """Make an image with the name, formats, properties and digest of `like`; whole, or nothing stays."""
+        return self._cloud(cloud).images.upload(project, like, chunks)
 
     def snapshot(
         self,

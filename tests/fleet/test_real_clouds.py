@@ -1,0 +1,213 @@
+"""The fleet through openstacksdk against the embedded cloud, as it is in production but for the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from real_clouds import RealClouds, a_raw_image, two_clouds
+
+from armillary.accounts.model import Allocation, Project
+from armillary.accounts.passwords import Passwords
+from armillary.accounts.service import AccountsService, AccountsStore
+from armillary.app.database import make_engine
+from armillary.base.clock import SystemClock
+from armillary.base.errors import Conflict, NotFound, PreconditionFailed, QuotaExceeded, Unavailable
+from armillary.base.ids import CloudName, ImageId, Sha512
+from armillary.base.units import GiB, MiB
+from armillary.fleet.model import FleetImage
+from armillary.fleet.service import FleetService
+
+EAST, WEST = CloudName("east"), CloudName("west")
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5TTPRkbTzdUL6UOPSOtsCEjtnjJMgkM9pO4ChMvd1p ada@laptop"
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> AccountsService:
+    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db"))
+    store.create_all()
+    quick = Passwords(time_cost=1, memory_cost=8, parallelism=1)
+    service = AccountsService(store=store, clock=SystemClock(), passwords=quick)
+    service.bootstrap_admin()
+    return service
+
+
+@pytest.fixture
+def project(accounts: AccountsService) -> Project:
+    allocation = Allocation(cores=4, ram=MiB(4096), disk=GiB(50), storage=GiB(10), batch_cores=2)
+    return accounts.create_project("galaxies", "", allocation)
+
+
+@pytest.fixture
+def stranger(accounts: AccountsService) -> Project:
+    allocation = Allocation(cores=4, ram=MiB(4096), disk=GiB(50), storage=GiB(10), batch_cores=2)
+    return accounts.create_project("others", "", allocation)
+
+
+@pytest.fixture
+def clouds(tmp_path: Path, accounts: AccountsService) -> Generator[RealClouds]:
+    with two_clouds(directory=tmp_path, accounts=accounts, clock=SystemClock()) as clouds:
+        yield clouds
+
+
+@pytest.fixture
+def fleet(clouds: RealClouds) -> FleetService:
+    return clouds.fleet()
+
+
+def upload(fleet: FleetService, project: Project, name: str = "mine") -> FleetImage:
+    content, digest = a_raw_image()
+    like = FleetImage(
+        id=ImageId(""),
+        name=name,
+        cloud=EAST,
+        sha512=Sha512(digest),
+        size=len(content),
+        min_disk=GiB(1),
+        status="active",
+        visibility="private",
+        owner="",
+        disk_format="raw",
+        created_at=SystemClock().now(),
+        properties={"os_admin_user": "debian", "hw_disk_bus": "virtio"},
+    )
+    return fleet.upload_image(EAST, project, like=like, chunks=iter([content]))
+
+
+def test_an_image_is_copied_whole_and_once_with_its_name_and_properties(
+    fleet: FleetService, project: Project
+) -> None:
+    image = upload(fleet, project)
+    with ThreadPoolExecutor(4) as pool:
+        ids = set(pool.map(lambda _: fleet.ensure_image(WEST, project, Sha512(str(image.sha512))), range(4)))
+    [copy] = [i for i in fleet.images(WEST, project) if i.sha512 == image.sha512]
+    assert {copy.id} == ids
+    assert (copy.name, copy.size, copy.min_disk, copy.login) == ("mine", image.size, 1, "debian")
+    assert copy.properties["hw_disk_bus"] == "virtio"
+    assert (copy.visibility, copy.owner) == ("private", project.id)
+
+
+def test_a_wrong_copy_leaves_no_image(fleet: FleetService, clouds: RealClouds, project: Project) -> None:
+    image = upload(fleet, project)
+    content, _ = a_raw_image()
+    with pytest.raises(PreconditionFailed):
+        fleet.upload_image(WEST, project, like=image, chunks=iter([content[:-1] + b"?"]))
+    assert fleet.images(WEST, project) == []
+
+
+def test_a_copy_that_breaks_off_leaves_no_image(fleet: FleetService, project: Project) -> None:
+    image = upload(fleet, project)
+    content, _ = a_raw_image()
+    with pytest.raises(Unavailable):
+        fleet.upload_image(WEST, project, like=image, chunks=iter([content[:1000]]))
+    assert fleet.images(WEST, project) == []
+
+
+def test_images_and_machines_of_others_are_not_seen_though_our_credential_may(
+    fleet: FleetService, clouds: RealClouds, project: Project, stranger: Project
+) -> None:
+    image = upload(fleet, project)
+    server = fleet.create_server(EAST, project, name="vm", image_id=image.id, flavor="c1-1gb-5")
+    assert fleet.images(EAST, stranger) == []
+    assert fleet.servers(EAST, stranger) == []
+    with pytest.raises(NotFound):
+        fleet.find_image(stranger, image.id)
+    with pytest.raises(NotFound):
+        fleet.server(EAST, stranger, server.id)
+    with pytest.raises(NotFound):
+        fleet.reboot_server(EAST, stranger, server.id)
+    fleet.delete_server(EAST, stranger, server.id)
+    clouds.clouds["east"].settle()
+    assert [s.id for s in fleet.servers(EAST, project)] == [server.id]
+
+
+def test_a_machine_lives_from_launch_to_snapshot_to_its_end(
+    fleet: FleetService, clouds: RealClouds, project: Project
+) -> None:
+    image = upload(fleet, project)
+    fleet.ensure_key(EAST, project, name="ada-1", public_key=KEY)
+    fleet.ensure_key(EAST, project, name="ada-1", public_key=KEY)
+    with pytest.raises(Conflict):
+        fleet.ensure_key(EAST, project, name="ada-1", public_key=KEY.replace("IJ5T", "IJ5U"))
+
+    begun = fleet.create_server(
+        EAST,
+        project,
+        name="vm",
+        image_id=image.id,
+        flavor="c2-2gb-10",
+        user_data="#cloud-config\n",
+        key_name="ada-1",
+        metadata={"role": "test"},
+        floating_ip=True,
+    )
+    clouds.clouds["east"].settle()
+    server = fleet.server(EAST, project, begun.id)
+    assert (server.status, server.flavor, server.image_id) == ("ACTIVE", "c2-2gb-10", image.id)
+    assert server.fixed_ip
+    assert str(server.floating_ip).startswith("127.16.0.")
+    assert server.ssh
+    assert server.ssh.host == server.floating_ip
+    assert fleet.servers(EAST, project, {"role": "test"})[0].id == server.id
+    assert fleet.servers(EAST, project, {"role": "other"}) == []
+    assert isinstance(fleet.console_log(EAST, project, server.id), str)
+
+    fleet.stop_server(EAST, project, server.id)
+    clouds.clouds["east"].settle()
+    assert fleet.server(EAST, project, server.id).status == "SHUTOFF"
+    fleet.start_server(EAST, project, server.id)
+    clouds.clouds["east"].settle()
+
+    snapshot = fleet.snapshot(EAST, project, server.id, name="with-software")
+    clouds.clouds["east"].settle()
+    made = fleet.image(EAST, project, snapshot)
+    assert (made.status, made.name, made.login) == ("active", "with-software", "debian")
+    assert made.sha512
+    assert fleet.find_image(project, "with-software").id == snapshot
+
+    fleet.delete_server(EAST, project, server.id)
+    clouds.clouds["east"].settle()
+    assert fleet.servers(EAST, project) == []
+    again = fleet.create_server(
+        EAST, project, name="vm2", image_id=snapshot, flavor="c1-1gb-5", floating_ip=True
+    )
+    clouds.clouds["east"].settle()
+    assert fleet.server(EAST, project, again.id).floating_ip  # the first address was given back
+
+
+def test_quota_bounds_the_room_and_refuses_more(
+    fleet: FleetService, clouds: RealClouds, project: Project
+) -> None:
+    image = upload(fleet, project)
+    assert fleet.room(EAST, project, "c2-2gb-10").count == 3
+    for number in range(3):
+        fleet.create_server(EAST, project, name=f"vm{number}", image_id=image.id, flavor="c2-2gb-10")
+    room = fleet.room(EAST, project, "c2-2gb-10")
+    assert room.count == 0
+    assert "quota_cores" in {refusal.code for refusal in room.refusals}
+    with pytest.raises(QuotaExceeded):
+        fleet.create_server(EAST, project, name="one too many", image_id=image.id, flavor="c2-2gb-10")
+    clouds.clouds["east"].settle()
+
+
+def test_a_failed_boot_is_told_with_its_fault(
+    fleet: FleetService, clouds: RealClouds, project: Project
+) -> None:
+    image = upload(fleet, project)
+    begun = fleet.create_server(EAST, project, name="fail-boot", image_id=image.id, flavor="c1-1gb-5")
+    clouds.clouds["east"].settle()
+    server = fleet.server(EAST, project, begun.id)
+    assert server.status == "ERROR"
+    assert server.fault
+
+
+def test_a_cloud_that_is_gone_is_a_refusal_and_not_a_crash(
+    fleet: FleetService, clouds: RealClouds, project: Project
+) -> None:
+    fleet.flavors(EAST, project)
+    clouds.stop()
+    assert fleet.room(EAST, project, "c2-2gb-10").refusals[0].code == "cloud_unreachable"
+    with pytest.raises(Unavailable):
+        fleet.servers(WEST, project)
