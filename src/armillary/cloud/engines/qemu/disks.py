@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -107,20 +108,26 @@ def make_config_drive(target: Path, files: Mapping[str, bytes]) -> None:
         iso.close()
 
 
+def find_program(name: str) -> str | None:
+    """Return where a program is; mkfs lives where Debian's PATH for users does not lead."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
 def run(*command: str) -> str:
     """Run a tool and return what it prints.
 
     Raises:
         BootFailed: it failed; the message says why in a person's words.
     """
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    except FileNotFoundError as error:
+    program = find_program(command[0])
+    if program is None:
         raise BootFailed(
             f"The program {command[0]} is not installed on this computer.",
             code="tool_missing",
             remedy="Run `armillary doctor`: it names the package.",
-        ) from error
+        )
+    words = [program, *command[1:]]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise explain(done.stderr or done.stdout)
     return done.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from armillary.base.units import format_size
 from armillary.cloud.engines.qemu.accelerate import Acceleration
-from armillary.cloud.engines.qemu.disks import free_memory_mib
+from armillary.cloud.engines.qemu.disks import find_program, free_memory_mib
 
 _GIB = 2**30
 _OLDEST_QEMU = (7, 2)
@@ -56,8 +56,7 @@ def findings(*, directory: Path, acceleration: Acceleration) -> list[Finding]:
 
 
 def _program(name: str, remedy: str) -> Finding:
-    # mkfs lives where a user's PATH may not lead
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    found = find_program(name)
     if found:
         return Finding(name=name, ok=True, detail=found)
     return Finding(name=name, ok=False, detail="not installed", remedy=remedy)
