@@ -15,6 +15,7 @@ from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute.app import compute_app
 from armillary.cloud.api.identity.catalog import Catalog, CatalogService
 from armillary.cloud.api.identity.router import router as identity_router
+from armillary.cloud.api.image import image_app
 from armillary.cloud.api.network.app import network_app
 from armillary.cloud.api.shared import Prefixes, RequestIds, no_such_page
 from armillary.cloud.api.volume.app import volume_app
@@ -73,7 +74,7 @@ def create_cloud_app(
     )
     rooms: dict[str, ASGIApp] = {
         "/identity": RequestIds(identity),
-        "/image": _image_app(images, auth=auth, base_url=f"{base_url}/image"),
+        "/image": image_app(images=images, auth=auth, base_url=f"{base_url}/image", prefix="/image"),
         "/compute": compute_app(
             compute=compute, network=network, base_url=f"{base_url}/compute", prefix="/compute", **where
         ),
@@ -96,7 +97,3 @@ class _Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer: Response = JSONResponse(self._document) if scope["path"] in {"", "/"} else no_such_page()
         await answer(scope, receive, send)
-
-
-def _image_app(images: ImageService, *, auth: KeystoneAuth, base_url: str) -> ASGIApp:
-    raise NotImplementedError
