@@ -1,0 +1,65 @@
+"""`armillary admin`: decide on requests."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from armillary.cli.allocations import APPLICATION_FIELDS, allocation_options, given, render
+from armillary.cli.output import Columns, at, emit, emit_one, voices
+from armillary.cli.session import connect
+from armillary.cli.words import argument, option
+
+
+@click.group(epilog="Example: armillary admin applications --state waiting")
+def admin() -> None:
+    """For administrators of the platform."""
+
+
+@admin.command(epilog="Example: armillary admin applications --state waiting")
+@option("--state", type=click.Choice(["waiting", "approved", "declined"]), help="Only these.")
+@voices
+def applications(state: str | None) -> None:
+    """List requests for projects."""
+    from armillary.client.accounts import Accounts
+
+    with connect() as http:
+        found = Accounts(http=http).applications(state=state)
+    columns: Columns = [
+        ("APPLICATION", "id"),
+        ("STATE", "state"),
+        ("USER", "user_name"),
+        ("PROJECT", "project_name"),
+        ("ASKED FOR", lambda record: render(record["requested"])),
+        ("SUBMITTED", at("submitted_at")),
+    ]
+    emit(found, columns=columns, identity="id", empty="There are no such requests.")
+
+
+@admin.command(epilog="Example: armillary admin approve 5f3c… --cores 4 --batch-cores 8")
+@argument("application_id", metavar="APPLICATION")
+@allocation_options
+@voices
+def approve(application_id: str, **figures: int | None) -> None:
+    """Approve a request; figures that you give replace those that were asked for."""
+    from armillary.client.accounts import Accounts
+
+    with connect() as http:
+        accounts = Accounts(http=http)
+        changed = any(value is not None for value in figures.values())
+        asked: dict[str, int] = accounts.application(application_id)["requested"] if changed else {}
+        granted = given(figures, otherwise=asked) if changed else None
+        decided = accounts.approve(application_id, granted=granted)
+    emit_one(decided, fields=APPLICATION_FIELDS, identity="id")
+
+
+@admin.command(epilog="Example: armillary admin decline 5f3c… --reason 'Please join project survey.'")
+@argument("application_id", metavar="APPLICATION")
+@option("--reason", required=True, help="The applicant reads it.")
+@voices
+def decline(application_id: str, reason: str) -> None:
+    """Decline a request, with a reason."""
+    from armillary.client.accounts import Accounts
+
+    with connect() as http:
+        decided = Accounts(http=http).decline(application_id, reason=reason)
+    emit_one(decided, fields=APPLICATION_FIELDS, identity="id")

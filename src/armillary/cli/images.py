@@ -1,0 +1,46 @@
+"""`armillary image list`: the images of all clouds."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from armillary.base.units import format_size
+from armillary.cli.output import Columns, at, emit, say, voices
+from armillary.cli.session import choose_project, connect, project_option
+from armillary.cli.words import option
+
+
+@click.group(epilog="Example: armillary image list")
+def image() -> None:
+    """Machine images."""
+
+
+@image.command("list", epilog="Example: armillary image list --cloud east")
+@project_option
+@option("--cloud", "only", metavar="NAME", help="Only this cloud.")
+@voices
+def list_images(project: str | None, only: str | None) -> None:
+    """List the images that your project can use, on every cloud."""
+    from armillary.client.clouds import Clouds
+    from armillary.client.errors import ClientError
+
+    found: list[dict[str, object]] = []
+    with connect() as http:
+        clouds = Clouds(http=http)
+        chosen = choose_project(http, project)
+        for cloud in [one["name"] for one in clouds.clouds(project=chosen) if only in (None, one["name"])]:
+            try:
+                found += [{"cloud": cloud, **one} for one in clouds.images(cloud, project=chosen)]
+            except ClientError as error:  # one silent cloud must not hide the others
+                say(f"{cloud}: {error.message}")
+    columns: Columns = [
+        ("CLOUD", "cloud"),
+        ("NAME", "name"),
+        ("STATUS", "status"),
+        ("VISIBILITY", "visibility"),
+        ("SIZE", lambda one: format_size(one["size"]) if one.get("size") else ""),
+        ("SHA512", lambda one: (one.get("sha512") or "")[:16]),
+        ("MADE", at("created_at")),
+        ("ID", "id"),
+    ]
+    emit(found, columns=columns, identity="id", empty="There are no images.")

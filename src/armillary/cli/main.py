@@ -1,0 +1,89 @@
+"""The `armillary` command group. Each command's module is imported when that command is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any, cast
+
+import rich_click as click
+
+from armillary.base.errors import ArmillaryError, Forbidden, Invalid, Unauthorized
+from armillary.cli.output import show_error
+
+COMMANDS = {
+    "login": "armillary.cli.signing_in:login",
+    "logout": "armillary.cli.signing_in:logout",
+    "register": "armillary.cli.applying:register",
+    "application": "armillary.cli.applying:application",
+    "admin": "armillary.cli.administering:admin",
+    "project": "armillary.cli.projects:project",
+    "token": "armillary.cli.tokens:token",
+    "submit": "armillary.cli.submitting:submit",
+    "jobs": "armillary.cli.jobs:jobs",
+    "job": "armillary.cli.jobs:job",
+    "workers": "armillary.cli.jobs:workers",
+    "fetch": "armillary.cli.fetching:fetch",
+    "image": "armillary.cli.images:image",
+    "completion": "armillary.cli.completion:completion",
+}
+
+_version: Any = cast("Any", click).version_option(package_name="armillary")
+FAILED, USAGE, UNREACHABLE, DENIED, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class LazyGroup(click.RichGroup):
+    """A group that knows its commands by name and imports them on use, and that shows refusals without a traceback."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, str] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lazy = dict(lazy or {})
+
+    def add_lazy(self, commands: Mapping[str, str]) -> None:
+        """Add commands as name → `module:attribute`; a name that is there already is replaced."""
+        self._lazy.update(commands)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._lazy})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._lazy[cmd_name].partition(":")
+        return cast("click.Command", getattr(importlib.import_module(module), attribute))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ArmillaryError as error:
+            show_error(error)
+            ctx.exit(exit_code(error))
+        except KeyboardInterrupt:
+            click.echo("", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+def exit_code(error: ArmillaryError) -> int:
+    """Return the exit status that tells a script what kind of refusal this is."""
+    answered: int = getattr(error, "answered", error.status)
+    if answered == 0:
+        return UNREACHABLE
+    if answered in {Unauthorized.status, Forbidden.status}:
+        return DENIED
+    return USAGE if isinstance(error, Invalid) else FAILED
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@_version
+def cli() -> None:
+    """A research cloud for astronomers: one machine image, many clouds, results in VOSpace.
+
+    Exit status: 0 done; 1 the platform refused, or jobs failed; 2 wrong usage or a submit file that cannot be read;
+    3 no answer from the platform; 4 not signed in, or not allowed; 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line as a program."""
+    cli.main(args=sys.argv[1:], prog_name="armillary")
