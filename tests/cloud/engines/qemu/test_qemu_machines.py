@@ -111,6 +111,18 @@ def test_what_the_machine_says_is_kept_over_all_its_boots(bench):
     assert len(bench.machines.console(spec.id, last_bytes=10)) == 10
 
 
+def test_a_talkative_machine_does_not_fill_the_disk(bench):
+    spec = bench.boots()
+    assert bench.says(spec)
+    log = bench.layout.machine(spec.id).console
+    with log.open("ab") as file:
+        file.write(b"talk " * 2**20 + b"the end")
+    bench.machines.states()
+    assert log.stat().st_blocks * 512 < 2 * 2**20
+    assert bench.machines.console(spec.id).endswith(b"talk the end")
+    assert len(bench.machines.console(spec.id, last_bytes=2**22)) <= 2**20
+
+
 def test_a_machine_that_does_not_obey_its_power_button_is_ended(bench):
     spec = bench.boots()
     bench.machines.stop(spec.id)

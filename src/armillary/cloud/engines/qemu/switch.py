@@ -35,7 +35,7 @@ _QUEUE = 512
 """Frames kept for a receiver that is slow; later ones are lost, as on any wire."""
 _RETRY_SECONDS = 0.2
 _HOUSEKEEPING_SECONDS = 2.0
-_MAX_FRAME = 65536
+_MAX_FRAME = 16384
 _GONE = (ConnectionRefusedError, FileNotFoundError, ConnectionResetError, PermissionError)
 
 
