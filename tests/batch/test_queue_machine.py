@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from armillary.base.ids import ClusterId
 from armillary.batch.core.states import Fault, Result
 from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
 from armillary.batch.engines.embedded.register import Session
@@ -51,15 +50,24 @@ class QueueMachine(RuleBasedStateMachine):
     @initialize()
     def workers(self) -> None:
         self.sessions = [self.world.worker(f"w{n}") for n in range(2)]
+        for retries in (0, 1):
+            self.submit(retries)
 
-    @rule(count=st.integers(1, 3), retries=st.integers(0, 1))
-    def submit(self, count: int, retries: int) -> None:
-        if len(self.submitted) < 12:
-            cluster = self.world.submit(count, max_retries=retries)
-            self.submitted |= {f"{cluster}.{proc}" for proc in range(count)}
+    @rule(retries=st.integers(0, 1))
+    def submit(self, retries: int) -> None:
+        if len(self.submitted) < 8:
+            cluster = self.world.submit(2, max_retries=retries)
+            self.submitted |= {f"{cluster}.{proc}" for proc in range(2)}
 
-    @rule(target=leases, number=st.integers(0, 1), reply_lost=st.booleans())
-    def claim(self, number: int, reply_lost: bool) -> object:
+    @rule(target=leases, number=st.integers(0, 1))
+    def claim(self, number: int) -> object:
+        return self.claim_with(number, reply_lost=False)
+
+    @rule(number=st.integers(0, 1))
+    def claim_without_hearing(self, number: int) -> None:
+        self.claim_with(number, reply_lost=True)
+
+    def claim_with(self, number: int, *, reply_lost: bool) -> object:
         session = self.sessions[number]
         claimed = self.world.leases.claim(session, WHOLE)
         keys = [leased.key for leased in claimed.jobs]
@@ -90,6 +98,9 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(key=leases, result=ENDS, twice=st.booleans())
     def finish(self, key: LeaseKey, result: Result, twice: bool) -> None:
         """Also by agents that have lost their lease long ago."""
+        self.finish_with(key, result, twice=twice)
+
+    def finish_with(self, key: LeaseKey, result: Result, *, twice: bool) -> None:
         mine = key in self.believed
         session = self.believed.get(key) or self.sessions[0]
         output = OutputRef(name="out", sha256=f"{key.attempt:064x}", size=1)
@@ -109,6 +120,11 @@ class QueueMachine(RuleBasedStateMachine):
             if mine and state is JobState.COMPLETED and before.live_attempt == key.attempt:
                 self.committed[str(key.job)] = (output.sha256, key.attempt)
         self.forget(key)
+
+    @rule(key=leases)
+    def finish_well_and_again(self, key: LeaseKey) -> None:
+        if key in self.believed:
+            self.finish_with(key, Result(exit_code=0), twice=True)
 
     def forget(self, key: LeaseKey) -> None:
         self.believed.pop(key, None)
@@ -131,25 +147,29 @@ class QueueMachine(RuleBasedStateMachine):
             self.forget(key)
         self.sessions[number] = self.world.worker(f"{session.worker}+")
 
-    @rule(data=st.data(), act=st.sampled_from(["hold", "release", "remove", "retry"]))
-    def a_person_acts(self, data: st.DataObject, act: str) -> None:
-        if not self.submitted:
+    @rule(
+        pick=st.integers(0, 11),
+        act=st.sampled_from(["hold and release", "remove and retry", "hold", "release"]),
+    )
+    def a_person_acts(self, pick: int, act: str) -> None:
+        """Mostly on a job that runs: that is where it hurts."""
+        busy = sorted({str(key.job) for key in self.believed}) or sorted(self.submitted)
+        if not busy:
             return
-        cluster = JobId.parse(data.draw(st.sampled_from(sorted(self.submitted)))).cluster
-        chosen = Selection(cluster=ClusterId(cluster))
+        chosen = Selection(cluster=JobId.parse(busy[pick % len(busy)]).cluster)
         queue = self.world.queue
-        match act:
-            case "hold":
-                queue.hold(chosen, reason="")
-            case "release":
-                queue.release(chosen)
-            case "remove":
-                queue.remove(chosen, reason="")
-            case _:
-                states = self.world.states()
-                queue.retry(chosen)
-                for job in [j for j in self.committed if self.world.states()[j] != states[j]]:
-                    del self.committed[job]
+        before = self.world.states()
+        if "hold" in act:
+            queue.hold(chosen, reason="")
+        if "remove" in act:
+            queue.remove(chosen, reason="")
+        if "retry" in act:
+            queue.retry(chosen)
+        if "release" in act:
+            queue.release(chosen)
+        after = self.world.states()
+        for job in [job for job in self.committed if after[job] != before[job]]:
+            del self.committed[job]
 
     @rule()
     def kill_9(self) -> None:
@@ -183,6 +203,6 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 QueueMachine.TestCase.settings = settings(
-    max_examples=10, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=8, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestQueue = QueueMachine.TestCase
