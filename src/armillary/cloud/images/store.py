@@ -152,7 +152,8 @@ def _has_member(project: str, status: MemberStatus | None) -> ColumnElement[bool
 def _restrictions(query: Query) -> Iterator[ColumnElement[bool]]:
     yield images.c.os_hidden == query.hidden
     for name, values in query.any_of.items():
-        yield images.c[name].in_(sorted(values))
+        known = [Status(v) for v in values if v in set(Status)] if name == "status" else sorted(values)
+        yield images.c[name].in_(known)
     for name, value in query.flags.items():
         yield images.c[name] == value
     for name, comparison, bound in query.ranges:

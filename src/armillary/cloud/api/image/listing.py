@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from armillary.base.clock import from_iso
 from armillary.base.errors import Invalid
 from armillary.base.ids import ImageId
-from armillary.cloud.images.model import MemberStatus, Query, Status, Visibility
+from armillary.cloud.images.model import MemberStatus, Query, Visibility
 from armillary.cloud.images.store import SORTABLE
 
 DEFAULT_LIMIT = 25
@@ -111,18 +111,12 @@ def _filter(parts: _Parts, name: str, value: str) -> None:
 
 
 def _values(name: str, value: str) -> frozenset[str]:
-    if name in _IN and value.startswith("in:"):
-        try:
-            found = next(csv.reader([value[3:]], strict=True), list[str]())
-        except csv.Error as error:
-            raise Invalid(f"Invalid filter value {value[3:]!r}. The quote is not closed.") from error
-        values = frozenset(found)
-    else:
-        values = frozenset([value])
-    if name == "status":
-        known = {status.value for status in Status}
-        return frozenset(v for v in values if v in known)  # no image has another status
-    return values
+    if name not in _IN or not value.startswith("in:"):
+        return frozenset([value])
+    try:
+        return frozenset(next(csv.reader([value[3:]], strict=True), list[str]()))
+    except csv.Error as error:
+        raise Invalid(f"Invalid filter value {value[3:]!r}. The quote is not closed.") from error
 
 
 def _visibility(text: str) -> Visibility:
