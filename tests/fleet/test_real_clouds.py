@@ -171,7 +171,7 @@ def test_a_machine_lives_from_launch_to_snapshot_to_its_end(
     clouds.clouds["east"].settle()
     assert fleet.servers(EAST, project) == []
     again = fleet.create_server(
-        EAST, project, name="vm2", image_id=snapshot, flavor="c1-1gb-5", floating_ip=True
+        EAST, project, name="vm2", image_id=snapshot, flavor="c2-2gb-10", floating_ip=True
     )
     clouds.clouds["east"].settle()
     assert fleet.server(EAST, project, again.id).floating_ip  # the first address was given back

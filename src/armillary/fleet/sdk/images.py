@@ -8,7 +8,7 @@ from typing import Any
 
 from armillary.accounts.model import Project
 from armillary.base.clock import from_iso
-from armillary.base.errors import Invalid, NotFound, PreconditionFailed
+from armillary.base.errors import Invalid, NotFound, PreconditionFailed, Unavailable
 from armillary.base.ids import CloudName, ImageId, ServerId, Sha512
 from armillary.base.units import GiB
 from armillary.fleet.model import PROJECT_MARK, FleetCloud, FleetImage
@@ -16,10 +16,43 @@ from armillary.fleet.sdk.connections import Connections
 from armillary.fleet.sdk.errors import refusals
 
 CHUNK = 2**20
-NOT_COPIED = frozenset(
-    {"stores", "self", "file", "schema", "locations", "direct_url", "os_hidden", "virtual_size"}
+GLANCE_OWN = frozenset(
+    [
+        "id",
+        "name",
+        "status",
+        "visibility",
+        "size",
+        "virtual_size",
+        "checksum",
+        "os_hash_algo",
+        "os_hash_value",
+        "os_hidden",
+        "owner",
+        "protected",
+        "tags",
+        "created_at",
+        "updated_at",
+        "file",
+        "self",
+        "schema",
+        "locations",
+        "location",
+        "direct_url",
+        "url",
+        "stores",
+        "store",
+        "container_format",
+        "disk_format",
+        "min_disk",
+        "min_ram",
+        "metadata",
+        "data",
+        "data_copied_bytes",
+        "is_hidden",
+    ]
 )
-"""What Glance itself says about an image among its properties."""
+"""What Glance itself says of an image; everything else is a property that people gave it."""
 NOT_COPIED_PREFIXES = ("owner_specified.openstack.", "os_glance_")
 
 
@@ -35,9 +68,19 @@ class SizedStream:
         return self._size
 
     def __iter__(self) -> Iterator[bytes]:
+        sent = 0
         for chunk in self._chunks:
             self._hash.update(chunk)
+            sent += len(chunk)
             yield chunk
+        if sent != self._size:
+            # raising ends the connection: the cloud would wait for the rest until somebody's patience ends
+            raise Unavailable(
+                f"The image broke off after {sent} of {self._size} bytes.",
+                code="image_broke_off",
+                facts={"sent": sent, "size": self._size},
+                remedy="It is copied again the next time that it is needed.",
+            )
 
     def sha512(self) -> str:
         """The digest of what has passed through."""
@@ -171,13 +214,12 @@ def to_image(cloud: CloudName, image: Any) -> FleetImage:
 
 
 def _properties(image: Any) -> dict[str, str]:
-    known = dict(image.properties or {})
-    for key in ("architecture", "os_distro", "os_version", "os_admin_user"):
-        value = getattr(image, key, None)
-        if value:
-            known[key] = value
-    return {str(key): str(value) for key, value in known.items() if value is not None}
+    # the SDK sorts properties that it knows (hw_disk_bus, os_distro, …) among its own attributes
+    raw: dict[str, Any] = image.to_dict(headers=False, computed=False, original_names=True, ignore_none=True)
+    others: dict[str, Any] = raw.pop("properties", None) or {}
+    known = {key: value for key, value in raw.items() if key not in GLANCE_OWN} | others
+    return {key: str(value) for key, value in known.items() if isinstance(value, str | int | float)}
 
 
 def _is_copied(key: str) -> bool:
-    return key not in NOT_COPIED and not key.startswith(NOT_COPIED_PREFIXES)
+    return not key.startswith(NOT_COPIED_PREFIXES)
