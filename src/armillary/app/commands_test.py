@@ -9,10 +9,11 @@ from pathlib import Path
 import rich_click as click
 
 from armillary.base.errors import NotFound
+from armillary.cli.words import argument
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
     r"""Run the tests; ARGUMENTS go to pytest.
 

@@ -125,6 +125,7 @@ async def serve(settings: Settings, ready: Callable[[Started], None]) -> None:
     servers = _servers(platform, settings)
     serving = [asyncio.create_task(server.serve(sockets=[sockets[what]])) for what, server in servers.items()]
     await _answering(servers.values(), serving)
+    recovery = asyncio.create_task(asyncio.to_thread(platform.recover))
     loops = [asyncio.create_task(_every(loop.seconds, loop.name, loop.work)) for loop in platform.loops]
     here = platform.addresses
     running = instance.Instance(
@@ -148,7 +149,7 @@ async def serve(settings: Settings, ready: Callable[[Started], None]) -> None:
         platform.batch.agents.bell.close()  # whoever waits for work or news gets an answer, and is not waited for
         for server in servers.values():
             server.should_exit = True
-        await asyncio.gather(*serving, *loops, return_exceptions=True)
+        await asyncio.gather(recovery, *serving, *loops, return_exceptions=True)
         await asyncio.to_thread(platform.close)
 
 

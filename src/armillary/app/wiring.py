@@ -1,0 +1,184 @@
+"""Makes every object of the platform, and puts them together. Nothing is made anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from starlette.responses import JSONResponse
+
+from armillary.accounts.api import Authenticator, install_error_handlers
+from armillary.accounts.api import router as accounts_router
+from armillary.accounts.certificates import Authority
+from armillary.accounts.service import AccountsService, AccountsStore
+from armillary.app.addresses import GUEST_HOST, Addresses
+from armillary.app.database import make_engine
+from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
+from armillary.app.settings import Settings
+from armillary.app.wiring_batch import Batch, build_batch
+from armillary.app.wiring_clouds import build_clouds
+from armillary.base.clock import Clock
+from armillary.base.ids import CloudName, PersonId
+from armillary.base.units import GiB
+from armillary.batch.api import agent_router
+from armillary.batch.api import router as batch_router
+from armillary.cloud.build import Cloud
+from armillary.fleet.api import router as fleet_router
+from armillary.fleet.sdk import open_clouds
+from armillary.fleet.service import FleetService
+from armillary.portal.app import create_portal
+from armillary.portal.keys import KeyRing
+from armillary.vospace.api import Settings as SpaceSettings
+from armillary.vospace.api import router as vospace_router
+from armillary.vospace.bytes import FolderBytes
+from armillary.vospace.service import JobService, VOSpaceService
+from armillary.vospace.store import SqlJobRecords, SqlRecords
+from armillary.vospace.store import create_all as create_vospace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Something that is done again and again while the platform runs."""
+
+    name: str
+    seconds: float
+    work: Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """The platform, made and not yet listening."""
+
+    app: FastAPI
+    clouds: Mapping[CloudName, Cloud]
+    loops: Sequence[Loop]
+    addresses: Addresses
+    ca_file: Path
+    server_certificate: tuple[Path, Path]
+    admin_password: str | None
+    """The first administrator's, if there was none before."""
+    accounts: AccountsService
+    fleet: FleetService
+    batch: Batch
+    vospace: VOSpaceService
+    transfers: JobService
+    database: Engine
+
+    def recover(self) -> None:
+        """Finish or sweep what an earlier process of ours was killed at. Call it once, when requests are answered."""
+        self.vospace.recover()
+        self.transfers.recover()
+
+    def close(self) -> None:
+        """Let go of threads and files. Machines run on."""
+        self.batch.errands.shutdown(wait=True, cancel_futures=True)
+        for cloud in self.clouds.values():
+            cloud.close()
+        self.database.dispose()
+
+
+def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) -> Platform:
+    """Make the platform of `settings.home`, whose sockets are bound at `addresses`."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = make_engine(settings.records_url)
+    authority = Authority(settings.home / "authority", clock)
+    store = AccountsStore(engine=database)
+    store.create_all()
+    accounts = AccountsService(store=store, clock=clock)
+    admin_password = accounts.bootstrap_admin()
+    clouds = build_clouds(
+        settings=settings, addresses=addresses, accounts=accounts, authority=authority, clock=clock
+    )
+    clouds_yaml = write_clouds_yaml(settings, addresses, accounts)
+    fleet = FleetService(
+        clouds=open_clouds(clouds=fleet_clouds(settings, addresses), clouds_yaml=clouds_yaml), clock=clock
+    )
+    space_settings = SpaceSettings(authority=settings.vospace.authority)
+    vospace, jobs = _build_vospace(settings, space_settings, database, accounts, clock)
+    batch = build_batch(
+        settings=settings,
+        addresses=addresses,
+        database=database,
+        accounts=accounts,
+        authority=authority,
+        fleet=fleet,
+        clock=clock,
+    )
+    authenticator = Authenticator(service=accounts, certificates=authority)
+    keys = KeyRing(engine=database, clock=clock)
+    keys.create_all()
+
+    app = FastAPI(title="Armillary", docs_url=None, redoc_url=None)
+    install_error_handlers(app)
+    app.add_route("/healthz", lambda _request: JSONResponse({"status": "ok"}))
+    app.include_router(accounts_router(service=accounts, authenticate=authenticator.principal_of))
+    app.include_router(
+        fleet_router(fleet=fleet, memberships=accounts, authenticate=authenticator.principal_of)
+    )
+    app.include_router(batch_router(service=batch.service, authenticator=authenticator))
+    app.include_router(agent_router(service=batch.agents))
+    app.include_router(
+        vospace_router(
+            service=vospace,
+            jobs=jobs,
+            authority=authority,
+            authenticator=authenticator,
+            settings=space_settings,
+        )
+    )
+    app.mount(
+        "/",
+        create_portal(
+            accounts=accounts,
+            fleet=fleet,
+            batch=batch.service,
+            vospace=vospace,
+            keys=keys,
+            clock=clock,
+        ),
+    )
+    loops = [Loop(name=f"cloud {name}", seconds=2, work=cloud.reconcile) for name, cloud in clouds.items()]
+    loops.append(Loop(name="scaler", seconds=settings.batch.tick_seconds, work=batch.scaler.tick))
+    loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
+    return Platform(
+        app=app,
+        clouds=clouds,
+        loops=loops,
+        addresses=addresses,
+        ca_file=authority.ca_path,
+        server_certificate=authority.server_certificate(_host_names(settings)),
+        admin_password=admin_password,
+        accounts=accounts,
+        fleet=fleet,
+        batch=batch,
+        vospace=vospace,
+        transfers=jobs,
+        database=database,
+    )
+
+
+def _build_vospace(
+    settings: Settings, space: SpaceSettings, database: Engine, accounts: AccountsService, clock: Clock
+) -> tuple[VOSpaceService, JobService]:
+    create_vospace(database)
+
+    def granted(person: PersonId) -> GiB | None:
+        """A home may hold what its owner's projects were granted together."""
+        return GiB(sum(m.project.allocation.storage for m in accounts.projects_of(person)))
+
+    service = VOSpaceService(
+        records=SqlRecords(database),
+        bytes_=FolderBytes(settings.home / "vospace"),
+        clock=clock,
+        authorities=space.authorities,
+        groups=accounts.groups_of,
+        quota=granted,
+    )
+    return service, JobService(records=SqlJobRecords(database), clock=clock)
+
+
+def _host_names(settings: Settings) -> list[str]:
+    return ["localhost", GUEST_HOST, "127.0.0.1", "::1", "10.0.0.1", *settings.host_names]

@@ -1,0 +1,68 @@
+"""Makes the embedded clouds: each with its own records, images, capacity and engine."""
+
+from __future__ import annotations
+
+from armillary.accounts.certificates import Authority
+from armillary.accounts.service import AccountsService
+from armillary.app.acceleration import choose_acceleration
+from armillary.app.addresses import GUEST_HOST, Addresses
+from armillary.app.database import make_engine
+from armillary.app.settings import CloudTable, Settings
+from armillary.app.vendor_data import vendor_data
+from armillary.base.clock import Clock
+from armillary.base.ids import CloudName
+from armillary.base.units import GiB, MiB
+from armillary.cloud.build import Cloud, CloudSettings, build_cloud
+from armillary.cloud.engines.fake import FakeFabric, FakeMachines
+from armillary.cloud.engines.qemu.command import Tuning
+from armillary.cloud.engines.qemu.fabric import QemuFabric
+from armillary.cloud.engines.qemu.machines import QemuMachines
+from armillary.cloud.model import Capacity
+from armillary.cloud.ports import Fabric, Machines
+
+
+def build_clouds(
+    *,
+    settings: Settings,
+    addresses: Addresses,
+    accounts: AccountsService,
+    authority: Authority,
+    clock: Clock,
+) -> dict[CloudName, Cloud]:
+    """Make every embedded cloud, under `home/clouds/<name>`."""
+    host_ports = frozenset({addresses.https_port, *addresses.cloud_ports.values()})
+    extra = vendor_data(host=GUEST_HOST, https_port=addresses.https_port, ca_pem=authority.ca_pem)
+    clouds: dict[CloudName, Cloud] = {}
+    for table in settings.clouds:
+        name = CloudName(table.name)
+        directory = settings.home / "clouds" / table.name
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        machines, fabric = _engine(settings, table)
+        clouds[name] = build_cloud(
+            settings=CloudSettings(
+                name=name,
+                region=table.name,
+                base_url=addresses.cloud_url(name),
+                directory=directory,
+                floating_cidr=table.floating_cidr,
+                vendor_data=extra,
+                host_ports=host_ports,
+            ),
+            accounts=accounts,
+            machines=machines,
+            fabric=fabric,
+            engine=make_engine(f"sqlite:///{directory / 'cloud.db'}"),
+            clock=clock,
+        )
+    return clouds
+
+
+def _engine(settings: Settings, table: CloudTable) -> tuple[Machines, Fabric]:
+    directory = settings.home / "clouds" / table.name / "machines"
+    capacity = Capacity(vcpus=table.vcpus, ram=MiB(table.ram_mib), disk=GiB(table.disk_gib))
+    if table.engine == "fake":
+        return FakeMachines(directory=directory, capacity=capacity), FakeFabric()
+    tuning = Tuning(accelerator=choose_acceleration(settings).kind)
+    return QemuMachines(directory=directory, capacity=capacity, tuning=tuning), QemuFabric(
+        directory=directory
+    )
