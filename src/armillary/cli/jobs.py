@@ -13,6 +13,7 @@ from armillary.cli.fetching import cluster_number
 from armillary.cli.output import Columns, Record, Voice, at, emit, emit_one, say, voice, voices
 from armillary.cli.session import connect
 from armillary.cli.words import argument, option
+from armillary.client.submitfile.model import CLUSTER
 
 _STATES = ["idle", "claimed", "running", "completed", "held", "removed"]
 _LIVE = ["idle", "claimed", "running", "held"]
@@ -219,8 +220,16 @@ def workers(gone: bool) -> None:
 
 def _row(job: Record) -> dict[str, Any]:
     """Add what a reader wants to see at once: `id`, the image's digest, and the seconds it ran."""
+    # a platform may keep $(Cluster) as the submit file has it
+    arguments = [argument.replace(CLUSTER, str(job["cluster"])) for argument in job["arguments"]]
     seconds = None
     if job.get("started_at") and job.get("finished_at"):
         ran = datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])
         seconds = round(ran.total_seconds(), 1)
-    return {"id": job["job"], **job, "image_sha512": job["image"]["sha512"], "seconds": seconds}
+    return {
+        "id": job["job"],
+        **job,
+        "arguments": arguments,
+        "image_sha512": job["image"]["sha512"],
+        "seconds": seconds,
+    }

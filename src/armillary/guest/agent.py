@@ -390,13 +390,26 @@ def destination(key: str) -> str:
     return name
 
 
+def replaced(value: Any, old: str, new: str) -> Any:
+    """Return a copy of a JSON value with `old` replaced in every string."""
+    if isinstance(value, str):
+        return value.replace(old, new)
+    if isinstance(value, list):
+        return [replaced(one, old, new) for one in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {replaced(k, old, new): replaced(v, old, new) for k, v in cast("Json", value).items()}
+    return value
+
+
 class Job:
     """One attempt at one job, in a thread of its own."""
 
     def __init__(self, *, agent: Agent, item: Json, sent: float, record: Json | None = None) -> None:
         self.agent = agent
         self.item = item
-        self.spec: Json = item.get("spec") or {}
+        # only now is the number known that a submit file calls $(Cluster)
+        cluster = str(item["job"]).split(".", 1)[0]
+        self.spec: Json = replaced(item.get("spec") or {}, "$(Cluster)", cluster)
         self.ids: Json = {name: item[name] for name in ("job", "attempt", "lease_secret")}
         self.key = f"{self.ids['job']}-{self.ids['attempt']}"
         self.cpus = int(self.spec.get("request_cpus") or 1)

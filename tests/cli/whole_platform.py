@@ -1,0 +1,169 @@
+"""Accounts, batch and fleet as one application over SQLite and clouds in memory, on a real port."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+import armillary.guest.agent
+from armillary.accounts import api as accounts_api
+from armillary.accounts.model import Allocation, Role, TokenKind
+from armillary.accounts.service import AccountsService, AccountsStore, Passwords
+from armillary.app.database import make_engine
+from armillary.base.clock import SystemClock
+from armillary.base.ids import PersonId, TokenId, WorkerId
+from armillary.base.units import GiB, MiB
+from armillary.batch.agents import AgentService
+from armillary.batch.api import agent_router, router
+from armillary.batch.bell import Bell
+from armillary.batch.credentials import JobCredentials
+from armillary.batch.engines.embedded.leases import Leases
+from armillary.batch.engines.embedded.queue import EmbeddedQueue
+from armillary.batch.engines.embedded.register import Register
+from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.logs import LogFolder
+from armillary.batch.model import Group
+from armillary.batch.service import BatchService
+from armillary.batch.spool import FolderSpool
+from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.records import Records
+from armillary.batch.store.tables import create_all
+from armillary.fleet.api import router as clouds_router
+from armillary.fleet.fake import FakeCloud, fake_fleet
+
+PASSWORD = "correct horse battery"
+FLAVOR = "c2-2gb-10"
+
+
+class WholePlatform:
+    """What a command line talks to. `vera` is a member of project `rotation`; `root` administers."""
+
+    def __init__(self, *, folder: Path) -> None:
+        self.folder = folder
+        self._workers = 0
+        clock = SystemClock()
+        database = make_engine(f"sqlite:///{folder}/platform.db")
+        store = AccountsStore(engine=database)
+        store.create_all()
+        passwords = Passwords(time_cost=1, memory_cost=8, parallelism=1)
+        self.accounts = AccountsService(store=store, clock=clock, passwords=passwords)
+        self.administrator_password = self.accounts.bootstrap_admin()
+        allocation = Allocation(cores=4, ram=MiB(8192), disk=GiB(50), storage=GiB(10), batch_cores=8)
+        self.vera = self.accounts.create_person(
+            user_name="vera",
+            full_name="Vera Rubin",
+            email="vera@example.org",
+            institute="DTM",
+            password=PASSWORD,
+        )
+        self.project = self.accounts.create_project("rotation", "Rotation curves", allocation)
+        self.accounts.set_role(self.project.id, self.vera.id, Role.MEMBER)
+        self.east = FakeCloud(name="east", clock=clock, number=16)
+        self.image = self.east.add_image("my-snapshot", b"bytes of the machine", project=self.project)
+        fleet = fake_fleet(clock=clock, clouds=[self.east])
+        self._wire_batch(database, clock, fleet)
+        authenticator = accounts_api.Authenticator(service=self.accounts)
+        app = FastAPI()
+        app.state.authenticator = authenticator
+        accounts_api.install_error_handlers(app)
+        who = authenticator.principal_of
+        app.include_router(accounts_api.router(service=self.accounts, authenticate=who))
+        app.include_router(router(service=self.batch, authenticator=authenticator))
+        app.include_router(agent_router(service=self.agents))
+        app.include_router(clouds_router(fleet=fleet, memberships=self.accounts, authenticate=who))
+        app.add_api_route("/healthz", lambda: {"ok": True})
+        self._serve(app)
+
+    def _wire_batch(self, database: Any, clock: SystemClock, fleet: Any) -> None:
+        create_all(database)
+        terms = Terms(lease=timedelta(seconds=20), poll=timedelta(seconds=1))
+        queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
+        self.register = Register(database=database, clock=clock, terms=terms)
+        self.bell = Bell()
+        spool = FolderSpool(directory=self.folder / "spool")
+        logs = LogFolder(directory=self.folder / "logs")
+
+        def issue(owner: PersonId, lifetime: timedelta, label: str) -> tuple[str, str]:
+            made = self.accounts.issue_token(owner, kind=TokenKind.JOB, lifetime=lifetime, label=label)
+            return made.secret, made.token.id
+
+        credentials = JobCredentials(
+            people=self.accounts,
+            issue_token=issue,
+            revoke_token=lambda owner, reference: self.accounts.revoke_token(owner, TokenId(reference)),
+            issue_certificate=lambda name, _: f"PEM of {name}".encode(),
+            vospace="armillary.internal:8443",
+            clock=clock,
+        )
+        self.batch = BatchService(
+            engine=queue,
+            records=Records(database=database),
+            fleet_records=FleetRecords(database=database),
+            spool=spool,
+            logs=logs,
+            clouds=fleet,
+            people=self.accounts,
+            clock=clock,
+            bell=self.bell,
+        )
+        self.agents = AgentService(
+            queue=queue,
+            register=self.register,
+            leases=Leases(database=database, clock=clock, terms=terms),
+            spool=spool,
+            logs=logs,
+            bell=self.bell,
+            credentials=credentials,
+            terms=terms,
+        )
+
+    def _serve(self, app: FastAPI) -> None:
+        started = threading.Event()
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: Any = None) -> None:
+                await super().startup(sockets)
+                started.set()
+
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+        self._server = Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def close(self) -> None:
+        self.bell.close()
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def start_worker(self, folder: Path) -> subprocess.Popen[bytes]:
+        """Start an agent here as if a machine with the image had booted on `east`."""
+        self._workers += 1
+        folder.mkdir()
+        assert self.image.sha512
+        group = Group(self.project.id, self.image.sha512, FLAVOR)
+        config = {
+            "url": self.url,
+            "bootstrap_token": self.register.invite(WorkerId(f"worker-{self._workers}"), group),
+            "image_sha512": self.image.sha512,
+            "cloud": "east",
+            "state_dir": str(folder / "state"),
+            "scratch_dir": str(folder / "scratch"),
+            "cpus": 2,
+            "memory_mib": 2048,
+            "users": False,
+        }
+        (folder / "agent.json").write_text(json.dumps(config))
+        agent = armillary.guest.agent.__file__
+        command = [sys.executable, "-I", "-S", agent, "--config", str(folder / "agent.json")]
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL)
