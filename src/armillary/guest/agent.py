@@ -498,14 +498,17 @@ class Job:
     def _prepare(self) -> None:
         shutil.rmtree(self.base, ignore_errors=True)
         home, temporary = self.base / "home", self.base / "tmp"
-        for directory in (self.base, self.work, home, temporary):
+        self.base.mkdir()
+        self.base.chmod(0o711)
+        for directory in (self.work, home, temporary):
             directory.mkdir(mode=0o700)
         for entry in self.item.get("inputs") or ():
             self._stage(entry)
         credential: Json = self.item.get("credential") or {}
         self.account = self.agent.machine.account(str(credential.get("owner") or "job"))
-        if self.account:
-            for folder, _, files in os.walk(self.base):
+        # The base stays ours: a job that could replace its stream files by links would have us read them as root.
+        for directory in (self.work, home, temporary) if self.account else ():
+            for folder, _, files in os.walk(directory):
                 for path in (Path(folder), *(Path(folder, name) for name in files)):
                     os.chown(path, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
         self.give_credential(self.item.get("credential"))
