@@ -364,6 +364,13 @@ def put_as(account: pwd.struct_passwd | None, directory: Path, name: str, text: 
     ).returncode
 
 
+def give_to(account: pwd.struct_passwd, directory: Path) -> None:
+    """Make a user the owner of a directory and all that is in it."""
+    for folder, _, files in os.walk(directory):
+        for path in (Path(folder), *(Path(folder, name) for name in files)):
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
 def kill_stragglers(scratch: Path) -> None:
     """Kill every process that was started for `scratch`, whatever group or session it moved to."""
     marker = f"_CONDOR_SCRATCH_DIR={scratch}".encode()
@@ -507,10 +514,9 @@ class Job:
         credential: Json = self.item.get("credential") or {}
         self.account = self.agent.machine.account(str(credential.get("owner") or "job"))
         # The base stays ours: a job that could replace its stream files by links would have us read them as root.
-        for directory in (self.work, home, temporary) if self.account else ():
-            for folder, _, files in os.walk(directory):
-                for path in (Path(folder), *(Path(folder, name) for name in files)):
-                    os.chown(path, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
+        if self.account:
+            for directory in (self.work, home, temporary):
+                give_to(self.account, directory)
         self.give_credential(self.item.get("credential"))
         for source in self.spec.get("transfer_input_files") or ():
             if "://" in source or source.startswith("vos:"):
