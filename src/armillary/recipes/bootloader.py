@@ -54,9 +54,7 @@ def _master_boot_record(boot_img: bytes, disk_sectors: int, signature: int) -> b
     sector[_TABLE : _TABLE + 64] = bytes(64)
     length = disk_sectors - FIRST_PARTITION
     # CHS addresses that say "ask for LBA"
-    entry = struct.pack(
-        "<B3sB3sII", _BOOTABLE, _ANY_CHS, _LINUX, _ANY_CHS, FIRST_PARTITION, length
-    )
+    entry = struct.pack("<B3sB3sII", _BOOTABLE, _ANY_CHS, _LINUX, _ANY_CHS, FIRST_PARTITION, length)
     sector[_TABLE : _TABLE + 16] = entry
     return bytes(sector)
 

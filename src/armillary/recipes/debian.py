@@ -1,4 +1,4 @@
-"""The recipe `debian-12`: a small Debian for clouds, quick to boot, with what a worker and an astronomer need."""
+"""The recipe `debian-12`: a small Debian for clouds, quick to boot, with what astronomers need."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ _PARTS = Path(__file__).parent / "debian_12"
 _HELPERS = Path(__file__).parent.parent / "guest" / "helpers"
 
 _SYSTEM = (
-    "linux-image-cloud-amd64 initramfs-tools zstd grub-pc systemd systemd-sysv systemd-resolved systemd-timesyncd "
-    "dbus udev kmod e2fsprogs fdisk cloud-init cloud-guest-utils qemu-guest-agent openssh-server "
-    "openssh-sftp-server sudo debian-archive-keyring ca-certificates"
+    "linux-image-cloud-amd64 initramfs-tools zstd grub-pc systemd systemd-sysv systemd-resolved "
+    "systemd-timesyncd dbus udev kmod e2fsprogs fdisk cloud-init cloud-guest-utils qemu-guest-agent "
+    "openssh-server openssh-sftp-server sudo debian-archive-keyring ca-certificates"
 )
 _COMFORT = (
-    "curl wget rsync iproute2 iputils-ping netbase procps less vim-tiny bzip2 xz-utils file tzdata bash-completion"
+    "curl wget rsync iproute2 iputils-ping netbase procps less vim-tiny bzip2 xz-utils file tzdata "
+    "bash-completion"
 )
 # the second line is what the VOSpace client stands on; Debian's requests and certifi trust the system's
 # certificate store, which is where a worker puts the platform's authority
@@ -38,7 +39,18 @@ def debian_12() -> Recipe:
         packages=tuple(f"{_SYSTEM} {_COMFORT} {_PYTHON}".split()),
         wheels=("vos==3.7", "cadcutils==1.6.2"),
         wheels_from_system=frozenset(
-            "requests certifi urllib3 charset-normalizer idna lxml distro html2text packaging setuptools".split()
+            (
+                "requests",
+                "certifi",
+                "urllib3",
+                "charset-normalizer",
+                "idna",
+                "lxml",
+                "distro",
+                "html2text",
+                "packaging",
+                "setuptools",
+            )
         ),
         files=dict(_files()),
         setup=(_PARTS / "setup.sh").read_text(encoding="utf-8"),

@@ -17,7 +17,7 @@ from armillary.recipes.bootloader import FIRST_PARTITION, SECTOR, boot_area
 from armillary.recipes.model import BuildFailed, GuestFile
 from armillary.recipes.run import run, tool
 
-# Only what GRUB 2.06 can read: without metadata_csum_seed and orphan_file, whatever this computer's default is.
+# Only what GRUB 2.06 can read: no metadata_csum_seed or orphan_file, whatever is the default here.
 _MKE2FS_CONF = """\
 [defaults]
 base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
@@ -123,7 +123,9 @@ def make_disk(system: Path, *, disk: Path, size: Bytes, root_uuid: str, boot: Bo
     unpack = [tool("tar"), "-xp", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
     unpack += ["-f", str(system), "-C", str(work / "tree")]
     # device nodes are not unpacked (a user may not make them); the kernel fills /dev
-    script = f"mkdir -p tree && {shlex.join(unpack)} && mkdir -p tree/dev && {shlex.join(make)} && rm -rf tree"
+    script = (
+        f"mkdir -p tree && {shlex.join(unpack)} && mkdir -p tree/dev && {shlex.join(make)} && rm -rf tree"
+    )
     env = {"MKE2FS_CONFIG": str(config)}
     run([*as_root(), "sh", "-c", script], what="making the file system", env=env, cwd=work)
     area = boot_area(

@@ -1,4 +1,4 @@
-"""Where packages come from: this computer's own apt configuration, so that no mirror is named in the project."""
+"""Where packages come from: this computer's own apt configuration; the project names no mirror."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from armillary.recipes.model import AptSource, BuildFailed
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-"""Debian's own keys, at the path that the package `debian-archive-keyring` gives them here and in the image."""
+"""Debian's own keys, where the package `debian-archive-keyring` puts them here and in the image."""
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)")
 _POCKETS = ("", "-updates", "-security")
@@ -35,11 +35,13 @@ def sources_for(suite: str, *, root: Path = Path("/"), mirror: str | None = None
         stanzas = list(_stanzas(Path(mirror).read_text(encoding="utf-8"), mirror))
         names = {suite, *(s.removesuffix("-updates") for stanza in stanzas for s in stanza.suites)}
     elif release.get("ID") == "debian":
-        stanzas = [s for path in _configured(root) for s in _stanzas(path.read_text(encoding="utf-8"), path.name)]
+        stanzas = [
+            s for path in _configured(root) for s in _stanzas(path.read_text(encoding="utf-8"), path.name)
+        ]
         names = {suite, release.get("VERSION_CODENAME", suite), "stable"}
     else:
         raise BuildFailed(
-            f"This computer runs {release.get('NAME', 'an unknown system')}, whose package sources are not Debian's",
+            f"This computer runs {release.get('NAME', 'an unknown system')}: its packages are not Debian's",
             code="no_debian_mirror",
             remedy="Set ARMILLARY_DEBIAN_MIRROR to the URL of a Debian mirror that you may use",
         )

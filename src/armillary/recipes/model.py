@@ -83,10 +83,16 @@ class Recipe:
     def digest(self, sources: tuple[AptSource, ...]) -> str:
         """Return the SHA-256 of everything in the recipe and of the mirrors that it is built from."""
         facts: list[object] = [self.name, self.version, self.suite, self.python, self.setup, self.size]
-        facts += [list(self.packages), list(self.wheels), sorted(self.wheels_from_system), dict(self.properties)]
+        facts += [
+            list(self.packages),
+            list(self.wheels),
+            sorted(self.wheels_from_system),
+            dict(self.properties),
+        ]
         facts += [[source.as_deb822("") for source in sources]]
         facts += [
-            [path, file.mode, hashlib.sha256(file.content).hexdigest()] for path, file in sorted(self.files.items())
+            [path, file.mode, hashlib.sha256(file.content).hexdigest()]
+            for path, file in sorted(self.files.items())
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

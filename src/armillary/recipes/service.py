@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,12 @@ from armillary.recipes.wheels import wheel_files
 
 __all__ = ["build", "default_cache", "missing_tools", "recipe_named", "recipes"]
 
-_PASSED_ON = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
+_PASSED_ON = (
+    "Acquire::http::Proxy",
+    "Acquire::https::Proxy",
+    "Acquire::Check-Valid-Until",
+    "Acquire::Check-Date",
+)
 _CHUNK = 1 << 20
 
 
@@ -120,7 +125,9 @@ def _build_in(
     files["root/armillary/setup.sh"] = GuestFile(content=recipe.setup.encode(), mode=0o755)
     (work / "overlay.tar").write_bytes(overlay_tar(files))
     (work / "debian.sources").write_text(stanzas, encoding="utf-8")
-    progress(f"installing {recipe.suite} with {len(recipe.packages)} packages and what they need (a minute or two)")
+    progress(
+        f"installing {recipe.suite} with {len(recipe.packages)} packages and what they need (a minute or two)"
+    )
     system = work / "system.tar"
     command = [tool("mmdebstrap"), "--quiet", "--variant=apt", "--format=tar", "--skip=output/dev"]
     command += ['--aptopt=Apt::Install-Recommends "false"', *(f"--aptopt={line}" for line in options)]
@@ -158,7 +165,9 @@ def _host_apt_options() -> list[str]:
 def _manifest(
     recipe: Recipe, sources: tuple[AptSource, ...], disk: Path, boot: BootFiles, clock: Clock
 ) -> dict[str, object]:
-    versions = {name: run([tool(name), "--version"], what=name).splitlines()[0] for name in ("mmdebstrap", "qemu-img")}
+    versions = {
+        name: run([tool(name), "--version"], what=name).splitlines()[0] for name in ("mmdebstrap", "qemu-img")
+    }
     return {
         "name": recipe.name,
         "title": recipe.title,
@@ -176,11 +185,8 @@ def _manifest(
     }
 
 
-# ------------------------------------------------------------------------------------------ shared with imports
-
-
 @contextmanager
-def locked(path: Path, progress: Progress) -> Iterator[None]:
+def locked(path: Path, progress: Progress) -> Generator[None]:
     """Hold an exclusive lock; it ends with the process, however that ends."""
     with path.open("w") as file:
         try:

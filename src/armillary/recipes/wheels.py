@@ -36,7 +36,7 @@ def wheel_files(recipe: Recipe, *, work: Path) -> dict[str, GuestFile]:
 
 
 def unpack(wheel: Path, *, python: str) -> dict[str, GuestFile]:
-    """Return the files of one wheel at their places under `/usr/local` of a Debian, with its console scripts."""
+    """Return the files of one wheel at their places in a Debian's `/usr/local`, console scripts too."""
     site = f"usr/local/lib/python{python}/dist-packages"
     files: dict[str, GuestFile] = {}
     with zipfile.ZipFile(wheel) as archive:
@@ -64,7 +64,7 @@ def _place(name: str) -> str | None:
 
 def _scripts(entry_points: str) -> dict[str, GuestFile]:
     parser = configparser.ConfigParser(delimiters=("=",))
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case, as the format says
+    parser.optionxform = str  # pyright: ignore[reportAttributeAccessIssue]  # names keep their case
     parser.read_string(entry_points)
     scripts: dict[str, GuestFile] = {}
     for name, reference in parser.items("console_scripts") if parser.has_section("console_scripts") else ():

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Make this machine fit for a snapshot that batch workers are cloned from.
 
-It forgets who this machine is (cloud-init's state, machine-id, SSH host keys: each clone makes its own), drops
-logs and package caches, and writes everything to disk. Your software and files stay. The machine runs on; take
-the snapshot now.
+It forgets who this machine is (cloud-init's state, machine-id, SSH host keys: each clone makes its own),
+drops logs and package caches, and writes everything to disk. Your software and files stay. The machine runs
+on; take the snapshot now.
 
 Example: sudo canfar_batch_prepare
 """

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Make an account in this machine for the person whose batch jobs will run here.
 
-A job runs under the name of the person who submitted it when the machine has such an account. The account has a
-home directory and no right to use sudo; it is open to the SSH keys that may sign in as you. To run it again
-changes nothing but the keys.
+A job runs under the name of the person who submitted it when the machine has such an account. The account
+has a home directory and no right to use sudo; it is open to the SSH keys that may sign in as you. To run it
+again changes nothing but the keys.
 
 Example: sudo canfar_create_user ada
 """
@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="canfar_create_user", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("user", metavar="USER", help="the user name in the research cloud")
-    parser.add_argument("--keys", type=Path, help="the authorized_keys file to copy (default: that of the caller)")
+    parser.add_argument(
+        "--keys", type=Path, help="the authorized_keys file to copy (default: that of the caller)"
+    )
     options = parser.parse_args(arguments)
     if not _NAME.fullmatch(options.user):
         return _fail(f"{options.user!r} is not a user name: lower-case letters, digits, - and _, 32 at most")
@@ -65,7 +67,7 @@ def caller_keys() -> Path | None:
 
 
 def merged(old: str, new: str) -> str:
-    """Return the keys of both texts, each once, without the options that cloud-init puts before root's keys."""
+    """Return the keys of both texts, each once, but for those that cloud-init locks with options."""
     lines = [line.strip() for line in (old + "\n" + new).splitlines()]
     kept = [line for line in lines if line and not line.startswith(("#", "no-port-forwarding"))]
     return "".join(f"{line}\n" for line in dict.fromkeys(kept))

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Make /mnt/scratch, a directory on the machine's ephemeral disk where everybody may write.
 
-The ephemeral disk is as large as the flavor says, is mounted on /mnt, and goes with the machine: a snapshot does
-not contain it. To run it again changes nothing.
+The ephemeral disk is as large as the flavor says, is mounted on /mnt, and goes with the machine: a snapshot
+does not contain it. To run it again changes nothing.
 
 Example: sudo canfar_setup_scratch
 """
@@ -23,14 +23,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="canfar_setup_scratch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--path", type=Path, default=Path("/mnt/scratch"), help="another place (default: %(default)s)")
+    parser.add_argument(
+        "--path", type=Path, default=Path("/mnt/scratch"), help="another place (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     scratch: Path = options.path
     if scratch.parent == Path("/mnt") and not os.path.ismount("/mnt"):
         if _DISK.exists():
             subprocess.run(["mount", "/mnt"], check=False)
         if not os.path.ismount("/mnt"):
-            print("This machine has no ephemeral disk: the scratch space is on the root disk.", file=sys.stderr)
+            print(
+                "This machine has no ephemeral disk: the scratch space is on the root disk.", file=sys.stderr
+            )
     try:
         make_scratch(scratch)
     except PermissionError:
