@@ -65,7 +65,7 @@ def change(portal: Services, visit: Visiting, form: Sent, where: str) -> Respons
             return visit.go(address(path), notice="folder-made")
         case "move":
             target = form.text("to")
-            goal = VOSPath.parse(target) if target.startswith("/") else path.parent / target
+            goal = VOSPath.parse(target if target.startswith("/") else f"{path.parent}/{target}")
             portal.files.move(visit.who, path, goal)
             return visit.go(address(path.parent), notice="moved")
         case "delete":
