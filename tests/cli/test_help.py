@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -51,3 +52,10 @@ def test_completion_for_the_usual_shells(shell: str):
 
 def test_wrong_usage_is_status_2():
     assert CliRunner().invoke(cli, ["submit", "--image", "x"]).exit_code == 2
+
+
+def test_every_command_has_a_place_in_the_reference():
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text()
+    for path, command in commands(cli):
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            assert f"`{' '.join(['armillary', *path])}`" in reference
