@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -40,6 +42,7 @@ class Stage:
     fabric: FakeFabric = field(default_factory=FakeFabric)
     cloud: Cloud = field(init=False)
     http: TestClient = field(init=False)
+    exit: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self.start()
@@ -53,7 +56,9 @@ class Stage:
             engine=make_engine(f"sqlite:///{self.directory}/cloud.db"),
             clock=self.clock,
         )
-        self.http = TestClient(self.cloud.app, base_url=BASE_URL, raise_server_exceptions=False)
+        # entered, so that one event loop serves all requests
+        client = TestClient(self.cloud.app, base_url=BASE_URL, raise_server_exceptions=False)
+        self.http = self.exit.enter_context(client)
 
     def restart(self) -> None:
         """Forget everything in memory, and begin again from what is on disk."""
@@ -137,31 +142,61 @@ def clock() -> VirtualClock:
     return VirtualClock()
 
 
-@pytest.fixture
-def stage(tmp_path: Path, clock: VirtualClock) -> Iterator[Stage]:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db"))
+def _accounts(directory: Path, clock: VirtualClock) -> AccountsService:
+    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db"))
     store.create_all()
-    passwords = Passwords(time_cost=1, memory_cost=8, parallelism=1)
-    accounts = AccountsService(store=store, clock=clock, passwords=passwords)
+    return AccountsService(
+        store=store, clock=clock, passwords=Passwords(time_cost=1, memory_cost=8, parallelism=1)
+    )
+
+
+@pytest.fixture(scope="session")
+def new_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The records of a cloud before its first request, to be copied: making the tables is what takes long."""
+    directory = tmp_path_factory.mktemp("new")
+    accounts, clock = _accounts(directory, VirtualClock()), VirtualClock()
     accounts.bootstrap_admin()
+    engine = make_engine(f"sqlite:///{directory}/cloud.db")
+    build_cloud(
+        settings=_settings(directory),
+        accounts=accounts,
+        machines=FakeMachines(directory=directory / "machines"),
+        fabric=FakeFabric(),
+        engine=engine,
+        clock=clock,
+    ).close()
+    engine.dispose()
+    return directory
+
+
+def _settings(directory: Path) -> CloudSettings:
+    return CloudSettings(
+        name=CloudName("east"),
+        region="east",
+        base_url=BASE_URL,
+        directory=directory,
+        floating_cidr="127.16.0.0/24",
+        vendor_data="#cloud-config\n{}\n",
+        host_ports=frozenset({8443}),
+    )
+
+
+@pytest.fixture
+def stage(tmp_path: Path, clock: VirtualClock, new_records: Path) -> Iterator[Stage]:
+    for file in new_records.glob("*.db*"):
+        shutil.copy(file, tmp_path)
+    accounts = _accounts(tmp_path, clock)
     capacity = Capacity(vcpus=8, ram=MiB(16384), disk=GiB(200))
     made = Stage(
         directory=tmp_path,
         accounts=accounts,
         clock=clock,
         machines=FakeMachines(directory=tmp_path / "machines", capacity=capacity),
-        settings=CloudSettings(
-            name=CloudName("east"),
-            region="east",
-            base_url=BASE_URL,
-            directory=tmp_path,
-            floating_cidr="127.16.0.0/24",
-            vendor_data="#cloud-config\n{}\n",
-            host_ports=frozenset({8443}),
-        ),
+        settings=_settings(tmp_path),
         admin=accounts.person_named("admin"),
     )
-    yield made
+    with made.exit:
+        yield made
     made.cloud.close()
 
 

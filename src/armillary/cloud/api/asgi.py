@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -67,19 +68,25 @@ def create_cloud_app(
         network: networks.
         volumes: volumes.
     """
-    where: dict[str, Any] = {"auth": auth, "auth_url": catalog.identity_url}
-    identity = FastAPI(title="Identity", openapi_url=None, redirect_slashes=False)
-    identity.include_router(
-        identity_router(accounts=accounts, catalog=catalog, clock=clock, auth=auth), prefix="/identity"
-    )
-    rooms: dict[str, ASGIApp] = {
-        "/identity": RequestIds(identity),
-        "/image": image_app(images=images, auth=auth, base_url=f"{base_url}/image", prefix="/image"),
-        "/compute": compute_app(
-            compute=compute, network=network, base_url=f"{base_url}/compute", prefix="/compute", **where
+    auth_url = catalog.identity_url
+
+    def identity() -> ASGIApp:
+        app = FastAPI(title="Identity", openapi_url=None, redirect_slashes=False)
+        routes = identity_router(accounts=accounts, catalog=catalog, clock=clock, auth=auth)
+        app.include_router(routes, prefix="/identity")
+        return RequestIds(app)
+
+    def at(prefix: str) -> dict[str, Any]:
+        return {"base_url": f"{base_url}{prefix}", "prefix": prefix, "auth": auth}
+
+    rooms: dict[str, Callable[[], ASGIApp]] = {
+        "/identity": identity,
+        "/image": lambda: image_app(images=images, **at("/image")),
+        "/compute": lambda: compute_app(
+            compute=compute, network=network, auth_url=auth_url, **at("/compute")
         ),
-        "/network": network_app(network=network, base_url=f"{base_url}/network", prefix="/network", **where),
-        "/volume": volume_app(volumes=volumes, base_url=f"{base_url}/volume", prefix="/volume", **where),
+        "/network": lambda: network_app(network=network, auth_url=auth_url, **at("/network")),
+        "/volume": lambda: volume_app(volumes=volumes, auth_url=auth_url, **at("/volume")),
     }
     return Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog)))
 

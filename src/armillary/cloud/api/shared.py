@@ -59,22 +59,44 @@ class RequestIds:
 
 
 class Prefixes:
-    """Sends each request to the room whose prefix its path has."""
+    """Sends each request to the room whose prefix its path has.
 
-    def __init__(self, rooms: Mapping[str, ASGIApp], *, otherwise: ASGIApp) -> None:
+    A room is made when it is first asked for: a platform with several clouds would otherwise spend most of its start
+    on routes that nobody uses yet.
+    """
+
+    def __init__(self, rooms: Mapping[str, Callable[[], ASGIApp]], *, otherwise: ASGIApp) -> None:
         self._rooms = dict(rooms)
+        self._made: dict[str, ASGIApp] = {}
         self._otherwise = otherwise
 
+    def _room(self, prefix: str) -> ASGIApp:
+        # only ever called from the one event loop, and without a pause: nobody can come in between
+        if prefix not in self._made:
+            self._made[prefix] = self._rooms[prefix]()
+        return self._made[prefix]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        for prefix, app in self._rooms.items():
+        for prefix in self._rooms:
             if path == prefix or path.startswith(prefix + "/"):
                 # a fresh state: one room must not see what another leaves there
-                await app({**scope, "state": dict(scope.get("state") or {})}, receive, send)
+                await self._room(prefix)({**scope, "state": dict(scope.get("state") or {})}, receive, send)
                 return
         await self._otherwise(scope, receive, send)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Nothing has to be done at start and end; a server only wants to hear that."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
 
 
 class Microversions:

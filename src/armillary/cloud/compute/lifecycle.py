@@ -7,7 +7,8 @@ or after a kill, without harm. The task is cleared in the same transaction that 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -28,7 +29,7 @@ from armillary.cloud.model import MachineSpec, PortSpec
 from armillary.cloud.network.desk import Desk
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.ports import unplug
-from armillary.cloud.ports import Machines
+from armillary.cloud.ports import BootFailed, Machines
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ class Lifecycle:
             server = save(connection, self._clock, server, placed=True, task_state=TaskState.SPAWNING)
         self._keeper.poke()
         try:
-            self._machines.boot(self._spec(server))
+            with _foreign_code():
+                self._machines.boot(self._spec(server))
         except (ArmillaryError, OSError) as error:
             self._boot_failed(server_id, _words(error))
             return
@@ -134,7 +136,8 @@ class Lifecycle:
 
     def _run_again(self, server: Server) -> None:
         try:
-            self._machines.boot(self._spec(server))
+            with _foreign_code():
+                self._machines.boot(self._spec(server))
         except (ArmillaryError, OSError) as error:
             # the disks are there and stay charged; a hard reboot tries again
             self._settle(server, VmState.ERROR, error=_words(error))
@@ -146,7 +149,8 @@ class Lifecycle:
         server = self._read(server_id, TaskState.POWERING_OFF)
         if server is not None:
             try:
-                self._machines.stop(server_id)
+                with _foreign_code():
+                    self._machines.stop(server_id)
             except (ArmillaryError, OSError) as error:
                 self._settle(server, VmState.ERROR, error=_words(error))
                 return
@@ -159,7 +163,8 @@ class Lifecycle:
             return
         hard = server.task_state is TaskState.REBOOTING_HARD
         try:
-            self._machines.reboot(server_id, hard=hard)
+            with _foreign_code():
+                self._machines.reboot(server_id, hard=hard)
         except (ArmillaryError, OSError) as error:
             log.info("server %s does not reboot (%s): booting it", server_id, _words(error))
             self._run_again(server)
@@ -175,8 +180,9 @@ class Lifecycle:
         target = self._directory / f"{image_id}.qcow2"
         try:
             target.unlink(missing_ok=True)  # what an interrupted attempt left
-            self._machines.snapshot(server_id, target)
-            self._images.commit_snapshot(image_id, target)
+            with _foreign_code():
+                self._machines.snapshot(server_id, target)
+                self._images.commit_snapshot(image_id, target)
         except (ArmillaryError, OSError) as caught:
             error = _words(caught)
             self._abandon(image_id, error)
@@ -279,6 +285,18 @@ class Lifecycle:
 def _with_task(connection: Connection, server_id: ServerId, *tasks: TaskState) -> Server | None:
     server = alive(connection, server_id)
     return server if server is not None and server.task_state in tasks else None
+
+
+@contextmanager
+def _foreign_code() -> Generator[None]:
+    """Turn what an engine should not raise into what it may: a server must never hang in a task because of it."""
+    try:
+        yield
+    except (ArmillaryError, OSError):
+        raise
+    except Exception as error:
+        log.exception("an engine failed in an unforeseen way")
+        raise BootFailed(f"The engine failed in an unforeseen way: {error}") from error
 
 
 def _words(error: ArmillaryError | OSError) -> str:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Connection, Engine
 
-from armillary.base.errors import ArmillaryError
 from armillary.base.ids import ServerId
 from armillary.cloud import store
 from armillary.cloud.core.plan import NetworkRecords, build_plan
@@ -51,16 +50,19 @@ class FabricKeeper:
         """Apply soon."""
         if not self._waiting.is_set():
             self._waiting.set()
-            self._pool.submit(self.apply)
+            self._pool.submit(self._apply_for_nobody)
+
+    def _apply_for_nobody(self) -> None:
+        try:
+            self.apply()
+        except Exception:
+            log.exception("the network could not be brought in step with its records; trying again soon")
 
     def apply(self) -> None:
-        """Apply now; a failure is logged, and mended by the next application."""
+        """Apply now."""
         with self._one_at_a_time:
             self._waiting.clear()  # before the records are read: a change after that pokes again
-            try:
-                self._fabric.apply(self.plan())
-            except (ArmillaryError, OSError):
-                log.exception("the network could not be brought in step with its records; trying again soon")
+            self._fabric.apply(self.plan())
 
     def addresses(self, server_id: ServerId) -> Mapping[int, tuple[str, int]]:
         """Where a machine's open TCP ports answer now."""
