@@ -279,3 +279,37 @@ def test_away_from_the_users_machine_nothing_but_the_given_files_is_touched():
     assert refused("include : /etc/passwd\nexecutable = run.sh\nqueue\n") == "needs_your_machine"
     assert refused("executable = run.sh\ngetenv = HOME\nqueue\n") == "needs_your_machine"
     assert stat.S_ISREG(Path("/etc/passwd").stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = $ENV\narguments = $(x)(HOME)",
+        "d = $\narguments = $(d)ENV(HOME)",
+        "d = $(DOLLAR)\narguments = $(d)ENV(HOME)",
+        "x = $(DOLLAR)ENV\narguments = $SUBSTR(x,0)(HOME)",
+        "arguments = $(nope:$ENV(HOME))",
+        "e =\narguments = $ENV$(e)(HOME)",
+        "d = $\na = $(d)(a)\narguments = $(a)",
+        "if defined $ENV(HOME)\nendif",
+        "x = $(x)$ENV(HOME)",
+    ],
+)
+def test_nothing_reaches_the_environment_of_a_server_even_in_composition(text: str):
+    with pytest.raises(SubmitError):
+        read_submit(f"executable = run.sh\n{text}\nqueue\n", access=NoAccess(files=["run.sh"]))
+
+
+def test_items_cannot_smuggle_macros_in_where_the_file_is_not_trusted():
+    text = "executable = run.sh\narguments = $(x)(HOME)\nqueue x from (\n$ENV\n)\n"
+    with pytest.raises(SubmitError):
+        read_submit(text, access=NoAccess(files=["run.sh"]))
+
+
+@pytest.mark.parametrize("text", ["d = $\na = $(d)(a)\narguments = $(a)", "x = $ENV\narguments = $(x)(HOME)"])
+def test_a_loose_dollar_that_would_become_a_macro_is_refused(text: str):
+    assert refusal(f"executable = do_catalogue.bash\n{text}\nqueue\n").code == "loose_dollar"
+
+
+def test_a_dollar_that_becomes_nothing_is_left_alone():
+    assert one("arguments = ^m51$ price$5 $(DOLLAR)x").arguments == ["^m51$", "price$5", "$x"]

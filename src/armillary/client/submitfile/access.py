@@ -15,7 +15,13 @@ from armillary.client.submitfile.model import SubmitError
 
 
 class Access(Protocol):
-    """The world around a submit file. Every method raises SubmitError when it is not allowed or not possible."""
+    """The world around a submit file. Every method raises SubmitError when it is not allowed or not possible.
+
+    `trusted`: who wrote the file owns the machine and the environment that it is read in.
+    """
+
+    @property
+    def trusted(self) -> bool: ...
 
     def read(self, name: str, *, line: int) -> str:
         """Return the text of a file that the submit file names."""
@@ -48,6 +54,8 @@ class Access(Protocol):
 
 class LocalAccess:
     """The user's own machine: names are relative to `base`. Commands run only when the user said so."""
+
+    trusted = True
 
     def __init__(self, *, base: Path, allow_commands: bool = False) -> None:
         self._base = base
@@ -110,6 +118,8 @@ class LocalAccess:
 
 class NoAccess:
     """A place that is not the user's machine, such as the portal: only the files that came along are there."""
+
+    trusted = False
 
     def __init__(self, *, files: Collection[str] = ()) -> None:
         self._files = frozenset(files)

@@ -73,6 +73,8 @@ _FUNCTIONS = frozenset(
     ]
 )
 
+_SAFE = re.compile(r"|f[a-z]*|int|choice|random_integer|random_choice")
+
 
 class Macros:
     """The macros as they stand at one `queue` statement."""
@@ -80,6 +82,9 @@ class Macros:
     def __init__(self, *, statements: Sequence[Statement], access: Access) -> None:
         self._library = library()
         self._access = access
+        if not access.trusted:
+            for statement in statements:
+                refuse_unsafe(statement.value, line=statement.line)
         self._lines = {s.name: s.line for s in statements if s.kind == "assign"}
         self._submit = self._parse(statements)
         # the library forgets names that were given nothing; to their author they are defined
@@ -113,6 +118,8 @@ class Macros:
                 self._constant.clear()
             if "$" in value:
                 self._checked.clear()
+                if not self._access.trusted:
+                    refuse_unsafe(value, line=None)
 
     def value(self, name: str) -> str | None:
         """Return a value with its macros expanded, None when it is not set.
@@ -142,6 +149,8 @@ class Macros:
         """Expand the macros of a text of its own, such as the arguments of `queue`."""
         if "$" not in text:
             return text
+        if not self._access.trusted:
+            refuse_unsafe(text, line=line)
         self._scan(text, (), line)
         self._submit["armillary_text"] = text
         return str(self._submit.expand("armillary_text")).replace(_MARK, CLUSTER)
@@ -194,6 +203,7 @@ class Macros:
         return self._scan(raw, (*path, name), line) or varies
 
     def _scan(self, text: str, path: tuple[str, ...], line: int | None) -> bool:
+        _refuse_loose(text, line, spliced=len(path) > 1)
         varies = False
         for at_match, function, inner in references(text):
             if at_match:
@@ -245,14 +255,60 @@ class Macros:
 
 def references(text: str) -> Iterator[tuple[bool, str, str]]:
     """Yield (at match time, function in lower case, what is inside) for each macro reference in a text."""
+    for match, end in _spans(text):
+        yield bool(match[1]), match[2].lower(), text[match.end() : end - 1]
+
+
+def _spans(text: str) -> Iterator[tuple[re.Match[str], int]]:
     at = 0
     while (match := _REFERENCE.search(text, at)) is not None:
         depth, end = 1, match.end()
         while end < len(text) and depth:
             depth += {"(": 1, ")": -1}.get(text[end], 0)
             end += 1
-        yield bool(match[1]), match[2].lower(), text[match.end() : end - 1]
+        yield match, end
         at = end
+
+
+def _without_references(text: str) -> str:
+    """Return a text with a mark in the place of each macro reference."""
+    rest, at = "", 0
+    for match, end in _spans(text):
+        rest += text[at : match.start()] + "\x00"
+        at = end
+    return rest + text[at:]
+
+
+def _refuse_loose(text: str, line: int | None, *, spliced: bool) -> None:
+    """Refuse a $ that may become a macro reference with what an expansion puts beside it.
+
+    HTCondor reads the result of an expansion again; such a reference would pass by every check here.
+    """
+    if "$" in text and re.search(r"\$\w*(\x00|$)" if spliced else r"\$\w*\x00", _without_references(text)):
+        raise SubmitError(
+            f"a $ in {text!r} may join what stands beside it and become a macro",
+            line=line,
+            remedy="Write $(DOLLAR) for the sign itself.",
+            code="loose_dollar",
+        )
+
+
+def refuse_unsafe(text: str, *, line: int | None) -> None:
+    """Refuse, where the text is not its reader's own, whatever could reach beyond the text, even in composition."""
+    if "$" not in text:
+        return
+    if "$" in _without_references(text):
+        raise SubmitError("a $ that begins no macro", line=line, remedy="Leave it out.", code="loose_dollar")
+    for at_match, function, inner in references(text):
+        name = inner.partition(":")[0].strip().lower()
+        if at_match or not _SAFE.fullmatch(function) or name == "dollar":
+            raise SubmitError(
+                f"${function.upper()}({inner}) works only where your files are",
+                line=line,
+                remedy="Submit this file with the armillary command on your own machine.",
+                code="needs_your_machine",
+            )
+        refuse_unsafe(inner, line=line)
 
 
 def library() -> Any:
