@@ -100,6 +100,16 @@ def test_a_snapshot_appears_with_its_digest_and_leads_to_jobs(
     assert f'href="/jobs/submit?image={image.sha512}"' in page
 
 
+def test_an_image_of_one_cloud_is_launched_on_the_other(
+    ada: Browser, clouds: list[FakeCloud], project: Project
+) -> None:
+    [image] = clouds[0].images(project)
+    form = {"cloud": "west", "image": str(image.sha512), "flavor": "c1-1gb-5", "name": "far"}
+    assert "The machine is starting." in ada.post("/machines/launch", form)
+    assert clouds[1].servers(project)[0].name == "far"
+    assert clouds[1].images(project)[0].sha512 == image.sha512
+
+
 def test_copies_of_one_image_are_one_row(ada: Browser, clouds: list[FakeCloud]) -> None:
     clouds[1].add_image("debian-12", b"disk")
     assert ada.get("/images").count("Run jobs with this image") == 1
@@ -148,7 +158,7 @@ def test_a_foreign_project_and_its_machines_do_not_exist(
     ada.post("/sign-out")
     ada.sign_in("eve")
     ada.get(f"/machines/east/{server.id}", status=404)
-    ada.post(f"/machines/east/{server.id}/delete")
+    ada.post(f"/machines/east/{server.id}/delete", status=404)
     assert clouds[0].servers(project)
     page = ada.get("/machines?project=galaxies", status=404)
     assert "You have no such project." in page

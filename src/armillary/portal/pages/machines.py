@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from armillary.accounts.model import Project
 from armillary.base.errors import ArmillaryError, NotFound
-from armillary.base.ids import CloudName, ImageId, ServerId
+from armillary.base.ids import CloudName, ServerId, Sha512
 from armillary.fleet.model import FleetFlavor, FleetImage, FleetServer
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
 from armillary.portal.forms import Form
 from armillary.portal.keys import PublicKey
+from armillary.portal.pages.images import all_images
 from armillary.portal.visit import Visit
 
 ACTIONS = {"start": "started", "stop": "stopped", "reboot": "rebooted"}
@@ -71,7 +72,7 @@ def launching(portal: Portal, visit: Visit, cloud: str) -> Launching:
     return Launching(
         cloud=chosen,
         clouds=portal.fleet.clouds(),
-        images=[image for image in portal.fleet.images(chosen, visit.project) if image.status == "active"],
+        images=[image.first for image in all_images(portal, visit.project).images if image.settled],
         flavors=portal.fleet.flavors(chosen, visit.project),
         keys=portal.keys.of(visit.person.id),
         free_cores=None if limits.cores is None else limits.cores - limits.cores_used,
@@ -118,6 +119,9 @@ def launch(portal: Services, visit: Visiting, form: Sent) -> Response:
     project = visit.member()
     cloud = CloudName(form.text("cloud"))
     try:
+        image = portal.fleet.find_image(project, form.text("image"))
+        # the same machine on every cloud: brought there when it is missing, which may take a while
+        image_id = portal.fleet.ensure_image(cloud, project, Sha512(str(image.sha512)))
         key = key_for(portal, visit, form)
         if key:
             named = key.cloud_name(visit.person.user_name)
@@ -126,7 +130,7 @@ def launch(portal: Services, visit: Visiting, form: Sent) -> Response:
             cloud,
             project,
             name=form.text("name") or "machine",
-            image_id=ImageId(form.text("image")),
+            image_id=image_id,
             flavor=form.text("flavor"),
             key_name=key.cloud_name(visit.person.user_name) if key else None,
             metadata={"armillary_by": visit.person.user_name},
@@ -165,7 +169,9 @@ def confirm_delete(portal: Services, visit: Visiting, cloud: str, server_id: str
 
 @router.post("/{cloud}/{server_id}/delete", dependencies=[Depends(sent)])
 def delete(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
-    portal.fleet.delete_server(CloudName(cloud), visit.member(), ServerId(server_id))
+    where = (CloudName(cloud), visit.member(), ServerId(server_id))
+    portal.fleet.server(*where)  # a machine of others is not there, and nobody is told that it was deleted
+    portal.fleet.delete_server(*where)
     return visit.go("/machines", notice="deleted")
 
 
