@@ -144,8 +144,6 @@ class FleetService:
         """Begin an image of a server's disk; it becomes active later."""
         return self._cloud(cloud).images.snapshot(project, server_id, name, properties or {})
 
-    create_image = snapshot
-
     def delete_image(self, cloud: CloudName, project: Project, image_id: ImageId) -> None:
         """Remove an image from one cloud."""
         self._cloud(cloud).images.delete(project, image_id)
