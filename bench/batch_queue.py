@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import resource
 import sys
 import tempfile
 import threading
 import time
+from datetime import timedelta
 from http.client import HTTPConnection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import uvicorn
@@ -30,6 +33,7 @@ from armillary.batch.bell import Bell
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
+from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group, JobSpec, Resources, Submission
 from armillary.batch.spool import FolderSpool
@@ -55,6 +59,7 @@ def main(jobs: int, agents: int) -> None:
             spool=FolderSpool(directory=folder / "spool"),
             logs=LogFolder(directory=folder / "logs"),
             bell=Bell(),
+            terms=Terms(poll=timedelta(0)),
         )
         app = FastAPI()
         app.include_router(agent_router(service=service))
@@ -73,13 +78,15 @@ def main(jobs: int, agents: int) -> None:
             keys.append(
                 register.register(token, server_id=None, image=GROUP.image, whole=whole, version="")[1]
             )
-        left = [jobs]
-        threads = [threading.Thread(target=work, args=(port, key, left)) for key in keys]
+        spawn = multiprocessing.get_context("spawn")
+        start = spawn.Barrier(agents + 1)
+        processes = [spawn.Process(target=work, args=(port, key, start)) for key in keys]
+        for process in processes:
+            process.start()
+        start.wait()
         before = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for process in processes:
+            process.join()
         seconds = time.perf_counter() - before
         server.should_exit = True
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -106,7 +113,8 @@ def submission(jobs: int) -> Submission:
     )
 
 
-def work(port: int, key: str, left: list[int]) -> None:
+def work(port: int, key: str, start: Barrier) -> None:
+    """Be an agent, in a process of its own, until there is no more work."""
     connection = HTTPConnection("127.0.0.1", port)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
@@ -114,11 +122,11 @@ def work(port: int, key: str, left: list[int]) -> None:
         connection.request("POST", f"/agent/v1/{name}", json.dumps(body), headers)
         return json.loads(connection.getresponse().read())
 
-    while left[0] > 0:
-        for job in call("claim", {"free": ONE})["jobs"]:
+    start.wait()
+    while jobs := call("claim", {"free": ONE})["jobs"]:
+        for job in jobs:
             lease = {field: job[field] for field in ("job", "attempt", "lease_secret")}
             call("finish", {**lease, "exit_code": 0})
-            left[0] -= 1
 
 
 if __name__ == "__main__":

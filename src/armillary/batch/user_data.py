@@ -38,20 +38,36 @@ TimeoutStopSec=20
 WantedBy=multi-user.target
 """
 
+TRUST = f"""\
+# Into the system's certificate store, by hand where it is Debian's: update-ca-certificates takes half a minute of a
+# machine without acceleration, and comes to the same; the copy in {_CA} keeps it there when that runs later.
+ca={_CA}
+if [ -w /etc/ssl/certs/ca-certificates.crt ]; then
+  if ! grep -qF "$(sed -n 2p $ca)" /etc/ssl/certs/ca-certificates.crt; then
+    cat $ca >> /etc/ssl/certs/ca-certificates.crt
+    ln -sf $ca /etc/ssl/certs/armillary.pem
+    if command -v openssl >/dev/null; then
+      ln -sf armillary.pem /etc/ssl/certs/$(openssl x509 -noout -subject_hash -in $ca).0
+    fi
+  fi
+elif command -v update-ca-trust >/dev/null; then
+  cp $ca /etc/pki/ca-trust/source/anchors/armillary.crt
+  update-ca-trust
+fi
+"""
+"""A piece of shell that makes a guest trust our authority, whose certificate lies at `ca` already."""
+
 _START = """\
 #!/bin/sh
 # Runs once, as the last step of cloud-init.
-grep -q ' {host}$' /etc/hosts || {{
-  gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
-  [ -n "$gateway" ] && echo "$gateway {host}" >> /etc/hosts
-}}
-if command -v update-ca-certificates >/dev/null; then
-  update-ca-certificates >/dev/null 2>&1
-elif command -v update-ca-trust >/dev/null; then
-  cp /usr/local/share/ca-certificates/armillary.crt /etc/pki/ca-trust/source/anchors/armillary.crt
-  update-ca-trust
+# A snapshot may have come from a network with another gateway, so what stands there is replaced.
+gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
+address={address}
+if [ -n "$address$gateway" ]; then
+  sed -i '/ {host}$/d' /etc/hosts
+  echo "${{address:-$gateway}} {host}" >> /etc/hosts
 fi
-systemctl daemon-reload
+{trust}systemctl daemon-reload
 systemctl enable --now --no-block armillary-agent.service
 """
 
@@ -70,8 +86,7 @@ def build(*, agent: bytes, config: Mapping[str, Any], ca_pem: bytes, gateway: st
     Raises:
         TooLarge: base64 of it has more than 65535 bytes.
     """
-    start = _START.format(host=HOST)
-    hosts = [f"{gateway} {HOST}"] if gateway else []
+    start = _START.format(host=HOST, trust=TRUST, address=gateway or "")
     files = [
         _file("/opt/armillary/agent.py", "0755", agent),
         _file("/etc/armillary/agent.json", "0600", json.dumps(dict(config)).encode()),
@@ -83,13 +98,10 @@ def build(*, agent: bytes, config: Mapping[str, Any], ca_pem: bytes, gateway: st
         "package_update": False,
         "package_upgrade": False,
         "write_files": files,
-        "bootcmd": [
-            ["sh", "-c", f"grep -q ' {HOST}$' /etc/hosts || echo '{line}' >> /etc/hosts"] for line in hosts
-        ],
         "runcmd": [["sh", "/opt/armillary/start"]],
     }
     # JSON is YAML, and needs no library here.
-    text = "#cloud-config\n" + json.dumps({k: v for k, v in document.items() if v != []}, indent=1)
+    text = "#cloud-config\n" + json.dumps(document, indent=1)
     size = -(-len(text.encode()) // 3) * 4
     if size > LIMIT:
         raise TooLarge(
