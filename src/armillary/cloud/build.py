@@ -100,6 +100,8 @@ def build_cloud(
         changed=keeper.poke,
         floating_cidr=settings.floating_cidr,
         furnish_projects=settings.furnish_projects,
+        applied=keeper.settle,
+        ssh_port=keeper.ssh_port,
     )
     images = ImageService(engine=engine, directory=settings.directory / "images", clock=clock)
     compute = ComputeService(

@@ -223,3 +223,24 @@ def test_an_unknown_attribute_is_refused_in_neutron_s_words(ada):
     answer = ada.call("POST", "/network/v2.0/networks", {"network": {"bogus": 1}})
     assert answer.status_code == 400
     assert answer.json()["NeutronError"]["message"] == "Unrecognized attribute(s) 'bogus'"
+
+
+def test_where_ssh_answers_elsewhere_the_floating_ip_says_so(stage, ada, public):
+    class Unprivileged(type(stage.fabric)):
+        def addresses(self, server_id):
+            found = super().addresses(server_id)
+            return {guest: (host, number + 10000) for guest, (host, number) in found.items()}
+
+    stage.fabric = Unprivileged()
+    stage.restart()
+    ada.up()
+    port = first(ada.ok("GET", "/network/v2.0/ports?device_owner=compute:nova"))
+    wish = {"floatingip": {"floating_network_id": public["id"], "port_id": port["id"]}}
+    assert (
+        ada.ok("POST", "/network/v2.0/floatingips", wish)["floatingip"]["description"] == "(ssh port 10022)"
+    )
+
+
+def test_a_body_larger_than_any_request_is_refused(ada):
+    answer = ada.call("POST", "/network/v2.0/networks", {"network": {"name": "x" * 2**21}})
+    assert answer.status_code == 413

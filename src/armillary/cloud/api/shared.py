@@ -18,6 +18,9 @@ from armillary.base.errors import Invalid
 
 T = TypeVar("T")
 
+MOST_BYTES = 1 << 20
+"""of a request's JSON; user data, the largest thing in one, has at most 64 KiB"""
+
 
 def caller(request: Request) -> Principal:
     """Who asks, by `X-Auth-Token`."""
@@ -56,6 +59,34 @@ class RequestIds:
             await send(message)
 
         await self._app(scope, receive, answer)
+
+
+class Bounded:
+    """Refuses bodies that are larger than any that the service understands, before they fill the memory."""
+
+    def __init__(self, app: ASGIApp, *, most: int, refuse: Callable[[int, str], Response]) -> None:
+        self._app = app
+        self._most = most
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isdigit() and int(announced) > self._most:
+            await self._refuse(413, f"The request has more than {self._most} bytes.")(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            # a sender that lied about the length, or said none, is cut off as if it had hung up
+            return message if seen <= self._most else {"type": "http.disconnect"}
+
+        await self._app(scope, counted, send)
 
 
 class Prefixes:

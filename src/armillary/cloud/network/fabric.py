@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +19,8 @@ from armillary.cloud.network.model import COMPUTE
 from armillary.cloud.ports import Fabric
 
 log = logging.getLogger(__name__)
+
+_FRESH_SECONDS = 5.0
 
 
 def read_records(connection: Connection) -> NetworkRecords:
@@ -40,6 +44,7 @@ class FabricKeeper:
         self._one_at_a_time = threading.Lock()
         self._waiting = threading.Event()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fabric")
+        self._ssh: dict[ServerId, tuple[float, int | None]] = {}
 
     def plan(self) -> NetworkPlan:
         """The network as the records want it now."""
@@ -68,9 +73,22 @@ class FabricKeeper:
         """Where a machine's open TCP ports answer now."""
         return self._fabric.addresses(server_id)
 
-    def settle(self) -> None:
-        """Wait until all that was poked is applied."""
-        self._pool.submit(lambda: None).result()
+    def ssh_port(self, server_id: ServerId) -> int | None:
+        """The port of a machine's floating IP at which its ssh answers, None if it does not; a few seconds old."""
+        known = self._ssh.get(server_id)
+        now = time.monotonic()
+        if known is None or now - known[0] > _FRESH_SECONDS:
+            answers = self._fabric.addresses(server_id).get(22)
+            known = (now, answers[1] if answers else None)
+            self._ssh = {s: k for s, k in self._ssh.items() if now - k[0] <= _FRESH_SECONDS} | {
+                server_id: known
+            }
+        return known[1]
+
+    def settle(self, *, seconds: float = 10) -> None:
+        """Wait until all that was poked is applied, but no longer than `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            self._pool.submit(lambda: None).result(timeout=seconds)
 
     def close(self) -> None:
         """End the thread; what was poked is applied first."""

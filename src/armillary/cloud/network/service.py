@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from armillary.accounts.model import Principal, Project
 from armillary.base.clock import Clock
-from armillary.base.ids import NetworkId, new_uuid
+from armillary.base.ids import NetworkId, ServerId, new_uuid
 from armillary.cloud import store
 from armillary.cloud.access import allow_administering, project_of
 from armillary.cloud.network.desk import QUOTAS, Desk, bad
@@ -42,7 +42,20 @@ class NetworkService:
         changed: Callable[[], None],
         floating_cidr: str,
         furnish_projects: bool = True,
+        applied: Callable[[], None] = lambda: None,
+        ssh_port: Callable[[ServerId], int | None] = lambda _: None,
     ) -> None:
+        """Take over the cloud's network records.
+
+        Args:
+            engine: the cloud's database.
+            clock: tells the time of changes.
+            changed: is called after every change that the fabric should follow.
+            floating_cidr: the addresses of the network `public`, made if it is not there.
+            furnish_projects: whether projects get a network of their own.
+            applied: waits for a moment until the fabric has followed.
+            ssh_port: where a server's ssh answers at its floating IP.
+        """
         self.desk = Desk(engine=engine, clock=clock, changed=changed)
         self.networks = Networks(desk=self.desk)
         self.subnets = Subnets(desk=self.desk)
@@ -50,6 +63,8 @@ class NetworkService:
         self.groups = SecurityGroups(desk=self.desk)
         self.routers = Routers(desk=self.desk)
         self.floating_ips = FloatingIps(desk=self.desk)
+        self.applied = applied
+        self.ssh_port = ssh_port
         self._furnish_projects = furnish_projects
         self._furnished: set[str] = set()
         self._provide_public(floating_cidr)

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute import actions, catalog, figures, groups, odds, servers
 from armillary.cloud.api.compute.faults import fault, speak_nova
-from armillary.cloud.api.shared import Microversions, RequestIds
+from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.network.service import NetworkService
 
@@ -39,4 +39,5 @@ def compute_app(
         legacy_header="X-OpenStack-Nova-API-Version",
         refuse=fault,
     )
+    versioned = Bounded(versioned, most=MOST_BYTES, refuse=fault)
     return RequestIds(versioned, header_names=("x-openstack-request-id", "x-compute-request-id"))

@@ -19,6 +19,7 @@ def _text(value: Any) -> Any:
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 """Nova takes numbers as text too."""
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
 Ref = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
 
 
@@ -48,7 +49,7 @@ class ServerIn(_Body):
     metadata: dict[str, str] = {}
     tags: list[Annotated[str, Field(min_length=1, max_length=60)]] = []
     description: str | None = None
-    hostname: str | None = None
+    hostname: HostName | None = None
     config_drive: bool | str | None = None
     min_count: Annotated[Whole, Field(ge=1)] = 1
     max_count: Annotated[Whole, Field(ge=1)] | None = None
@@ -72,7 +73,7 @@ class CreateServer(BaseModel):
 class ServerChanges(_Body):
     name: Name | None = None
     description: str | None = None
-    hostname: str | None = None
+    hostname: HostName | None = None
     access_ipv4: str | None = Field(default=None, alias="accessIPv4")
     access_ipv6: str | None = Field(default=None, alias="accessIPv6")
     disk_config: Literal["AUTO", "MANUAL"] | None = Field(default=None, alias="OS-DCF:diskConfig")

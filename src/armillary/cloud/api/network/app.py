@@ -7,8 +7,8 @@ from starlette.types import ASGIApp
 
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.network import odds, outside, plain, security
-from armillary.cloud.api.network.faults import speak_neutron
-from armillary.cloud.api.shared import RequestIds
+from armillary.cloud.api.network.faults import neutron_error, speak_neutron
+from armillary.cloud.api.shared import MOST_BYTES, Bounded, RequestIds
 from armillary.cloud.network.service import NetworkService
 
 
@@ -24,4 +24,7 @@ def network_app(
     app.include_router(odds.versions, prefix=prefix)
     for room in (plain, security, outside, odds):
         app.include_router(room.router, prefix=f"{prefix}/v2.0")
-    return RequestIds(app)
+    bounded = Bounded(
+        app, most=MOST_BYTES, refuse=lambda status, why: neutron_error(status, "HTTPTooLarge", why)
+    )
+    return RequestIds(bounded)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from armillary.base.ids import ServerId
 from armillary.cloud.api.network import views, wire
 from armillary.cloud.api.network.deps import Member, Network
 from armillary.cloud.api.network.listing import collection, pruned
@@ -88,17 +90,22 @@ def remove_interface(router_id: str, body: wire.RouterInterface, who: Member, ne
     )
 
 
-def _floating(network: Network, item: FloatingIp) -> JSON:
-    bound = network.floating_ips.ports_of([item])
-    return views.floating_ip(item, bound.get(item.port_id) if item.port_id else None)
+def _floating(network: Network, found: Sequence[FloatingIp]) -> list[JSON]:
+    bound = network.floating_ips.ports_of(found)
+    shown: list[JSON] = []
+    for item in found:
+        port = bound.get(item.port_id) if item.port_id else None
+        view = views.floating_ip(item, port)
+        number = network.ssh_port(ServerId(port.device_id)) if port is not None and port.device_id else None
+        if number not in {None, 22}:  # where the platform's user may not bind ports below 1024
+            view["description"] = f"{item.description} (ssh port {number})".lstrip()
+        shown.append(view)
+    return shown
 
 
 @router.get("/floatingips")
 def list_floating_ips(request: Request, who: Member, network: Network) -> JSON:
-    found = network.floating_ips.list(who)
-    bound = network.floating_ips.ports_of(found)
-    shown = [views.floating_ip(item, bound.get(item.port_id) if item.port_id else None) for item in found]
-    return collection(request, "floatingips", shown)
+    return collection(request, "floatingips", _floating(network, network.floating_ips.list(who)))
 
 
 @router.post("/floatingips", status_code=201)
@@ -109,19 +116,21 @@ def create_floating_ip(body: wire.CreateFloatingIp, who: Member, network: Networ
         fixed_ip_address=asked.fixed_ip_address, description=asked.description,
         project_id=asked.project_id or asked.tenant_id,
     )  # fmt: skip
-    return {"floatingip": _floating(network, made)}
+    network.applied()
+    return {"floatingip": _floating(network, [made])[0]}
 
 
 @router.get("/floatingips/{floating_id}")
 def show_floating_ip(floating_id: str, request: Request, who: Member, network: Network) -> JSON:
-    view = _floating(network, network.floating_ips.get(who, floating_id))
+    (view,) = _floating(network, [network.floating_ips.get(who, floating_id)])
     return {"floatingip": pruned(request, view)}
 
 
 @router.put("/floatingips/{floating_id}")
 def update_floating_ip(floating_id: str, body: wire.UpdateFloatingIp, who: Member, network: Network) -> JSON:
     changed = network.floating_ips.update(who, floating_id, body.floatingip.fields())
-    return {"floatingip": _floating(network, changed)}
+    network.applied()
+    return {"floatingip": _floating(network, [changed])[0]}
 
 
 @router.delete("/floatingips/{floating_id}", status_code=204)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from armillary.base.errors import Invalid, NotFound
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute.faults import fault, speak_nova
-from armillary.cloud.api.shared import Caller, Microversions, RequestIds
+from armillary.cloud.api.shared import MOST_BYTES, Bounded, Caller, Microversions, RequestIds
 from armillary.cloud.core.config_drive import AVAILABILITY_ZONE
 from armillary.cloud.volumes.service import QUOTAS, VOLUME_TYPE_ID, VolumeService
 
@@ -163,4 +163,5 @@ def volume_app(
     app.include_router(versions, prefix=prefix)
     app.include_router(router, prefix=prefix + "/v3/{project_id}")
     versioned = Microversions(app, service="volume", minimum=(3, 0), maximum=(3, 70), refuse=fault)
+    versioned = Bounded(versioned, most=MOST_BYTES, refuse=fault)
     return RequestIds(versioned, header_names=("x-openstack-request-id", "x-compute-request-id"))
