@@ -20,7 +20,7 @@ def test_without_a_file_there_are_two_clouds_on_loopback() -> None:
 
 def test_the_file_sets_and_the_environment_overrides(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "armillary.toml").write_text(
-        'https_port = 1443\nhttp_port = 1080\n[batch]\nidle_seconds = 5\n'
+        "https_port = 1443\nhttp_port = 1080\n[batch]\nidle_seconds = 5\n"
         '[[clouds]]\nname = "north"\nport = 9300\nfloating_cidr = "127.20.0.0/24"\n'
     )
     monkeypatch.setenv("ARMILLARY_HTTPS_PORT", "2443")

@@ -31,4 +31,10 @@ def test_rounding_up_never_loses_a_byte() -> None:
 
 
 def test_sizes_are_shown_short() -> None:
-    assert [format_size(n) for n in (0, 1023, 1024, 1536, 2**30)] == ["0 B", "1023 B", "1 KiB", "1.5 KiB", "1 GiB"]
+    assert [format_size(n) for n in (0, 1023, 1024, 1536, 2**30)] == [
+        "0 B",
+        "1023 B",
+        "1 KiB",
+        "1.5 KiB",
+        "1 GiB",
+    ]

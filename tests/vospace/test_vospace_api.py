@@ -146,6 +146,12 @@ def test_bytes_go_up_and_come_down_through_preauthorised_urls(http: TestClient, 
     assert stranger.get(down).content == data
 
 
+def test_long_names_have_preauthorised_urls_too(http: TestClient, stranger: TestClient) -> None:
+    path = "/home/ada/" + "n" * 255
+    assert stranger.put(endpoint(http, path, "pushToVoSpace", "httpsput"), content=b"long").status_code == 201
+    assert stranger.get(http.get(f"/vault/files{path}").headers["location"]).content == b"long"
+
+
 def test_a_preauthorised_url_cannot_be_forged(http: TestClient, stranger: TestClient) -> None:
     url = endpoint(http, "/home/ada/x", "pushToVoSpace", "httpsput")
     slip = url.partition("grant:")[2].partition("/")[0]

@@ -6,6 +6,8 @@ answers, so that it does not lengthen the wait for a login.
 
 from __future__ import annotations
 
+from armillary.batch.user_data import TRUST
+
 
 def vendor_data(*, host: str, https_port: int, ca_pem: bytes) -> str:
     """Return a shell script for cloud-init's vendor scripts.
@@ -24,5 +26,4 @@ echo 'export VOSPACE_WEBSERVICE={host}:{https_port}' > /etc/profile.d/armillary.
 cat > /usr/local/share/ca-certificates/armillary.crt <<'PEM'
 {ca_pem.decode("ascii").strip()}
 PEM
-if command -v update-ca-certificates >/dev/null; then update-ca-certificates >/dev/null 2>&1; fi
-"""
+{TRUST}"""

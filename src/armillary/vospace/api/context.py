@@ -137,8 +137,13 @@ def path_after(request: Request, prefix: str) -> VOSPath:
 
     The decoded one is no good: a `%2F` in it would climb, and what is not UTF-8 would become something else.
     """
+    return VOSPath.from_url(raw_after(request, prefix))
+
+
+def raw_after(request: Request, prefix: str) -> bytes:
+    """Return what follows `prefix` in the URL's path, undecoded."""
     raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
-    return VOSPath.from_url(raw.partition(b"?")[0].removeprefix(prefix.encode()))
+    return raw.partition(b"?")[0].removeprefix(prefix.encode())
 
 
 async def document(request: Request) -> bytes:

@@ -10,14 +10,14 @@ import base64
 import binascii
 import mimetypes
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from armillary.base.errors import Invalid, NotFound
-from armillary.vospace.api.context import Context, Endpoint, base_url, path_after
+from armillary.vospace.api.context import Context, Endpoint, base_url, path_after, raw_after
 from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service.access import Who
@@ -33,9 +33,11 @@ def files(context: Context, kind: str) -> Endpoint:
     prefix = f"/{kind}/files"
 
     async def endpoint(request: Request) -> Response:
+        # Looked for before the path is read as one of nodes: a slip may be longer than a name.
+        first = unquote(raw_after(request, prefix).lstrip(b"/").partition(b"/")[0])
+        if first.startswith(GRANT):
+            return await _granted(context, request, first.removeprefix(GRANT))
         path = path_after(request, prefix)
-        if path.names and path.names[0].startswith(GRANT):
-            return await _granted(context, request, path.names[0].removeprefix(GRANT))
         who = await context.who(request)
         if request.method == "PUT":
             return await _receive(context, request, who, path)

@@ -1,0 +1,140 @@
+"""One platform for the tests of the whole path: the demo is run once, and the platform that it leaves is used on."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+class Golden:
+    """A platform in a home of its own, with the demo's people and machines."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        https, http, east, west = free_ports(4)
+        home.mkdir(parents=True)
+        (home / "armillary.toml").write_text(
+            f"https_port = {https}\nhttp_port = {http}\n[batch]\nidle_seconds = 600\n"
+            f'[[clouds]]\nname = "east"\nport = {east}\nfloating_cidr = "127.26.0.0/24"\n'
+            f'[[clouds]]\nname = "west"\nport = {west}\nfloating_cidr = "127.27.0.0/24"\n'
+        )
+        self.report_file = home / "demo.json"
+        self.vospace = f"localhost:{https}"
+        self.work = home / "test-work"
+        self.work.mkdir()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The operator's: whoever runs the platform."""
+        return {
+            **os.environ,
+            "ARMILLARY_HOME": str(self.home),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONWARNINGS": "ignore",
+        }
+
+    @property
+    def astronomers(self) -> dict[str, str]:
+        """The demo astronomer's: their own home, and the platform's address."""
+        user = self.home / "demo" / "home"
+        running = self.running()
+        return {
+            **self.environment,
+            "HOME": str(user),
+            "XDG_CONFIG_HOME": str(user / ".config"),
+            "ARMILLARY_URL": running["url"],
+            "ARMILLARY_CA": running["ca_file"],
+            "VOSPACE_WEBSERVICE": self.vospace,
+            "OS_CLOUD": "east",
+        }
+
+    def demo(self) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "armillary.app.main", "demo", "--json", str(self.report_file)],
+            env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-2000:] + self.log()
+        self.said = done.stdout
+        return json.loads(self.report_file.read_text())
+
+    def running(self) -> dict[str, Any]:
+        return json.loads((self.home / "run.json").read_text())
+
+    def log(self) -> str:
+        file = self.home / "armillary.log"
+        return "\n--- armillary.log ---\n" + (file.read_text()[-6000:] if file.exists() else "(none)")
+
+    def operate(self, *arguments: str) -> str:
+        return self._run([sys.executable, "-m", "armillary.app.main", *arguments], self.environment)
+
+    def run(self, *command: str) -> str:
+        return self._run(list(command), self.astronomers)
+
+    def json(self, *command: str) -> Any:
+        return json.loads(self.run(*command, "--json"))
+
+    def _run(self, command: list[str], environment: dict[str, str]) -> str:
+        done = subprocess.run(
+            command, env=environment, cwd=self.work, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}{self.log()}"
+        return done.stdout
+
+    def submit(self, script: str, *, count: int) -> int:
+        """Submit `count` jobs of a shell script that is given its number."""
+        (self.work / "job.sh").write_text(f"#!/bin/sh\n{script}\n")
+        (self.work / "job.sub").write_text(
+            "executable = job.sh\narguments = $(Process)\noutput = $(Cluster).$(Process).out\n"
+            "error = $(Cluster).$(Process).err\nrequest_cpus = 1\nrequest_memory = 256M\n"
+            f"request_disk = 50M\nqueue {count}\n"
+        )
+        told = self.json("armillary", "submit", "job.sub", "--image", "my-snapshot", "--flavor", "c2-2gb-10")
+        return int(told["cluster"])
+
+    def jobs(self, cluster: int) -> list[dict[str, Any]]:
+        return self.json("armillary", "jobs", str(cluster))
+
+    def wait(self, cluster: int, wanted: Any, *, seconds: float = 900) -> list[dict[str, Any]]:
+        """Wait until `wanted(jobs)` holds."""
+        end = time.monotonic() + seconds
+        while not wanted(jobs := self.jobs(cluster)):
+            assert time.monotonic() < end, f"{jobs}{self.log()}"
+            time.sleep(1)
+        return jobs
+
+    def close(self) -> None:
+        self.operate("down", "--machines")
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def all_completed(jobs: list[dict[str, Any]]) -> bool:
+    return all(job["state"] == "completed" for job in jobs)
+
+
+def process_of_machine(server: str) -> int:
+    """The QEMU process that runs a server, by the name in its command line."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                words = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"qemu-system" in words and f"guest={server}".encode() in words:
+                return int(folder.name)
+    raise AssertionError(f"no process runs {server}")
