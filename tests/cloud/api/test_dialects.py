@@ -163,6 +163,12 @@ def test_what_this_cloud_cannot_do_it_refuses_in_plain_words(ada):
     assert answer.status_code == 400
     assert "does not know how to 'shelve'" in answer.json()["badRequest"]["message"]
     assert ada.act(server_id, "bogus").json()["badRequest"]["message"] == "There is no such action: bogus"
+    for path, body in (
+        ("os-interface", {"interfaceAttachment": {}}),
+        ("os-volume_attachments", {"volumeAttachment": {"volumeId": "v"}}),
+    ):
+        assert ada.call("POST", f"/compute/v2.1/servers/{server_id}/{path}", body).status_code == 400
+    assert ada.call("POST", "/compute/v2.1/os-server-groups", {"server_group": {}}).status_code == 400
     url = f"/compute/v2.1/servers/{server_id}/remote-consoles"
     assert ada.call("POST", url, {"remote_console": {"protocol": "vnc", "type": "novnc"}}).status_code == 400
 

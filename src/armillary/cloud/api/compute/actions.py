@@ -186,6 +186,22 @@ def list_volume_attachments(server_id: str, who: Caller, compute: Compute) -> di
     return {"volumeAttachments": []}
 
 
+@router.post("/servers/{server_id}/os-volume_attachments")
+def attach_volume(server_id: str, who: Caller, compute: Compute) -> None:
+    compute.get(who, server_id)
+    raise Invalid("This cloud offers no volumes.", code="action_not_supported")
+
+
+@router.post("/servers/{server_id}/os-interface")
+def attach_interface(server_id: str, who: Caller, compute: Compute) -> None:
+    compute.get(who, server_id)
+    raise Invalid(
+        "This cloud cannot attach a network card to a server that exists.",
+        code="action_not_supported",
+        remedy="Name all networks when the server is made.",
+    )
+
+
 @router.post("/servers/{server_id}/remote-consoles")
 def open_console(server_id: str, who: Caller, compute: Compute, version: Version) -> Response:
     since(version, 6)

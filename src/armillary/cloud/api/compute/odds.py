@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from armillary.base.errors import NotFound
+from armillary.base.errors import Invalid, NotFound
 from armillary.cloud.access import allow_administering
 from armillary.cloud.api.compute.deps import BaseUrl, Version
 from armillary.cloud.api.compute.views import HOST
@@ -110,6 +110,12 @@ def list_extensions(who: Caller) -> dict[str, Any]:
 def list_server_groups(who: Caller) -> dict[str, Any]:
     del who
     return {"server_groups": []}
+
+
+@router.post("/os-server-groups")
+def create_server_group(who: Caller) -> None:
+    del who
+    raise Invalid("This cloud is one computer: servers cannot be kept together or apart on it.")
 
 
 @router.get("/os-server-groups/{group_id}")
