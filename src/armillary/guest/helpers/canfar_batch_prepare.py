@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Make this machine fit for a snapshot that batch workers are cloned from.
 
-It forgets who this machine is (cloud-init's state, machine-id, SSH host keys: each clone makes its own),
-drops logs and package caches, and writes everything to disk. Your software and files stay. The machine runs
-on; take the snapshot now.
+It forgets who this machine is (cloud-init's state and the machine-id; each clone makes its own, and its own
+SSH host keys), drops logs and package caches, and writes everything to disk. Your software and files stay.
+The machine runs on; take the snapshot now.
 
 Example: sudo canfar_batch_prepare
 """
@@ -59,9 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def to_remove(root: Path) -> Iterator[Path]:
-    """What a clone must not inherit, as far as it is there."""
+    """What a clone must not inherit, as far as it is there.
+
+    The SSH host keys stay: this machine's sshd reads them for every connection, and in a clone cloud-init replaces
+    them because the instance is new.
+    """
     yield from sorted((root / "var/lib/cloud").glob("*"))
-    yield from sorted((root / "etc/ssh").glob("ssh_host_*_key*"))
     yield from sorted((root / "var/cache/apt/archives").glob("*.deb"))
     yield from sorted((root / "etc/systemd/network").glob("10-cloud-init-*.network"))
     for name in ("var/lib/systemd/random-seed", "var/lib/dbus/machine-id"):
