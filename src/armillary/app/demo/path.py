@@ -193,27 +193,24 @@ class GoldenPath:
     def _openstack(self, *command: str, timeout: float = 300) -> Any:
         return self._user.json("openstack", "--os-cloud", self._east, *command, "-f", "json", timeout=timeout)
 
-    def _publish(self, base: BuiltImage) -> None:
-        known = self._admin.json(
-            "openstack",
-            "--os-cloud",
-            self._east,
-            "image",
-            "list",
-            "--name",
-            base.name,
-            "--long",
-            "-f",
-            "json",
-            quiet=True,
+    def _as_admin(self, *command: str, timeout: float = 300) -> Any:
+        return self._admin.json(
+            "openstack", "--os-cloud", self._east, *command, "-f", "json", timeout=timeout, quiet=True
         )
-        for image in known:
-            shown = self._admin.json(
-                "openstack", "--os-cloud", self._east, "image", "show", image["ID"], "-f", "json", quiet=True
+
+    def _publish(self, base: BuiltImage) -> None:
+        for image in self._as_admin("image", "list", "--name", base.name):
+            digest = (
+                self._as_admin("image", "show", image["ID"]).get("properties", {}).get("os_hash_value") or ""
             )
-            if (shown["status"], shown.get("properties", {}).get("os_hash_value")) == ("active", base.sha512):
+            if (image["Status"], digest) == ("active", base.sha512):
                 self._phases.say(f"{base.name} is there: sha512 {base.sha512[:16]}…")
                 return
+            # an older build: it stays for what was made from it, under a name of its own
+            older = f"{base.name}-{digest[:8] or image['ID'][:8]}"
+            self._admin.run(
+                "openstack", "--os-cloud", self._east, "image", "set", "--name", older, image["ID"]
+            )
         self._admin.run(
             "openstack", "--os-cloud", self._east, "image", "create", base.name, "--public", "--disk-format", "qcow2",
             "--container-format", "bare", "--file", str(base.path), "-f", "json", timeout=600,
