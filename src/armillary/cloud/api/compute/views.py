@@ -59,7 +59,7 @@ def full_server(
         "links": links(base_url, "servers", server.id),
         "OS-DCF:diskConfig": "MANUAL",
     }
-    if server.vm_state is VmState.ACTIVE:
+    if server.vm_state in {VmState.ACTIVE, VmState.BUILDING}:
         view["progress"] = 0
     if server.fault is not None and server.vm_state in {VmState.ERROR, VmState.DELETED}:
         view["fault"] = vars(server.fault)
