@@ -132,7 +132,7 @@ def test_only_an_administrator_of_the_platform_decides(
         ("user_name", "../etc/passwd"),
         ("user_name", "ada\n"),
         ("user_name", "ada\0"),
-        ("user_name", "аda"),  # noqa: RUF001  # a Cyrillic letter that looks Latin
+        ("user_name", "аda"),  # a Cyrillic letter that looks Latin
         ("user_name", "a" * 33),
         ("user_name", "x'; DROP TABLE accounts_people; --"),
         ("project_name", "M 51"),

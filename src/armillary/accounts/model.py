@@ -21,7 +21,7 @@ class Role(StrEnum):
 
     @property
     def implied(self) -> frozenset[Role]:
-        """This role and every weaker one."""
+        """The role itself and every weaker one."""
         order = list(Role)
         return frozenset(order[: order.index(self) + 1])
 

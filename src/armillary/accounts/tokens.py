@@ -22,7 +22,7 @@ NOTED_KINDS = frozenset({TokenKind.API, TokenKind.SESSION})
 """Those that people keep and look through; a cloud's and a job's come by the thousand and live an hour."""
 SWEEP_EVERY = timedelta(hours=1)
 KEPT_AFTER_END = timedelta(days=7)
-SECRET_PREFIX = "arm_"
+SECRET_PREFIX = "arm_"  # noqa: S105 - what every secret starts with, not one
 """Lets secret scanners recognise a token that leaked into a repository."""
 
 

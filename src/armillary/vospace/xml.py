@@ -48,7 +48,7 @@ class _Element(typing.Protocol):
     def findtext(self, path: str, /) -> str | None: ...
 
 
-_etree = typing.cast(typing.Any, lxml.etree)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+_etree = typing.cast("typing.Any", lxml.etree)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
 
 
 @dataclass(frozen=True, kw_only=True)

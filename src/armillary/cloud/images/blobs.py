@@ -48,7 +48,7 @@ class Arrival:
         self._length = 0
         self._start = bytearray()
 
-    def __enter__(self) -> Arrival:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 

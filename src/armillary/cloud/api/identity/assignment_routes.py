@@ -144,7 +144,7 @@ def _add_in_system(routes: APIRouter, room: Room) -> None:
 
 def _add_assignments(routes: APIRouter, room: Room) -> None:
     @routes.api_route("/v3/role_assignments", methods=["GET", "HEAD"])
-    def assignments(  # noqa: PLR0917  # called by FastAPI, which names every parameter
+    def assignments(  # called by FastAPI, which names every parameter
         user_id: str | None = Query(None, alias="user.id"),
         project_id: str | None = Query(None, alias="scope.project.id"),
         role_id: str | None = Query(None, alias="role.id"),
