@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from armillary.base.errors import OutOfSpace, PreconditionFailed, TooLarge
 from armillary.base.ids import Sha512
