@@ -12,6 +12,7 @@ from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, NotFound
 from armillary.base.ids import ClusterId, ProjectId, Sha512, WorkerId
 from armillary.batch.core import states
+from armillary.batch.core.numbering import numbered, with_number
 from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.model import (
@@ -66,6 +67,9 @@ class EmbeddedQueue:
                 )
                 .returning(clusters.c.id)
             ).scalar_one()
+            name = numbered(submission.batch_name, cluster)
+            if name != submission.batch_name:
+                db.execute(update(clusters).where(clusters.c.id == cluster).values(batch_name=name))
             rows = [
                 {
                     "cluster": cluster,
@@ -87,7 +91,7 @@ class EmbeddedQueue:
                     "hold_code": "submitted_on_hold" if job.on_hold else None,
                     "reason": "submitted on hold" if job.on_hold else None,
                 }
-                for job in submission.jobs
+                for job in (with_number(one, cluster) for one in submission.jobs)
             ]
             db.execute(insert(jobs), rows)
             db.execute(
