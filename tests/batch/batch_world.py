@@ -40,7 +40,7 @@ from armillary.batch.user_data import CloudInitEnrolment
 from armillary.fleet.fake import FakeCloud, fake_fleet
 
 FLAVOR = "c2-2gb-10"
-WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=20 * 2**20)
+WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=9 * 2**20)
 SMALL = Resources(cpus=1, memory_mib=512, disk_kib=1024)
 TERMS = Terms(poll=timedelta(0))
 

@@ -98,6 +98,28 @@ def test_a_submit_that_could_never_run_is_refused_whole(
     assert world.states() == {}
 
 
+def test_a_job_may_ask_for_all_that_its_flavor_has_for_jobs_and_finds_it_on_a_worker(
+    world: World, client: TestClient
+) -> None:
+    figures = {
+        "request_cpus": WHOLE.cpus,
+        "request_memory_mib": WHOLE.memory_mib,
+        "request_disk_kib": WHOLE.disk_kib,
+    }
+    submitted(client, jobs=[{"proc": 0, "executable": "run.sh", **figures}])
+    world.scaler.tick()
+    (server,) = world.servers()
+    (leased,) = world.leases.claim(world.report(server), WHOLE).jobs
+    assert leased.share == WHOLE
+
+
+def test_a_job_that_asks_for_more_memory_than_its_flavor_has_is_told_both_figures(client: TestClient) -> None:
+    put(client, SCRIPT)
+    jobs = [{"proc": 0, "executable": "run.sh", "request_memory_mib": 2049}]
+    error = refused(client.post(f"{API}/clusters", json=a_submit(jobs=jobs)), 400, "request_too_large")
+    assert "2049 MiB of memory, not 2048" in error["message"]
+
+
 def test_a_misspelt_field_is_not_ignored(client: TestClient) -> None:
     assert client.post(f"{API}/clusters", json={**a_submit(), "flavour": "c2"}).status_code in (400, 422)
 

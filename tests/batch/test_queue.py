@@ -234,7 +234,7 @@ def test_the_same_idempotency_key_queues_once(world: World) -> None:
 
 def test_a_worker_takes_what_fits_and_a_request_for_the_whole_flavor_gets_the_machine(world: World) -> None:
     world.submit(5)
-    little_less = Resources(cpus=2, memory_mib=1970, disk_kib=19 * 2**20)
+    little_less = Resources(cpus=2, memory_mib=1970, disk_kib=8 * 2**20)
     session = world.worker(whole=little_less)
     assert len(world.leases.claim(session, little_less).jobs) == 2
     other = world.worker("w2", whole=little_less)

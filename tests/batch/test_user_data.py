@@ -10,7 +10,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from batch_world import World
+from batch_world import WHOLE, World
 
 from armillary.base.errors import TooLarge
 from armillary.base.ids import CloudName, WorkerId
@@ -30,12 +30,13 @@ def test_it_brings_the_agent_its_configuration_and_our_authority(world: World) -
         ca_pem=b"-----BEGIN CERTIFICATE-----",
         vospace="armillary.internal:8443",
     )
-    text = enrolment.user_data(WorkerId("w1"), group=world.group, cloud=CloudName("east"))
+    text = enrolment.user_data(WorkerId("w1"), group=world.group, cloud=CloudName("east"), size=WHOLE)
     files = contents(text)
     config = json.loads(files["/etc/armillary/agent.json"])
     assert files["/opt/armillary/agent.py"] == agent_source()
     assert files[config["ca_file"]].startswith(b"-----BEGIN")
     assert (config["url"], config["image_sha512"]) == ("https://east.example.org", world.group.image)
+    assert (config["cpus"], config["memory_mib"], config["disk_kib"]) == (2, 2048, 9 * 2**20)
     assert b"ExecStart=" in files["/etc/systemd/system/armillary-agent.service"]
     assert len(base64.b64encode(text.encode())) <= 65535
 

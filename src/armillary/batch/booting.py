@@ -123,7 +123,7 @@ class Yard:
             self._records.set(machine.id, reason=f"its image is being brought to {cloud}")
             image = self._clouds.ensure_image(cloud, project, group.image)
             self._records.set(machine.id, reason=None)
-            user_data = self._enrolment.user_data(machine.id, group=group, cloud=cloud)
+            user_data = self._enrolment.user_data(machine.id, group=group, cloud=cloud, size=machine.size)
             server = self._clouds.create_server(
                 cloud,
                 project,

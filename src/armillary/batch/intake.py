@@ -31,20 +31,26 @@ class SubmitRequest:
 
 
 def size_of(flavor: FleetFlavor) -> Resources:
-    """Return what a worker of this flavor can share out among jobs."""
-    return Resources(
-        cpus=flavor.vcpus, memory_mib=flavor.ram, disk_kib=(flavor.disk + flavor.ephemeral) * 2**20
-    )
+    """Return what a worker of this flavor shares out among jobs: submit, scaler, queue and agent all go by it.
+
+    Memory counts as the flavor names it, so that a job may ask for all of it, and two jobs for a half each; the
+    few per cent that the kernel keeps are missing to the jobs as they are to every program on such a machine.
+    Disk is nine tenths of the one that jobs work on: the ephemeral disk if there is one, else the root disk. The
+    rest is the file system's own.
+    """
+    disk = (flavor.ephemeral or flavor.disk) * 2**20
+    return Resources(cpus=flavor.vcpus, memory_mib=flavor.ram, disk_kib=disk * 9 // 10)
 
 
 def check_fits(jobs: Sequence[JobSpec], flavor: FleetFlavor) -> None:
-    """Raise Invalid `request_too_large` when a job asks for more than one machine of the flavor has."""
+    """Raise Invalid `request_too_large` when a job asks for more than one machine of the flavor shares out."""
     whole = size_of(flavor)
     for job in jobs:
         if not job.resources.fits(whole):
             asked = job.resources
+            what = ", ".join(_excess(asked, whole))
             raise Invalid(
-                f"job {job.proc} asks for more than a machine of flavor {flavor.name} has",
+                f"job {job.proc} asks for more than a machine of flavor {flavor.name} has for jobs: {what}",
                 code="request_too_large",
                 facts={
                     "proc": job.proc,
@@ -57,6 +63,16 @@ def check_fits(jobs: Sequence[JobSpec], flavor: FleetFlavor) -> None:
                 },
                 remedy="Choose a larger flavor, or lower request_cpus, request_memory or request_disk.",
             )
+
+
+def _excess(asked: Resources, whole: Resources) -> list[str]:
+    """Say what is asked beyond the whole, such as `4096 MiB of memory, not 2048`."""
+    figures = [
+        (asked.cpus, whole.cpus, "cpus"),
+        (asked.memory_mib, whole.memory_mib, "MiB of memory"),
+        (asked.disk_kib, whole.disk_kib, "KiB of disk"),
+    ]
+    return [f"{ask} {unit}, not {have}" for ask, have, unit in figures if ask > have]
 
 
 def check_image(image: FleetImage, flavor: FleetFlavor) -> None:

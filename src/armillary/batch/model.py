@@ -272,7 +272,7 @@ class Machine:
     project_name: str
     vcpus: int
     size: Resources
-    """what its flavor promises"""
+    """what it shares out among jobs, by its flavor"""
     state: MachineState
     created_at: datetime
     server_id: ServerId | None = None

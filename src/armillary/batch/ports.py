@@ -11,7 +11,7 @@ from typing import Protocol
 
 from armillary.accounts.model import Membership, Person, Project
 from armillary.base.ids import CloudName, ClusterId, ImageId, PersonId, ProjectId, ServerId, Sha512, WorkerId
-from armillary.batch.model import Demand, Event, Group, Selection, Submission, WorkerReport
+from armillary.batch.model import Demand, Event, Group, Resources, Selection, Submission, WorkerReport
 from armillary.fleet.model import FleetFlavor, FleetImage, FleetServer, Room
 
 
@@ -75,8 +75,11 @@ class Engine(Workforce, Protocol):
 class Enrolment(Protocol):
     """How a machine becomes a worker of an engine."""
 
-    def user_data(self, worker: WorkerId, *, group: Group, cloud: CloudName) -> str:
-        """Return cloud-init user data that makes a machine this worker. Earlier user data of it become void."""
+    def user_data(self, worker: WorkerId, *, group: Group, cloud: CloudName, size: Resources) -> str:
+        """Return cloud-init user data that makes a machine this worker, which shares out `size` among jobs.
+
+        Earlier user data of it become void.
+        """
         ...
 
     def expect(self, worker: WorkerId, server: ServerId) -> None:

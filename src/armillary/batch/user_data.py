@@ -12,7 +12,7 @@ from typing import Any
 from armillary.base.errors import TooLarge
 from armillary.base.ids import CloudName, ServerId, WorkerId
 from armillary.batch.engines.embedded.register import Register
-from armillary.batch.model import Group
+from armillary.batch.model import Group, Resources
 
 LIMIT = 65535
 """Nova's bound on user data, in base64."""
@@ -137,7 +137,7 @@ class CloudInitEnrolment:
         self._agent = agent
         self._gateway = gateway
 
-    def user_data(self, worker: WorkerId, *, group: Group, cloud: CloudName) -> str:
+    def user_data(self, worker: WorkerId, *, group: Group, cloud: CloudName, size: Resources) -> str:
         config = {
             "url": self._guest_url(cloud),
             "bootstrap_token": self._register.invite(worker, group),
@@ -145,6 +145,9 @@ class CloudInitEnrolment:
             "cloud": cloud,
             "image_sha512": group.image,
             "vospace": self._vospace,
+            "cpus": size.cpus,
+            "memory_mib": size.memory_mib,
+            "disk_kib": size.disk_kib,
         }
         return build(agent=self._agent(), config=config, ca_pem=self._ca_pem, gateway=self._gateway(cloud))
 
