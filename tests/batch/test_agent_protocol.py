@@ -126,6 +126,7 @@ def test_a_bootstrap_token_works_once_and_only_for_its_image_and_server(
     assert code(agent.register("no such token", world.group.image)) == (401, "bad_bootstrap_token")
     assert code(agent.register(token, "0" * 128, world.image.id)) == (403, "wrong_image")
     assert code(agent.register(token, world.group.image, "another")) == (401, "wrong_server")
+    assert code(agent.register(token, world.group.image, None)) == (401, "wrong_server")
     assert agent.register(token, world.group.image, world.image.id).status_code == 200
     # The reply was lost: until the key is used it may be asked for again, and the first key is void.
     first = agent.headers
@@ -133,6 +134,20 @@ def test_a_bootstrap_token_works_once_and_only_for_its_image_and_server(
     assert agent.claim() == []
     assert code(client.post("/agent/v1/bye", headers=first)) == (401, "bad_session")
     assert code(agent.register(token, world.group.image, world.image.id)) == (401, "bootstrap_token_used")
+
+
+@pytest.mark.parametrize("said", [None, "another"])
+def test_an_agent_that_came_before_its_server_was_known_must_have_named_it(
+    world: World, client: TestClient, said: str | None
+) -> None:
+    token = world.register.invite(WorkerId("w1"), world.group)
+    agent = Agent(client)
+    assert agent.register(token, world.group.image, said).status_code == 200
+    world.register.expect(WorkerId("w1"), world.image.id)
+    assert code(agent.call("claim", {"free": FREE})) == (401, "bad_session")
+    assert agent.register(token, world.group.image, str(world.image.id).upper()).status_code == 200
+    world.register.expect(WorkerId("w1"), world.image.id)  # told again, as after a restart
+    assert agent.claim() == []
 
 
 def test_a_bootstrap_token_expires(world: World, client: TestClient) -> None:

@@ -9,7 +9,7 @@ from batch_world import SMALL, WHOLE, World
 
 from armillary.accounts.model import Role
 from armillary.base.errors import Conflict, Invalid, NotFound
-from armillary.base.ids import ClusterId
+from armillary.base.ids import ClusterId, WorkerId
 from armillary.batch.core.states import Fault, Result
 from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
 from armillary.batch.engines.embedded.register import Session
@@ -90,6 +90,38 @@ def test_a_renewed_lease_lives_on(world: World) -> None:
         world.clock.advance(timedelta(seconds=50))
         world.leases.renew(session, [key], fading=timedelta(0))
         assert world.queue.expire() == 0
+
+
+def test_the_queue_keeps_a_lease_for_longer_than_its_agent_believes_in_it(world: World) -> None:
+    """An agent counts from when it asked, we from when we answered; what lies between must be in its favour."""
+    told = world.agents.terms.lease
+    world.submit()
+    first, second = world.worker("w1"), world.worker("w2")
+    key = world.claim_one(first)
+    for renewals in range(2):
+        world.clock.advance(told)
+        assert world.queue.expire() == 0
+        world.clock.advance(world.terms.grace)
+        assert world.queue.expire() == 0, "given to others while clocks may still disagree"
+        assert world.leases.claim(second, WHOLE).jobs == ()
+        if renewals == 0:
+            world.leases.renew(first, [key], fading=timedelta(0))
+    world.clock.advance(timedelta(seconds=1))
+    assert world.queue.expire() == 1
+    assert world.terms.grace >= timedelta(seconds=5)
+
+
+def test_the_agent_hears_the_lease_without_the_grace(world: World) -> None:
+    world.submit()
+    client = world.client()
+    token = world.register.invite(WorkerId("w1"), world.group)
+    free = {"cpus": 1, "memory_mib": 512, "disk_kib": 1024}
+    told = {"bootstrap_token": token, "image_sha512": world.group.image, **free}
+    registered = client.post("/agent/v1/register", json=told).json()
+    client.headers["authorization"] = f"Bearer {registered['session_key']}"
+    (job,) = client.post("/agent/v1/claim", json={"free": free}).json()["jobs"]
+    lease = world.terms.lease_kept - world.terms.grace
+    assert registered["lease_seconds"] == job["lease_seconds"] == lease.total_seconds()
 
 
 def test_after_a_restart_agents_have_a_whole_lease_to_come_back(world: World) -> None:

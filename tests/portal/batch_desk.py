@@ -81,10 +81,11 @@ class BatchDesk:
             )
         )
         token = self._register.invite(worker, demand.group)
-        self._register.expect(worker, ServerId(new_uuid()))
+        server = ServerId(new_uuid())
+        self._register.expect(worker, server)
         size = Resources(cpus=1, memory_mib=512, disk_kib=1024)
         _, key = self._register.register(
-            token, server_id=None, image=demand.group.image, whole=size, version="test"
+            token, server_id=server, image=demand.group.image, whole=size, version="test"
         )
         session = self._agents.session(key)
         [job] = self._agents.claim(session, size).jobs

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine as Database
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, or_, select, update
 
 from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, Forbidden, Unauthorized
@@ -65,14 +65,15 @@ class Register:
         return token
 
     def expect(self, worker: WorkerId, server: ServerId) -> None:
-        """Bind the worker to a server. One that registered in its name from another loses its session."""
+        """Bind the worker to a server. One that registered in its name from another loses its session.
+
+        One that did not say which server it is loses its session too: it may register again, and say so.
+        """
+        expected = server.lower()
+        other = or_(workers.c.server_id.is_(None), workers.c.server_id != expected)
         with self._database.begin() as db:
-            db.execute(update(workers).where(workers.c.id == worker).values(expected_server=server))
-            db.execute(
-                update(workers)
-                .where(workers.c.id == worker, workers.c.server_id != server)
-                .values(session_hash=None)
-            )
+            db.execute(update(workers).where(workers.c.id == worker).values(expected_server=expected))
+            db.execute(update(workers).where(workers.c.id == worker, other).values(session_hash=None))
 
     def register(
         self,
@@ -90,6 +91,7 @@ class Register:
         """
         now = self._clock.now()
         key = new_secret()
+        server_id = server_id.lower() if server_id else None
         with self._database.begin() as db:
             row = db.execute(
                 select(workers).where(workers.c.invite_hash == digest(token)).with_for_update()
@@ -119,11 +121,14 @@ class Register:
             raise Unauthorized("this bootstrap token was used before", code="bootstrap_token_used")
         if row.invite_until < self._clock.now():
             raise Unauthorized("this bootstrap token has expired", code="bootstrap_token_expired")
-        if row.expected_server and server_id and row.expected_server != server_id.lower():
+        if row.expected_server and row.expected_server != server_id:
+            why = (
+                "for another server"
+                if server_id
+                else "for a server, and the agent did not say which it is in"
+            )
             raise Unauthorized(
-                "this bootstrap token is for another server",
-                code="wrong_server",
-                facts={"server_id": server_id},
+                f"this bootstrap token is {why}", code="wrong_server", facts={"server_id": server_id}
             )
         if row.image != image:
             raise Forbidden(
