@@ -31,4 +31,6 @@ def test(arguments: tuple[str, ...]) -> None:
             remedy="run ./armillary test in a checkout of the project",
         )
     os.chdir(checkout)
+    if not arguments or arguments[0] == "-m":  # a whole run, not one test that somebody looks into
+        arguments = ("-n", str(max(2, min(os.cpu_count() or 2, 8))), "--dist", "loadgroup", *arguments)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 - becomes pytest
