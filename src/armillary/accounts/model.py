@@ -159,7 +159,7 @@ class Principal:
 
     `project` is None when the credential is bound to no project. `roles` are those in that project with the
     implied ones; an administrator of the platform has `admin` everywhere. `scopes` limits API and job tokens
-    (`vospace:read`, `vospace:write`, …); an empty set means no such limit.
+    (`vospace:read`, `batch:write`, …); an empty set means no such limit.
     """
 
     person: Person
@@ -174,6 +174,13 @@ class Principal:
         """Whether the principal has `role` in its project."""
         return self.person.is_admin or role in self.roles
 
+    @property
+    def of_job(self) -> bool:
+        """Whether a running job asks in its owner's name, by its token or its certificate."""
+        return (self.token is not None and self.token.kind is TokenKind.JOB) or "job" in self.facts
+
     def allows(self, scope: str) -> bool:
-        """Whether a limit on the credential leaves room for `scope`."""
+        """Whether a limit on the credential leaves room for `scope`; a job has room for VOSpace alone."""
+        if self.of_job and not scope.startswith("vospace:"):
+            return False
         return not self.scopes or scope in self.scopes

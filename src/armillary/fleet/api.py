@@ -10,10 +10,13 @@ from fastapi import APIRouter, Depends, Query
 
 from armillary.accounts.model import Membership, Principal, Project
 from armillary.base.clock import to_iso
-from armillary.base.errors import ArmillaryError, Invalid, NotFound
+from armillary.base.errors import ArmillaryError, Forbidden, Invalid, NotFound
 from armillary.base.ids import CloudName, PersonId
 from armillary.fleet.model import FleetImage
 from armillary.fleet.service import FleetService
+
+SCOPE = "clouds:read"
+"""What a limited credential must name to be used here."""
 
 
 class Memberships(Protocol):
@@ -31,6 +34,13 @@ def router(
     def project_of(
         who: Annotated[Principal, Depends(authenticate)], project: Annotated[str | None, Query()] = None
     ) -> Project:
+        if not who.allows(SCOPE):
+            raise Forbidden(
+                "This credential is not for looking at clouds.",
+                code="scope_missing",
+                facts={"scope": SCOPE},
+                remedy="Sign in, or make a token without limits.",
+            )
         return choose_project(memberships, who, project)
 
     @routes.get("")
@@ -57,12 +67,13 @@ def choose_project(memberships: Memberships, who: Principal, name: str | None) -
     """Return the project that the caller means: by name, else the credential's, else the only one.
 
     Raises:
-        NotFound: code `project_not_found`; also for projects of others.
+        NotFound: code `project_not_found`; also for projects of others, and for all but the credential's own.
         Invalid: code `project_ambiguous`, when none is named and there are several.
     """
-    if name is None and who.project:
-        return who.project
-    mine = [membership.project for membership in memberships.projects_of(who.person.id)]
+    if who.project:
+        mine = [who.project]
+    else:
+        mine = [membership.project for membership in memberships.projects_of(who.person.id)]
     if name is None:
         if len(mine) == 1:
             return mine[0]

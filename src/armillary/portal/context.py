@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
-from armillary.accounts.model import Membership, Principal
+from armillary.accounts.model import Membership, Principal, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.errors import NotFound, Unauthorized
@@ -73,7 +73,7 @@ class Portal:
         if not session:
             return None
         try:
-            return self.accounts.check_token(session)
+            return self.accounts.check_token(session, kinds=frozenset({TokenKind.SESSION}))
         except Unauthorized:
             return None  # expired or revoked: the visitor is a stranger again
 

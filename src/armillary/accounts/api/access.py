@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from armillary.accounts.api.models import ApplicationShape, IssuedShape, PersonShape
-from armillary.accounts.model import Application, IssuedToken, Person, Principal, Project, Role, TokenKind
+from armillary.accounts.model import Application, IssuedToken, Person, Principal, Project, Role
 from armillary.accounts.service import AccountsService
 from armillary.base.errors import Forbidden, NotFound
 from armillary.base.ids import ApplicationId, PersonId
@@ -25,8 +25,7 @@ class Desk:
 
         A job's credential, or one limited to other scopes, must not mint tokens without its limits.
         """
-        of_job = principal.token is not None and principal.token.kind is TokenKind.JOB
-        if of_job or "job" in principal.facts or not principal.allows(SCOPE):
+        if not principal.allows(SCOPE):
             raise Forbidden(
                 "This credential is limited to other things.",
                 code="limited_credential",

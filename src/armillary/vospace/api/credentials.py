@@ -62,7 +62,7 @@ def search(context: Context) -> Endpoint:
 
 def _refuse_limited(request: Request, principal: Principal) -> None:
     """Refuse to make an unlimited certificate of a limited credential, or a new one of an old one."""
-    if principal.scopes or principal.facts or "authorization" not in request.headers:
+    if principal.scopes or principal.of_job or principal.facts or "authorization" not in request.headers:
         raise Forbidden(
             "A certificate is only given for a password or an unlimited token.",
             code="limited_credential",

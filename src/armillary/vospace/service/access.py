@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from armillary.accounts.model import Principal, TokenKind
+from armillary.accounts.model import Principal
 from armillary.base.errors import ArmillaryError, Conflict, Forbidden, NotFound, Unauthorized
 from armillary.base.ids import PersonId
 from armillary.vospace.core.permissions import Action, Asker, allowed
@@ -29,7 +29,6 @@ class Access:
         """Say who asks in the words of the decision."""
         if not isinstance(who, Principal):
             return who
-        token = who.token
         return Asker(
             person_id=who.person.id,
             user_name=who.person.user_name,
@@ -37,7 +36,7 @@ class Access:
             groups=self._groups(who.person.id),
             may_read=who.allows("vospace:read"),
             may_write=who.allows("vospace:write"),
-            confined=(token is not None and token.kind is TokenKind.JOB) or "job" in who.facts,
+            confined=who.of_job,
         )
 
     def allowed(self, asker: Asker | None, action: Action, way: Sequence[Node]) -> bool:
