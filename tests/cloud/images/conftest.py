@@ -65,7 +65,7 @@ class Bench:
             return self.images.complete(image.id, arrival)
 
     def active(self, who: Principal, content: bytes = b"content", **attributes: object) -> Image:
-        return self.upload(who, self.queued(who, **attributes), content)
+        return self.upload(who, self.queued(who, "base", **attributes), content)
 
     def status(self, image: Image) -> str:
         return self.images.show(principal("root", admin=True), image.id).status.value

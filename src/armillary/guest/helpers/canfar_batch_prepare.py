@@ -61,8 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
 def to_remove(root: Path) -> Iterator[Path]:
     """What a clone must not inherit, as far as it is there.
 
-    The SSH host keys stay: this machine's sshd reads them for every connection, and in a clone cloud-init replaces
-    them because the instance is new.
+    The SSH host keys stay: this machine's sshd reads them for every connection, and in a clone cloud-init
+    replaces them because the instance is new.
     """
     yield from sorted((root / "var/lib/cloud").glob("*"))
     yield from sorted((root / "var/cache/apt/archives").glob("*.deb"))

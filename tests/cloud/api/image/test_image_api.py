@@ -38,7 +38,13 @@ def test_a_new_image_is_queued_and_shared_and_has_no_content(mine: Client) -> No
     image = answer.json()
     assert answer.headers["location"] == f"{BASE}/v2/images/{image['id']}"
     assert answer.headers["x-openstack-request-id"].startswith("req-")
-    expected = {"status": "queued", "visibility": "shared", "size": None, "disk_format": None, "tags": []}
+    expected: dict[str, Any] = {
+        "status": "queued",
+        "visibility": "shared",
+        "size": None,
+        "disk_format": None,
+        "tags": [],
+    }
     assert {key: image[key] for key in expected} == expected
     assert image["self"] == f"/v2/images/{image['id']}"
     assert mine("GET", f"/v2/images/{image['id']}/file").status_code == 204
@@ -84,10 +90,10 @@ def test_a_range_past_the_end_is_refused(mine: Client) -> None:
     ],
 )
 def test_bytes_that_differ_from_their_declared_digest_are_refused(
-    mine: Client, headers: dict[str, str]
+    mine: Client, headers: dict[str, Any]
 ) -> None:
     image_id = mine.create()
-    answer = mine.upload(image_id, **headers)
+    answer = mine.upload(image_id, CONTENT, **headers)
     assert answer.status_code == 400
     assert mine("GET", f"/v2/images/{image_id}").json()["status"] == "queued"
     assert mine.upload(image_id).status_code == 204
@@ -101,7 +107,7 @@ def test_a_qcow2_with_a_backing_file_is_refused_with_the_reason(mine: Client) ->
 
 
 def test_an_upload_needs_the_media_type_of_bytes(mine: Client) -> None:
-    answer = mine.upload(mine.create(), **{"Content-Type": "application/json"})
+    answer = mine.upload(mine.create(), CONTENT, **{"Content-Type": "application/json"})
     assert answer.status_code == 415
 
 
