@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 
+import pytest
 from agent_process import AgentProcess
 from platform_double import PlatformDouble
+
+from armillary.guest.agent import Fault, fault_of
 
 ENDLESS = "echo up; trap 'touch {mark}; exit 9' TERM; while :; do sleep 0.05; done"
 
@@ -123,3 +127,72 @@ def test_a_stopped_agent_kills_its_jobs_gives_them_back_and_says_bye(
     assert platform.byes == 1
     (end,) = platform.finished
     assert end["error"]["retry"]
+
+
+def error_of(agent: AgentProcess, platform: PlatformDouble) -> tuple[str, bool]:
+    agent.start()
+    error = platform.end_of("1.0")["error"]
+    return error["code"], error["retry"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "retry"),
+    [
+        (errno.ENOSPC, "disk_full", True),
+        (errno.EDQUOT, "disk_full", True),
+        (errno.EIO, "worker_fault", True),
+        (errno.ENAMETOOLONG, "job_invalid", False),
+    ],
+)
+def test_what_a_worker_ran_out_of_is_not_the_jobs_fault(number: int, code: str, retry: bool):
+    record = fault_of(OSError(number, "so it is")).record
+    assert (record["code"], record["retry"]) == (code, retry)
+
+
+def test_a_reason_has_no_more_characters_than_the_platform_takes():
+    assert len(Fault("input_fetch_failed", "x" * 100_000, retry=True).record["message"]) <= 4000
+
+
+def test_an_input_that_cannot_be_reached_sends_the_job_back_at_once(
+    agent: AgentProcess, platform: PlatformDouble
+):
+    platform.put_job("true", transfer_input_files=["http://127.0.0.1:1/m51.fits"])
+    assert error_of(agent, platform) == ("input_fetch_failed", True)
+
+
+def test_an_input_that_its_host_refuses_is_not_asked_for_again(agent: AgentProcess, platform: PlatformDouble):
+    platform.put_job("true", transfer_input_files=[f"{platform.url}/agent/v1/blobs/m51.fits"])
+    assert error_of(agent, platform) == ("input_fetch_failed", False)
+    assert "401" in platform.end_of("1.0")["error"]["message"]
+
+
+def test_an_end_that_the_platform_refuses_is_told_again_as_a_failure(
+    agent: AgentProcess, platform: PlatformDouble
+):
+    platform.failures["finish"] = [400]
+    platform.put_job("echo data > out")
+    assert error_of(agent, platform) == ("finish_failed", True)
+    assert "outputs" not in platform.end_of("1.0")
+
+
+def test_an_output_that_the_platform_refuses_sends_the_job_back(
+    agent: AgentProcess, platform: PlatformDouble
+):
+    platform.failures["outputs"] = [413]
+    platform.put_job("echo data > out")
+    assert error_of(agent, platform) == ("upload_failed", True)
+
+
+@pytest.mark.parametrize("argument", ["a\0b", "x" * 200_000])
+def test_a_job_that_no_machine_can_start_says_so(
+    agent: AgentProcess, platform: PlatformDouble, argument: str
+):
+    platform.put_job("true", arguments=[argument])
+    assert error_of(agent, platform) == ("job_invalid", False)
+
+
+def test_a_file_whose_name_cannot_be_written_down_is_an_error_that_shows_it(
+    agent: AgentProcess, platform: PlatformDouble
+):
+    platform.put_job("echo data > \"$(printf 'a\\377')\"")
+    assert error_of(agent, platform) == ("output_invalid", False)

@@ -57,10 +57,23 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STREAMS = {"stdout": "_condor_stdout", "stderr": "_condor_stderr"}
 # The shell waits until it has been put into its control group, then becomes the job.
 GATE = 'read -r _ || exit 126; ulimit -c 0; umask 022; in=$1; shift; exec "$@" <"$in"'
-FETCH = (
-    "import sys, shutil, urllib.request as u;"
-    "shutil.copyfileobj(u.urlopen(sys.argv[1], timeout=60), open(sys.argv[2], 'wb'))"
-)
+MAX_OUTPUTS = 9_900
+"""Files that one job may bring back besides its streams: the platform takes 10 000."""
+MAX_REASON = 2000
+FETCH = """\
+import sys, shutil, urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen(sys.argv[1], timeout=60)
+except urllib.error.HTTPError as error:
+    print(error, file=sys.stderr)
+    sys.exit(1 if error.code >= 500 or error.code in (408, 425, 429) else 22)
+with answer, open(sys.argv[2], "wb") as file:
+    shutil.copyfileobj(answer, file)
+"""
+FETCH_REFUSED = 22
+"""The exit status of `FETCH` when asking again is of no use."""
+FETCH_PAUSES = (2, 8, 32)
+"""Between tries to fetch an input from elsewhere, in units of `retry_seconds`."""
 PUT = 'umask 077; mkdir -p "$1" && cat >"$1/.$2.new" && mv -f "$1/.$2.new" "$1/$2"'
 
 Json = dict[str, Any]
@@ -95,11 +108,13 @@ class Fault(Exception):
 
     def __init__(self, code: str, message: str, *, retry: bool) -> None:
         super().__init__(message)
-        self.record: Json = {"code": code, "message": message, "retry": retry}
+        self.record: Json = {"code": code, "message": message[:MAX_REASON], "retry": retry}
 
 
 def fault_of(error: OSError) -> Fault:
-    """Name what the machine ran out of."""
+    """Name what the machine ran out of, or what no machine could do."""
+    if error.errno in (errno.E2BIG, errno.ENAMETOOLONG):
+        return Fault("job_invalid", f"the job cannot be started as it is: {error}", retry=False)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Fault("disk_full", f"the worker's disk is full: {error}", retry=True)
     return Fault("worker_fault", f"the worker could not go on: {error}", retry=True)
@@ -397,26 +412,13 @@ def destination(key: str) -> str:
     return name
 
 
-def replaced(value: Any, old: str, new: str) -> Any:
-    """Return a copy of a JSON value with `old` replaced in every string."""
-    if isinstance(value, str):
-        return value.replace(old, new)
-    if isinstance(value, list):
-        return [replaced(one, old, new) for one in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {replaced(k, old, new): replaced(v, old, new) for k, v in cast("Json", value).items()}
-    return value
-
-
 class Job:
     """One attempt at one job, in a thread of its own."""
 
     def __init__(self, *, agent: Agent, item: Json, sent: float, record: Json | None = None) -> None:
         self.agent = agent
         self.item = item
-        # only now is the number known that a submit file calls $(Cluster)
-        cluster = str(item["job"]).split(".", 1)[0]
-        self.spec: Json = replaced(item.get("spec") or {}, "$(Cluster)", cluster)
+        self.spec: Json = item.get("spec") or {}
         self.ids: Json = {name: item[name] for name in ("job", "attempt", "lease_secret")}
         self.key = f"{self.ids['job']}-{self.ids['attempt']}"
         self.cpus = int(self.spec.get("request_cpus") or 1)
@@ -481,6 +483,9 @@ class Job:
             error = fault.record
         except OSError as problem:
             error = fault_of(problem).record
+        except ValueError as problem:  # a NUL in an argument, a variable or a name
+            why = f"the job cannot be started as it is: {problem}"
+            error = Fault("job_invalid", why, retry=False).record
         if error and not outputs:
             with contextlib.suppress(OSError):
                 outputs += self._streams()
@@ -554,22 +559,30 @@ class Job:
                 why = f"cannot fetch {source}: only http, https, ftp and vos addresses"
                 raise Fault("input_invalid", why, retry=False)
             command = [sys.executable, "-c", FETCH, source, name]
-        try:
-            done: subprocess.CompletedProcess[bytes] = subprocess.run(
-                command,
-                cwd=self.work,
-                env=self._environment(),
-                capture_output=True,
-                check=False,
-                user=self.account and self.account.pw_uid,
-                group=self.account and self.account.pw_gid,
-                extra_groups=self.account and [],
-            )
-        except OSError as error:
-            raise Fault("input_fetch_failed", f"cannot fetch {source}: {error}", retry=False) from error
-        if done.returncode:
+        for pause in (*FETCH_PAUSES, None):
+            try:
+                done: subprocess.CompletedProcess[bytes] = subprocess.run(
+                    command,
+                    cwd=self.work,
+                    env=self._environment(),
+                    capture_output=True,
+                    check=False,
+                    user=self.account and self.account.pw_uid,
+                    group=self.account and self.account.pw_gid,
+                    extra_groups=self.account and [],
+                )
+            except OSError as error:
+                raise Fault("input_fetch_failed", f"cannot fetch {source}: {error}", retry=False) from error
+            if not done.returncode:
+                return
             why = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-            raise Fault("input_fetch_failed", f"cannot fetch {source}: {why[0]}", retry=True)
+            hopeless = command[0] == sys.executable and done.returncode == FETCH_REFUSED
+            if pause is None or hopeless:
+                raise Fault("input_fetch_failed", f"cannot fetch {source}: {why[0]}", retry=not hopeless)
+            say(f"job {self.ids['job']}: cannot fetch {source}: {why[0]}; trying again")
+            self._wake.wait(self.agent.retry_seconds * pause)
+            if self.lost or self.ending:
+                raise Fault(self.ending or "lost", "ended before it started", retry=True)
 
     def give_credential(self, credential: Any) -> None:
         """Put the short-lived certificate where the VOSpace clients look for it."""
@@ -630,6 +643,7 @@ class Job:
         given = self.spec.get("input")
         stdin = "/dev/null" if not given or given == "/dev/null" else str(self.work / destination(given))
         gate = ["/bin/sh", "-c", GATE, "sh", stdin, *command]
+        self.lost = self.lost or now() >= self.deadline
         if self.lost or self.ending:
             raise Fault(self.ending or "lost", "ended before it started", retry=True)
         self._group = self.agent.machine.group(self.key, cpus=self.cpus, memory_mib=self.memory_mib)
@@ -757,6 +771,7 @@ class Job:
         if wanted is None:
             after = self._top_level()
             changed = [name for name in sorted(after) if after[name] != self._before.get(name)]
+            self._refuse_too_many(len(changed))
             return [self._entry(name, self.work / name) for name in changed if self._inside(self.work / name)]
         entries: list[Json] = []
         for listed in wanted:
@@ -779,7 +794,14 @@ class Job:
                             entries.append(self._entry(os.path.relpath(file, above.resolve()), file))
             else:
                 entries.append(self._entry(path.name, path))
+            self._refuse_too_many(len(entries))
         return entries
+
+    @staticmethod
+    def _refuse_too_many(count: int) -> None:
+        if count > MAX_OUTPUTS:
+            why = f"the job made {count} files to bring back, more than {MAX_OUTPUTS}: pack them into an archive"
+            raise Fault("too_many_outputs", why, retry=False)
 
     def _inside(self, path: Path) -> bool:
         """Whether `path`, all links followed, stays in this job's own directories."""
@@ -788,6 +810,11 @@ class Job:
     def _entry(self, name: str, path: Path) -> Json:
         digest = hashlib.sha256()
         size = 0
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            why = f"the job made a file whose name is not UTF-8: {name!a}"
+            raise Fault("output_invalid", why, retry=False) from error
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Fault("output_missing", f"{name} is not a file", retry=False)
@@ -817,8 +844,16 @@ class Job:
         if self.lost:
             return
         outputs = [{k: entry[k] for k in ("name", "sha256", "size")} for entry in record["outputs"]]
-        finish = functools.partial(self.agent.server.call, "finish", {**record, "outputs": outputs})
-        self._patiently("finish_failed", finish)
+        try:
+            self._finish({**record, "outputs": outputs})
+        except Fault as fault:
+            if self.lost or self.agent.abandon.is_set():
+                raise
+            # Said without what may have been refused of it, so that the job need not wait for its lease to end.
+            self._finish({**self.ids, "error": record["error"] or fault.record})
+
+    def _finish(self, body: Json) -> None:
+        self._patiently("finish_failed", functools.partial(self.agent.server.call, "finish", body))
 
     def _patiently(self, code: str, action: Callable[[], Any]) -> Any:
         """Do `action` until it succeeds, with longer and longer pauses. A refusal ends it as Fault `code`."""
