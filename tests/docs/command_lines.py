@@ -28,7 +28,7 @@ def commands(line: str) -> Iterator[list[str]]:
     words.commenters = "#"
     command: list[str] = []
     for word in words:
-        if set(word) <= set("|;&<>"):
+        if word and set(word) <= set("|;&<>"):
             if command:
                 yield command
             command = []
