@@ -1,4 +1,6 @@
+import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,18 @@ def test_a_taken_port_is_refused_with_its_number() -> None:
             bind("127.0.0.1", port_of(first), what="portal")
         assert refusal.value.facts == {"host": "127.0.0.1", "port": port_of(first)}
     assert refusal.value.code == "port_taken"
+
+
+def test_a_new_platform_never_passes_for_the_killed_one(tmp_path: Path) -> None:
+    instance.announce(tmp_path, an_instance())
+    with instance.hold(tmp_path):
+        assert instance.running(tmp_path) is None, "its process id may be anybody's by now"
+
+
+def test_somebody_who_only_looks_does_not_keep_a_platform_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    with (tmp_path / "lock").open() as looker:
+        fcntl.flock(looker, fcntl.LOCK_SH)
+        threading.Timer(0.1, looker.close).start()
+        with instance.hold(tmp_path):
+            pass

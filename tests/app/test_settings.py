@@ -48,3 +48,38 @@ def test_a_bad_setting_is_named_with_a_remedy(home: Path, text: str, named: str)
     assert named in refusal.value.message
     assert refusal.value.code == "bad_settings"
     assert refusal.value.remedy
+
+
+@pytest.mark.parametrize(
+    "cidrs",
+    [("127.16.0.0/24", "127.16.0.0/24"), ("10.0.0.0/24", "127.17.0.0/24"), ("nowhere", "127.17.0.0/24")],
+)
+def test_floating_ranges_are_on_loopback_and_apart(home: Path, cidrs: tuple[str, str]) -> None:
+    clouds = [
+        f'[[clouds]]\nname = "{name}"\nport = 0\nfloating_cidr = "{cidr}"\n'
+        for name, cidr in zip(("east", "west"), cidrs, strict=True)
+    ]
+    (home / "armillary.toml").write_text("".join(clouds))
+    with pytest.raises(Invalid, match="clouds"):
+        load_settings()
+
+
+def test_two_clouds_of_one_name_are_refused(home: Path) -> None:
+    cloud = '[[clouds]]\nname = "east"\nport = 0\nfloating_cidr = "127.{}.0.0/24"\n'
+    (home / "armillary.toml").write_text(cloud.format(16) + cloud.format(17))
+    with pytest.raises(Invalid, match="same name"):
+        load_settings()
+
+
+def test_a_file_that_is_no_text_is_refused_in_words(home: Path) -> None:
+    (home / "armillary.toml").write_bytes(b'host = "\xff\xfe"\n')
+    with pytest.raises(Invalid) as refusal:
+        load_settings()
+    assert refusal.value.code == "bad_settings"
+
+
+def test_a_variable_that_is_not_json_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARMILLARY_CLOUDS", "{east")
+    with pytest.raises(Invalid) as refusal:
+        load_settings()
+    assert refusal.value.code == "bad_settings"

@@ -38,11 +38,15 @@ def up(foreground: bool, ready_fd: int | None) -> None:
     the password, this once.
     """
     settings = load_settings()
-    if foreground:
-        log_file = settings.home / "armillary.log" if ready_fd is not None else None
-        daemon.run_here(settings, ready_fd=ready_fd, log_file=log_file)
-        return
-    running, password = daemon.start(settings)
+    if ready_fd is not None:
+        daemon.run_here(settings, log_file=settings.home / "armillary.log", told=daemon.to_starter(ready_fd))
+    elif foreground:
+        daemon.run_here(settings, log_file=None, told=_show)
+    else:
+        _show(*daemon.start(settings))
+
+
+def _show(running: instance.Instance, password: str | None) -> None:
     if password:
         say("This password is shown once. Change it after you have signed in.")
     emit_one(_shown(running, password), fields=_FIELDS, identity="url")

@@ -8,12 +8,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterable
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from armillary.app import instance
 from armillary.app.addresses import Addresses
@@ -25,6 +27,11 @@ from armillary.base.clock import SystemClock, to_iso
 from armillary.base.ids import CloudName
 
 log = logging.getLogger("armillary")
+
+_MOST_DOUBLINGS = 6
+"""of a loop's pause; a float has no room for those of a day of failures"""
+_LAST_WORDS_SECONDS = 8.0
+"""from being told to end until we end, whatever hangs: it is no worse than `kill -9`, which loses nothing"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +60,7 @@ async def _every(seconds: float, name: str, work: Callable[[], object]) -> None:
         except Exception:  # a loop that keeps promises must outlive any one failure
             failures += 1
             log.exception("loop %s failed (%d in a row)", name, failures)
-        await asyncio.sleep(min(seconds * 2**failures, 60))
+        await asyncio.sleep(min(seconds * 2 ** min(failures, _MOST_DOUBLINGS), 60))
 
 
 def open_sockets(settings: Settings) -> dict[str, socket.socket]:
@@ -81,30 +88,89 @@ def addresses_of(sockets: dict[str, socket.socket]) -> Addresses:
     )
 
 
-def _servers(platform: Platform, settings: Settings) -> dict[str, _Server]:
+def _front(platform: Platform, settings: Settings) -> dict[str, _Server]:
     cert, key = platform.server_certificate
-    plain: dict[str, Any] = {
+    https = server_config(
+        platform.app, settings.host, platform.addresses.https_port, cert, key, platform.ca_file
+    )
+    return {"https": _Server(https), "http": _plain(platform.app)}
+
+
+def _plain(app: ASGIApp) -> _Server:
+    options: dict[str, Any] = {
         "http": "httptools",
         "log_config": None,
         "access_log": False,
         "server_header": False,
+        "proxy_headers": False,
         "lifespan": "off",
         "timeout_graceful_shutdown": 5,
     }
-    https = server_config(
-        platform.app, settings.host, platform.addresses.https_port, cert, key, platform.ca_file
-    )
-    return {
-        "https": _Server(https),
-        "http": _Server(uvicorn.Config(platform.app, **plain)),
-        **{
-            f"cloud {name}": _Server(uvicorn.Config(cloud.app, **plain))
-            for name, cloud in platform.clouds.items()
-        },
-    }
+    return _Server(uvicorn.Config(cast("Any", app), **options))
 
 
-async def _answering(servers: Iterable[_Server], tasks: list[asyncio.Task[None]]) -> None:
+def _beside(servers: Mapping[str, _Server], sockets: Mapping[str, socket.socket]) -> asyncio.Future[None]:
+    """Serve in a thread with a loop of its own; the future ends as the servers do.
+
+    Pages ask the clouds over HTTP while they hold one of their loop's worker threads. If the clouds answered from
+    the same threads, a burst of pages would take them all and wait for answers that nobody could give.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if ended.done():
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    async def serve_all() -> None:
+        await asyncio.gather(*(server.serve(sockets=[sockets[what]]) for what, server in servers.items()))
+
+    def work() -> None:
+        failure: BaseException | None = None
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(serve_all())
+        except BaseException as error:  # noqa: BLE001 - whatever it was, it is told where it is awaited
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=work, name="clouds", daemon=True).start()
+    return ended
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Generator[Callable[[int], None]]:
+    """Yield what ends the process that much later, unless the block has ended by then.
+
+    A thread may wait for a cloud that is silent, and Python would wait for the thread.
+    """
+
+    def end(status: int) -> None:
+        log.warning("something still waits; ended without it")
+        logging.shutdown()
+        os._exit(status)
+
+    timers: list[threading.Timer] = []
+
+    def start(status: int) -> None:
+        timer = threading.Timer(seconds, end, [status])
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
+
+    try:
+        yield start
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+async def _answering(servers: Iterable[_Server], tasks: Sequence[asyncio.Future[None]]) -> None:
     while not all(server.started for server in servers):
         for task in tasks:
             if task.done():
@@ -112,7 +178,9 @@ async def _answering(servers: Iterable[_Server], tasks: list[asyncio.Task[None]]
         await asyncio.sleep(0.01)
 
 
-async def serve(settings: Settings, ready: Callable[[Started], None]) -> None:
+async def _serve(
+    settings: Settings, ready: Callable[[Started], None], end_in_any_case: Callable[[int], None]
+) -> None:
     """Run until SIGTERM or SIGINT. Calls `ready` once requests are answered."""
     clock = SystemClock()
     sockets = open_sockets(settings)
@@ -122,9 +190,14 @@ async def serve(settings: Settings, ready: Callable[[Started], None]) -> None:
     ended = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, ended.set)
-    servers = _servers(platform, settings)
-    serving = [asyncio.create_task(server.serve(sockets=[sockets[what]])) for what, server in servers.items()]
-    await _answering(servers.values(), serving)
+    front = _front(platform, settings)
+    clouds = {f"cloud {name}": _plain(cloud.app) for name, cloud in platform.clouds.items()}
+    servers = [*front.values(), *clouds.values()]
+    serving: list[asyncio.Future[None]] = [
+        asyncio.ensure_future(server.serve(sockets=[sockets[what]])) for what, server in front.items()
+    ]
+    serving.append(_beside(clouds, sockets))
+    await _answering(servers, serving)
     recovery = asyncio.create_task(asyncio.to_thread(platform.recover))
     loops = [asyncio.create_task(_every(loop.seconds, loop.name, loop.work)) for loop in platform.loops]
     here = platform.addresses
@@ -137,17 +210,20 @@ async def serve(settings: Settings, ready: Callable[[Started], None]) -> None:
         ca_file=str(platform.ca_file),
     )
     instance.announce(settings.home, running)
-    ready(Started(instance=running, admin_password=platform.admin_password))
+    # last, when nothing can stop the start any more: it is told once
+    admin_password = await asyncio.to_thread(platform.accounts.bootstrap_admin)
+    ready(Started(instance=running, admin_password=admin_password))
     try:
         waiter = asyncio.create_task(ended.wait())
         done, _ = await asyncio.wait([waiter, *serving, *loops], return_when=asyncio.FIRST_COMPLETED)
         for task in done - {waiter}:
             task.result()  # a server or a loop must not end by itself: say why
     finally:
+        end_in_any_case(0 if ended.is_set() else 1)
         for loop in loops:
             loop.cancel()
         platform.batch.agents.bell.close()  # whoever waits for work or news gets an answer, and is not waited for
-        for server in servers.values():
+        for server in servers:
             server.should_exit = True
         await asyncio.gather(recovery, *serving, *loops, return_exceptions=True)
         await asyncio.to_thread(platform.close)
@@ -159,5 +235,9 @@ def run(settings: Settings, ready: Callable[[Started], None]) -> None:
     Raises:
         Conflict: one runs there already, or a port is taken.
     """
-    with instance.hold(settings.home), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, ready))
+    with (
+        instance.hold(settings.home),
+        _deadline(_LAST_WORDS_SECONDS) as end_in_any_case,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(settings, ready, end_in_any_case))

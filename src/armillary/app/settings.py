@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import tomllib
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -52,6 +54,14 @@ class CloudTable(_Table):
     disk_gib: int = Field(default=200, ge=1)
     floating_cidr: str = Field(description="loopback range of its floating IPs")
     engine: Literal["qemu", "fake"] = "qemu"
+
+    @field_validator("floating_cidr")
+    @classmethod
+    def _on_loopback(cls, cidr: str) -> str:
+        network = IPv4Network(cidr)
+        if not network.subnet_of(IPv4Network("127.0.0.0/8")) or network.num_addresses < 8:
+            raise ValueError("must be a range of at least 8 loopback addresses, such as 127.16.0.0/24")
+        return cidr
 
 
 class BatchTable(_Table):
@@ -120,6 +130,16 @@ class Settings(BaseSettings):
         file = home_directory() / "armillary.toml"
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
 
+    @field_validator("clouds")
+    @classmethod
+    def _clouds_differ(cls, clouds: list[CloudTable]) -> list[CloudTable]:
+        for what in ("name", "floating_cidr"):
+            values = [getattr(cloud, what) for cloud in clouds]
+            twice = {value for value in values if values.count(value) > 1}
+            if twice:
+                raise ValueError(f"two clouds have the same {what}: {', '.join(sorted(twice))}")
+        return clouds
+
     @property
     def home(self) -> Path:
         return home_directory()
@@ -146,6 +166,12 @@ def load_settings() -> Settings:
             f"{home_directory() / 'armillary.toml'} is not valid TOML: {error}",
             code="bad_settings",
             remedy="mend that line, or move the file away to run with the defaults",
+        ) from error
+    except (OSError, UnicodeDecodeError, SettingsError) as error:
+        raise Invalid(
+            f"the settings cannot be read: {error}",
+            code="bad_settings",
+            remedy=f"mend {home_directory() / 'armillary.toml'} or the ARMILLARY_* variables",
         ) from error
     except ValidationError as error:
         found = {".".join(map(str, e["loc"])) or "file": e["msg"] for e in error.errors()}

@@ -58,8 +58,6 @@ class Platform:
     addresses: Addresses
     ca_file: Path
     server_certificate: tuple[Path, Path]
-    admin_password: str | None
-    """The first administrator's, if there was none before."""
     accounts: AccountsService
     fleet: FleetService
     batch: Batch
@@ -88,7 +86,6 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     store = AccountsStore(engine=database)
     store.create_all()
     accounts = AccountsService(store=store, clock=clock)
-    admin_password = accounts.bootstrap_admin()
     clouds = build_clouds(
         settings=settings, addresses=addresses, accounts=accounts, authority=authority, clock=clock
     )
@@ -150,7 +147,6 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         addresses=addresses,
         ca_file=authority.ca_path,
         server_certificate=authority.server_certificate(_host_names(settings)),
-        admin_password=admin_password,
         accounts=accounts,
         fleet=fleet,
         batch=batch,
