@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from batch_world import WHOLE, World
 from fastapi.testclient import TestClient
 
-from armillary.accounts.model import Role
+from armillary.accounts.model import Role, Token, TokenKind
+from armillary.base.errors import Forbidden
+from armillary.base.ids import TokenId
 from armillary.batch.core.states import Result
 from armillary.batch.engines.embedded.parcels import OutputRef
 
@@ -246,11 +249,19 @@ def test_workers_are_listed_with_their_jobs_and_clouds(world: World, client: Tes
     assert client.get(f"{API}/jobs/1.0").json()["cloud"] == "east"
 
 
+def test_a_token_for_one_project_shows_no_other_even_to_an_administrator(world: World) -> None:
+    other = world.people.add_project("others")
+    root = world.people.add("root", admin=True)
+    now = world.clock.now()
+    limits: dict[str, Any] = {"project_id": other.id, "label": "", "scopes": frozenset(), "roles": None}
+    made = {"created_at": now, "expires_at": now}
+    token = Token(id=TokenId("t"), kind=TokenKind.API, person_id=root.person.id, **limits, **made)
+    world.submit()
+    assert len(world.service.jobs(root, limit=9)) == 1
+    assert world.service.jobs(replace(root, token=token), limit=9) == []
+
+
 def test_a_limited_token_without_a_batch_scope_may_nothing(world: World) -> None:
-    from dataclasses import replace
-
-    from armillary.base.errors import Forbidden
-
     job_token = replace(world.ada, scopes=frozenset({"vospace:write"}))
     with pytest.raises(Forbidden):
         world.service.jobs(job_token, limit=1)

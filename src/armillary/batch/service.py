@@ -268,10 +268,10 @@ class BatchService:
     def _scope(self, who: Principal) -> Scope:
         if not who.allows(READ) and not who.allows(WRITE):
             raise _out_of_scope(READ)
-        if who.person.is_admin:
-            return None
-        mine: list[ProjectId] = [m.project.id for m in self._people.projects_of(who.person.id)]
         bound = who.token.project_id if who.token else None
+        if who.person.is_admin:
+            return None if bound is None else [bound]
+        mine: list[ProjectId] = [m.project.id for m in self._people.projects_of(who.person.id)]
         return [project for project in mine if bound in (None, project)]
 
     def _project(self, who: Principal, name: str) -> Project:
