@@ -34,7 +34,7 @@ _WORDS = {
     "ram_mib": "their memory, MiB",
     "disk_gib": "their disks, GiB",
     "engine": "`fake` boots nothing: for tests and a first look",
-    "max_upload_gib": "largest single upload, GiB",
+    "max_upload_gib": "largest single upload, GiB; not enforced yet, the quota of a home is",
 }
 """For fields whose names say most of it."""
 
@@ -52,7 +52,7 @@ def settings_page() -> str:
 {_MADE}
 The platform reads `armillary.toml` in its home directory. Variables of the environment stand above the file.
 Lists and tables in a variable are written as JSON. An unknown name or a value out of range stops the start, with all
-findings named. Settings are read once, when the platform starts.
+findings named. Settings are read once, when the platform starts. Of `database_url` only SQLite is under test; embedded clouds keep SQLite files of their own.
 
 {head}{_table(rows)}
 ## `[batch]`
