@@ -75,8 +75,12 @@ def _tell(
         table.add_row(job.id, job.cloud, digest, name, f"{job.seconds:.1f}", str(job.sources), same)
     console.print(phases.table())
     console.print(table)
-    console.print(f"Portal         {running.portal_url}")
-    console.print(f"Administrator  {accounts.admin} / {accounts.admin_password}", highlight=False)
-    console.print(f"Astronomer     {accounts.user} / {accounts.user_password}", highlight=False)
-    console.print(f"Machine        {report.ssh}", highlight=False)
+    console.print(f"Portal         {running.portal_url}", highlight=False, soft_wrap=True)
+    console.print(
+        f"Administrator  {accounts.admin} / {accounts.admin_password}", highlight=False, soft_wrap=True
+    )
+    console.print(
+        f"Astronomer     {accounts.user} / {accounts.user_password}", highlight=False, soft_wrap=True
+    )
+    console.print(f"Machine        {report.ssh}", highlight=False, soft_wrap=True)
     console.print("Stop it with   armillary down --machines", highlight=False)

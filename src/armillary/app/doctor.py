@@ -28,7 +28,6 @@ def examine() -> list[Finding]:
     found += findings(directory=settings.home, acceleration=choose_acceleration(settings))
     found += [
         _program("mmdebstrap", "builds base images"),
-        _grub(),
         _program("ssh", "reaches machines", "openssh-client"),
     ]
     found += _packages()
@@ -70,18 +69,6 @@ def _program(name: str, what: str, package: str | None = None) -> Finding:
         return Finding(name=name, ok=True, detail=found)
     return Finding(
         name=name, ok=False, detail=f"not installed; {what}", remedy=f"sudo apt-get install {package or name}"
-    )
-
-
-def _grub() -> Finding:
-    folder = Path("/usr/lib/grub/i386-pc")
-    if (folder / "boot.img").exists():
-        return Finding(name="GRUB for BIOS", ok=True, detail=str(folder))
-    return Finding(
-        name="GRUB for BIOS",
-        ok=False,
-        detail="not installed; base images boot with it",
-        remedy="sudo apt-get install grub-pc-bin grub-common",
     )
 
 

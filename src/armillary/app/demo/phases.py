@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from armillary.base.errors import ArmillaryError
@@ -34,7 +35,7 @@ class Phases:
 
     def say(self, text: str) -> None:
         """Tell something inside a phase."""
-        self._console.print(f"  [dim]{text}[/dim]", highlight=False)
+        self._console.print(f"  [dim]{escape(text)}[/dim]", highlight=False, soft_wrap=True)
 
     def table(self) -> Table:
         """The phases with their seconds."""
