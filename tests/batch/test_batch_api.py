@@ -265,3 +265,10 @@ def test_a_limited_token_without_a_batch_scope_may_nothing(world: World) -> None
     job_token = replace(world.ada, scopes=frozenset({"vospace:write"}))
     with pytest.raises(Forbidden):
         world.service.jobs(job_token, limit=1)
+
+
+@pytest.mark.parametrize(
+    "path", ["/clusters/{}", "/clusters/{}/events", "/clusters?marker={}", "/jobs?cluster={}", "/jobs/{}.0"]
+)
+def test_a_number_larger_than_any_is_refused_in_words(client: TestClient, path: str) -> None:
+    assert client.get(API + path.format(10**20)).status_code in {400, 422}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 
 import pytest
 from babel.messages.mofile import write_mo
@@ -110,6 +111,25 @@ def test_a_token_of_another_session_is_worthless(stranger: Browser, project: obj
     before = stranger.token()
     stranger.sign_in("ada")
     assert stranger.client.post("/tokens", data={"csrf": before, "label": "x"}).status_code == 403
+
+
+def test_a_stranger_cannot_fill_our_disk_with_a_form(stranger: Browser) -> None:
+    large = [("files", ("large", b"x" * 2**21))]
+    for path in ("/sign-in", "/files/home/ada"):
+        assert stranger.client.post(path, data={"csrf": "0" * 64}, files=large).status_code == 413
+
+    def unannounced() -> Iterator[bytes]:
+        yield b'--b\r\ncontent-disposition: form-data; name="files"; filename="f"\r\n\r\n'
+        for _ in range(32):
+            yield b"x" * 2**16
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    assert stranger.client.post("/sign-in", content=unannounced(), headers=headers).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/jobs/{}", "/jobs/{}/table", "/jobs/1/{}", "/jobs/1/{}/log/stdout"])
+def test_a_number_larger_than_any_is_refused_in_words(ada: Browser, path: str) -> None:
+    assert ada.client.get(path.format(10**20)).status_code == 400
 
 
 def test_what_people_type_is_escaped_everywhere(stranger: Browser) -> None:

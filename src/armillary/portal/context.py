@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from armillary.accounts.model import Membership, Principal, TokenKind
@@ -19,7 +20,14 @@ from armillary.portal.forms import Form
 from armillary.portal.i18n import choose_locale
 from armillary.portal.keys import KeyRing
 from armillary.portal.rendering import Renderer
-from armillary.portal.security import FORM_FIELD, NONCE_COOKIE, SESSION_COOKIE, check_csrf, csrf_token
+from armillary.portal.security import (
+    FORM_FIELD,
+    NONCE_COOKIE,
+    SESSION_COOKIE,
+    bounded,
+    check_csrf,
+    csrf_token,
+)
 from armillary.portal.visit import Visit
 from armillary.vospace.service import VOSpaceService
 
@@ -27,6 +35,10 @@ LOCALE_COOKIE = "armillary_locale"
 PROJECT_COOKIE = "armillary_project"
 FORM_PARTS = 2000
 """Fields and files of one form."""
+FORM_BYTES = 64 * 2**30
+"""of a form with its files; what is larger goes through `vcp`"""
+STRANGERS_BYTES = 2**20
+"""of a form from somebody who is not signed in"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +76,16 @@ class Portal:
         )
 
     async def form(self, request: Request) -> Form:
-        """The form that was sent, if one of our own pages made it."""
+        """The form that was sent, if one of our own pages made it.
+
+        Files of a form are kept on our disk before anything in it can be read. So strangers send small ones only.
+
+        Raises:
+            TooLarge: it is larger than who sends it may send.
+            Forbidden: it came from elsewhere.
+        """
+        known = await run_in_threadpool(self._principal, request.cookies.get(SESSION_COOKIE, ""))
+        request = bounded(request, most=FORM_BYTES if known else STRANGERS_BYTES)
         data = await request.form(max_files=FORM_PARTS, max_fields=FORM_PARTS, max_part_size=4 * 2**20)
         check_csrf(request, data.get(FORM_FIELD))
         return Form(data)

@@ -10,7 +10,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from armillary.base.errors import Forbidden
+from armillary.base.errors import Forbidden, TooLarge
+from armillary.base.units import format_size
 
 SESSION_COOKIE = "armillary_session"
 NONCE_COOKIE = "armillary_csrf"
@@ -52,6 +53,37 @@ def check_csrf(request: Request, token: object) -> None:
             code="forged_request",
             remedy="Go back, reload the page, and send the form again.",
         )
+
+
+def bounded(request: Request, *, most: int) -> Request:
+    """Return the request with a body of which no more than `most` bytes are taken.
+
+    Raises:
+        TooLarge: it announces more. Reading it raises the same when more comes.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced[:20]) > most:
+        raise _too_large(most)
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await request.receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise _too_large(most)
+        return message
+
+    return Request(request.scope, counted)
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(
+        f"A form may have {format_size(most)} here.",
+        code="form_too_large",
+        facts={"maximum": most},
+        remedy="Sign in first, and send large files with vcp.",
+    )
 
 
 class SecurityHeaders:

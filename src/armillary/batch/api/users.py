@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
@@ -45,6 +46,8 @@ from armillary.batch.service import WRITE, BatchService
 from armillary.batch.views import JobDetail
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
+Number = Annotated[int, Field(ge=0, le=2**53)]
+"""of a cluster or an event; the records know no larger ones"""
 
 
 class Authenticator(Protocol):
@@ -84,21 +87,21 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
 
     @routes.get("/clusters")
     def clusters(
-        who: Annotated[Principal, signed_in], limit: Limit = 100, marker: int | None = None
+        who: Annotated[Principal, signed_in], limit: Limit = 100, marker: Number | None = None
     ) -> ClustersOut:
         found = service.clusters(who, limit=limit, before=marker)
         following = str(found[-1].cluster) if len(found) == limit else None
         return ClustersOut(clusters=[ClusterOut.model_validate(c) for c in found], next=following)
 
     @routes.get("/clusters/{cluster}")
-    def cluster(cluster: int, who: Annotated[Principal, signed_in]) -> ClusterOut:
+    def cluster(cluster: Number, who: Annotated[Principal, signed_in]) -> ClusterOut:
         return ClusterOut.model_validate(service.cluster(who, ClusterId(cluster)))
 
     @routes.get("/clusters/{cluster}/events")
     async def events(
-        cluster: int,
+        cluster: Number,
         who: Annotated[Principal, signed_in],
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Number = 0,
         limit: Limit = 1000,
         wait: Annotated[float, Query(ge=0, le=20)] = 0,
     ) -> EventsOut:
@@ -121,7 +124,7 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
     @routes.get("/jobs")
     def jobs(
         who: Annotated[Principal, signed_in],
-        cluster: int | None = None,
+        cluster: Number | None = None,
         state: Annotated[Sequence[JobState], Query()] = (),
         limit: Limit = 100,
         marker: str | None = None,

@@ -139,8 +139,8 @@ class SecurityGroups:
                 connection, store.SECURITY_GROUPS, "Security group", fields["security_group_id"], principal
             )
             remote = fields.get("remote_group_id")
-            if remote is not None and store.SECURITY_GROUPS.get(connection, remote) is None:
-                raise not_found("Security group", remote)
+            if remote is not None:
+                self._desk.own(connection, store.SECURITY_GROUPS, "Security group", remote, principal)
             self._desk.charge(connection, group.project_id, "security_group_rule")
             rule = add_rule(self._desk, connection, group, **fields)
         self._desk.changed()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 from starlette.responses import FileResponse, Response
 
 from armillary.base.errors import ArmillaryError, NotFound
@@ -23,6 +24,9 @@ WORKERS_SHOWN = 100
 TAIL = 65_536
 """Bytes of a log on the page; the whole of it can be downloaded."""
 DONE = {"hold": "held", "release": "released", "remove": "removed", "retry": "retried"}
+
+Number = Annotated[int, Path(ge=0, le=2**53)]
+"""of a cluster or of a job in it; the records know no larger ones"""
 
 router = APIRouter()
 
@@ -120,33 +124,33 @@ def submit_sent(portal: Services, visit: Visiting, form: Sent) -> Response:
 
 
 @router.get("/jobs/{cluster}")
-def cluster_page(portal: Services, visit: Visiting, cluster: int, after: str = "") -> Response:
+def cluster_page(portal: Services, visit: Visiting, cluster: Number, after: str = "") -> Response:
     return show_cluster(portal, visit, "cluster.html", cluster, after)
 
 
 @router.get("/jobs/{cluster}/table")
-def cluster_table(portal: Services, visit: Visiting, cluster: int, after: str = "") -> Response:
+def cluster_table(portal: Services, visit: Visiting, cluster: Number, after: str = "") -> Response:
     return show_cluster(portal, visit, "_cluster.html", cluster, after)
 
 
 @router.post("/jobs/{cluster}/{action}", dependencies=[Depends(sent)])
-def act_on_cluster(portal: Services, visit: Visiting, cluster: int, action: str) -> Response:
+def act_on_cluster(portal: Services, visit: Visiting, cluster: Number, action: str) -> Response:
     act(portal, visit, Selection(cluster=ClusterId(cluster)), action)
     return visit.go(f"/jobs/{cluster}", notice=DONE[action])
 
 
 @router.get("/jobs/{cluster}/{proc}")
-def job_page(portal: Services, visit: Visiting, cluster: int, proc: int) -> Response:
+def job_page(portal: Services, visit: Visiting, cluster: Number, proc: Number) -> Response:
     return show_job(portal, visit, "job.html", JobId(ClusterId(cluster), proc))
 
 
 @router.get("/jobs/{cluster}/{proc}/state")
-def job_state(portal: Services, visit: Visiting, cluster: int, proc: int) -> Response:
+def job_state(portal: Services, visit: Visiting, cluster: Number, proc: Number) -> Response:
     return show_job(portal, visit, "_job.html", JobId(ClusterId(cluster), proc))
 
 
 @router.get("/jobs/{cluster}/{proc}/log/{stream}")
-def log(portal: Services, visit: Visiting, cluster: int, proc: int, stream: str) -> Response:
+def log(portal: Services, visit: Visiting, cluster: Number, proc: Number, stream: str) -> Response:
     job = JobId(ClusterId(cluster), proc)
     piece, over = portal.batch.read_log(visit.who, job, _stream(stream), offset=0, limit=TAIL)
     if piece.size > TAIL:
@@ -161,7 +165,7 @@ def log(portal: Services, visit: Visiting, cluster: int, proc: int, stream: str)
 
 
 @router.get("/jobs/{cluster}/{proc}/outputs/{name:path}")
-def output(portal: Services, visit: Visiting, cluster: int, proc: int, name: str) -> Response:
+def output(portal: Services, visit: Visiting, cluster: Number, proc: Number, name: str) -> Response:
     found, file = portal.batch.output(visit.who, JobId(ClusterId(cluster), proc), name)
     return FileResponse(
         file, media_type="application/octet-stream", filename=found.name.rsplit("/", maxsplit=1)[-1]
@@ -169,7 +173,7 @@ def output(portal: Services, visit: Visiting, cluster: int, proc: int, name: str
 
 
 @router.post("/jobs/{cluster}/{proc}/{action}", dependencies=[Depends(sent)])
-def act_on_job(portal: Services, visit: Visiting, cluster: int, proc: int, action: str) -> Response:
+def act_on_job(portal: Services, visit: Visiting, cluster: Number, proc: Number, action: str) -> Response:
     act(portal, visit, Selection(cluster=ClusterId(cluster), proc=proc), action)
     return visit.go(f"/jobs/{cluster}/{proc}", notice=DONE[action])
 
