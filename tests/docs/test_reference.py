@@ -11,7 +11,10 @@ import pytest
 
 from armillary.app import reference, reference_errors
 from armillary.app.main import COMMANDS
+from armillary.batch.api import agents
 from armillary.cli.main import LazyGroup
+from armillary.cloud.api.compute import actions, odds
+from armillary.cloud.core.flavors import DEFAULT_FLAVORS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -51,6 +54,22 @@ def test_every_command_of_the_daemon_has_a_place_in_the_reference():
     page = (DOCS / "reference" / "command-line.md").read_text()
     for command in commands(LazyGroup(name="armillary", lazy=COMMANDS)):
         assert f"`armillary {command}`" in page
+
+
+def test_the_page_of_the_openstack_apis_says_what_compute_does():
+    page = (DOCS / "reference" / "openstack.md").read_text()
+    for action in actions._ACTIONS:
+        assert f"`{action}`" in page
+    for flavor in DEFAULT_FLAVORS:
+        assert f"`{flavor.name}`" in page
+    assert f"microversions to 2.{odds.MAXIMUM}" in page
+
+
+def test_every_call_of_an_agent_has_a_place_in_its_page():
+    page = (DOCS / "reference" / "agent-protocol.md").read_text()
+    source = (Path(agents.__file__)).read_text()
+    for method, path in re.findall(r'@routes\.(\w+)\("/(\w+)', source):
+        assert f"`{method.upper()} {path}" in page
 
 
 def test_every_link_between_pages_leads_somewhere():
