@@ -25,8 +25,6 @@ from armillary.cloud.ports import BootFailed
 _OBEY_SECONDS = 60.0
 _START_SECONDS = 60.0
 _CONSOLE_KEPT = 2**20
-_OVERHEAD_MIB = 64
-"""What QEMU itself takes beside the guest's memory, at least."""
 
 
 class QemuMachines:
@@ -196,13 +194,13 @@ class QemuMachines:
         partial.replace(files.spec)
 
     def _check_memory(self, spec: MachineSpec) -> None:
-        free = self._free_memory()
-        if free < spec.ram + _OVERHEAD_MIB:
+        free, needed = self._free_memory(), spec.ram + self._tuning.overhead
+        if free < needed:
             raise BootFailed(
-                f"The computer has {free} MiB of memory free, and the machine needs {spec.ram + _OVERHEAD_MIB} MiB.",
+                f"The computer has {free} MiB of memory free, and the machine needs {needed} MiB.",
                 code="no_memory",
                 remedy="Stop another machine, or choose a smaller flavor.",
-                facts={"free_mib": free, "needed_mib": spec.ram + _OVERHEAD_MIB},
+                facts={"free_mib": free, "needed_mib": needed},
             )
 
     def _run(self, spec: MachineSpec, files: MachineFiles) -> None:
