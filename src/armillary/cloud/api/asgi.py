@@ -13,13 +13,8 @@ from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName
 from armillary.cloud.api.auth import KeystoneAuth
-from armillary.cloud.api.compute.app import compute_app
 from armillary.cloud.api.identity.catalog import Catalog, CatalogService
-from armillary.cloud.api.identity.router import router as identity_router
-from armillary.cloud.api.image import image_app
-from armillary.cloud.api.network.app import network_app
 from armillary.cloud.api.shared import Prefixes, RequestIds, no_such_page
-from armillary.cloud.api.volume.app import volume_app
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.images.service import ImageService
 from armillary.cloud.network.service import NetworkService
@@ -70,23 +65,45 @@ def create_cloud_app(
     """
     auth_url = catalog.identity_url
 
+    def at(prefix: str) -> dict[str, Any]:
+        return {"base_url": f"{base_url}{prefix}", "prefix": prefix, "auth": auth}
+
+    # Imported when they are made: the routes of all rooms are a quarter of the time that a platform needs to start.
+
     def identity() -> ASGIApp:
+        from armillary.cloud.api.identity.router import router as identity_router
+
         app = FastAPI(title="Identity", openapi_url=None, redirect_slashes=False)
         routes = identity_router(accounts=accounts, catalog=catalog, clock=clock, auth=auth)
         app.include_router(routes, prefix="/identity")
         return RequestIds(app)
 
-    def at(prefix: str) -> dict[str, Any]:
-        return {"base_url": f"{base_url}{prefix}", "prefix": prefix, "auth": auth}
+    def image() -> ASGIApp:
+        from armillary.cloud.api.image import image_app
+
+        return image_app(images=images, **at("/image"))
+
+    def compute_() -> ASGIApp:
+        from armillary.cloud.api.compute.app import compute_app
+
+        return compute_app(compute=compute, network=network, auth_url=auth_url, **at("/compute"))
+
+    def network_() -> ASGIApp:
+        from armillary.cloud.api.network.app import network_app
+
+        return network_app(network=network, auth_url=auth_url, **at("/network"))
+
+    def volume() -> ASGIApp:
+        from armillary.cloud.api.volume.app import volume_app
+
+        return volume_app(volumes=volumes, auth_url=auth_url, **at("/volume"))
 
     rooms: dict[str, Callable[[], ASGIApp]] = {
         "/identity": identity,
-        "/image": lambda: image_app(images=images, **at("/image")),
-        "/compute": lambda: compute_app(
-            compute=compute, network=network, auth_url=auth_url, **at("/compute")
-        ),
-        "/network": lambda: network_app(network=network, auth_url=auth_url, **at("/network")),
-        "/volume": lambda: volume_app(volumes=volumes, auth_url=auth_url, **at("/volume")),
+        "/image": image,
+        "/compute": compute_,
+        "/network": network_,
+        "/volume": volume,
     }
     return Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog)))
 
