@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 from armillary.accounts.certificates import Authority
 from armillary.accounts.service import AccountsService
 from armillary.app.acceleration import choose_acceleration
@@ -14,7 +17,7 @@ from armillary.base.ids import CloudName
 from armillary.base.units import GiB, MiB
 from armillary.cloud.build import Cloud, CloudSettings, build_cloud
 from armillary.cloud.engines.fake import FakeFabric, FakeMachines
-from armillary.cloud.engines.qemu.command import Tuning
+from armillary.cloud.engines.qemu.command import Accelerator, Tuning
 from armillary.cloud.engines.qemu.fabric import QemuFabric
 from armillary.cloud.engines.qemu.machines import QemuMachines
 from armillary.cloud.model import Capacity
@@ -32,12 +35,18 @@ def build_clouds(
     """Make every embedded cloud, under `home/clouds/<name>`."""
     host_ports = frozenset({addresses.https_port, *addresses.cloud_ports.values()})
     extra = vendor_data(host=GUEST_HOST, https_port=addresses.https_port, ca_pem=authority.ca_pem)
+
+    @cache
+    def accelerator() -> Accelerator:
+        """Asked once for all clouds, and only if one of them runs machines."""
+        return choose_acceleration(settings).kind
+
     clouds: dict[CloudName, Cloud] = {}
     for table in settings.clouds:
         name = CloudName(table.name)
         directory = settings.home / "clouds" / table.name
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        machines, fabric = _engine(settings, table)
+        machines, fabric = _engine(settings, table, accelerator)
         clouds[name] = build_cloud(
             settings=CloudSettings(
                 name=name,
@@ -57,12 +66,14 @@ def build_clouds(
     return clouds
 
 
-def _engine(settings: Settings, table: CloudTable) -> tuple[Machines, Fabric]:
+def _engine(
+    settings: Settings, table: CloudTable, accelerator: Callable[[], Accelerator]
+) -> tuple[Machines, Fabric]:
     directory = settings.home / "clouds" / table.name / "machines"
     capacity = Capacity(vcpus=table.vcpus, ram=MiB(table.ram_mib), disk=GiB(table.disk_gib))
     if table.engine == "fake":
         return FakeMachines(directory=directory, capacity=capacity), FakeFabric()
-    tuning = Tuning(accelerator=choose_acceleration(settings).kind)
+    tuning = Tuning(accelerator=accelerator())
     return QemuMachines(directory=directory, capacity=capacity, tuning=tuning), QemuFabric(
         directory=directory
     )
