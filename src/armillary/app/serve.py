@@ -50,7 +50,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _every(seconds: float, name: str, work: Callable[[], object]) -> None:
+async def every(seconds: float, name: str, work: Callable[[], object]) -> None:
     """Do `work` in a thread again and again; a failure is logged and tried again, later each time."""
     failures = 0
     while True:
@@ -60,7 +60,12 @@ async def _every(seconds: float, name: str, work: Callable[[], object]) -> None:
         except Exception:  # a loop that keeps promises must outlive any one failure
             failures += 1
             log.exception("loop %s failed (%d in a row)", name, failures)
-        await asyncio.sleep(min(seconds * 2 ** min(failures, _MOST_DOUBLINGS), 60))
+        await asyncio.sleep(pause(seconds, failures))
+
+
+def pause(seconds: float, failures: int) -> float:
+    """Return how long a loop rests: the longer, the more often in a row it has failed, but a minute at most."""
+    return max(seconds, min(seconds * 2 ** min(failures, _MOST_DOUBLINGS), 60))
 
 
 def open_sockets(settings: Settings) -> dict[str, socket.socket]:
@@ -199,7 +204,7 @@ async def _serve(
     serving.append(_beside(clouds, sockets))
     await _answering(servers, serving)
     recovery = asyncio.create_task(asyncio.to_thread(platform.recover))
-    loops = [asyncio.create_task(_every(loop.seconds, loop.name, loop.work)) for loop in platform.loops]
+    loops = [asyncio.create_task(every(loop.seconds, loop.name, loop.work)) for loop in platform.loops]
     here = platform.addresses
     running = instance.Instance(
         pid=os.getpid(),
