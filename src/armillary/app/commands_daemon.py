@@ -13,7 +13,7 @@ from armillary.app import daemon, instance
 from armillary.app.settings import home_directory, load_settings
 from armillary.base.errors import Unavailable
 from armillary.cli.output import Columns, emit_one, say, voices
-from armillary.cli.words import option
+from armillary.cli.words import argument, option
 
 _FIELDS: Columns = [
     ("platform", lambda found: f"runs as process {found['pid']} since {found['started_at']}"),
@@ -77,6 +77,27 @@ def status() -> None:
     if running is None:
         raise Unavailable(f"no platform runs in {home}", code="not_running", remedy="start it: armillary up")
     emit_one(_shown(running, None), fields=_FIELDS, identity="url")
+
+
+@click.command("reset-password", epilog="Example: armillary reset-password admin")
+@argument("user")
+@voices
+def reset_password(user: str) -> None:
+    """Give a person a new password, shown once; for the operator of this machine, when nobody else can help.
+
+    It works on the records themselves, whether the platform runs or not. All sign-ins of the person end.
+    """
+    from armillary.accounts.service import AccountsService, AccountsStore
+    from armillary.app.database import make_engine
+    from armillary.base.clock import SystemClock
+    from armillary.base.ids import new_secret
+
+    store = AccountsStore(engine=make_engine(load_settings().records_url))
+    store.create_all()
+    accounts = AccountsService(store=store, clock=SystemClock())
+    made = new_secret(12)
+    accounts.set_password(accounts.person_named(user).id, made)
+    emit_one({"user": user, "password": made}, fields=[("User", "user"), ("Password", "password")], identity="password")
 
 
 @click.command(epilog="Example: armillary trust")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from armillary.accounts.service import AccountsService
 from armillary.app.addresses import Addresses
 from armillary.app.settings import Settings
-from armillary.base.errors import Invalid
+from armillary.base.errors import Invalid, Unavailable
 from armillary.base.ids import CloudName, new_secret
 from armillary.fleet.model import FleetCloud
 
@@ -22,12 +24,39 @@ def fleet_clouds(settings: Settings, addresses: Addresses) -> list[FleetCloud]:
     """Every cloud that we may use: the embedded ones first, then those of the operator's `clouds.yaml`."""
     embedded = [FleetCloud(name=name, guest_url=addresses.guest_url) for name in addresses.cloud_ports]
     outer = [
-        FleetCloud(
-            name=CloudName(name), guest_url=settings.guest_urls.get(name, addresses.url), per_project=False
-        )
+        FleetCloud(name=CloudName(name), guest_url=_guest_url(settings, name), per_project=False)
         for name in _outer(settings)
+        if name not in addresses.cloud_ports
     ]
     return embedded + outer
+
+
+def _guest_url(settings: Settings, cloud: str) -> str:
+    """Where machines of an outer cloud find us: only the operator knows."""
+    try:
+        return settings.guest_urls[cloud].rstrip("/")
+    except KeyError:
+        raise Invalid(
+            f"the settings do not say where machines of cloud {cloud} reach this platform",
+            code="no_guest_url",
+            facts={"cloud": cloud},
+            remedy=f'add it to armillary.toml: guest_urls = {{ {cloud} = "https://ADDRESS:{settings.https_port}" }}',
+        ) from None
+
+
+def guest_gateway(guest_url: str, addresses: Addresses) -> str | None:
+    """The address that our name stands for inside a machine, or None: its own gateway, on embedded clouds."""
+    if guest_url == addresses.guest_url:
+        return None
+    host = urlsplit(guest_url).hostname or ""
+    try:
+        return socket.getaddrinfo(host, None, family=socket.AF_INET)[0][4][0]  # pyright: ignore[reportReturnType]
+    except OSError as error:
+        raise Unavailable(
+            f"{host} of guest_urls cannot be resolved: {error}",
+            code="bad_guest_url",
+            remedy="mend guest_urls in armillary.toml",
+        ) from error
 
 
 def write_clouds_yaml(settings: Settings, addresses: Addresses, accounts: AccountsService) -> Path:

@@ -14,6 +14,7 @@ COMMANDS = {
     "down": "armillary.app.commands_daemon:down",
     "status": "armillary.app.commands_daemon:status",
     "trust": "armillary.app.commands_daemon:trust",
+    "reset-password": "armillary.app.commands_daemon:reset_password",
     "doctor": "armillary.app.commands_doctor:doctor",
     "demo": "armillary.app.commands_demo:demo",
     "test": "armillary.app.commands_test:test",

@@ -34,7 +34,6 @@ _WORDS = {
     "ram_mib": "their memory, MiB",
     "disk_gib": "their disks, GiB",
     "engine": "`fake` boots nothing: for tests and a first look",
-    "max_upload_gib": "largest single upload, GiB; not enforced yet, the quota of a home is",
 }
 """For fields whose names say most of it."""
 

@@ -83,7 +83,6 @@ class VOSpaceTable(_Table):
     authority: str = Field(
         default="armillary.example", description="of our IVOA identifiers, ivo://AUTHORITY/vault"
     )
-    max_upload_gib: int = Field(default=1024, ge=1)
 
 
 def _default_clouds() -> list[CloudTable]:

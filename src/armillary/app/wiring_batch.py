@@ -12,6 +12,7 @@ from armillary.accounts.certificates import Authority
 from armillary.accounts.model import TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.app.addresses import Addresses
+from armillary.app.fleet_access import guest_gateway
 from armillary.app.settings import Settings
 from armillary.base.clock import Clock
 from armillary.base.ids import PersonId, TokenId
@@ -93,6 +94,7 @@ def build_batch(
         guest_url=lambda cloud: fleet.settings(cloud).guest_url,
         ca_pem=authority.ca_pem,
         vospace=vospace,
+        gateway=lambda cloud: guest_gateway(fleet.settings(cloud).guest_url, addresses),
     )
     errands = ThreadPoolExecutor(max_workers=8, thread_name_prefix="worker-boot")
     return Batch(

@@ -15,6 +15,7 @@ from armillary.cli.output import show_error
 COMMANDS = {
     "login": "armillary.cli.signing_in:login",
     "logout": "armillary.cli.signing_in:logout",
+    "password": "armillary.cli.signing_in:password",
     "register": "armillary.cli.applying:register",
     "application": "armillary.cli.applying:application",
     "admin": "armillary.cli.administering:admin",

@@ -53,6 +53,21 @@ def login(user: str | None, url: str | None, ca: str | None, trust: bool, passwo
     emit_one(shown, fields=[("User", "user"), ("Project", "project")], identity="user")
 
 
+@click.command(epilog="Example: armillary password")
+@option("--stdin", is_flag=True, help="Read the old and the new password from standard input, a line each.")
+def password(stdin: bool) -> None:
+    """Change your password. It ends your sign-ins elsewhere; running jobs go on."""
+    from armillary.client.accounts import Accounts
+
+    if not stdin:
+        say("The old one first, then the new one twice.")
+    old = read_password(from_stdin=stdin)
+    new = read_password(from_stdin=stdin, confirm=True)
+    with connect() as http:
+        Accounts(http=http).change_password(old=old, new=new)
+    say("Your password is changed.")
+
+
 @click.command(epilog="Example: armillary logout")
 def logout() -> None:
     """Revoke the token that is kept here, and forget it."""

@@ -27,6 +27,10 @@ class Accounts:
         body = {"user_name": user_name, "password": password, "label": label}
         return self._http.post(f"{_BASE}/login", body)
 
+    def change_password(self, *, old: str, new: str) -> None:
+        """Set a new password; all other tokens of the person end."""
+        self._http.post(f"{_BASE}/me/password", {"old_password": old, "new_password": new})
+
     def logout(self) -> None:
         """Revoke the token that is used now."""
         self._http.post(f"{_BASE}/logout")
