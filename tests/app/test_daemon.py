@@ -159,7 +159,9 @@ def test_a_silent_cloud_does_not_keep_the_platform_from_ending(platform: Platfor
         clouds = platform.home.parent / "clouds.yaml"
         auth = {"auth_url": f"http://127.0.0.1:{port}/v3", "username": "u", "password": "p"}
         clouds.write_text(json.dumps({"clouds": {"outer": {"auth": {**auth, "project_name": "p"}}}}))
-        platform.add_settings(f'clouds_yaml = "{clouds}"\n')
+        platform.add_settings(
+            f'clouds_yaml = "{clouds}"\nguest_urls = {{ outer = "https://platform.example:8443" }}\n'
+        )
         running = platform.up()
         talk = Talk(running=running, user_name="admin", password=running["admin_password"])
         asked = threading.Thread(target=_ask_in_vain, args=[talk, "/api/v1/clouds/outer/flavors"])

@@ -1,6 +1,8 @@
-"""Loops that keep promises go on, whatever happens."""
+"""Loops that keep promises go on, whatever happens, and the process ends all the same when it is told to."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -30,3 +32,23 @@ def test_a_loop_outlives_failures() -> None:
         task.cancel()
 
     asyncio.run(look())
+
+
+HANGS = """\
+import threading
+from armillary.app.serve import deadline
+
+with deadline(0.1) as end_in_any_case:
+    end_in_any_case(3)
+    threading.Event().wait(60)
+"""
+
+
+def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
+    assert subprocess.run([sys.executable, "-c", HANGS], check=False, timeout=50).returncode == 3
+
+
+def test_who_ends_in_time_is_not_ended() -> None:
+    with serve.deadline(0.05) as end_in_any_case:
+        end_in_any_case(3)
+    threading.Event().wait(0.1)

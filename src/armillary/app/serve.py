@@ -149,7 +149,7 @@ def _beside(servers: Mapping[str, _Server], sockets: Mapping[str, socket.socket]
 
 
 @contextlib.contextmanager
-def _deadline(seconds: float) -> Generator[Callable[[int], None]]:
+def deadline(seconds: float) -> Generator[Callable[[int], None]]:
     """Yield what ends the process that much later, unless the block has ended by then.
 
     A thread may wait for a cloud that is silent, and Python would wait for the thread.
@@ -242,7 +242,7 @@ def run(settings: Settings, ready: Callable[[Started], None]) -> None:
     """
     with (
         instance.hold(settings.home),
-        _deadline(_LAST_WORDS_SECONDS) as end_in_any_case,
+        deadline(_LAST_WORDS_SECONDS) as end_in_any_case,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_serve(settings, ready, end_in_any_case))
