@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
     platform: PlatformDouble
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Tests are quiet."""
 
     def _reply(self, status: int, payload: bytes) -> None:

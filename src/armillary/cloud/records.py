@@ -37,10 +37,10 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.astimezone(UTC).replace(tzinfo=None) if value else None
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value else None
 
 
@@ -54,10 +54,10 @@ class Listed(TypeDecorator[tuple[Any, ...]]):
         super().__init__()
         self.kind = kind
 
-    def process_bind_param(self, value: tuple[Any, ...] | None, dialect: Dialect) -> list[Any]:  # noqa: ARG002
+    def process_bind_param(self, value: tuple[Any, ...] | None, dialect: Dialect) -> list[Any]:
         return [dataclasses.asdict(v) if self.kind else v for v in value or ()]
 
-    def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> tuple[Any, ...]:  # noqa: ARG002
+    def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> tuple[Any, ...]:
         return tuple(self.kind(**v) if self.kind else v for v in value or ())
 
 
@@ -71,10 +71,10 @@ class Kept(TypeDecorator[Any]):
         super().__init__(none_as_null=True)
         self.kind = kind
 
-    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any:  # noqa: ARG002
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any:
         return dataclasses.asdict(value) if value is not None else None
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:  # noqa: ARG002
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
         return self.kind(**value) if value is not None else None
 
 
@@ -88,10 +88,10 @@ class Named(TypeDecorator[StrEnum]):
         super().__init__()
         self.kind = kind
 
-    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
         return value.value if value is not None else None
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:
         return self.kind(value) if value is not None else None
 
 

@@ -117,7 +117,7 @@ class FakeCloud:
 
     # CloudServers
 
-    def flavors(self, project: Project | None = None) -> list[FleetFlavor]:  # noqa: ARG002 - all see the same
+    def flavors(self, project: Project | None = None) -> list[FleetFlavor]:
         """The fixed three."""
         self._answer()
         return list(FLAVORS)

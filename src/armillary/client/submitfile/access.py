@@ -1,5 +1,5 @@
 """What reading a submit file may touch. On the user's own machine: files and environment; elsewhere: nothing."""
-# ruff: noqa: ARG002 - an adapter has the signature of its port
+
 
 from __future__ import annotations
 

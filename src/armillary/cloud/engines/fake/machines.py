@@ -99,7 +99,7 @@ class FakeMachines:
             }
             self._write(spec.id, record)
 
-    def stop(self, server_id: ServerId, *, hard: bool = False) -> None:  # noqa: ARG002
+    def stop(self, server_id: ServerId, *, hard: bool = False) -> None:
         self._change(server_id, state=MachineState.STOPPED.value)
 
     def reboot(self, server_id: ServerId, *, hard: bool = False) -> None:
