@@ -71,7 +71,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             prefix="/identity",
         )
         image = image_app(images=images, auth=auth, base_url=f"{url}/image", prefix="/image")
-        app = Prefixes({"/identity": identity, "/image": image}, otherwise=identity)
+        app = Prefixes({"/identity": lambda: identity, "/image": lambda: image}, otherwise=identity)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         # the socket listens already: a client that comes before the server waits in its queue
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

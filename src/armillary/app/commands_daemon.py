@@ -153,12 +153,14 @@ def _machines(home: Path) -> dict[str, int]:
 
 
 def _end_machines(home: Path) -> int:
-    from armillary.cloud.model import MachineState
+    from armillary.cloud.engines.qemu.fabric import QemuFabric
+    from armillary.cloud.model import MachineState, NetworkPlan
 
     ended = 0
-    for engine in _engines(home).values():
+    for cloud, engine in _engines(home).items():
         for server, state in engine.states().items():
             if state in {MachineState.RUNNING, MachineState.PAUSED}:
                 engine.stop(server, hard=True)
                 ended += 1
+        QemuFabric(directory=home / "clouds" / cloud / "machines").apply(NetworkPlan())  # ends the switch too
     return ended
