@@ -59,7 +59,8 @@ def bare_boot(image: Path, key: Path, accelerator: str, folder: Path) -> float:
     disk = folder / "bare.qcow2"
     disk.unlink(missing_ok=True)
     subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, disk, f"{DISK_GIB}G"], check=True
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, disk, f"{DISK_GIB}G"],
+        check=True,
     )
     port = free_port()
     process = subprocess.Popen(
@@ -122,7 +123,11 @@ def our_boot(cloud: Any, image: str, key: Path, number: int) -> float:
     address = cloud.network.create_ip(floating_network_id=public.id)
     start = time.monotonic()
     server = cloud.compute.create_server(
-        name=f"bench-{number}", image_id=image, flavor_id=flavor.id, key_name="bench", networks=[{"uuid": network.id}]
+        name=f"bench-{number}",
+        image_id=image,
+        flavor_id=flavor.id,
+        key_name="bench",
+        networks=[{"uuid": network.id}],
     )
     ports: list[Any] = []
     while not ports:
@@ -142,7 +147,9 @@ def _port(cloud: Any, address: Any) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     chosen = parser.parse_args()
@@ -160,7 +167,9 @@ def main() -> None:
             accelerator = choose_acceleration(ours.settings).kind
             cloud = ours.connect()
             cloud.compute.create_keypair(name="bench", public_key=key.with_suffix(".pub").read_text())
-            uploaded = cloud.create_image("debian-12", filename=str(image.path), disk_format="qcow2", wait=True)
+            uploaded = cloud.create_image(
+                "debian-12", filename=str(image.path), disk_format="qcow2", wait=True
+            )
             bare, mine = [], []
             for number in range(chosen.rounds):
                 bare.append(bare_boot(image.path, key, accelerator, folder))

@@ -30,7 +30,11 @@ def test_outer_clouds_follow_the_embedded_ones(outer: Path) -> None:
     settings = Settings(clouds_yaml=outer, guest_urls={"arbutus": "https://192.0.2.7:8443/"})
     east, arbutus = fleet_clouds(settings, HERE)
     assert (east.name, east.guest_url, east.per_project) == ("east", HERE.guest_url, True)
-    assert (arbutus.name, arbutus.guest_url, arbutus.per_project) == ("arbutus", "https://192.0.2.7:8443", False)
+    assert (arbutus.name, arbutus.guest_url, arbutus.per_project) == (
+        "arbutus",
+        "https://192.0.2.7:8443",
+        False,
+    )
 
 
 def test_our_name_means_the_gateway_inside_and_our_address_outside() -> None:

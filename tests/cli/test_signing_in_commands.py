@@ -136,5 +136,7 @@ def test_trust_on_first_use_pins_the_certificate_that_was_shown(tmp_path: Path):
 def test_a_new_password_replaces_the_old_one(vera: Terminal) -> None:
     new = "a different river 9"
     vera("password", "--stdin", stdin=f"{PASSWORD}\n{new}\n")
-    assert "wrong" in vera("login", "vera", "--password-stdin", stdin=f"{PASSWORD}\n", status=4).stderr.lower()
+    assert (
+        "wrong" in vera("login", "vera", "--password-stdin", stdin=f"{PASSWORD}\n", status=4).stderr.lower()
+    )
     vera("login", "vera", "--password-stdin", stdin=f"{new}\n")

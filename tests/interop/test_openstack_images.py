@@ -144,9 +144,7 @@ def test_an_image_from_its_creation_to_its_end(openstack: OpenStack, tmp_path: P
 
 @pytest.mark.timeout(300)
 def test_an_image_is_shared_with_another_project(openstack: OpenStack, connection: Connection) -> None:
-    image = connection.image.create_image(
-        "shared", data=CONTENT, disk_format="raw", container_format="bare"
-    )
+    image = connection.image.create_image("shared", data=CONTENT, disk_format="raw", container_format="bare")
     openstack("image", "set", "--shared", image.id)
     theirs = {"user": "bob", "project": "ngc253"}
     token = json.loads(openstack("token", "issue", "-f", "json", **theirs).stdout)

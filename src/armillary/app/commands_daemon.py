@@ -97,7 +97,11 @@ def reset_password(user: str) -> None:
     accounts = AccountsService(store=store, clock=SystemClock())
     made = new_secret(12)
     accounts.set_password(accounts.person_named(user).id, made)
-    emit_one({"user": user, "password": made}, fields=[("User", "user"), ("Password", "password")], identity="password")
+    emit_one(
+        {"user": user, "password": made},
+        fields=[("User", "user"), ("Password", "password")],
+        identity="password",
+    )
 
 
 @click.command(epilog="Example: armillary trust")

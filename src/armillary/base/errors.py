@@ -24,7 +24,12 @@ class ArmillaryError(Exception):
     status: ClassVar[int] = 500
 
     def __init__(
-        self, message: str, *, code: str | None = None, remedy: str = "", facts: Mapping[str, Any] | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        remedy: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message

@@ -1,6 +1,5 @@
 """What reading a submit file may touch. On the user's own machine: files and environment; elsewhere: nothing."""
 
-
 from __future__ import annotations
 
 import fnmatch
