@@ -125,6 +125,8 @@ def test_only_an_administrator_of_the_platform_decides(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("user_name", "root"),
+        ("user_name", "admin"),
         ("user_name", ""),
         ("user_name", "a"),
         ("user_name", "Ada"),

@@ -5,9 +5,10 @@ Two machines are booted once for all the tests here; each test looks at one prom
 
 import asyncio
 import json
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
@@ -28,7 +29,8 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
 BOOT_SECONDS = 400
 GATEWAY = "10.0.0.1"
-FLOATING = ("127.16.78.1", "127.16.78.2")
+# of this run's own, so that two runs on one computer do not take each other's
+FLOATING = tuple(f"127.16.{64 + os.getpid() % 128}.{number}" for number in (1, 2))
 OUT = Rule(direction="egress", protocol=None, port_min=None, port_max=None, remote_cidr=None)
 SSH = Rule(direction="ingress", protocol="tcp", port_min=22, port_max=22, remote_cidr="127.0.0.0/8")
 
@@ -38,6 +40,8 @@ class Machine:
     spec: MachineSpec
     floating_ip: str
     key: asyncssh.SSHKey
+    settle: Callable[[], Mapping[int, tuple[str, int]]]
+    """Applies the plan again, as the cloud does every two seconds; gives where the machine's ports answer."""
 
     @property
     def ip(self) -> str:
@@ -50,10 +54,17 @@ class Machine:
     async def _run(self, command: str, deadline: float) -> str:
         while True:
             try:
+                address, port = self.settle().get(22, (self.floating_ip, 22))
                 async with asyncssh.connect(
-                    self.floating_ip, username="debian", client_keys=[self.key], known_hosts=None,
-                    config=None, connect_timeout=60, login_timeout=60,
-                ) as connection:  # fmt: skip
+                    address,
+                    port,
+                    username="debian",
+                    client_keys=[self.key],
+                    known_hosts=None,
+                    config=None,
+                    connect_timeout=60,
+                    login_timeout=60,
+                ) as connection:
                     done = await connection.run(command)
                     return f"{done.stdout}{done.stderr}".strip()
             except (OSError, asyncssh.Error, TimeoutError):
@@ -107,7 +118,7 @@ class Pair:
             image_path=image or self.image, image_format="qcow2", ports=(port,),
             config_drive={path: json.dumps(content).encode() for path, content in drive.items()},
         )  # fmt: skip
-        return Machine(spec, FLOATING[number - 1], self.key)
+        return Machine(spec, FLOATING[number - 1], self.key, lambda: self.settle(server_id))
 
     def connect(self, *rules: Rule) -> None:
         ports = tuple(
@@ -116,7 +127,12 @@ class Pair:
             )
             for each in (self.a, self.b)
         )
-        self.fabric.apply(NetworkPlan(ports=ports, host_ports=frozenset({self.allowed_port})))
+        self.plan = NetworkPlan(ports=ports, host_ports=frozenset({self.allowed_port}))
+        self.fabric.apply(self.plan)
+
+    def settle(self, server_id: ServerId) -> Mapping[int, tuple[str, int]]:
+        self.fabric.apply(self.plan)
+        return self.fabric.addresses(server_id)
 
     def start(self) -> None:
         for each in (self.a, self.b):

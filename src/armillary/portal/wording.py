@@ -214,6 +214,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
 
 FIELD_FINDINGS = (
     N_("A user name is 2 to 32 lower-case letters, digits, '-' or '_', and starts with a letter."),
+    N_("This user name is the platform's own. Choose another one."),
     N_("A project name is 2 to 32 lower-case letters, digits, '-' or '_', and starts with a letter."),
     N_("This must not be empty."),
     N_("This contains control characters."),

@@ -25,6 +25,10 @@ LIMITS: Mapping[str, tuple[int, int]] = {
 _CHOSEN_NAME = re.compile(r"[a-z][a-z0-9_-]{1,31}")
 _ADMIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,254}")
 _EMAIL = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250})\.[A-Za-z0-9-]{2,63}")
+_RESERVED = frozenset(
+    {"admin", "root", "armillary-fleet", "armillary", "nobody", "daemon", "debian", "ubuntu", "sshd"}
+)
+"""Accounts of our own, and of the machines in which a job runs under its owner's name."""
 _LOCALES = frozenset({"en", "fr"})
 
 
@@ -45,6 +49,9 @@ class Findings:
             "user_name",
             bool(_CHOSEN_NAME.fullmatch(value)),
             "A user name is 2 to 32 lower-case letters, digits, '-' or '_', and starts with a letter.",
+        )
+        self.check(
+            "user_name", value not in _RESERVED, "This user name is the platform's own. Choose another one."
         )
 
     def project_name(self, value: str) -> None:
