@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,6 +16,7 @@ from typing import Any
 import openstack
 import pytest
 import uvicorn
+from warm_client import WarmClient
 
 from armillary.accounts.model import Allocation, Role
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
@@ -40,6 +40,7 @@ class Live:
     machines: FakeMachines
     url: str
     home: Path
+    client: WarmClient
 
     def environment(self, user: str = "ada") -> dict[str, str]:
         return {
@@ -53,16 +54,9 @@ class Live:
         }
 
     def run(self, *words: str, user: str = "ada") -> subprocess.CompletedProcess[str]:
-        command = Path(sys.executable).with_name("openstack")
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        return subprocess.run(
-            [command, *words],
-            env={**kept, "HOME": str(self.home), **self.environment(user)},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        env = {**kept, "HOME": str(self.home), **self.environment(user)}
+        return self.client.run("openstack", *words, env=env, cwd=self.home)
 
     def ok(self, *words: str, user: str = "ada") -> Any:
         """What a command says, as JSON where it speaks JSON."""
@@ -77,7 +71,7 @@ class Live:
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(tmp_path_factory: pytest.TempPathFactory, openstack_client: WarmClient) -> Iterator[Live]:
     directory = tmp_path_factory.mktemp("cloud")
     store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db"))
     store.create_all()
@@ -110,7 +104,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            yield Live(cloud, machines, url, directory)
+            yield Live(cloud, machines, url, directory, openstack_client)
         finally:
             server.should_exit = True
             thread.join()

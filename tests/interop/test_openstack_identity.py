@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +14,7 @@ from subprocess import CompletedProcess
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from warm_client import WarmClient, run_executable
 
 from armillary.accounts.model import Allocation, Role
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
@@ -68,10 +67,10 @@ def identity_url(accounts: AccountsService) -> Iterator[str]:
 
 
 @pytest.fixture
-def openstack(identity_url: str, tmp_path: Path) -> OpenStack:
-    """Runs the command as ada in m51, but for the settings that are given."""
+def openstack(openstack_client: WarmClient, identity_url: str, tmp_path: Path) -> OpenStack:
+    """Runs the command as ada in m51, but for the settings that are given; `warm` shares its imports."""
 
-    def run(*words: str, **settings: str) -> CompletedProcess[str]:
+    def run(*words: str, warm: bool = True, **settings: str) -> CompletedProcess[str]:
         asked = {
             "auth_url": f"{identity_url}/v3",
             "username": "ada",
@@ -84,21 +83,28 @@ def openstack(identity_url: str, tmp_path: Path) -> OpenStack:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         clean |= {"HOME": str(tmp_path)}  # no clouds.yaml of whoever runs the tests
         clean |= {f"OS_{name.upper()}": value for name, value in asked.items() if value}
-        command = [str(Path(sys.executable).parent / "openstack"), *words]
-        return subprocess.run(
-            command, env=clean, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+        start = openstack_client.run if warm else run_executable
+        return start("openstack", *words, env=clean, cwd=tmp_path)
 
     return run
 
 
 @pytest.mark.parametrize("path", ["/v3", ""])
 def test_token_issue(openstack: OpenStack, accounts: AccountsService, identity_url: str, path: str) -> None:
-    done = openstack("token", "issue", "-f", "json", auth_url=identity_url + path)
+    done = openstack("token", "issue", "-f", "json", auth_url=identity_url + path, warm=False)
     assert done.returncode == 0, done.stderr
     token = json.loads(done.stdout)
     assert token["project_id"] == accounts.project_named("m51").id
     assert accounts.check_token(token["id"]).person.user_name == "ada"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["project list -f json", "project show spies", "token issue --no-such-option", "token issue --help"],
+)
+def test_the_executable_says_what_the_warm_client_says(openstack: OpenStack, words: str) -> None:
+    warm, cold = (openstack(*words.split(), warm=warm) for warm in (True, False))
+    assert (warm.returncode, warm.stdout, warm.stderr) == (cold.returncode, cold.stdout, cold.stderr)
 
 
 def test_a_member_lists_only_their_own_projects(openstack: OpenStack) -> None:

@@ -6,8 +6,6 @@ import hashlib
 import http.client
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,6 +18,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from openstack.connection import Connection
+from warm_client import WarmClient
 
 from armillary.accounts.model import Allocation, Role
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
@@ -93,17 +92,14 @@ def access(base_url: str, user: str, project: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def openstack(base_url: str, tmp_path: Path) -> OpenStack:
+def openstack(openstack_client: WarmClient, base_url: str, tmp_path: Path) -> OpenStack:
     """Runs the command as ada in m51, or as `user` in `project`."""
 
     def run(*words: str, user: str = "ada", project: str = "m51") -> CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         clean |= {"HOME": str(tmp_path)}  # no clouds.yaml of whoever runs the tests
         clean |= {f"OS_{name.upper()}": value for name, value in access(base_url, user, project).items()}
-        command = [str(Path(sys.executable).parent / "openstack"), *words]
-        done = subprocess.run(
-            command, env=clean, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = openstack_client.run("openstack", *words, env=clean, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done
 
