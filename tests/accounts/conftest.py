@@ -81,7 +81,7 @@ def cheap() -> Passwords:
 
 @pytest.fixture
 def accounts(tmp_path: Path, clock: VirtualClock, cheap: Passwords) -> AccountsService:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
     store.create_all()
     return AccountsService(store=store, clock=clock, passwords=cheap)
 

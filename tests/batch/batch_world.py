@@ -159,7 +159,7 @@ class World:
         return Group(self.project.id, self.image.sha512, FLAVOR)
 
     def restart(self) -> None:
-        database = make_engine(f"sqlite:///{self.folder}/batch.db")
+        database = make_engine(f"sqlite:///{self.folder}/batch.db", durable=False)
         create_all(database)
         self.database = database
         self.waiting.clear()

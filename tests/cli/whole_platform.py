@@ -50,7 +50,7 @@ class WholePlatform:
         self.folder = folder
         self._workers = 0
         clock = SystemClock()
-        database = make_engine(f"sqlite:///{folder}/platform.db")
+        database = make_engine(f"sqlite:///{folder}/platform.db", durable=False)
         store = AccountsStore(engine=database)
         store.create_all()
         passwords = Passwords(time_cost=1, memory_cost=8, parallelism=1)

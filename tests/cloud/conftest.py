@@ -53,7 +53,7 @@ class Stage:
             accounts=self.accounts,
             machines=self.machines,
             fabric=self.fabric,
-            engine=make_engine(f"sqlite:///{self.directory}/cloud.db"),
+            engine=make_engine(f"sqlite:///{self.directory}/cloud.db", durable=False),
             clock=self.clock,
         )
         # entered, so that one event loop serves all requests
@@ -143,7 +143,7 @@ def clock() -> VirtualClock:
 
 
 def _accounts(directory: Path, clock: VirtualClock) -> AccountsService:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db", durable=False))
     store.create_all()
     return AccountsService(
         store=store, clock=clock, passwords=Passwords(time_cost=1, memory_cost=8, parallelism=1)
@@ -156,7 +156,7 @@ def new_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("new")
     accounts, clock = _accounts(directory, VirtualClock()), VirtualClock()
     accounts.bootstrap_admin()
-    engine = make_engine(f"sqlite:///{directory}/cloud.db")
+    engine = make_engine(f"sqlite:///{directory}/cloud.db", durable=False)
     build_cloud(
         settings=_settings(directory),
         accounts=accounts,

@@ -50,7 +50,7 @@ class Bench(Protocol):
 class EmbeddedBench:
     def __init__(self, folder: Path) -> None:
         self.clock = VirtualClock()
-        self.database = make_engine(f"sqlite:///{folder}/batch.db")
+        self.database = make_engine(f"sqlite:///{folder}/batch.db", durable=False)
         create_all(self.database)
         self.engine = EmbeddedQueue(database=self.database, clock=self.clock)
         self.register = Register(database=self.database, clock=self.clock)

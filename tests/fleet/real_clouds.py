@@ -53,7 +53,7 @@ class RealClouds:
             accounts=self._accounts,
             machines=self.machines[name],
             fabric=FakeFabric(),
-            engine=make_engine(f"sqlite:///{place}/cloud.db"),
+            engine=make_engine(f"sqlite:///{place}/cloud.db", durable=False),
             clock=self._clock,
         )
         cloud.reconcile()

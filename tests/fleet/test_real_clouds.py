@@ -26,7 +26,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5TTPRkbTzdUL6UOPSOtsCEjtnjJMgkM9pO4
 
 @pytest.fixture
 def accounts(tmp_path: Path) -> AccountsService:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
     store.create_all()
     quick = Passwords(time_cost=1, memory_cost=8, parallelism=1)
     service = AccountsService(store=store, clock=SystemClock(), passwords=quick)

@@ -73,7 +73,7 @@ class Live:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory, openstack_client: WarmClient) -> Iterator[Live]:
     directory = tmp_path_factory.mktemp("cloud")
-    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db", durable=False))
     store.create_all()
     cheap = Passwords(time_cost=1, memory_cost=8, parallelism=1)
     accounts = AccountsService(store=store, clock=SystemClock(), passwords=cheap)
@@ -97,7 +97,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, openstack_client: WarmClient)
             accounts=accounts,
             machines=machines,
             fabric=FakeFabric(),
-            engine=make_engine(f"sqlite:///{directory}/cloud.db"),
+            engine=make_engine(f"sqlite:///{directory}/cloud.db", durable=False),
             clock=SystemClock(),
         )
         server = uvicorn.Server(uvicorn.Config(cloud.app, log_level="warning", lifespan="off"))

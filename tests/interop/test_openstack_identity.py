@@ -33,7 +33,7 @@ OpenStack = Callable[..., "CompletedProcess[str]"]
 def accounts(tmp_path_factory: pytest.TempPathFactory) -> AccountsService:
     """ada is a member of m51; eve administers spies; root administers the platform."""
     directory = tmp_path_factory.mktemp("accounts")
-    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db", durable=False))
     store.create_all()
     cheap = Passwords(time_cost=1, memory_cost=8, parallelism=1)
     service = AccountsService(store=store, clock=SystemClock(), passwords=cheap)

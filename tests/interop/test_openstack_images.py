@@ -43,7 +43,7 @@ OpenStack = Callable[..., "CompletedProcess[str]"]
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Identity and Image behind a real server; ada is in m51, bob in ngc253."""
     directory = tmp_path_factory.mktemp("cloud")
-    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{directory}/accounts.db", durable=False))
     store.create_all()
     cheap = Passwords(time_cost=1, memory_cost=8, parallelism=1)
     accounts = AccountsService(store=store, clock=SystemClock(), passwords=cheap)
@@ -52,7 +52,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         person = accounts.create_person(user_name=user_name, password=PASSWORD)
         accounts.set_role(accounts.create_project(project_name, "", figures).id, person.id, Role.MEMBER)
     images = ImageService(
-        engine=make_engine(f"sqlite:///{directory}/images.db"),
+        engine=make_engine(f"sqlite:///{directory}/images.db", durable=False),
         directory=directory / "images",
         clock=SystemClock(),
     )

@@ -42,7 +42,7 @@ class Space:
 
     def __init__(self, root: Path) -> None:
         clock = SystemClock()
-        engine = make_engine(f"sqlite:///{root}/armillary.db")
+        engine = make_engine(f"sqlite:///{root}/armillary.db", durable=False)
         accounts_store = AccountsStore(engine=engine)
         accounts_store.create_all()
         self.accounts = AccountsService(

@@ -33,7 +33,7 @@ class BatchDesk:
     def __init__(
         self, *, accounts: AccountsService, fleet: FleetService, clock: Clock, directory: Path
     ) -> None:
-        database = make_engine(f"sqlite:///{directory}/batch.db")
+        database = make_engine(f"sqlite:///{directory}/batch.db", durable=False)
         create_all(database)
         terms, bell = Terms(), Bell()
         self.queue = EmbeddedQueue(database=database, clock=clock, terms=terms)

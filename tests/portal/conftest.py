@@ -30,7 +30,7 @@ def clock() -> SystemClock:
 
 @pytest.fixture
 def accounts(tmp_path: Path, clock: SystemClock) -> AccountsService:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
     store.create_all()
     quick = Passwords(time_cost=1, memory_cost=8, parallelism=1)
     return AccountsService(store=store, clock=clock, passwords=quick)
@@ -55,7 +55,7 @@ def desk(accounts: AccountsService, fleet: FleetService, clock: SystemClock, tmp
 
 @pytest.fixture
 def vospace(accounts: AccountsService, clock: SystemClock, tmp_path: Path) -> VOSpaceService:
-    engine = make_engine(f"sqlite:///{tmp_path}/vospace.db")
+    engine = make_engine(f"sqlite:///{tmp_path}/vospace.db", durable=False)
     create_vospace(engine)
     return VOSpaceService(
         records=SqlRecords(engine),
@@ -76,7 +76,7 @@ def client(
     clock: SystemClock,
     tmp_path: Path,
 ) -> TestClient:
-    keys = KeyRing(engine=make_engine(f"sqlite:///{tmp_path}/portal.db"), clock=clock)
+    keys = KeyRing(engine=make_engine(f"sqlite:///{tmp_path}/portal.db", durable=False), clock=clock)
     keys.create_all()
     portal = create_portal(
         accounts=accounts,

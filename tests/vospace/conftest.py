@@ -93,7 +93,7 @@ def store() -> MemoryBytes:
 
 @pytest.fixture
 def space(tmp_path: Path, clock: VirtualClock, store: MemoryBytes) -> VOSpaceService:
-    engine = make_engine(f"sqlite:///{tmp_path}/space.db")
+    engine = make_engine(f"sqlite:///{tmp_path}/space.db", durable=False)
     create_all(engine)
     service = VOSpaceService(
         records=SqlRecords(engine),
@@ -123,7 +123,7 @@ class ByName:
 
 @pytest.fixture
 def app(space: VOSpaceService, tmp_path: Path, clock: VirtualClock) -> FastAPI:
-    engine = make_engine(f"sqlite:///{tmp_path}/jobs.db")
+    engine = make_engine(f"sqlite:///{tmp_path}/jobs.db", durable=False)
     create_all(engine)
     app = FastAPI()
     app.include_router(

@@ -47,7 +47,7 @@ class Bench:
     def restart(self) -> None:
         """Begin again from what is on disk."""
         self.images = ImageService(
-            engine=make_engine(f"sqlite:///{self.directory}/images.db"),
+            engine=make_engine(f"sqlite:///{self.directory}/images.db", durable=False),
             directory=self.directory / "images",
             clock=self.clock,
             in_use=lambda sha512: sha512 in self.used,

@@ -29,7 +29,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def accounts(tmp_path: Path, clock: VirtualClock) -> AccountsService:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
     store.create_all()
     cheap = Passwords(time_cost=1, memory_cost=8, parallelism=1)
     return AccountsService(store=store, clock=clock, passwords=cheap)

@@ -66,7 +66,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def accounts(tmp_path: Path, clock: VirtualClock) -> AccountsService:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db"))
+    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
     store.create_all()
     cheap = Passwords(time_cost=1, memory_cost=8, parallelism=1)
     return AccountsService(store=store, clock=clock, passwords=cheap)
@@ -74,7 +74,7 @@ def accounts(tmp_path: Path, clock: VirtualClock) -> AccountsService:
 
 @pytest.fixture
 def http(tmp_path: Path, clock: VirtualClock, accounts: AccountsService) -> TestClient:
-    engine = make_engine(f"sqlite:///{tmp_path}/images.db")
+    engine = make_engine(f"sqlite:///{tmp_path}/images.db", durable=False)
     images = ImageService(engine=engine, directory=tmp_path / "images", clock=clock)
     auth = KeystoneAuth(accounts=accounts, identity_url="http://cloud.test:9101/identity/v3")
     app = image_app(images=images, auth=auth, base_url="http://cloud.test:9101/image", prefix="/image")
