@@ -6,6 +6,7 @@ import io
 import os
 import shlex
 import shutil
+import subprocess
 import tarfile
 import uuid
 from collections.abc import Mapping
@@ -139,12 +140,18 @@ def make_disk(system: Path, *, disk: Path, size: Bytes, root_uuid: str, boot: Bo
 
 
 def as_root() -> list[str]:
-    """Return the prefix under which a command sees itself as root, with owners that it can set."""
+    """Return the prefix under which a command sees itself as root, with owners that it can set.
+
+    A user namespace where this user may have one; fakeroot else, under which some releases of mke2fs lose files.
+    """
     if os.geteuid() == 0:
         return []
-    if shutil.which("fakeroot"):
-        return ["fakeroot"]
-    return [tool("unshare"), "--user", "--map-root-user", "--map-auto"]
+    namespace = ["unshare", "--user", "--map-root-user", "--map-auto"]
+    if shutil.which("unshare"):
+        tried = subprocess.run([*namespace, "true"], capture_output=True, check=False)
+        if tried.returncode == 0 or not shutil.which("fakeroot"):
+            return namespace
+    return [tool("fakeroot")]
 
 
 def to_qcow2(disk: Path, target: Path) -> None:
