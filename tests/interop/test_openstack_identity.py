@@ -91,7 +91,7 @@ def openstack(openstack_client: WarmClient, identity_url: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("path", ["/v3", ""])
 def test_token_issue(openstack: OpenStack, accounts: AccountsService, identity_url: str, path: str) -> None:
-    done = openstack("token", "issue", "-f", "json", auth_url=identity_url + path, warm=False)
+    done = openstack("token", "issue", "-f", "json", auth_url=identity_url + path)
     assert done.returncode == 0, done.stderr
     token = json.loads(done.stdout)
     assert token["project_id"] == accounts.project_named("m51").id
