@@ -70,6 +70,18 @@ def test_ubuntu_is_asked_for_a_debian_mirror(tmp_path: Path) -> None:
     assert "ARMILLARY_DEBIAN_MIRROR" in refusal.value.remedy
 
 
+def test_on_another_system_mmdebstraps_own_mirrors_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text('NAME="Ubuntu"\nID=ubuntu\n')
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/mmdebstrap").write_text(
+        "    my $mirror    = 'http://mirror.example/debian';\n    my $secmirror = 'http://mirror.example/security';\n"
+    )
+    first, second = sources_for("bookworm", root=tmp_path)
+    assert (first.uri, first.suites) == ("http://mirror.example/debian", ("bookworm", "bookworm-updates"))
+    assert (second.uri, second.suites) == ("http://mirror.example/security", ("bookworm-security",))
+
+
 def test_a_mirror_that_is_given_is_taken(tmp_path: Path) -> None:
     (source,) = sources_for("bookworm", root=tmp_path, mirror=MAIN)
     assert source == AptSource(uri=MAIN, suites=("bookworm", "bookworm-updates"), components=("main",))

@@ -12,13 +12,15 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """Debian's own keys, where the package `debian-archive-keyring` puts them here and in the image."""
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)")
+_BUILT_IN = re.compile(r"my \$(mirror|secmirror)\s*=\s*'(https?://[^'$]+)'")
 _POCKETS = ("", "-updates", "-security")
 
 
 def sources_for(suite: str, *, root: Path = Path("/"), mirror: str | None = None) -> tuple[AptSource, ...]:
     """Return the sources of the Debian release `suite`, as this computer is configured.
 
-    A host of another Debian release lends its mirrors, with the suite's name replaced.
+    A host of another Debian release lends its mirrors, with the suite's name replaced; on any other system those count
+    that mmdebstrap itself takes for Debian when it is told none.
 
     Args:
         suite: the release's code name, such as `bookworm`.
@@ -26,7 +28,7 @@ def sources_for(suite: str, *, root: Path = Path("/"), mirror: str | None = None
         mirror: overrides the configuration: the URL of a Debian mirror, or the path of a sources file.
 
     Raises:
-        BuildFailed: the host is not a Debian with a network mirror, and no `mirror` was given.
+        BuildFailed: neither apt nor mmdebstrap tells a network mirror of Debian, and no `mirror` was given.
     """
     if mirror and "://" in mirror:
         return (AptSource(uri=mirror, suites=(suite, f"{suite}-updates"), components=("main",)),)
@@ -39,6 +41,8 @@ def sources_for(suite: str, *, root: Path = Path("/"), mirror: str | None = None
             s for path in _configured(root) for s in _stanzas(path.read_text(encoding="utf-8"), path.name)
         ]
         names = {suite, release.get("VERSION_CODENAME", suite), "stable"}
+    elif defaults := _of_mmdebstrap(root, suite):
+        return defaults
     else:
         raise BuildFailed(
             f"This computer runs {release.get('NAME', 'an unknown system')}: its packages are not Debian's",
@@ -54,6 +58,20 @@ def sources_for(suite: str, *, root: Path = Path("/"), mirror: str | None = None
             facts={"suite": suite},
         )
     return found
+
+
+def _of_mmdebstrap(root: Path, suite: str) -> tuple[AptSource, ...]:
+    """The mirrors that the installed mmdebstrap has built in; none if it does not say."""
+    program = root / "usr/bin/mmdebstrap"
+    if not program.exists():
+        return ()
+    known = dict(_BUILT_IN.findall(program.read_text(encoding="utf-8", errors="replace")))
+    if "mirror" not in known:
+        return ()
+    sources = [AptSource(uri=known["mirror"], suites=(suite, f"{suite}-updates"), components=("main",))]
+    if "secmirror" in known:
+        sources.append(AptSource(uri=known["secmirror"], suites=(f"{suite}-security",), components=("main",)))
+    return tuple(sources)
 
 
 def os_release(root: Path = Path("/")) -> Mapping[str, str]:
