@@ -63,6 +63,11 @@ class ServerFilter:
     deleted: bool = False
 
 
+_LONGEST_FILTER = 255
+_MOST_REPEATS = 3
+"""Unbounded repetitions in one filter; each multiplies the steps by the length of a name."""
+
+
 class ComputeService:
     """Servers, with their flavors, key pairs and quotas."""
 
@@ -360,6 +365,18 @@ class ComputeService:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
+    """Read a filter, which Nova takes as a regular expression.
+
+    One that repeats a group, or repeats much, may run for years on a name chosen for it, and nothing else of this process
+    would run beside it.
+    """
+    repeats = len(re.findall(r"[*+{]", re.sub(r"\\.", "", text)))
+    if len(text) > _LONGEST_FILTER or repeats > _MOST_REPEATS or re.search(r"\)[*+?{]|\\[1-9]|\(\?", text):
+        raise Invalid(
+            "This filter is too long, or repeats too much: no repeated groups, look-arounds or back-references.",
+            code="bad_filter",
+            remedy="Ask for a part of the name, or for ^NAME$.",
+        )
     try:
         return re.compile(text)
     except re.error as error:
