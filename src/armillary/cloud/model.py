@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from armillary.base.ids import NetworkId, PortId, ServerId
+from armillary.base.ids import NetworkId, PortId, ServerId, VolumeId
 from armillary.base.units import GiB, MiB
 
 
@@ -34,6 +34,52 @@ class PortSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VolumeSpec:
+    """A block device of a machine that outlives it: one attached volume."""
+
+    id: VolumeId
+    """The guest sees its first 20 characters as the disk's serial number, as from Nova."""
+    path: Path
+    format: str
+    """`qcow2` or `raw`."""
+    device: str = ""
+    """The name that the guest is likely to give it, such as `/dev/vdb`: the order of the disks."""
+    boot: bool = False
+    """The machine boots from it, and has no root disk of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeDisk:
+    """What compute needs to know of a volume, to give it to a machine."""
+
+    id: VolumeId
+    path: Path
+    format: str
+    size: GiB
+    bootable: bool
+    image_metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of the image that it was made from, with `image_id`; empty if of none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RescueSpec:
+    """A machine boots once from a throwaway disk over this image; its own disks come after that one."""
+
+    image_path: Path
+    image_format: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsoleSockets:
+    """Unix sockets on which a running machine offers its consoles; None where it has no such console."""
+
+    serial: Path | None
+    """bytes in and out of the first serial port"""
+    display: Path | None
+    """the RFB (VNC) protocol, without a password: whoever reaches the socket has the screen"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MachineSpec:
     """All that an engine needs to make a machine. The engine adds nothing that a guest could see."""
 
@@ -45,18 +91,24 @@ class MachineSpec:
     """0 means: as large as the image."""
     ephemeral_disk: GiB
     """0 means: none; else a disk with an ext4 file system labelled `ephemeral0`."""
-    image_path: Path
-    """The image's bytes; the engine reads them, and never writes to them."""
+    image_path: Path | None
+    """The image's bytes; the engine reads them, and never writes to them. None: it boots from a volume."""
     image_format: str
-    """`qcow2` or `raw`."""
+    """`qcow2` or `raw`; unused without an image."""
     ports: tuple[PortSpec, ...]
     config_drive: Mapping[str, bytes]
-    """Files of the config drive by path, such as `openstack/latest/meta_data.json`."""
+    """Files of the config drive by path, such as `openstack/latest/meta_data.json`; empty: it has none."""
+    volumes: tuple[VolumeSpec, ...] = ()
+    """Attached volumes, in the order of their devices."""
+    rescue: RescueSpec | None = None
 
 
 class MachineState(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
+    """Its process holds its memory, and no processor turns."""
+    SUSPENDED = "suspended"
+    """Its memory lies on disk, no process runs it."""
     STOPPED = "stopped"
     """Its disks are there, no process runs it (shut down from inside, by us, or by a crash)."""
     MISSING = "missing"

@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import Protocol
 
 from armillary.base.errors import ArmillaryError
-from armillary.base.ids import ServerId
-from armillary.cloud.model import Capacity, MachineSpec, MachineState, NetworkPlan
+from armillary.base.ids import PortId, ServerId, VolumeId
+from armillary.base.units import GiB
+from armillary.cloud.model import (
+    Capacity,
+    ConsoleSockets,
+    MachineSpec,
+    MachineState,
+    NetworkPlan,
+    PortSpec,
+    VolumeSpec,
+)
 
 
 class BootFailed(ArmillaryError):
@@ -75,6 +84,105 @@ class Machines(Protocol):
             BootFailed: the machine is unknown, or the copy failed (disk full, …).
         """
         ...
+
+
+class Sleep(Protocol):
+    """Lets machines stand still without ending them. Every call is safe to repeat."""
+
+    def pause(self, server_id: ServerId) -> None:
+        """Stop its processors; after success it is PAUSED. Raises BootFailed if it does not run."""
+        ...
+
+    def unpause(self, server_id: ServerId) -> None:
+        """Let its processors turn again; after success it is RUNNING. Raises BootFailed if it was not PAUSED."""
+        ...
+
+    def suspend(self, server_id: ServerId) -> None:
+        """Write its memory to disk and end its process; after success it is SUSPENDED, after failure it runs on.
+
+        Raises:
+            BootFailed: it does not run, or the memory could not be written (disk full, …).
+        """
+        ...
+
+    def resume(self, spec: MachineSpec) -> None:
+        """Go on from the memory on disk, with its clock set; after success it is RUNNING and the memory file gone.
+
+        After failure it is SUSPENDED still. Volumes and ports are those that it was suspended with.
+
+        Raises:
+            BootFailed: it is not SUSPENDED, or does not go on.
+        """
+        ...
+
+
+class Devices(Protocol):
+    """Plugs cards and disks into machines, and pulls them out. Calls are safe to repeat.
+
+    On a machine that does not run they change nothing and succeed: `boot` takes its devices from the spec.
+    """
+
+    def plug_port(self, server_id: ServerId, port: PortSpec) -> None:
+        """Give a running machine one more network card. Raises BootFailed; then it has none more than before."""
+        ...
+
+    def unplug_port(self, server_id: ServerId, port_id: PortId) -> None:
+        """Pull a card. Raises BootFailed if the guest does not let go of it in 20 s; then the card stays."""
+        ...
+
+    def plug_volume(self, server_id: ServerId, volume: VolumeSpec) -> None:
+        """Give a running machine one more disk. Raises BootFailed; then it has none more than before."""
+        ...
+
+    def unplug_volume(self, server_id: ServerId, volume_id: VolumeId) -> None:
+        """Pull a disk. All that the guest wrote is in the volume's file after success.
+
+        Raises:
+            BootFailed: the guest does not let go of it in 20 s; then the disk stays.
+        """
+        ...
+
+    def grow_volume(self, server_id: ServerId, volume_id: VolumeId, size: GiB) -> bool:
+        """Make an attached volume's file and disk larger; False if no running machine holds it (nothing is done)."""
+        ...
+
+    def copy_volume(self, server_id: ServerId, volume_id: VolumeId, target: Path) -> bool:
+        """Write an attached volume as it is at one moment to `target`, as `Machines.snapshot` does for the root.
+
+        False if no running machine holds it: then its file is at rest and may be copied as it lies.
+
+        Raises:
+            BootFailed: the copy failed; `target` does not exist.
+        """
+        ...
+
+    def consoles(self, server_id: ServerId) -> ConsoleSockets:
+        """Where a machine's consoles are reached while it runs; both None if it does not run."""
+        ...
+
+
+class RootDisks(Protocol):
+    """Changes the root disk of a machine that does not run. Calls are safe to repeat; unknown ids are fine."""
+
+    def keep_root(self, server_id: ServerId) -> None:
+        """Set the root disk aside, so that it can come back; the next `boot` goes on with a (larger) copy of it."""
+        ...
+
+    def settle_root(self, server_id: ServerId) -> None:
+        """Forget the disk that was set aside: there is no way back. May be called while the machine runs."""
+        ...
+
+    def restore_root(self, server_id: ServerId) -> None:
+        """Bring the disk that was set aside back, and drop what was written since."""
+        ...
+
+    def forget_root(self, server_id: ServerId) -> None:
+        """Remove root and ephemeral disks; the next `boot` makes them anew from its spec's image."""
+        ...
+
+
+class Hypervisor(Machines, Sleep, Devices, RootDisks, Protocol):
+    """What an engine for machines is, whole. A service asks only for the part that it uses."""
 
 
 class Fabric(Protocol):

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from armillary.accounts.model import Principal, Project
-from armillary.base.ids import ImageId, ProjectId, Sha512
+from armillary.base.ids import ImageId, ProjectId, ServerId, Sha512, VolumeId
+from armillary.base.units import GiB
+from armillary.cloud.model import VolumeDisk
 
 
 class BootImage(Protocol):
@@ -58,4 +60,67 @@ class Projects(Protocol):
 
     def project(self, project_id: ProjectId, /) -> Project:
         """A project by its id; NotFound otherwise."""
+        ...
+
+
+class Volumes(Protocol):
+    """The volume service, as far as compute uses it. Calls that change a state are safe to repeat."""
+
+    def disk(self, volume_id: VolumeId) -> VolumeDisk:
+        """A volume's bytes, whoever asks; NotFound if there is none."""
+        ...
+
+    def status(self, volume_id: VolumeId) -> str:
+        """Cinder's status of a volume, such as `creating`, `available`, `error`; `deleted` if there is none."""
+        ...
+
+    def reserve(self, principal: Principal, volume_id: VolumeId) -> VolumeDisk:
+        """Take an `available` volume that the principal may use: it is `reserved`, and nobody else's.
+
+        Raises:
+            NotFound: there is none that the principal sees.
+            Invalid: its status is another one, in Cinder's words.
+        """
+        ...
+
+    def attached(self, volume_id: VolumeId, *, server_id: ServerId, device: str, attachment_id: str) -> None:
+        """Record that a server has it: it is `in-use`."""
+        ...
+
+    def begin_detach(self, volume_id: VolumeId) -> None:
+        """`in-use` becomes `detaching`; Invalid if it is neither."""
+        ...
+
+    def keep_attached(self, volume_id: VolumeId) -> None:
+        """A detaching failed: `in-use` again."""
+        ...
+
+    def detached(self, volume_id: VolumeId) -> None:
+        """No server has it any more, or none came to have it: `available`."""
+        ...
+
+    def make(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        size: GiB,
+        image_id: ImageId | None = None,
+        snapshot_id: str | None = None,
+        volume_type: str | None = None,
+    ) -> VolumeId:
+        """Begin to make a volume for a server that boots from it; see `status` for how it goes.
+
+        Raises:
+            TooLarge: over quota.
+            Invalid, NotFound: the source does not do.
+        """
+        ...
+
+    def discard(self, volume_id: VolumeId) -> None:
+        """Delete a volume that was to end with its server."""
+        ...
+
+    def snapshot(self, principal: Principal, volume_id: VolumeId, *, name: str) -> str:
+        """Begin a snapshot of a volume, attached or not, and return its id."""
         ...
