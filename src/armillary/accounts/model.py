@@ -12,16 +12,24 @@ from armillary.base.units import GiB, MiB
 
 
 class Role(StrEnum):
-    """A person's role in a project, weakest first; each implies the ones before it."""
+    """A person's role in a project. The first four are ours, weakest first; each implies the ones before it.
+
+    The last two are given by Keystone alone: `cloud_admin`, which is called `admin` there, makes administrators of
+    the clouds of those who sign in for that project, and implies the four; `service` is for programs and implies nothing.
+    """
 
     READER = "reader"
     MEMBER = "member"
     MANAGER = "manager"
     ADMIN = "admin"
+    CLOUD_ADMIN = "cloud_admin"
+    SERVICE = "service"
 
     @property
     def implied(self) -> frozenset[Role]:
         """The role itself and every weaker one."""
+        if self is Role.SERVICE:
+            return frozenset({self})
         order = list(Role)
         return frozenset(order[: order.index(self) + 1])
 
@@ -173,6 +181,11 @@ class Principal:
     def has(self, role: Role) -> bool:
         """Whether the principal has `role` in its project."""
         return self.person.is_admin or role in self.roles
+
+    @property
+    def is_cloud_admin(self) -> bool:
+        """Whether the principal administers the clouds: with the platform, or by the role its token is scoped to."""
+        return self.person.is_admin or Role.CLOUD_ADMIN in self.roles
 
     @property
     def of_job(self) -> bool:

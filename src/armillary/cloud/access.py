@@ -24,7 +24,7 @@ def project_of(principal: Principal) -> Project:
 
 def sees(principal: Principal, project_id: ProjectId) -> bool:
     """Whether the principal may know of what belongs to this project."""
-    return principal.person.is_admin or (principal.project is not None and principal.project.id == project_id)
+    return principal.is_cloud_admin or (principal.project is not None and principal.project.id == project_id)
 
 
 def allow_writing(principal: Principal, action: str) -> Project:
@@ -49,5 +49,5 @@ def allow_administering(principal: Principal, action: str) -> None:
     Raises:
         Forbidden: for everybody else.
     """
-    if not principal.person.is_admin:
+    if not principal.is_cloud_admin:
         raise Forbidden(f"Policy doesn't allow {action} to be performed.", code="policy_not_authorized")

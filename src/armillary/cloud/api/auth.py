@@ -77,7 +77,7 @@ class KeystoneAuth:
 
 def as_keystone(principal: Principal) -> Principal:
     """Return the principal with Keystone's meaning of `admin`."""
-    if principal.person.is_admin:
+    if principal.is_cloud_admin:
         return principal
     return replace(principal, roles=principal.roles - {Role.ADMIN})
 

@@ -34,7 +34,7 @@ class Flavors:
         with self._engine.execution_options(readonly=True).connect() as connection:
             flavors = store.FLAVORS.find(connection)
             shared = _shared_with(connection, principal)
-        if principal.person.is_admin:
+        if principal.is_cloud_admin:
             chosen = [f for f in flavors if is_public is None or f.is_public is is_public]
         else:
             chosen = [f for f in flavors if f.is_public or f.id in shared]
@@ -181,7 +181,7 @@ def usable(connection: Connection, principal: Principal, flavor_id: str) -> Flav
         NotFound: there is none.
     """
     flavor = store.FLAVORS.get(connection, flavor_id)
-    hidden = flavor is not None and not flavor.is_public and not principal.person.is_admin
+    hidden = flavor is not None and not flavor.is_public and not principal.is_cloud_admin
     if flavor is None or (hidden and flavor.id not in _shared_with(connection, principal)):
         raise NotFound(f"Flavor {flavor_id} could not be found.", code="flavor_not_found")
     return flavor

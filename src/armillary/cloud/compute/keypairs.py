@@ -90,7 +90,7 @@ def named(connection: Connection, person_id: PersonId, name: str) -> Keypair:
 
 def owner_of(principal: Principal, wanted: str | None) -> PersonId:
     """Whose key pairs are meant; another's are for administrators."""
-    return PersonId(wanted) if wanted and principal.person.is_admin else principal.person.id
+    return PersonId(wanted) if wanted and principal.is_cloud_admin else principal.person.id
 
 
 def _fingerprint(public_key: str) -> str:

@@ -63,7 +63,7 @@ def check_unlocked(principal: Principal, server: Server) -> None:
     Raises:
         Conflict: it is locked.
     """
-    if server.locked and not principal.person.is_admin:
+    if server.locked and not principal.is_cloud_admin:
         raise Conflict(
             f"Instance {server.id} is locked",
             code="instance_locked",

@@ -128,7 +128,7 @@ class ComputeService:
                 where.append(columns.project_id == wanted.project_id)
         else:
             where.append(columns.project_id == project_of(principal).id)
-        if wanted.deleted and principal.person.is_admin:
+        if wanted.deleted and principal.is_cloud_admin:
             where.append(columns.deleted_at.is_not(None))
         elif wanted.changed_since is None:
             where.append(columns.deleted_at.is_(None))

@@ -63,7 +63,7 @@ class ImageReading:
             Forbidden: it was deactivated.
         """
         image = self.show(principal, image_id)
-        if image.status is Status.DEACTIVATED and not principal.person.is_admin:
+        if image.status is Status.DEACTIVATED and not principal.is_cloud_admin:
             raise Forbidden(
                 "The requested image has been deactivated. Image data download is forbidden.",
                 code="image_deactivated",

@@ -79,7 +79,7 @@ class ImageService(ImageReading):
         if not isinstance(image_id, str) or not _is_uuid(image_id):
             raise Invalid(f"Provided object does not match schema 'image': {image_id!r} is not an image's id")
         for name in attributes:
-            check_writable(name, is_admin=principal.person.is_admin)
+            check_writable(name, is_admin=principal.is_cloud_admin)
         values = {name: checked(name, value) for name, value in attributes.items()}
         owner = values.pop("owner", project.id)
         properties = {name: values.pop(name) for name in list(values) if name not in BASE}
@@ -113,7 +113,7 @@ class ImageService(ImageReading):
         """
         with self._engine.begin() as connection:
             image = self._owned(connection, principal, image_id, "modify_image")
-            changed = apply(image, changes, is_admin=principal.person.is_admin)
+            changed = apply(image, changes, is_admin=principal.is_cloud_admin)
             if changed.visibility is not image.visibility:
                 self._check_publicity(principal, changed.visibility)
             return self._save(connection, changed)
@@ -278,7 +278,7 @@ class ImageService(ImageReading):
                     self._blobs.remove(sha512)
 
     def _check_publicity(self, principal: Principal, visibility: Visibility) -> None:
-        if visibility is Visibility.PUBLIC and not principal.person.is_admin:
+        if visibility is Visibility.PUBLIC and not principal.is_cloud_admin:
             raise Forbidden(
                 "You are not authorized to complete publicize_image action.",
                 code="policy_not_authorized",

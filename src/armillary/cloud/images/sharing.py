@@ -102,7 +102,7 @@ class ImageSharing(ImageReading):
             member = MEMBERS.get(connection, image.id, member_id)
             if member is None:
                 raise _no_member(image_id, member_id)
-            if member_id != project.id and not principal.person.is_admin:
+            if member_id != project.id and not principal.is_cloud_admin:
                 raise Forbidden(
                     "You are not authorized to complete modify_member action.",
                     code="image_of_another_project",

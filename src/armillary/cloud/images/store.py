@@ -131,11 +131,11 @@ def _visible(principal: Principal, query: Query) -> ColumnElement[bool]:
         Visibility.PRIVATE: own,
     }
     if query.visibility is not None:
-        may = true() if principal.person.is_admin else by_visibility[query.visibility]
+        may = true() if principal.is_cloud_admin else by_visibility[query.visibility]
         return and_(images.c.visibility == query.visibility, may)
     open_to_all = [Visibility.PUBLIC] + ([Visibility.COMMUNITY] if query.every_visibility else [])
     usual = or_(own, images.c.visibility.in_(open_to_all), shared_with_me)
-    if principal.person.is_admin:
+    if principal.is_cloud_admin:
         return true() if query.every_visibility else or_(own, images.c.visibility != Visibility.COMMUNITY)
     return usual
 

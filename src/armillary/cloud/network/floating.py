@@ -27,7 +27,7 @@ class FloatingIps:
     def list(self, principal: Principal) -> list[FloatingIp]:
         """The floating IPs of one's project; administrators see all."""
         with self._desk.reading() as connection:
-            if principal.person.is_admin:
+            if principal.is_cloud_admin:
                 return store.FLOATING_IPS.find(connection)
             mine = store.floating_ips.c.project_id == project_of(principal).id
             return store.FLOATING_IPS.find(connection, mine)

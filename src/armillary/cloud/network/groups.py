@@ -47,7 +47,7 @@ class SecurityGroups:
     def list(self, principal: Principal) -> list[SecurityGroup]:
         """The groups of one's project; administrators see all."""
         with self._desk.reading() as connection:
-            if principal.person.is_admin:
+            if principal.is_cloud_admin:
                 return store.SECURITY_GROUPS.find(connection)
             mine = store.security_groups.c.project_id == project_of(principal).id
             return store.SECURITY_GROUPS.find(connection, mine)
@@ -60,7 +60,7 @@ class SecurityGroups:
     def rules(self, principal: Principal) -> list[SecurityGroupRule]:
         """The rules of one's project's groups; administrators see all."""
         with self._desk.reading() as connection:
-            if principal.person.is_admin:
+            if principal.is_cloud_admin:
                 return store.SECURITY_GROUP_RULES.find(connection)
             mine = store.security_group_rules.c.project_id == project_of(principal).id
             return store.SECURITY_GROUP_RULES.find(connection, mine)
@@ -112,7 +112,7 @@ class SecurityGroups:
         allow_writing(principal, "delete_security_group")
         with self._desk.writing() as connection:
             group = self._desk.own(connection, store.SECURITY_GROUPS, "Security group", group_id, principal)
-            if group.name == DEFAULT and not principal.person.is_admin:
+            if group.name == DEFAULT and not principal.is_cloud_admin:
                 raise Conflict(
                     "Insufficient rights for removing default security group.",
                     code="security_group_cannot_remove_default",

@@ -31,7 +31,7 @@ class Networks:
     def list(self, principal: Principal) -> list[Network]:
         """One's project's networks and the shared and external ones; administrators see all."""
         with self._desk.reading() as connection:
-            if principal.person.is_admin:
+            if principal.is_cloud_admin:
                 return store.NETWORKS.find(connection)
             columns = store.networks.c
             mine = columns.project_id == project_of(principal).id
@@ -113,7 +113,7 @@ class Subnets:
     def list(self, principal: Principal) -> list[Subnet]:
         """One's project's subnets and those of shared networks; administrators see all."""
         with self._desk.reading() as connection:
-            if principal.person.is_admin:
+            if principal.is_cloud_admin:
                 return store.SUBNETS.find(connection)
             shared = [n.id for n in store.NETWORKS.find(connection, store.networks.c.shared)]
             columns = store.subnets.c

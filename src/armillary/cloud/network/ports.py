@@ -32,7 +32,7 @@ class Ports:
     def list(self, principal: Principal) -> list[Port]:
         """The ports of one's project; administrators see all."""
         with self._desk.reading() as connection:
-            if principal.person.is_admin:
+            if principal.is_cloud_admin:
                 return store.PORTS.find(connection)
             return store.PORTS.find(connection, store.ports.c.project_id == project_of(principal).id)
 
@@ -224,7 +224,7 @@ def plug(
             continue
         network = store.NETWORKS.get(connection, wish.get("uuid", ""))
         allowed = network is not None and (network.shared or network.project_id == owner)
-        if network is None or not (allowed or principal.person.is_admin):
+        if network is None or not (allowed or principal.is_cloud_admin):
             raise bad(f"Network {wish.get('uuid')} could not be found.", code="network_not_found")
         if not store.SUBNETS.find(connection, store.subnets.c.network_id == network.id):
             raise bad(
@@ -273,7 +273,7 @@ def _take(
     desk: Desk, connection: Connection, principal: Principal, port_id: str, server_id: ServerId
 ) -> Port:
     port = store.PORTS.get(connection, port_id)
-    if port is None or not (principal.person.is_admin or port.project_id == project_of(principal).id):
+    if port is None or not (principal.is_cloud_admin or port.project_id == project_of(principal).id):
         raise bad(f"Port {port_id} could not be found.", code="port_not_found")
     if port.device_id:
         raise Conflict(f"Port {port_id} is still in use.", code="port_in_use")
@@ -298,6 +298,6 @@ def port_or_refusal(connection: Connection, principal: Principal, port_id: str) 
         NotFound: there is none.
     """
     port = store.PORTS.get(connection, port_id)
-    if port is None or not (principal.person.is_admin or port.project_id == project_of(principal).id):
+    if port is None or not (principal.is_cloud_admin or port.project_id == project_of(principal).id):
         raise not_found("Port", port_id)
     return port

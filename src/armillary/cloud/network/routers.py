@@ -36,7 +36,7 @@ class Routers:
     def list(self, principal: Principal) -> list[Router]:
         """The routers of one's project; administrators see all."""
         with self._desk.reading() as connection:
-            if principal.person.is_admin:
+            if principal.is_cloud_admin:
                 return store.ROUTERS.find(connection)
             return store.ROUTERS.find(connection, store.routers.c.project_id == project_of(principal).id)
 

@@ -152,6 +152,6 @@ class NetworkService:
             store.clear_quota_overrides(connection, project_id, "network")
 
     def _may_see(self, principal: Principal, project_id: str) -> None:
-        if principal.person.is_admin or project_of(principal).id == project_id:
+        if principal.is_cloud_admin or project_of(principal).id == project_id:
             return
         allow_administering(principal, "get_quota of another project")

@@ -35,7 +35,7 @@ def list_servers_in_detail(
 ) -> dict[str, Any]:
     servers, rest = _page(request, who, compute)
     cards = nics(network, servers)
-    as_admin = who.person.is_admin
+    as_admin = who.is_cloud_admin
     shown = [
         views.full_server(s, cards.get(s.id, ()), version=version, base_url=base_url, as_admin=as_admin)
         for s in servers
@@ -153,7 +153,7 @@ def show_server(
 
 def _shown(server: Server, who: Caller, network: Network, base_url: str, version: int) -> dict[str, Any]:
     cards = nics(network, [server]).get(server.id, ())
-    as_admin = who.person.is_admin
+    as_admin = who.is_cloud_admin
     return {"server": views.full_server(server, cards, version=version, base_url=base_url, as_admin=as_admin)}
 
 

@@ -72,7 +72,7 @@ def add(routes: APIRouter, room: Room) -> None:
                 "Conflict occurred attempting to store application_credential - Duplicate entry found with "
                 f"name {name}."
             ) from error
-        shown = views.credential(credential, room.url, is_admin=who.person.is_admin)
+        shown = views.credential(credential, room.url, is_admin=who.is_cloud_admin)
         return KeystoneJSON({"application_credential": shown | {"secret": secret}}, status_code=201)
 
     @routes.api_route(_PATH + "/{credential_id}", methods=["GET", "HEAD"])
@@ -109,7 +109,7 @@ def _roles(wish: dict[str, Any], who: Principal) -> frozenset[Role]:
     """Return the roles that the credential shall carry: those of the token unless it names others."""
     asked = wish.get("roles")
     if not asked:
-        return Role.ADMIN.implied if who.person.is_admin else who.roles
+        return Role.ADMIN.implied if who.is_cloud_admin else who.roles
     if not isinstance(asked, list):
         raise Missing("roles", "is not of type 'array'")
     names: set[str] = set()
@@ -118,7 +118,7 @@ def _roles(wish: dict[str, Any], who: Principal) -> frozenset[Role]:
         names.add(
             role_named(need_text(reference, "id")) if "id" in reference else need_text(reference, "name")
         )
-    held = {role.value for role in (Role.ADMIN.implied if who.person.is_admin else who.roles)}
+    held = {role.value for role in (Role.ADMIN.implied if who.is_cloud_admin else who.roles)}
     for name in sorted(names - held):
         raise Invalid(f"Invalid application credential: Could not find role assignment with role: {name}.")
     return frozenset(Role(name) for name in names)

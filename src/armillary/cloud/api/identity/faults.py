@@ -60,7 +60,7 @@ def fault(error: ArmillaryError, identity_url: str) -> Response:
 
 def need_admin(principal: Principal, action: str) -> None:
     """Refuse everybody but administrators of the cloud, in Keystone's words."""
-    if not principal.person.is_admin:
+    if not principal.is_cloud_admin:
         raise denied(action)
 
 

@@ -117,7 +117,7 @@ def _add_domains(routes: APIRouter, room: Room) -> None:
     def domain(domain_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
         if domain_id == DOMAIN["id"]:
             return KeystoneJSON({"domain": shown})
-        if not who.person.is_admin:
+        if not who.is_cloud_admin:
             raise denied("identity:get_domain")
         raise NotFound(f"Could not find domain: {domain_id}.")
 

@@ -40,5 +40,5 @@ def shown(roles: Iterable[Role], *, is_admin: bool) -> list[str]:
 
 def roles_of(principal: Principal) -> list[dict[str, Any]]:
     """Return the roles that a token of this principal carries, the implied ones too."""
-    roles = Role.ADMIN.implied if principal.person.is_admin else principal.roles
-    return [role_document(name) for name in shown(roles, is_admin=principal.person.is_admin)]
+    roles = Role.ADMIN.implied if principal.is_cloud_admin else principal.roles
+    return [role_document(name) for name in shown(roles, is_admin=principal.is_cloud_admin)]

@@ -60,7 +60,7 @@ class Room:
         """Return the user if it is the caller; administrators may name anybody."""
         if who.person.id == user_id:
             return who.person
-        if not who.person.is_admin:
+        if not who.is_cloud_admin:
             raise denied(action)
         return self.person(user_id)
 

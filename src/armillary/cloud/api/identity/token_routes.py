@@ -31,7 +31,7 @@ def _add_tokens(routes: APIRouter, room: Room) -> None:
             subject = room.accounts.check_token(secret, kinds=KEYSTONE_ONLY)
         except Unauthorized as error:
             raise NotFound("Could not find token.") from error
-        if subject.person.id != who.person.id and not who.person.is_admin:
+        if subject.person.id != who.person.id and not who.is_cloud_admin:
             raise denied(action)
         return as_keystone(subject)
 
@@ -61,7 +61,7 @@ def _add_tokens(routes: APIRouter, room: Room) -> None:
 def _add_scopes(routes: APIRouter, room: Room) -> None:
     @routes.api_route("/v3/auth/catalog", methods=["GET", "HEAD"])
     def catalog(who: Principal = room.signed_in) -> KeystoneJSON:
-        if who.project is None and not who.person.is_admin:
+        if who.project is None and not who.is_cloud_admin:
             raise denied("identity:get_auth_catalog")
         services = room.catalog.for_token(who.project.id if who.project else None)
         return KeystoneJSON({"catalog": services, "links": {"self": f"{room.url}/auth/catalog"}})
@@ -74,10 +74,10 @@ def _add_scopes(routes: APIRouter, room: Room) -> None:
 
     @routes.api_route("/v3/auth/domains", methods=["GET", "HEAD"])
     def domains(who: Principal = room.signed_in) -> KeystoneJSON:
-        mine: list[dict[str, Any]] = [dict(DOMAIN)] if who.person.is_admin else []
+        mine: list[dict[str, Any]] = [dict(DOMAIN)] if who.is_cloud_admin else []
         return KeystoneJSON(room.listing("domains", mine, "auth/domains"))
 
     @routes.api_route("/v3/auth/system", methods=["GET", "HEAD"])
     def system(who: Principal = room.signed_in) -> KeystoneJSON:
-        mine: list[dict[str, Any]] = [{"all": True}] if who.person.is_admin else []
+        mine: list[dict[str, Any]] = [{"all": True}] if who.is_cloud_admin else []
         return KeystoneJSON(room.listing("system", mine, "auth/system"))

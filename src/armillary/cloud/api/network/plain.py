@@ -19,7 +19,7 @@ JSON = dict[str, Any]
 
 def _networks(network: Network, who: Member, found: Sequence[NetworkRecord]) -> list[JSON]:
     subnets = network.networks.subnets_of([n.id for n in found])
-    return [views.network(n, subnets.get(n.id, ()), as_admin=who.person.is_admin) for n in found]
+    return [views.network(n, subnets.get(n.id, ()), as_admin=who.is_cloud_admin) for n in found]
 
 
 @router.get("/networks")
@@ -83,7 +83,7 @@ def delete_subnet(subnet_id: str, who: Member, network: Network) -> Response:
 
 @router.get("/ports")
 def list_ports(request: Request, who: Member, network: Network) -> JSON:
-    as_admin = who.person.is_admin
+    as_admin = who.is_cloud_admin
     return collection(request, "ports", [views.port(p, as_admin=as_admin) for p in network.ports.list(who)])
 
 
@@ -92,19 +92,19 @@ def create_port(body: wire.CreatePort, who: Member, network: Network) -> JSON:
     sent = body.port.fields()
     if body.port.tenant_id is not None:
         sent.setdefault("project_id", body.port.tenant_id)
-    return {"port": views.port(network.ports.create(who, **sent), as_admin=who.person.is_admin)}
+    return {"port": views.port(network.ports.create(who, **sent), as_admin=who.is_cloud_admin)}
 
 
 @router.get("/ports/{port_id}")
 def show_port(port_id: str, request: Request, who: Member, network: Network) -> JSON:
-    view = views.port(network.ports.get(who, port_id), as_admin=who.person.is_admin)
+    view = views.port(network.ports.get(who, port_id), as_admin=who.is_cloud_admin)
     return {"port": pruned(request, view)}
 
 
 @router.put("/ports/{port_id}")
 def update_port(port_id: str, body: wire.UpdatePort, who: Member, network: Network) -> JSON:
     changed = network.ports.update(who, port_id, body.port.fields())
-    return {"port": views.port(changed, as_admin=who.person.is_admin)}
+    return {"port": views.port(changed, as_admin=who.is_cloud_admin)}
 
 
 @router.delete("/ports/{port_id}", status_code=204)
