@@ -64,7 +64,7 @@ def down(machines: bool) -> None:
     stopped = instance.stop(home)
     say("The platform has stopped." if stopped else f"No platform runs in {home}.")
     if machines:
-        ended = _end_machines(home)
+        ended = end_machines(home)
         say(f"{ended} machine{'' if ended == 1 else 's'} ended.")
 
 
@@ -156,7 +156,7 @@ def _machines(home: Path) -> dict[str, int]:
     }
 
 
-def _end_machines(home: Path) -> int:
+def end_machines(home: Path) -> int:
     from armillary.cloud.engines.qemu.fabric import QemuFabric
     from armillary.cloud.model import MachineState, NetworkPlan
 

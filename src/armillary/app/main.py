@@ -17,6 +17,7 @@ COMMANDS = {
     "reset-password": "armillary.app.commands_daemon:reset_password",
     "doctor": "armillary.app.commands_doctor:doctor",
     "demo": "armillary.app.commands_demo:demo",
+    "interop": "armillary.app.commands_interop:interop",
     "test": "armillary.app.commands_test:test",
     "image": "armillary.app.main:images",
 }

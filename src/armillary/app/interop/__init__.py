@@ -1,0 +1,1 @@
+"""Other people's judges, run whole against a cloud of ours."""
