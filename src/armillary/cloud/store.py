@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Float,
+    Index,
     Integer,
     MetaData,
     String,
@@ -122,6 +123,12 @@ servers = Table(
     Column("updated_at", Moment, nullable=False),
     Column("launched_at", Moment),
     Column("deleted_at", Moment, index=True),
+    Column("access_ipv4", String(64)),
+    Column("access_ipv6", String(64)),
+    Column("disk_config", String(10), nullable=False),
+    # the order of lists, in which pages are found without sorting
+    Index("cloud_servers_of_project", "project_id", "created_at", "id"),
+    Index("cloud_servers_by_age", "created_at", "id"),
 )
 actions = Table(
     "cloud_instance_actions",

@@ -115,6 +115,10 @@ class Server:
     updated_at: datetime
     launched_at: datetime | None
     deleted_at: datetime | None
+    access_ipv4: str | None = None
+    """What its owner says; nothing follows from it."""
+    access_ipv6: str | None = None
+    disk_config: str = "MANUAL"
 
 
 @dataclass(frozen=True, kw_only=True)
