@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import struct
 import threading
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from armillary.base.ids import ServerId
 from armillary.base.units import GiB, MiB
+from armillary.cloud.engines.fake.empty_disk import empty_qcow2
 from armillary.cloud.model import Capacity, MachineSpec, MachineState
 from armillary.cloud.ports import BootFailed
 
@@ -134,7 +134,7 @@ class FakeMachines:
             raise BootFailed(failure)
         record = self._read(server_id)
         target.write_bytes(
-            _empty_qcow2(max(1, record["spec"]["root_disk"]), label=f"{server_id} {record['boots']}")
+            empty_qcow2(max(1, record["spec"]["root_disk"]), label=f"{server_id} {record['boots']}")
         )
 
     def _path(self, server_id: ServerId) -> Path:
@@ -152,38 +152,3 @@ class FakeMachines:
         with self._lock:
             if self._path(server_id).exists():
                 self._write(server_id, {**self._read(server_id), **changes})
-
-
-def _empty_qcow2(size: int, *, label: str) -> bytes:
-    """A valid qcow2 file of `size` GiB in which nothing is allocated; the label makes its digest its own."""
-    cluster = 1 << 16
-    l1_entries = -(-(size << 30) // (cluster * cluster // 8))
-    words = (
-        b"QFI\xfb",
-        3,
-        0,
-        0,
-        16,
-        size << 30,
-        0,
-        l1_entries,
-        3 * cluster,
-        cluster,
-        1,
-        0,
-        0,
-        0,
-        0,
-        0,
-        4,
-        104,
-    )
-    header = struct.pack(">4sIQIIQIIQQIIQQQQII", *words)
-    text = label.encode()
-    # an extension of a type that nobody knows is skipped by every reader
-    header += (
-        struct.pack(">II", 0x46414B45, len(text)) + text + b"\0" * (-len(text) % 8) + struct.pack(">II", 0, 0)
-    )
-    refcount_table = struct.pack(">Q", 2 * cluster)
-    refcounts = struct.pack(">4H", 1, 1, 1, 1)
-    return b"".join(part.ljust(cluster, b"\0") for part in (header, refcount_table, refcounts, b""))
