@@ -79,9 +79,16 @@ class ConsoleSockets:
     """the RFB (VNC) protocol, without a password: whoever reaches the socket has the screen"""
 
 
+_NO_SWAP = MiB(0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MachineSpec:
-    """All that an engine needs to make a machine. The engine adds nothing that a guest could see."""
+    """All that an engine needs to make a machine. The engine adds nothing that a guest could see.
+
+    A guest finds its disks in this order (`/dev/vda`, `/dev/vdb`, …): the rescue disk, the root disk or the volume
+    that it boots from, the ephemeral disk, the swap disk, the config drive, the other volumes.
+    """
 
     id: ServerId
     name: str
@@ -91,6 +98,8 @@ class MachineSpec:
     """0 means: as large as the image."""
     ephemeral_disk: GiB
     """0 means: none; else a disk with an ext4 file system labelled `ephemeral0`."""
+    swap_disk: MiB = _NO_SWAP
+    """0 means: none; else a disk that is ready for `swapon`."""
     image_path: Path | None
     """The image's bytes; the engine reads them, and never writes to them. None: it boots from a volume."""
     image_format: str

@@ -39,8 +39,9 @@ class Machines(Protocol):
     def boot(self, spec: MachineSpec) -> None:
         """Make the machine's disks if they are not there, and run it.
 
-        After success a process runs the machine. After failure nothing of a machine that did not exist before
-        is left: no disk, no process; one that existed keeps its disks and is STOPPED.
+        After success a process runs the machine: one that was PAUSED goes on, the memory of one that was SUSPENDED
+        is dropped. After failure nothing of a machine that did not exist before is left: no disk, no process; one
+        that existed keeps its disks and is STOPPED.
 
         Raises:
             BootFailed: with a message that a person understands.
@@ -50,15 +51,15 @@ class Machines(Protocol):
     def stop(self, server_id: ServerId, *, hard: bool = False) -> None:
         """Shut the machine down: by its power button, or at once if `hard` or when it does not obey in 60 s.
 
-        After success it is STOPPED, or MISSING if it was not known. Its disks stay.
+        After success it is STOPPED, or MISSING if it was not known. Its disks stay; a SUSPENDED one loses its memory.
         """
         ...
 
     def reboot(self, server_id: ServerId, *, hard: bool = False) -> None:
-        """Restart the machine from inside (soft), or reset it.
+        """Restart the machine from inside (soft), or reset it; a PAUSED one is reset, and runs.
 
         Raises:
-            BootFailed: it does not run.
+            BootFailed: it has no process.
         """
         ...
 
@@ -94,7 +95,7 @@ class Sleep(Protocol):
         ...
 
     def unpause(self, server_id: ServerId) -> None:
-        """Let its processors turn again; after success it is RUNNING. Raises BootFailed if it was not PAUSED."""
+        """Let its processors turn again; after success it is RUNNING. Raises BootFailed if it has no process."""
         ...
 
     def suspend(self, server_id: ServerId) -> None:
@@ -111,7 +112,7 @@ class Sleep(Protocol):
         After failure it is SUSPENDED still. Volumes and ports are those that it was suspended with.
 
         Raises:
-            BootFailed: it is not SUSPENDED, or does not go on.
+            BootFailed: it is neither SUSPENDED nor running again, or does not go on.
         """
         ...
 
@@ -162,7 +163,10 @@ class Devices(Protocol):
 
 
 class RootDisks(Protocol):
-    """Changes the root disk of a machine that does not run. Calls are safe to repeat; unknown ids are fine."""
+    """Changes the root disk of a machine that does not run. Calls are safe to repeat; unknown ids are fine.
+
+    All but `settle_root` raise BootFailed if the machine is not STOPPED.
+    """
 
     def keep_root(self, server_id: ServerId) -> None:
         """Set the root disk aside, so that it can come back; the next `boot` goes on with a (larger) copy of it."""

@@ -49,7 +49,7 @@ def test_a_server_gets_what_its_flavor_and_its_owner_asked_for(stage, ada):
 
 
 def test_a_failed_boot_is_an_error_with_a_fault_and_gives_everything_back(stage, ada):
-    stage.machines.fail_next_boot("the disk is full")
+    stage.machines.fail_next("boot", "the disk is full")
     server_id = ada.up()
     server = ada.server(server_id)
     assert server["status"] == "ERROR"

@@ -50,7 +50,7 @@ def test_a_server_boots_from_a_snapshot_also_after_its_image_is_gone(stage, ada,
 
 
 def test_a_snapshot_that_fails_leaves_no_image_to_boot_and_the_server_runs_on(stage, ada, server_id):
-    stage.machines.fail_next_snapshot("the disk is full")
+    stage.machines.fail_next("snapshot", "the disk is full")
     image_id = snapshot(ada, server_id).json()["image_id"]
     stage.settle()
     assert ada.image_status(image_id) == "killed"

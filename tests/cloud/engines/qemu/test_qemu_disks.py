@@ -65,17 +65,17 @@ def test_a_config_drive_is_closed_to_other_users(tmp_path):
 
 
 def test_a_root_disk_is_as_large_as_the_flavor_says(image, tmp_path):
-    disks.make_root(spec(image, root_disk=GiB(3)), tmp_path / "root")
+    disks.make_root(spec(image, root_disk=GiB(3)), image, tmp_path / "root")
     assert disks.virtual_size_of_overlay(tmp_path / "root") == 3 * 2**30
 
 
 def test_a_root_disk_of_size_zero_is_as_large_as_the_image(image, tmp_path):
-    disks.make_root(spec(image, root_disk=GiB(0)), tmp_path / "root")
+    disks.make_root(spec(image, root_disk=GiB(0)), image, tmp_path / "root")
     assert disks.virtual_size_of_overlay(tmp_path / "root") == 2**20
 
 
 def test_a_root_disk_grows_and_never_shrinks(image, tmp_path):
-    disks.make_root(spec(image), tmp_path / "root")
+    disks.make_root(spec(image), image, tmp_path / "root")
     disks.grow_root(tmp_path / "root", GiB(2))
     disks.grow_root(tmp_path / "root", GiB(1))
     assert disks.virtual_size_of_overlay(tmp_path / "root") == 2 * 2**30
@@ -86,13 +86,13 @@ def test_an_image_larger_than_the_flavors_disk_is_refused_with_both_sizes(tmp_pa
     with image.open("wb") as file:
         file.truncate(5 * 2**30)
     with pytest.raises(BootFailed, match=r"5 GiB.*1 GiB") as failure:
-        disks.make_root(spec(image), tmp_path / "root")
+        disks.make_root(spec(image), image, tmp_path / "root")
     assert failure.value.code == "root_disk_too_small"
 
 
 def test_an_image_that_is_not_of_its_format_is_refused(image, tmp_path):
     with pytest.raises(BootFailed, match="not of the format"):
-        disks.make_root(spec(image, image_format="qcow2"), tmp_path / "root")
+        disks.make_root(spec(image, image_format="qcow2"), image, tmp_path / "root")
 
 
 def test_an_image_that_leans_on_another_file_is_refused(image, tmp_path):
@@ -101,7 +101,7 @@ def test_an_image_that_leans_on_another_file_is_refused(image, tmp_path):
         ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image), "-F", "raw", str(leaning)], check=True
     )
     with pytest.raises(BootFailed, match="leans on another file"):
-        disks.make_root(spec(leaning, image_format="qcow2"), tmp_path / "root")
+        disks.make_root(spec(leaning, image_format="qcow2"), leaning, tmp_path / "root")
 
 
 def test_an_ephemeral_disk_is_an_ext4_file_system_with_its_label(tmp_path):

@@ -2,153 +2,122 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from armillary.base.ids import ServerId
 from armillary.base.units import GiB, MiB
-from armillary.cloud.engines.fake.empty_disk import empty_qcow2
+from armillary.cloud.engines.fake.devices import FakeDevices, port_record, volume_record
+from armillary.cloud.engines.fake.qcow2 import empty_qcow2
+from armillary.cloud.engines.fake.roots import FakeRoots
+from armillary.cloud.engines.fake.sleep import FakeSleep
 from armillary.cloud.model import Capacity, MachineSpec, MachineState
 from armillary.cloud.ports import BootFailed
 
 DEFAULT_CAPACITY = Capacity(vcpus=64, ram=MiB(131072), disk=GiB(2000))
 
 
-class FakeMachines:
-    """Keeps the promises of `Machines` without running anything.
+class FakeMachines(FakeSleep, FakeDevices, FakeRoots):
+    """Keeps the promises of `Hypervisor` without running anything.
 
-    A machine named `fail-boot…` does not boot. Tests also let the next boot or snapshot fail, crash a machine, or
-    hold boots and snapshots back to look at what happens meanwhile.
+    A machine named `fail-boot…` does not boot. Tests also let the next call of any name fail (`fail_next`), crash a
+    machine, or hold calls back to look at what happens meanwhile (`held`).
     """
 
     def __init__(self, *, directory: Path, capacity: Capacity = DEFAULT_CAPACITY) -> None:
-        self._directory = directory
+        super().__init__(directory=directory)
         self._capacity = capacity
-        self._lock = threading.Lock()
-        self._open = threading.Event()
-        self._open.set()
-        self._boot_failure: str | None = None
-        self._snapshot_failure: str | None = None
-        directory.mkdir(parents=True, exist_ok=True)
-
-    # what tests turn
-
-    def fail_next_boot(self, message: str = "the fake engine was told to fail") -> None:
-        """Let the next `boot` raise BootFailed with this message."""
-        self._boot_failure = message
-
-    def fail_next_snapshot(self, message: str = "the fake engine was told to fail") -> None:
-        """Let the next `snapshot` raise BootFailed with this message."""
-        self._snapshot_failure = message
-
-    @contextlib.contextmanager
-    def held(self) -> Generator[None]:
-        """Hold every boot and snapshot back until the block ends."""
-        self._open.clear()
-        try:
-            yield
-        finally:
-            self._open.set()
-
-    def crash(self, server_id: ServerId) -> None:
-        """End a machine as a crash of its process would."""
-        self._change(server_id, state=MachineState.STOPPED.value)
-
-    def spec_of(self, server_id: ServerId) -> Mapping[str, Any]:
-        """What a machine was last booted with: vcpus, ram, disks, image, ports, config drive (as text)."""
-        return self._read(server_id)["spec"]
-
-    # the promise
 
     def capacity(self) -> Capacity:
         return self._capacity
 
     def boot(self, spec: MachineSpec) -> None:
-        self._open.wait()
-        failure, self._boot_failure = self._boot_failure, None
-        if failure is None and spec.name.startswith("fail-boot"):
-            failure = "the machine's name asks the fake engine to fail"
-        if failure is None and not spec.image_path.is_file():
-            failure = f"the image file {spec.image_path.name} is not there"
-        if failure is not None:
-            raise BootFailed(failure)
+        self._meet("boot")
+        if spec.name.startswith("fail-boot"):
+            raise BootFailed("the machine's name asks the fake engine to fail")
         with self._lock:
-            known = self._path(spec.id).exists()
-            record: dict[str, Any] = self._read(spec.id) if known else {"console": "", "boots": 0}
-            if record.get("state") == MachineState.RUNNING.value:
-                return
+            fresh: dict[str, Any] = {"console": "", "boots": 0, "root": None, "roots": 0, "kept": None}
+            record = self._read(spec.id) if self._known(spec.id) else fresh
+            state = record.get("state")
             record["state"] = MachineState.RUNNING.value
-            record["boots"] += 1
-            record["console"] += f"fake boot {record['boots']} of {spec.name}\nlogin: "
-            record["spec"] = {
-                "name": spec.name,
-                "vcpus": spec.vcpus,
-                "ram": spec.ram,
-                "root_disk": spec.root_disk,
-                "ephemeral_disk": spec.ephemeral_disk,
-                "image": spec.image_path.name,
-                "image_format": spec.image_format,
-                "ports": [vars(port) for port in spec.ports],
-                "config_drive": {
-                    path: data.decode(errors="replace") for path, data in spec.config_drive.items()
-                },
-            }
+            if state not in (MachineState.RUNNING.value, MachineState.PAUSED.value):
+                self._start(spec, record)
             self._write(spec.id, record)
 
     def stop(self, server_id: ServerId, *, hard: bool = False) -> None:
+        self._meet("stop")
         self._change(server_id, state=MachineState.STOPPED.value)
 
     def reboot(self, server_id: ServerId, *, hard: bool = False) -> None:
+        self._meet("reboot")
         with self._lock:
-            record = self._read(server_id) if self._path(server_id).exists() else {}
-            if record.get("state") != MachineState.RUNNING.value:
+            if not self._lives(server_id):
                 raise BootFailed("the machine does not run")
+            record = self._read(server_id)
+            record["state"] = MachineState.RUNNING.value
             record["console"] += f"\nfake {'reset' if hard else 'reboot'}\nlogin: "
             self._write(server_id, record)
 
     def destroy(self, server_id: ServerId) -> None:
+        self._meet("destroy")
         with self._lock:
             self._path(server_id).unlink(missing_ok=True)
 
     def states(self) -> Mapping[ServerId, MachineState]:
         with self._lock:
             ids = [ServerId(path.stem) for path in self._directory.glob("*.json")]
-            return {server_id: MachineState(self._read(server_id)["state"]) for server_id in ids}
+            return {server_id: self._state(server_id) for server_id in ids}
 
     def console(self, server_id: ServerId, *, last_bytes: int = 65536) -> bytes:
         with self._lock:
-            if not self._path(server_id).exists():
+            if not self._known(server_id):
                 return b""
             return self._read(server_id)["console"].encode()[-last_bytes:]
 
     def snapshot(self, server_id: ServerId, target: Path) -> None:
-        self._open.wait()
-        failure, self._snapshot_failure = self._snapshot_failure, None
-        if failure is None and not self._path(server_id).exists():
-            failure = "the machine is unknown"
-        if failure is not None:
-            raise BootFailed(failure)
-        record = self._read(server_id)
-        target.write_bytes(
-            empty_qcow2(max(1, record["spec"]["root_disk"]), label=f"{server_id} {record['boots']}")
-        )
-
-    def _path(self, server_id: ServerId) -> Path:
-        return self._directory / f"{server_id}.json"
-
-    def _read(self, server_id: ServerId) -> dict[str, Any]:
-        return json.loads(self._path(server_id).read_text())
-
-    def _write(self, server_id: ServerId, record: Mapping[str, Any]) -> None:
-        draft = self._path(server_id).with_suffix(".new")
-        draft.write_text(json.dumps(record))
-        draft.replace(self._path(server_id))
-
-    def _change(self, server_id: ServerId, **changes: Any) -> None:
+        self._meet("snapshot")
         with self._lock:
-            if self._path(server_id).exists():
-                self._write(server_id, {**self._read(server_id), **changes})
+            if not self._known(server_id):
+                raise BootFailed("the machine is unknown")
+            record = self._read(server_id)
+        if record["root"] is None:
+            raise BootFailed("the machine has no root disk of its own")
+        label = f"{server_id} {record['root']['number']} {record['boots']}"
+        target.write_bytes(empty_qcow2(max(1, record["root"]["size"]), label=label))
+
+    def _start(self, spec: MachineSpec, record: dict[str, Any]) -> None:
+        """Do what a start does to a machine's record: disks that are missing are made, others grow."""
+        for needed in (spec.image_path, spec.rescue.image_path if spec.rescue else None):
+            if needed is not None and not needed.is_file():
+                raise BootFailed(f"the image file {needed.name} is not there")
+        for volume in spec.volumes:
+            if not volume.path.is_file():
+                raise BootFailed(f"the volume's file {volume.path.name} is not there")
+        if spec.image_path is not None:
+            if record["root"] is None:
+                record["roots"] += 1
+                record["root"] = {"number": record["roots"], "size": spec.root_disk}
+            size = max(record["root"]["size"], spec.root_disk)
+            record["root"] = {**record["root"], "size": size}
+        record["boots"] += 1
+        record["console"] += f"fake boot {record['boots']} of {spec.name}\nlogin: "
+        record["spec"] = _spec_record(spec)
+
+
+def _spec_record(spec: MachineSpec) -> dict[str, Any]:
+    rescue = spec.rescue
+    return {
+        "name": spec.name,
+        "vcpus": spec.vcpus,
+        "ram": spec.ram,
+        "root_disk": spec.root_disk,
+        "ephemeral_disk": spec.ephemeral_disk,
+        "swap_disk": spec.swap_disk,
+        "image": spec.image_path.name if spec.image_path else None,
+        "image_format": spec.image_format,
+        "ports": [port_record(port) for port in spec.ports],
+        "volumes": [volume_record(volume) for volume in spec.volumes],
+        "rescue": {"image": rescue.image_path.name, "image_format": rescue.image_format} if rescue else None,
+        "config_drive": {path: data.decode(errors="replace") for path, data in spec.config_drive.items()},
+    }

@@ -88,12 +88,13 @@ def _console(files: MachineFiles) -> Iterator[str]:
 
 
 def _disks(spec: MachineSpec, files: MachineFiles, tuning: Tuning) -> Iterator[str]:
-    # The image is named here, not in the overlay alone, so that the data folder may be moved.
-    image = _file(spec.image_path, writable=False)
-    base = {"driver": spec.image_format, "read-only": True, "file": image}
-    cache = {"no-flush": tuning.root_cache == "unsafe"}
-    root = {"driver": "qcow2", "file": _file(files.root), "backing": base, "discard": "unmap", "cache": cache}
-    yield from _disk(ROOT_NODE, root, bootindex=0)
+    if spec.image_path is not None:
+        # The image is named here, not in the overlay alone, so that the data folder may be moved.
+        image = _file(spec.image_path, writable=False)
+        base = {"driver": spec.image_format, "read-only": True, "file": image}
+        overlay = {"driver": "qcow2", "file": _file(files.root), "backing": base, "discard": "unmap"}
+        cache = {"no-flush": tuning.root_cache == "unsafe"}
+        yield from _disk(ROOT_NODE, {**overlay, "cache": cache}, bootindex=0)
     if spec.ephemeral_disk:
         # what an ephemeral disk holds is gone with its machine anyway, but a reboot must find it whole
         ephemeral = {"driver": "raw", "file": _file(files.ephemeral), "discard": "unmap"}

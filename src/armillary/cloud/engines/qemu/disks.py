@@ -39,13 +39,13 @@ def virtual_size(image: Path, image_format: str) -> int:
     return int(found["virtual-size"])
 
 
-def make_root(spec: MachineSpec, target: Path) -> None:
+def make_root(spec: MachineSpec, image: Path, target: Path) -> None:
     """Make the root disk: what the image holds, as large as the flavor says, and only the changes take space.
 
     Raises:
         BootFailed: the image is larger than the root disk, is bad, or the disk is full.
     """
-    size = virtual_size(spec.image_path, spec.image_format)
+    size = virtual_size(image, spec.image_format)
     wanted = spec.root_disk * _GIB or size
     if size > wanted:
         raise BootFailed(
@@ -54,7 +54,7 @@ def make_root(spec: MachineSpec, target: Path) -> None:
             remedy="Choose a flavor with a larger root disk.",
             facts={"image_bytes": size, "root_disk_bytes": wanted},
         )
-    backing = ("-b", str(spec.image_path.absolute()), "-F", spec.image_format)
+    backing = ("-b", str(image.absolute()), "-F", spec.image_format)
     run("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(target), str(wanted))
 
 

@@ -171,7 +171,8 @@ class QemuMachines:
         shutil.rmtree(building.folder, ignore_errors=True)
         building.folder.mkdir(mode=0o700)
         try:
-            disks.make_root(spec, building.root)
+            if spec.image_path is not None:
+                disks.make_root(spec, spec.image_path, building.root)
             if spec.ephemeral_disk:
                 disks.make_ephemeral(building.ephemeral, spec.ephemeral_disk)
             self._write_down(spec, building)
@@ -182,15 +183,16 @@ class QemuMachines:
 
     def _refresh(self, spec: MachineSpec, files: MachineFiles) -> None:
         """Bring what may have changed since the last boot: a larger root disk, a new config drive."""
-        disks.grow_root(files.root, spec.root_disk)
+        if spec.image_path is not None:
+            disks.grow_root(files.root, spec.root_disk)
         self._write_down(spec, files)
 
     def _write_down(self, spec: MachineSpec, files: MachineFiles) -> None:
         if spec.config_drive:
             disks.make_config_drive(files.config_drive, spec.config_drive)
-        record = asdict(replace(spec, config_drive={})) | {"image_path": str(spec.image_path.absolute())}
+        record = asdict(replace(spec, config_drive={}))
         partial = files.spec.with_suffix(".partial")
-        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        partial.write_text(json.dumps(record, indent=1, default=str), encoding="utf-8")
         partial.replace(files.spec)
 
     def _check_memory(self, spec: MachineSpec) -> None:

@@ -1,0 +1,95 @@
+"""Cards and disks that are plugged into fake machines: entries in their records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from armillary.base.ids import PortId, ServerId, VolumeId
+from armillary.base.units import GiB
+from armillary.cloud.engines.fake.qcow2 import empty_qcow2
+from armillary.cloud.engines.fake.shelf import Shelf
+from armillary.cloud.model import ConsoleSockets, PortSpec, VolumeSpec
+
+
+class FakeDevices(Shelf):
+    """The `Devices` port."""
+
+    def plug_port(self, server_id: ServerId, port: PortSpec) -> None:
+        self._meet("plug_port")
+        self._plug(server_id, "ports", port_record(port))
+
+    def unplug_port(self, server_id: ServerId, port_id: PortId) -> None:
+        self._meet("unplug_port")
+        self._pull(server_id, "ports", port_id)
+
+    def plug_volume(self, server_id: ServerId, volume: VolumeSpec) -> None:
+        self._meet("plug_volume")
+        self._plug(server_id, "volumes", volume_record(volume))
+
+    def unplug_volume(self, server_id: ServerId, volume_id: VolumeId) -> None:
+        self._meet("unplug_volume")
+        self._pull(server_id, "volumes", volume_id)
+
+    def grow_volume(self, server_id: ServerId, volume_id: VolumeId, size: GiB) -> bool:
+        self._meet("grow_volume")
+        with self._lock:
+            held = self._volume(server_id, volume_id)
+            if held is None:
+                return False
+            path, is_raw = Path(held["path"]), held["format"] == "raw"
+            with path.open("r+b") as file:
+                if is_raw:
+                    file.truncate(max(file.seek(0, 2), size << 30))
+                else:  # the virtual size stands in the header (qcow2 specification, bytes 24 to 31)
+                    file.seek(24)
+                    file.write((size << 30).to_bytes(8, "big"))
+            return True
+
+    def copy_volume(self, server_id: ServerId, volume_id: VolumeId, target: Path) -> bool:
+        self._meet("copy_volume")
+        with self._lock:
+            held = self._volume(server_id, volume_id)
+            if held is None:
+                return False
+            path = Path(held["path"])
+            if held["format"] == "qcow2":
+                target.write_bytes(path.read_bytes())
+            else:
+                target.write_bytes(empty_qcow2(max(1, path.stat().st_size >> 30), label=volume_id))
+            return True
+
+    def consoles(self, server_id: ServerId) -> ConsoleSockets:
+        return ConsoleSockets(serial=None, display=None)
+
+    def _volume(self, server_id: ServerId, volume_id: VolumeId) -> dict[str, Any] | None:
+        if not self._lives(server_id):
+            return None
+        volumes = self._read(server_id)["spec"]["volumes"]
+        return next((each for each in volumes if each["id"] == volume_id), None)
+
+    def _plug(self, server_id: ServerId, kind: str, device: Mapping[str, Any]) -> None:
+        with self._lock:
+            if self._lives(server_id):
+                record = self._read(server_id)
+                others = [each for each in record["spec"][kind] if each["id"] != device["id"]]
+                record["spec"][kind] = [*others, device]
+                self._write(server_id, record)
+
+    def _pull(self, server_id: ServerId, kind: str, device_id: str) -> None:
+        with self._lock:
+            if self._lives(server_id):
+                record = self._read(server_id)
+                record["spec"][kind] = [each for each in record["spec"][kind] if each["id"] != device_id]
+                self._write(server_id, record)
+
+
+def port_record(port: PortSpec) -> dict[str, Any]:
+    """A card as the fake machine's record has it."""
+    return vars(port).copy()
+
+
+def volume_record(volume: VolumeSpec) -> dict[str, Any]:
+    """A disk as the fake machine's record has it."""
+    return {**vars(volume), "path": str(volume.path)}
