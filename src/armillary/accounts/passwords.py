@@ -27,7 +27,9 @@ class Passwords:
     """Hashes and checks passwords with Argon2id.
 
     Args:
-        time_cost, memory_cost, parallelism: Argon2's own; the library's defaults unless given (KiB).
+        time_cost, memory_cost, parallelism: Argon2's own (KiB). The defaults are those of OWASP's Password Storage
+            Cheat Sheet: one core and 19 MiB to a sign-in, so that scripts that sign in at every command, and
+            a flood of them, leave the machine to its guests.
         at_once: how many hashes may be computed side by side. Each takes `memory_cost`; more requests wait,
             so that a flood of sign-ins cannot exhaust the machine, nor guess in parallel past the lock-out.
         waiting: how many may wait for their turn. Those after them are sent away with Unavailable: each holds
@@ -37,9 +39,9 @@ class Passwords:
     def __init__(
         self,
         *,
-        time_cost: int = argon2.DEFAULT_TIME_COST,
-        memory_cost: int = argon2.DEFAULT_MEMORY_COST,
-        parallelism: int = argon2.DEFAULT_PARALLELISM,
+        time_cost: int = 2,
+        memory_cost: int = 19456,
+        parallelism: int = 1,
         at_once: int = 2,
         waiting: int = 20,
     ) -> None:
