@@ -42,6 +42,16 @@ def test_a_project_keeps_an_administrator(accounts: AccountsService, a_member: M
     assert [m.person for m in accounts.members(project.id)] == [bob]
 
 
+@pytest.mark.parametrize("role", [Role.CLOUD_ADMIN, Role.SERVICE])
+def test_a_project_cannot_give_keystones_own_roles(
+    accounts: AccountsService, a_member: Member, role: Role
+) -> None:
+    ada, project = a_member()
+    with pytest.raises(Invalid) as refusal:
+        accounts.set_role(project.id, ada.id, role)
+    assert refusal.value.code == "role_not_ours"
+
+
 def test_stronger_roles_imply_weaker_ones(accounts: AccountsService, a_member: Member) -> None:
     _, project = a_member()
     bob, _ = a_member("bob", "m31")

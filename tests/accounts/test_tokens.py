@@ -196,7 +196,7 @@ def test_an_administrator_is_administrator_in_every_project(
 ) -> None:
     _, project = a_member()
     principal = accounts.check_token(issue(admin, project_id=project.id).secret)
-    assert principal.roles == Role.ADMIN.implied and principal.person.is_admin
+    assert principal.roles == Role.CLOUD_ADMIN.implied and principal.person.is_admin
 
 
 def test_a_limited_token_of_an_administrator_is_not_an_administrators(

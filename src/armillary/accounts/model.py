@@ -34,6 +34,10 @@ class Role(StrEnum):
         return frozenset(order[: order.index(self) + 1])
 
 
+OWN_ROLES = (Role.READER, Role.MEMBER, Role.MANAGER, Role.ADMIN)
+"""The roles that projects give to their members; Keystone's others are not theirs to give."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Person:
     """Somebody who can sign in. `is_admin` makes an administrator of the whole platform."""
@@ -107,6 +111,13 @@ class Membership:
     role: Role
 
 
+class CloudScope(StrEnum):
+    """What a Keystone token can be for besides a project: the clouds themselves, or the one domain of people."""
+
+    SYSTEM = "system"
+    DOMAIN = "domain"
+
+
 class TokenKind(StrEnum):
     """What a token was made for, which decides what it opens."""
 
@@ -136,6 +147,7 @@ class Token:
     expires_at: datetime
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    cloud_scope: CloudScope | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +177,8 @@ class ApplicationCredential:
 class Principal:
     """Who asks: the one answer of every way to sign in.
 
-    `project` is None when the credential is bound to no project. `roles` are those in that project with the
-    implied ones; an administrator of the platform has `admin` everywhere. `scopes` limits API and job tokens
+    `project` is None when the credential is bound to no project. `roles` are those in that project (or, of Keystone's
+    tokens, in their cloud scope) with the implied ones; an administrator of the platform has all everywhere. `scopes` limits API and job tokens
     (`vospace:read`, `batch:write`, …); an empty set means no such limit.
     """
 

@@ -12,9 +12,9 @@ from armillary.accounts.base_service import (
     storable,
 )
 from armillary.accounts.core.rules import Findings
-from armillary.accounts.model import Allocation, Membership, Project, Role
+from armillary.accounts.model import OWN_ROLES, Allocation, CloudScope, Membership, Project, Role
 from armillary.accounts.store import Records
-from armillary.base.errors import Conflict, NotFound
+from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import PersonId, ProjectId, new_hex
 
 DESCRIPTION_MAX = 5000
@@ -126,8 +126,16 @@ class Projects(ServiceBase):
         """Give a person exactly this role in a project, as a new member or instead of the present role.
 
         Raises:
+            Invalid: it is none of the roles that projects give.
             Conflict: this would leave the project without an administrator.
         """
+        if role not in OWN_ROLES:
+            raise Invalid(
+                f"Projects do not give the role {role}.",
+                code="role_not_ours",
+                facts={"field": "role", "role": role.value},
+                remedy=f"Choose one of {', '.join(OWN_ROLES)}.",
+            )
         with self._store.write() as records:
             project, person = need_project(records, project_id), need_person(records, person_id)
             if role is not Role.ADMIN:
@@ -182,6 +190,34 @@ class Projects(ServiceBase):
                     facts={"project": project_id, "person": person_id, "role": role.value},
                 )
             records.projects.revoke(project_id, person_id, role)
+
+    def cloud_grants(
+        self, *, scope: CloudScope | None = None, person_id: PersonId | None = None
+    ) -> list[tuple[PersonId, CloudScope, Role]]:
+        """Return single grants outside of projects (Identity v3's system and domain), without the implied roles."""
+        with self._store.read() as records:
+            return records.projects.cloud_grants(scope=scope, person_id=person_id)
+
+    def grant_cloud_role(self, scope: CloudScope, person_id: PersonId, role: Role) -> None:
+        """Add one role to those that a person has in a cloud scope; it may be there already."""
+        with self._store.write() as records:
+            need_person(records, person_id)
+            records.projects.grant_cloud_role(scope, person_id, role)
+
+    def revoke_cloud_role(self, scope: CloudScope, person_id: PersonId, role: Role) -> None:
+        """Take one role from those that a person has in a cloud scope.
+
+        Raises:
+            NotFound: the person does not have it.
+        """
+        with self._store.write() as records:
+            if role not in records.projects.cloud_roles(scope, person_id):
+                raise NotFound(
+                    "This person does not have that role there.",
+                    code="grant_not_found",
+                    facts={"scope": scope.value, "person": person_id, "role": role.value},
+                )
+            records.projects.revoke_cloud_role(scope, person_id, role)
 
 
 def _need_other_admin(records: Records, project_id: ProjectId, person_id: PersonId) -> None:

@@ -10,7 +10,16 @@ from sqlalchemy.exc import OperationalError
 
 from armillary.accounts.base_service import ServiceBase, need_person, need_project, storable
 from armillary.accounts.core.rules import Findings
-from armillary.accounts.model import IssuedToken, Person, Principal, Project, Role, Token, TokenKind
+from armillary.accounts.model import (
+    CloudScope,
+    IssuedToken,
+    Person,
+    Principal,
+    Project,
+    Role,
+    Token,
+    TokenKind,
+)
 from armillary.accounts.passwords import hash_secret
 from armillary.accounts.store import Records
 from armillary.base.errors import Forbidden, NotFound, Unauthorized
@@ -43,14 +52,15 @@ class Tokens(ServiceBase):
         roles: frozenset[Role] | None = None,
         method: str = "password",
         credential_id: str | None = None,
+        cloud_scope: CloudScope | None = None,
     ) -> IssuedToken:
         """Issue a token; its secret is in the answer and nowhere else.
 
         `method` says how its bearer proved who they are; a token made from an application credential names
-        it and ends with it.
+        it and ends with it. `cloud_scope` makes a Keystone token for what is no project.
 
         Raises:
-            Forbidden: the person has no role in the project.
+            Forbidden: the person has no role in the project or scope.
             Invalid: the lifetime is not positive or over a year, or the label is too long.
         """
         findings = Findings()
@@ -71,10 +81,11 @@ class Tokens(ServiceBase):
             roles=roles,
             created_at=now,
             expires_at=now + lifetime,
+            cloud_scope=cloud_scope,
         )
         secret = SECRET_PREFIX + new_secret()
         with self._store.write() as records:
-            self._principal(records, person_id, project_id)
+            self._principal(records, person_id, project_id, cloud_scope)
             records.tokens.add(
                 token, secret_hash=hash_secret(secret), method=method, credential_id=credential_id
             )
@@ -106,10 +117,15 @@ class Tokens(ServiceBase):
             raise _refused("This token has expired.", "token_expired")
         if not person.enabled:
             raise _refused("This account is switched off.", "person_disabled")
-        if known.project is not None and not (known.project.enabled and (known.granted or person.is_admin)):
+        scoped = known.project is not None or token.cloud_scope is not None
+        if known.project is not None and not known.project.enabled:
+            raise _refused("This token's project is closed.", "project_closed")
+        if scoped and not (known.granted or person.is_admin):
             raise _refused("This token's project is closed to its bearer.", "project_closed")
         principal = limited(
-            _assemble(person, known.project, known.granted), token.roles, strip=token.kind is TokenKind.JOB
+            _assemble(person, known.project, known.granted, scoped=scoped),
+            token.roles,
+            strip=token.kind is TokenKind.JOB,
         )
         facts: Mapping[str, str] = {"credential_id": known.credential_id} if known.credential_id else {}
         self._note_use(token, now)
@@ -165,12 +181,23 @@ class Tokens(ServiceBase):
         with self._store.read() as records:
             return self._principal(records, person_id, project_id)
 
-    def _principal(self, records: Records, person_id: PersonId, project_id: ProjectId | None) -> Principal:
+    def _principal(
+        self,
+        records: Records,
+        person_id: PersonId,
+        project_id: ProjectId | None,
+        cloud_scope: CloudScope | None = None,
+    ) -> Principal:
         person = need_person(records, person_id)
         if not person.enabled:
             raise _refused("This account is switched off.", "person_disabled")
+        if cloud_scope is not None:
+            granted = records.projects.cloud_roles(cloud_scope, person_id)
+            if not (granted or person.is_admin):
+                raise Forbidden("You have no role there.", facts={"scope": cloud_scope.value})
+            return _assemble(person, None, granted, scoped=True)
         if project_id is None:
-            return _assemble(person, None, frozenset())
+            return _assemble(person, None, frozenset(), scoped=False)
         project = need_project(records, project_id)
         granted = records.projects.roles(project_id, person_id)
         if not project.enabled or not (granted or person.is_admin):
@@ -180,29 +207,32 @@ class Tokens(ServiceBase):
                 facts={"project": project.name},
                 remedy="Ask an administrator of the project to add you.",
             )
-        return _assemble(person, project, granted)
+        return _assemble(person, project, granted, scoped=True)
 
 
-def _assemble(person: Person, project: Project | None, granted: frozenset[Role]) -> Principal:
+def _assemble(
+    person: Person, project: Project | None, granted: frozenset[Role], *, scoped: bool
+) -> Principal:
     roles = frozenset[Role]().union(*(role.implied for role in granted))
-    if project is not None and person.is_admin:
-        roles = Role.ADMIN.implied
+    if scoped and person.is_admin:
+        roles |= Role.CLOUD_ADMIN.implied
     return Principal(person=person, project=project, roles=roles)
 
 
 def limited(principal: Principal, roles: frozenset[Role] | None, *, strip: bool = False) -> Principal:
     """Return the principal of a credential that carries only `roles` (None: all of them).
 
-    A credential without the admin role, and a job's (`strip`), does not carry its person's rights over the
-    platform either: otherwise a reader's credential made by an administrator would be an administrator's.
+    A credential without the role of the clouds' administrators, and a job's (`strip`), does not carry its person's
+    rights over the platform either: otherwise a reader's credential made by an administrator would be an administrator's.
     """
     person = principal.person
     if roles is not None:
         allowed = frozenset[Role]().union(*(role.implied for role in roles))
-        strip = strip or Role.ADMIN not in allowed
+        strip = strip or Role.CLOUD_ADMIN not in allowed
         principal = replace(principal, roles=principal.roles & allowed)
-    if strip and person.is_admin:
-        principal = replace(principal, person=replace(person, is_admin=False))
+    if strip:
+        weaker = replace(person, is_admin=False) if person.is_admin else person
+        principal = replace(principal, person=weaker, roles=principal.roles - {Role.CLOUD_ADMIN})
     return principal
 
 

@@ -7,11 +7,20 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
-from armillary.accounts.model import Application, ApplicationState, Membership, Project, Role
+from armillary.accounts.model import (
+    OWN_ROLES,
+    Application,
+    ApplicationState,
+    CloudScope,
+    Membership,
+    Project,
+    Role,
+)
 from armillary.accounts.store.tables import (
     PERSON_COLUMNS,
     application_of,
     applications,
+    cloud_grants,
     grants,
     people,
     person_of,
@@ -22,8 +31,9 @@ from armillary.base.ids import ApplicationId, PersonId, ProjectId
 
 
 def strongest(roles: Iterable[Role]) -> Role:
-    """The role that implies the others."""
-    return max(roles, key=list(Role).index)
+    """The one of our own roles that implies the others; Keystone's administrators administer the project too."""
+    held = frozenset[Role]().union(*(role.implied for role in roles))
+    return max(held.intersection(OWN_ROLES), key=OWN_ROLES.index)
 
 
 class ProjectsTable:
@@ -90,6 +100,34 @@ class ProjectsTable:
         query = query.order_by(grants.c.project_id, grants.c.person_id, grants.c.role)
         return [(PersonId(p), ProjectId(q), Role(r)) for p, q, r in self._db.execute(query)]
 
+    def cloud_roles(self, scope: CloudScope, person_id: PersonId) -> frozenset[Role]:
+        """The roles granted to a person in a cloud scope, without the implied ones."""
+        return frozenset(role for _, _, role in self.cloud_grants(scope=scope, person_id=person_id))
+
+    def cloud_grants(
+        self, *, scope: CloudScope | None = None, person_id: PersonId | None = None
+    ) -> list[tuple[PersonId, CloudScope, Role]]:
+        """Every single grant in a cloud scope, of a person, of both or at all."""
+        table = cloud_grants.c
+        query = select(table.person_id, table.cloud_scope, table.role)
+        if scope is not None:
+            query = query.where(table.cloud_scope == scope)
+        if person_id is not None:
+            query = query.where(table.person_id == person_id)
+        query = query.order_by(table.cloud_scope, table.person_id, table.role)
+        return [(PersonId(p), CloudScope(s), Role(r)) for p, s, r in self._db.execute(query)]
+
+    def grant_cloud_role(self, scope: CloudScope, person_id: PersonId, role: Role) -> None:
+        """Give a role in a cloud scope; it may be there already."""
+        if role not in self.cloud_roles(scope, person_id):
+            self._db.execute(insert(cloud_grants).values(cloud_scope=scope, person_id=person_id, role=role))
+
+    def revoke_cloud_role(self, scope: CloudScope, person_id: PersonId, role: Role) -> None:
+        """Take a role in a cloud scope."""
+        table = cloud_grants.c
+        condition = (table.cloud_scope == scope) & (table.person_id == person_id) & (table.role == role)
+        self._db.execute(delete(cloud_grants).where(condition))
+
     def of_person(self, person_id: PersonId) -> list[Membership]:
         """The projects of a person with the strongest role in each, by name."""
         return self._memberships(_members().where(people.c.id == person_id).order_by(projects.c.name))
@@ -112,7 +150,8 @@ class ProjectsTable:
 def _members() -> Select[Any]:
     joined = grants.join(people, grants.c.person_id == people.c.id)
     joined = joined.join(projects, grants.c.project_id == projects.c.id)
-    return select(*PERSON_COLUMNS, *projects.c, grants.c.role).select_from(joined)
+    query = select(*PERSON_COLUMNS, *projects.c, grants.c.role).select_from(joined)
+    return query.where(grants.c.role != Role.SERVICE)  # who has that alone is no member
 
 
 class ApplicationsTable:

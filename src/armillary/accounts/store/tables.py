@@ -27,6 +27,7 @@ from armillary.accounts.model import (
     Application,
     ApplicationCredential,
     ApplicationState,
+    CloudScope,
     Person,
     Project,
     Role,
@@ -144,6 +145,14 @@ grants = Table(
     Column("role", String(16), primary_key=True),
 )
 
+cloud_grants = Table(
+    "accounts_cloud_grants",
+    metadata,
+    Column("cloud_scope", String(16), primary_key=True),
+    Column("person_id", String(32), _person(), primary_key=True, index=True),
+    Column("role", String(16), primary_key=True),
+)
+
 applications = Table(
     "accounts_applications",
     metadata,
@@ -194,6 +203,7 @@ tokens = Table(
     Column("last_used_at", Moment),
     Column("method", String(64), nullable=False),
     Column("credential_id", String(32), ForeignKey(credentials.c.id, ondelete="CASCADE"), index=True),
+    Column("cloud_scope", String(16)),
 )
 
 failures = Table(
@@ -241,4 +251,6 @@ def token_of(row: Any) -> Token:
 def token_from(values: dict[str, Any]) -> Token:
     """Make a token from the values of its columns."""
     values["kind"] = TokenKind(values["kind"])
+    if values["cloud_scope"] is not None:
+        values["cloud_scope"] = CloudScope(values["cloud_scope"])
     return Token(**values)

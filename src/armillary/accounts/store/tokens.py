@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from armillary.accounts.model import ApplicationCredential, Person, Project, Role, Token, TokenKind
 from armillary.accounts.store.tables import (
     CREDENTIAL_COLUMNS,
     PERSON_COLUMNS,
+    cloud_grants,
     credential_of,
     credentials,
     grants,
@@ -28,12 +29,22 @@ _PERSON = [c.label(f"person_{c.name}") for c in PERSON_COLUMNS]
 _PROJECT = [c.label(f"project_{c.name}") for c in projects.c]
 _TOKEN = [c.label(f"token_{c.name}") for c in tokens.c if c.name != "secret_hash"]
 _BY_SECRET = (
-    select(*_TOKEN, *_PERSON, *_PROJECT, grants.c.role.label("granted_role"))
+    select(
+        *_TOKEN,
+        *_PERSON,
+        *_PROJECT,
+        func.coalesce(grants.c.role, cloud_grants.c.role).label("granted_role"),  # a token is for one of both
+    )
     .select_from(
         tokens.join(people, people.c.id == tokens.c.person_id)
         .outerjoin(projects, projects.c.id == tokens.c.project_id)
         .outerjoin(
             grants, (grants.c.project_id == tokens.c.project_id) & (grants.c.person_id == tokens.c.person_id)
+        )
+        .outerjoin(
+            cloud_grants,
+            (cloud_grants.c.cloud_scope == tokens.c.cloud_scope)
+            & (cloud_grants.c.person_id == tokens.c.person_id),
         )
     )
     .where(tokens.c.secret_hash == bindparam("secret_hash"))

@@ -35,9 +35,8 @@ class AuthenticationRequired(Unauthorized):
 class KeystoneAuth:
     """Reads `X-Auth-Token`. `context` and `project_context` are FastAPI dependencies.
 
-    Roles are Keystone's here: `admin` means an administrator of the platform, who may do everything in the
-    cloud; whoever administers only a project is its `manager`. So `principal.has(Role.ADMIN)` is the test for
-    what is for administrators of the cloud.
+    Roles are Keystone's here: `admin` means an administrator of the cloud, for which `principal.is_cloud_admin` is the
+    test; whoever administers only a project is its `manager`.
     """
 
     def __init__(self, *, accounts: AccountsService, identity_url: str = "") -> None:
@@ -76,7 +75,10 @@ class KeystoneAuth:
 
 
 def as_keystone(principal: Principal) -> Principal:
-    """Return the principal with Keystone's meaning of `admin`."""
+    """Return the principal with Keystone's meaning of roles: `admin` is the cloud's, and unscoped tokens have none."""
+    token, person = principal.token, principal.person
+    if person.is_admin and token is not None and token.project_id is None and token.cloud_scope is None:
+        return replace(principal, person=replace(person, is_admin=False))
     if principal.is_cloud_admin:
         return principal
     return replace(principal, roles=principal.roles - {Role.ADMIN})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from identity_bodies import PASSWORD, V3, an_auth, in_project
 from starlette.testclient import TestClient
 
-from armillary.accounts.model import Person, Project
+from armillary.accounts.model import Person, Project, Role
 from armillary.accounts.service import AccountsService
 
 Sign = Callable[..., dict[str, str]]
@@ -103,22 +104,84 @@ def test_projects_people_and_roles_as_tempest_makes_them(http: TestClient, admin
     )
 
 
-def test_keystones_admin_is_an_administrator_of_the_platform_until_it_is_taken(
-    http: TestClient, admin: Person, ada: Person, m51: Project, accounts: AccountsService, sign: Sign
+def role_ids(http: TestClient, judge: dict[str, str]) -> dict[str, str]:
+    return {role["name"]: role["id"] for role in http.get(f"{V3}/roles", headers=judge).json()["roles"]}
+
+
+@pytest.mark.parametrize(
+    ("place", "scope"),
+    [
+        ("projects/{m51}", in_project()),
+        ("domains/default", {"domain": {"id": "default"}}),
+        ("system", {"system": {"all": True}}),
+    ],
+)
+def test_keystones_admin_administers_the_cloud_in_its_scope_and_until_it_is_taken(
+    http: TestClient,
+    admin: Person,
+    ada: Person,
+    m51: Project,
+    accounts: AccountsService,
+    sign: Sign,
+    place: str,
+    scope: dict[str, Any],
 ) -> None:
     judge = sign("admin", {"system": {"all": True}})
-    roles = {role["name"]: role["id"] for role in http.get(f"{V3}/roles", headers=judge).json()["roles"]}
-    for path in (f"/projects/{m51.id}/users/{ada.id}", f"/system/users/{ada.id}"):
-        grant = f"{V3}{path}/roles/{roles['admin']}"
-        assert http.put(grant, headers=judge).status_code == 204
-        assert accounts.person(ada.id).is_admin
-        assert http.head(grant, headers=judge).status_code == 204
-        assert http.get(f"{V3}/users", headers=sign("ada", in_project())).status_code == 200
-        assert http.delete(grant, headers=judge).status_code == 204
-        assert not accounts.person(ada.id).is_admin
-        assert http.get(f"{V3}/users", headers=sign("ada", in_project())).status_code == 403
-    last = f"{V3}/system/users/{admin.id}/roles/{roles['admin']}"
-    assert http.delete(last, headers=judge).status_code == 409
+    grant = f"{V3}/{place.format(m51=m51.id)}/users/{ada.id}/roles/{role_ids(http, judge)['admin']}"
+    assert http.head(grant, headers=judge).status_code == 404
+    assert http.put(grant, headers=judge).status_code == 204
+    assert http.head(grant, headers=judge).status_code == 204
+    mine = sign("ada", scope)
+    shown = http.get(f"{V3}/auth/tokens", headers=mine | {"X-Subject-Token": mine["X-Auth-Token"]})
+    assert [role["name"] for role in shown.json()["token"]["roles"]] == [
+        "reader",
+        "member",
+        "manager",
+        "admin",
+    ]
+    assert http.get(f"{V3}/users", headers=mine).status_code == 200
+    assert http.get(f"{V3}/users", headers=sign("ada")).status_code == 403
+    assert not accounts.person(ada.id).is_admin
+    assert http.delete(grant, headers=judge).status_code == 204
+    assert http.get(f"{V3}/users", headers=mine).status_code in {401, 403}
+
+
+def test_an_administrator_by_role_cannot_change_one_of_the_platform(
+    http: TestClient, admin: Person, ada: Person, m51: Project, accounts: AccountsService, sign: Sign
+) -> None:
+    accounts.grant(m51.id, ada.id, Role.CLOUD_ADMIN)
+    mine = sign("ada", in_project())
+    url = f"{V3}/users/{admin.id}"
+    for wish in ({"password": "a password of mine"}, {"enabled": False}, {"name": "mallory"}):
+        assert http.patch(url, headers=mine, json={"user": wish}).status_code == 403
+    assert http.delete(url, headers=mine).status_code == 403
+    office = f"{V3}/system/users/{admin.id}/roles/{role_ids(http, mine)['admin']}"
+    assert http.delete(office, headers=mine).status_code == 403
+
+
+def test_a_reader_of_the_system_reads_everything_and_changes_nothing(
+    http: TestClient, admin: Person, ada: Person, m51: Project, sign: Sign
+) -> None:
+    judge = sign("admin", {"system": {"all": True}})
+    grant = f"{V3}/system/users/{ada.id}/roles/{role_ids(http, judge)['reader']}"
+    assert http.put(grant, headers=judge).status_code == 204
+    mine = sign("ada", {"system": {"all": True}})
+    for path in ("users", "projects", "roles", "role_assignments", "services", "endpoints", "domains"):
+        assert http.get(f"{V3}/{path}", headers=mine).status_code == 200, path
+    assert http.post(f"{V3}/projects", headers=mine, json={"project": {"name": "p"}}).status_code == 403
+    assert http.put(grant, headers=mine).status_code == 403
+
+
+def test_a_service_has_its_role_and_no_other(
+    http: TestClient, admin: Person, m51: Project, accounts: AccountsService, sign: Sign
+) -> None:
+    judge = sign("admin", in_project("admin"))
+    program = accounts.create_person(user_name="program", password=PASSWORD)
+    grant = f"{V3}/projects/{m51.id}/users/{program.id}/roles/{role_ids(http, judge)['service']}"
+    assert http.put(grant, headers=judge).status_code == 204
+    body = http.post(f"{V3}/auth/tokens", json=an_auth("program", scope=in_project())).json()
+    assert [role["name"] for role in body["token"]["roles"]] == ["service"]
+    assert accounts.members(m51.id) == []
 
 
 def test_role_assignments_are_listed_with_and_without_names(

@@ -1,34 +1,55 @@
-"""Roles, and who has which in a project or in the system.
+"""Roles, and who has which in a project, in the domain or in the system.
 
-Giving Keystone's `admin` to somebody makes an administrator of the cloud, as it does in any OpenStack: the
-person becomes an administrator of the platform. Only such administrators can do it.
-
-Reader, member and manager of the system are taken and have no effect: that gives less than was asked.
+Keystone's `admin`, given in any of them, makes the tokens for that place those of an administrator of the cloud, as in any
+OpenStack. It does not make an administrator of the platform: docs/decisions/0008.
 """
 
 # no `from __future__ import annotations` here: FastAPI reads the annotations of functions made in functions
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Query, Response
+from starlette.requests import Request
 
-from armillary.accounts.model import Person, Principal, Project, Role
+from armillary.accounts.model import CloudScope, Person, Principal
 from armillary.base.errors import Forbidden, NotFound
-from armillary.base.ids import PersonId, ProjectId
 from armillary.cloud.api.identity import views
-from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin
-from armillary.cloud.api.identity.roles import IMPLIED, NAMES, role_document, role_named, shown
-from armillary.cloud.api.identity.room import DOMAIN, Room
-
-_IN_PROJECT = "/v3/projects/{project_id}/users/{user_id}/roles"
-_IN_SYSTEM = "/v3/system/users/{user_id}/roles"
+from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin, need_reader
+from armillary.cloud.api.identity.places import Grants, Place
+from armillary.cloud.api.identity.roles import (
+    ADMIN,
+    IMPLIED,
+    NAMES,
+    our_role,
+    role_document,
+    role_named,
+    shown,
+    with_implied,
+)
+from armillary.cloud.api.identity.room import DOMAIN, Room, wanted_flag
 
 
 def add(routes: APIRouter, room: Room) -> None:
     """Add the routes."""
     _add_roles(routes, room)
-    _add_in_project(routes, room)
-    _add_in_system(routes, room)
+
+    def in_project(request: Request) -> Place:
+        return Place(project=room.project(request.path_params["project_id"]))
+
+    def in_domain(request: Request) -> Place:
+        domain_id = request.path_params["domain_id"]
+        if domain_id != DOMAIN["id"]:
+            raise NotFound(f"Could not find domain: {domain_id}.")
+        return Place(scope=CloudScope.DOMAIN)
+
+    def in_system(request: Request) -> Place:
+        return Place(scope=CloudScope.SYSTEM)
+
+    _add_grants(routes, room, "/v3/projects/{project_id}/users/{user_id}/roles", in_project, "grant")
+    _add_grants(routes, room, "/v3/domains/{domain_id}/users/{user_id}/roles", in_domain, "grant")
+    system = "system_grant_for_user"
+    _add_grants(routes, room, "/v3/system/users/{user_id}/roles", in_system, system)
     _add_assignments(routes, room)
 
 
@@ -37,23 +58,37 @@ def _add_roles(routes: APIRouter, room: Room) -> None:
     def roles(
         name: str | None = None, domain_id: str | None = None, who: Principal = room.signed_in
     ) -> KeystoneJSON:
-        need_admin(who, "identity:list_roles")
+        need_reader(who, "identity:list_roles")
         found = [views.role(n, room.url) for n in NAMES if name in (None, n) and not domain_id]
         return KeystoneJSON(room.listing("roles", found))
 
     @routes.post("/v3/roles")
     def create(who: Principal = room.signed_in) -> None:
         need_admin(who, "identity:create_role")
-        raise Forbidden("The roles of this cloud are fixed: " + ", ".join(NAMES) + ".")
+        raise _fixed()
 
     @routes.api_route("/v3/roles/{role_id}", methods=["GET", "HEAD"])
     def role(role_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        need_admin(who, "identity:get_role")
+        need_reader(who, "identity:get_role")
         return KeystoneJSON({"role": views.role(role_named(role_id), room.url)})
+
+    @routes.api_route("/v3/roles/{role_id}", methods=["PATCH", "DELETE"])
+    def change(role_id: str, request: Request, who: Principal = room.signed_in) -> None:
+        need_admin(who, f"identity:{'update' if request.method == 'PATCH' else 'delete'}_role")
+        role_named(role_id)
+        raise _fixed()
+
+    @routes.api_route("/v3/roles/{role_id}/implies", methods=["GET", "HEAD"])
+    def implies(role_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
+        need_reader(who, "identity:list_implied_roles")
+        name = role_named(role_id)
+        implied = [role_document(weaker) for prior, weaker in IMPLIED if prior == name]
+        body = {"role_inference": {"prior_role": role_document(name), "implies": implied}}
+        return KeystoneJSON(body | {"links": {"self": f"{room.url}/roles/{role_id}/implies"}})
 
     @routes.api_route("/v3/role_inferences", methods=["GET", "HEAD"])
     def inferences(who: Principal = room.signed_in) -> KeystoneJSON:
-        need_admin(who, "identity:list_role_inference_rules")
+        need_reader(who, "identity:list_role_inference_rules")
         rules = [
             {"prior_role": role_document(prior), "implies": [role_document(implied)]}
             for prior, implied in IMPLIED
@@ -61,84 +96,34 @@ def _add_roles(routes: APIRouter, room: Room) -> None:
         return KeystoneJSON(room.listing("role_inferences", rules))
 
 
-def _add_in_project(routes: APIRouter, room: Room) -> None:
-    def parties(project_id: str, user_id: str) -> tuple[Project, Person]:
-        return room.project(project_id), room.person(user_id)
+def _add_grants(
+    routes: APIRouter, room: Room, path: str, place_of: Callable[[Request], Place], action: str
+) -> None:
+    grants = Grants(accounts=room.accounts)
 
-    def held(project: Project, person: Person) -> list[str]:
-        grants = room.accounts.grants(project_id=project.id, person_id=person.id)
-        return shown([role for _, _, role in grants], is_admin=person.is_admin)
+    @routes.api_route(path, methods=["GET", "HEAD"])
+    def roles(request: Request, user_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
+        need_reader(who, f"identity:list_{action}s")
+        place, person = place_of(request), room.person(user_id)
+        found = [views.role(name, room.url) for name in grants.names(place, person)]
+        return KeystoneJSON(room.listing("roles", found, f"{place.path}/users/{user_id}/roles"))
 
-    @routes.api_route(_IN_PROJECT, methods=["GET", "HEAD"])
-    def roles(project_id: str, user_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        need_admin(who, "identity:list_grants")
-        found = [views.role(name, room.url) for name in held(*parties(project_id, user_id))]
-        return KeystoneJSON(room.listing("roles", found, f"projects/{project_id}/users/{user_id}/roles"))
-
-    @routes.put(_IN_PROJECT + "/{role_id}")
-    def grant(project_id: str, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
-        need_admin(who, "identity:create_grant")
-        project, person = parties(project_id, user_id)
-        role = _grantable(role_id)
-        if role is Role.ADMIN:
-            room.accounts.update_person(person.id, is_admin=True)
-        room.accounts.grant(project.id, person.id, role)
+    @routes.put(path + "/{role_id}")
+    def grant(request: Request, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
+        need_admin(who, f"identity:create_{action}")
+        grants.give(place_of(request), room.person(user_id), role_id)
         return Response(status_code=204)
 
-    @routes.api_route(_IN_PROJECT + "/{role_id}", methods=["GET", "HEAD"])
-    def check(project_id: str, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
-        need_admin(who, "identity:check_grant")
-        name = role_named(role_id)
-        if name not in held(*parties(project_id, user_id)):
-            raise _no_assignment(name)
+    @routes.api_route(path + "/{role_id}", methods=["GET", "HEAD"])
+    def check(request: Request, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
+        need_reader(who, f"identity:check_{action}")
+        grants.need(place_of(request), room.person(user_id), role_id)
         return Response(status_code=204)
 
-    @routes.delete(_IN_PROJECT + "/{role_id}")
-    def revoke(project_id: str, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
-        need_admin(who, "identity:revoke_grant")
-        project, person = parties(project_id, user_id)
-        name = role_named(role_id)
-        if name not in held(project, person):
-            raise _no_assignment(name)
-        if name == Role.ADMIN:
-            room.accounts.update_person(person.id, is_admin=False)
-        for _, _, role in room.accounts.grants(project_id=project.id, person_id=person.id):
-            # what was shown as `manager` may be our `admin` of a project
-            if shown([role], is_admin=person.is_admin) == [name]:
-                room.accounts.revoke_grant(project.id, person.id, role)
-        return Response(status_code=204)
-
-
-def _add_in_system(routes: APIRouter, room: Room) -> None:
-    @routes.api_route(_IN_SYSTEM, methods=["GET", "HEAD"])
-    def roles(user_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        need_admin(who, "identity:list_system_grants_for_user")
-        names = ["admin"] if room.person(user_id).is_admin else []
-        found = [views.role(name, room.url) for name in names]
-        return KeystoneJSON(room.listing("roles", found, f"system/users/{user_id}/roles"))
-
-    @routes.put(_IN_SYSTEM + "/{role_id}")
-    def grant(user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
-        need_admin(who, "identity:create_system_grant_for_user")
-        person = room.person(user_id)
-        if _grantable(role_id) is Role.ADMIN:
-            room.accounts.update_person(person.id, is_admin=True)
-        return Response(status_code=204)
-
-    @routes.api_route(_IN_SYSTEM + "/{role_id}", methods=["GET", "HEAD"])
-    def check(user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
-        need_admin(who, "identity:check_system_grant_for_user")
-        if not (room.person(user_id).is_admin and role_named(role_id) == Role.ADMIN):
-            raise _no_assignment(role_id)
-        return Response(status_code=204)
-
-    @routes.delete(_IN_SYSTEM + "/{role_id}")
-    def revoke(user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
-        need_admin(who, "identity:revoke_system_grant_for_user")
-        person = room.person(user_id)
-        if not (person.is_admin and role_named(role_id) == Role.ADMIN):
-            raise _no_assignment(role_id)
-        room.accounts.update_person(person.id, is_admin=False)
+    @routes.delete(path + "/{role_id}")
+    def revoke(request: Request, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
+        need_admin(who, f"identity:revoke_{action}")
+        grants.take(place_of(request), room.person(user_id), role_id)
         return Response(status_code=204)
 
 
@@ -147,59 +132,63 @@ def _add_assignments(routes: APIRouter, room: Room) -> None:
     def assignments(  # called by FastAPI, which names every parameter
         user_id: str | None = Query(None, alias="user.id"),
         project_id: str | None = Query(None, alias="scope.project.id"),
+        domain_id: str | None = Query(None, alias="scope.domain.id"),
         role_id: str | None = Query(None, alias="role.id"),
+        group_id: str | None = Query(None, alias="group.id"),
         system: str | None = Query(None, alias="scope.system"),
         include_names: str | None = None,
         effective: str | None = None,
         who: Principal = room.signed_in,
     ) -> KeystoneJSON:
-        need_admin(who, "identity:list_role_assignments")
-        people = {person.id: person for person in room.accounts.people()}
-        projects = {project.id: project for project in room.accounts.projects()}
-        named, implied = include_names is not None, effective is not None
+        need_reader(who, "identity:list_role_assignments")
+        named, implied = bool(wanted_flag(include_names)), bool(wanted_flag(effective))
+        anywhere = not (project_id or domain_id or system)
         found: list[dict[str, Any]] = []
-        if system is None:
-            grants = room.accounts.grants(
-                project_id=ProjectId(project_id) if project_id else None,
-                person_id=PersonId(user_id) if user_id else None,
+        for place, person, names in _held(room, user_id, project_id, implied=implied):
+            within = (
+                anywhere
+                or (place.project is not None and place.project.id == project_id)
+                or (place.project is None and place.scope is CloudScope.SYSTEM and bool(system))
+                or (place.project is None and place.scope is CloudScope.DOMAIN and domain_id == DOMAIN["id"])
             )
-            held: dict[tuple[PersonId, ProjectId], set[Role]] = {}
-            for person_id, in_project, role in grants:
-                held.setdefault((person_id, in_project), set()).update(role.implied if implied else {role})
-            for (person_id, in_project), granted in held.items():
-                person = people[person_id]
-                scope = {"project": _named(projects[in_project].id, projects[in_project].name, named)}
-                names = shown(granted, is_admin=person.is_admin)
-                found += [_assignment(room, person, name, scope, named) for name in names]
-        if project_id is None:
-            admins = [p for p in people.values() if p.is_admin and user_id in (None, p.id)]
-            scope = {"system": {"all": True}}
-            found += [_assignment(room, person, "admin", scope, named) for person in admins]
+            if within and not group_id:
+                found += [_assignment(room, place, person, name, named=named) for name in names]
         found = [one for one in found if role_id in (None, one["role"]["id"])]
         return KeystoneJSON(room.listing("role_assignments", found))
 
 
-def _named(thing_id: str, name: str, named: bool) -> dict[str, Any]:
-    return {"id": thing_id, "name": name, "domain": DOMAIN} if named else {"id": thing_id}
+def _held(
+    room: Room, user_id: str | None, project_id: str | None, *, implied: bool
+) -> list[tuple[Place, Person, list[str]]]:
+    """Who has which roles where, by Keystone's names."""
+    people = {person.id: person for person in room.accounts.people()}
+    projects = {project.id: project for project in room.accounts.projects()}
+    held: dict[tuple[Place, Person], set[Any]] = {}
+    for person_id, in_project, role in room.accounts.grants():
+        held.setdefault((Place(project=projects[in_project]), people[person_id]), set()).add(role)
+    for person_id, scope, role in room.accounts.cloud_grants():
+        held.setdefault((Place(scope=scope), people[person_id]), set()).add(role)
+    for person in people.values():
+        if person.is_admin:
+            held.setdefault((Place(scope=CloudScope.SYSTEM), person), set()).add(our_role(ADMIN))
+    found: list[tuple[Place, Person, list[str]]] = []
+    for (place, person), roles in held.items():
+        if user_id in (None, person.id) and (project_id is None or place.project is not None):
+            names = shown(roles, is_admin=person.is_admin)
+            found.append((place, person, with_implied(names) if implied else names))
+    return found
 
 
-def _assignment(room: Room, person: Person, role: str, scope: dict[str, Any], named: bool) -> dict[str, Any]:
+def _assignment(room: Room, place: Place, person: Person, role: str, *, named: bool) -> dict[str, Any]:
     short = role_document(role)
-    place = "system" if "system" in scope else f"projects/{scope['project']['id']}"
+    user = {"id": person.id}
     return {
         "role": short if named else {"id": short["id"]},
-        "user": _named(person.id, person.user_name, named),
-        "scope": scope,
-        "links": {"assignment": f"{room.url}/{place}/users/{person.id}/roles/{short['id']}"},
+        "user": user | {"name": person.user_name, "domain": DOMAIN} if named else user,
+        "scope": place.document(named=named),
+        "links": {"assignment": f"{room.url}/{place.path}/users/{person.id}/roles/{short['id']}"},
     }
 
 
-def _grantable(role_id: str) -> Role:
-    name = role_named(role_id)
-    if name == "service":
-        raise Forbidden("The role service cannot be given in this cloud.")
-    return Role(name)
-
-
-def _no_assignment(role: str) -> NotFound:
-    return NotFound(f"Could not find role assignment with role: {role}.")
+def _fixed() -> Forbidden:
+    return Forbidden("The roles of this cloud are fixed: " + ", ".join(NAMES) + ".")

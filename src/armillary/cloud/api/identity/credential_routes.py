@@ -12,7 +12,7 @@ from armillary.base.clock import from_iso
 from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound
 from armillary.cloud.api.identity import views
 from armillary.cloud.api.identity.faults import KeystoneJSON, Missing, denied
-from armillary.cloud.api.identity.roles import role_named
+from armillary.cloud.api.identity.roles import our_role, role_named, shown
 from armillary.cloud.api.identity.room import (
     JSONObject,
     Room,
@@ -38,7 +38,7 @@ def add(routes: APIRouter, room: Room) -> None:
     def credentials(user_id: str, name: str | None = None, who: Principal = room.signed_in) -> KeystoneJSON:
         person = room.need_self(who, user_id, "identity:list_application_credentials")
         found = [
-            views.credential(credential, room.url, is_admin=person.is_admin)
+            views.credential(credential, room.url)
             for credential in room.accounts.application_credentials_of(person.id)
             if name in (None, credential.name)
         ]
@@ -72,13 +72,13 @@ def add(routes: APIRouter, room: Room) -> None:
                 "Conflict occurred attempting to store application_credential - Duplicate entry found with "
                 f"name {name}."
             ) from error
-        shown = views.credential(credential, room.url, is_admin=who.is_cloud_admin)
+        shown = views.credential(credential, room.url)
         return KeystoneJSON({"application_credential": shown | {"secret": secret}}, status_code=201)
 
     @routes.api_route(_PATH + "/{credential_id}", methods=["GET", "HEAD"])
     def show(user_id: str, credential_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
         person = room.need_self(who, user_id, "identity:get_application_credential")
-        shown = views.credential(find(person, credential_id), room.url, is_admin=person.is_admin)
+        shown = views.credential(find(person, credential_id), room.url)
         return KeystoneJSON({"application_credential": shown})
 
     @routes.delete(_PATH + "/{credential_id}")
@@ -109,7 +109,7 @@ def _roles(wish: dict[str, Any], who: Principal) -> frozenset[Role]:
     """Return the roles that the credential shall carry: those of the token unless it names others."""
     asked = wish.get("roles")
     if not asked:
-        return Role.ADMIN.implied if who.is_cloud_admin else who.roles
+        return who.roles
     if not isinstance(asked, list):
         raise Missing("roles", "is not of type 'array'")
     names: set[str] = set()
@@ -118,10 +118,9 @@ def _roles(wish: dict[str, Any], who: Principal) -> frozenset[Role]:
         names.add(
             role_named(need_text(reference, "id")) if "id" in reference else need_text(reference, "name")
         )
-    held = {role.value for role in (Role.ADMIN.implied if who.is_cloud_admin else who.roles)}
-    for name in sorted(names - held):
+    for name in sorted(names.difference(shown(who.roles))):
         raise Invalid(f"Invalid application credential: Could not find role assignment with role: {name}.")
-    return frozenset(Role(name) for name in names)
+    return frozenset(our_role(name) for name in names)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message
 
-from armillary.accounts.model import Principal
+from armillary.accounts.model import Principal, Role
 from armillary.base.errors import ArmillaryError, Forbidden, Invalid, TooLarge, Unauthorized
 from armillary.base.ids import new_uuid
 from armillary.cloud.api.auth import UNAUTHENTICATED
@@ -61,6 +61,13 @@ def fault(error: ArmillaryError, identity_url: str) -> Response:
 def need_admin(principal: Principal, action: str) -> None:
     """Refuse everybody but administrators of the cloud, in Keystone's words."""
     if not principal.is_cloud_admin:
+        raise denied(action)
+
+
+def need_reader(principal: Principal, action: str) -> None:
+    """Let pass who may read all of Identity: administrators, and readers of the system or of the domain."""
+    scoped = principal.token is not None and principal.token.cloud_scope is not None
+    if not (principal.is_cloud_admin or (scoped and Role.READER in principal.roles)):
         raise denied(action)
 
 

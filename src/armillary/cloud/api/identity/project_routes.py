@@ -10,7 +10,7 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound
 from armillary.base.ids import ProjectId
 from armillary.cloud.api.identity import views
-from armillary.cloud.api.identity.faults import KeystoneJSON, denied, need_admin
+from armillary.cloud.api.identity.faults import KeystoneJSON, denied, need_admin, need_reader
 from armillary.cloud.api.identity.room import (
     DOMAIN,
     JSONObject,
@@ -38,7 +38,7 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
         enabled: str | None = None,
         who: Principal = room.signed_in,
     ) -> KeystoneJSON:
-        need_admin(who, "identity:list_projects")
+        need_reader(who, "identity:list_projects")
         elsewhere = any(value not in (None, DOMAIN["id"]) for value in (domain_id, parent_id))
         flag = wanted_flag(enabled)
         found = [
@@ -68,7 +68,7 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
     @routes.api_route("/v3/projects/{project_id}", methods=["GET", "HEAD"])
     def show(project_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
         if who.project is None or who.project.id != project_id:
-            need_admin(who, "identity:get_project")
+            need_reader(who, "identity:get_project")
         return KeystoneJSON({"project": views.project(room.project(project_id), room.url)})
 
     @routes.patch("/v3/projects/{project_id}")
@@ -109,7 +109,7 @@ def _add_domains(routes: APIRouter, room: Room) -> None:
     def domains(
         name: str | None = None, enabled: str | None = None, who: Principal = room.signed_in
     ) -> KeystoneJSON:
-        need_admin(who, "identity:list_domains")
+        need_reader(who, "identity:list_domains")
         matches = name in (None, DOMAIN["name"]) and wanted_flag(enabled) in (None, True)
         return KeystoneJSON(room.listing("domains", [shown] if matches else []))
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from armillary.accounts.model import Principal
 from armillary.base.errors import NotFound
-from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin
+from armillary.cloud.api.identity.faults import KeystoneJSON, need_reader
 from armillary.cloud.api.identity.room import Room
 
 
@@ -38,7 +38,7 @@ def _add_regions(routes: APIRouter, room: Room) -> None:
 
     @routes.api_route("/v3/groups", methods=["GET", "HEAD"])
     def groups(who: Principal = room.signed_in) -> KeystoneJSON:
-        need_admin(who, "identity:list_groups")
+        need_reader(who, "identity:list_groups")
         return KeystoneJSON(room.listing("groups", []))
 
 
@@ -56,7 +56,7 @@ def _add_services(routes: APIRouter, room: Room) -> None:
     def services(
         name: str | None = None, type: str | None = None, who: Principal = room.signed_in
     ) -> KeystoneJSON:
-        need_admin(who, "identity:list_services")
+        need_reader(who, "identity:list_services")
         found = [
             linked("services", service.document())
             for service in room.catalog.services
@@ -66,7 +66,7 @@ def _add_services(routes: APIRouter, room: Room) -> None:
 
     @routes.api_route("/v3/services/{service_id}", methods=["GET", "HEAD"])
     def service(service_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        need_admin(who, "identity:get_service")
+        need_reader(who, "identity:get_service")
         documents = [service.document() for service in room.catalog.services]
         return KeystoneJSON({"service": find("services", documents, service_id)})
 
@@ -77,7 +77,7 @@ def _add_services(routes: APIRouter, room: Room) -> None:
         region_id: str | None = None,
         who: Principal = room.signed_in,
     ) -> KeystoneJSON:
-        need_admin(who, "identity:list_endpoints")
+        need_reader(who, "identity:list_endpoints")
         found = [
             linked("endpoints", endpoint)
             for endpoint in room.catalog.endpoints()
@@ -89,5 +89,5 @@ def _add_services(routes: APIRouter, room: Room) -> None:
 
     @routes.api_route("/v3/endpoints/{endpoint_id}", methods=["GET", "HEAD"])
     def endpoint(endpoint_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        need_admin(who, "identity:get_endpoint")
+        need_reader(who, "identity:get_endpoint")
         return KeystoneJSON({"endpoint": find("endpoints", room.catalog.endpoints(), endpoint_id)})

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 
-from armillary.accounts.model import Allocation
+from armillary.accounts.model import Allocation, Principal
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.errors import NotFound
@@ -25,6 +25,7 @@ from armillary.cloud.api.identity import (
 from armillary.cloud.api.identity.catalog import Catalog
 from armillary.cloud.api.identity.faults import KeystoneJSON, route_class
 from armillary.cloud.api.identity.room import Room
+from armillary.cloud.api.shared import principal_of
 
 SMALL_ALLOCATION = Allocation(cores=8, ram=MiB(16384), disk=GiB(100), storage=GiB(20), batch_cores=8)
 """What a project gets that an administrator makes with a stock client, which has no words for figures."""
@@ -52,13 +53,17 @@ def router(
         allocation: of projects made through this API.
     """
     auth = auth or KeystoneAuth(accounts=accounts, identity_url=catalog.identity_url)
+
+    async def signed_in(request: Request) -> Principal:
+        return await principal_of(request, auth.context)
+
     room = Room(
         accounts=accounts,
         catalog=catalog,
         clock=clock,
         lifetime=lifetime,
         allocation=allocation,
-        signed_in=Depends(auth.context),
+        signed_in=Depends(signed_in),
     )
     routes = APIRouter(route_class=route_class(room.url), tags=["identity"])
     _add_versions(routes, room)

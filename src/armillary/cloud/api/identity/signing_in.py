@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from armillary.accounts.model import IssuedToken, Person, Project, Role, TokenKind
+from armillary.accounts.model import CloudScope, IssuedToken, Person, Project, Role, TokenKind
 from armillary.base.errors import Forbidden, Invalid, NotFound, Unauthorized
 from armillary.base.ids import PersonId, ProjectId
 from armillary.cloud.api.auth import KEYSTONE_ONLY, UNAUTHENTICATED
 from armillary.cloud.api.identity.faults import Missing
 from armillary.cloud.api.identity.room import Room, in_default_domain, need_object, need_text, some_text
-from armillary.cloud.api.identity.views import DOMAIN_SCOPE, SYSTEM
 
 _NOBODY = "\0"
 """No user has this name: asking for it costs what a wrong password costs."""
@@ -34,7 +33,7 @@ class _Proof:
 @dataclass(frozen=True, kw_only=True)
 class _Scope:
     project: Project | None = None
-    label: str = ""
+    cloud: CloudScope | None = None
 
 
 def sign_in(room: Room, body: Mapping[str, Any]) -> IssuedToken:
@@ -50,7 +49,7 @@ def sign_in(room: Room, body: Mapping[str, Any]) -> IssuedToken:
     if len({proof.person.id for proof in proofs}) != 1:
         raise _unauthorized()
     bound = next((proof for proof in proofs if proof.credential_id), None)
-    scope = _scope(room, proofs[0].person, auth, bound)
+    scope = _scope(room, auth, bound)
     now = room.clock.now()
     ends = [proof.ends_at for proof in proofs if proof.ends_at is not None]
     lifetime = min([now + room.lifetime, *ends]) - now
@@ -60,7 +59,7 @@ def sign_in(room: Room, body: Mapping[str, Any]) -> IssuedToken:
             kind=TokenKind.KEYSTONE,
             lifetime=lifetime,
             project_id=scope.project.id if scope.project else None,
-            label=scope.label,
+            cloud_scope=scope.cloud,
             roles=bound.roles if bound else None,
             method=",".join(dict.fromkeys(word for proof in proofs for word in proof.method.split(","))),
             credential_id=bound.credential_id if bound else None,
@@ -155,7 +154,7 @@ def _by_credential(room: Room, asked: Mapping[str, Any]) -> _Proof:
     )
 
 
-def _scope(room: Room, person: Person, auth: Mapping[str, Any], bound: _Proof | None) -> _Scope:
+def _scope(room: Room, auth: Mapping[str, Any], bound: _Proof | None) -> _Scope:
     asked = auth.get("scope")
     if bound is not None and bound.project_id is not None:
         project = room.accounts.project(bound.project_id)
@@ -172,10 +171,10 @@ def _scope(room: Room, person: Person, auth: Mapping[str, Any], bound: _Proof | 
         raise Invalid("Expecting to find exactly one scope.")
     if "project" in scope:
         return _Scope(project=_named_project(room, scope))
-    if "system" in scope and person.is_admin and need_object(scope, "system").get("all"):
-        return _Scope(label=SYSTEM)
-    if "domain" in scope and person.is_admin and in_default_domain(need_object(scope, "domain")):
-        return _Scope(label=DOMAIN_SCOPE)
+    if "system" in scope and need_object(scope, "system").get("all"):
+        return _Scope(cloud=CloudScope.SYSTEM)
+    if "domain" in scope and in_default_domain(need_object(scope, "domain")):
+        return _Scope(cloud=CloudScope.DOMAIN)
     raise _unauthorized()
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
-from armillary.accounts.model import Principal
-from armillary.base.errors import Invalid, NotFound, Unauthorized
+from armillary.accounts.model import CloudScope, Principal
+from armillary.base.errors import Forbidden, Invalid, NotFound, Unauthorized
 from armillary.cloud.api.auth import KEYSTONE_ONLY, as_keystone
 from armillary.cloud.api.identity import views
 from armillary.cloud.api.identity.faults import KeystoneJSON, denied
@@ -61,8 +61,8 @@ def _add_tokens(routes: APIRouter, room: Room) -> None:
 def _add_scopes(routes: APIRouter, room: Room) -> None:
     @routes.api_route("/v3/auth/catalog", methods=["GET", "HEAD"])
     def catalog(who: Principal = room.signed_in) -> KeystoneJSON:
-        if who.project is None and not who.is_cloud_admin:
-            raise denied("identity:get_auth_catalog")
+        if who.project is None:
+            raise Forbidden("A project-scoped token is required to produce a service catalog.")
         services = room.catalog.for_token(who.project.id if who.project else None)
         return KeystoneJSON({"catalog": services, "links": {"self": f"{room.url}/auth/catalog"}})
 
@@ -72,12 +72,16 @@ def _add_scopes(routes: APIRouter, room: Room) -> None:
         shown = [views.project(project, room.url) for project in mine]
         return KeystoneJSON(room.listing("projects", shown, "auth/projects"))
 
+    def _has_roles(who: Principal, scope: CloudScope) -> bool:
+        person = room.accounts.person(who.person.id)  # the token's own limits do not matter here
+        return person.is_admin or bool(room.accounts.cloud_grants(scope=scope, person_id=person.id))
+
     @routes.api_route("/v3/auth/domains", methods=["GET", "HEAD"])
     def domains(who: Principal = room.signed_in) -> KeystoneJSON:
-        mine: list[dict[str, Any]] = [dict(DOMAIN)] if who.is_cloud_admin else []
+        mine: list[dict[str, Any]] = [dict(DOMAIN)] if _has_roles(who, CloudScope.DOMAIN) else []
         return KeystoneJSON(room.listing("domains", mine, "auth/domains"))
 
     @routes.api_route("/v3/auth/system", methods=["GET", "HEAD"])
     def system(who: Principal = room.signed_in) -> KeystoneJSON:
-        mine: list[dict[str, Any]] = [{"all": True}] if who.is_cloud_admin else []
+        mine: list[dict[str, Any]] = [{"all": True}] if _has_roles(who, CloudScope.SYSTEM) else []
         return KeystoneJSON(room.listing("system", mine, "auth/system"))

@@ -4,11 +4,11 @@
 
 from fastapi import APIRouter, Response
 
-from armillary.accounts.model import Principal
-from armillary.base.errors import Conflict, NotFound
+from armillary.accounts.model import Person, Principal
+from armillary.base.errors import Conflict, Forbidden, NotFound
 from armillary.base.ids import PersonId
 from armillary.cloud.api.identity import views
-from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin
+from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin, need_reader
 from armillary.cloud.api.identity.room import (
     DOMAIN,
     JSONObject,
@@ -35,7 +35,7 @@ def _add_reading(routes: APIRouter, room: Room) -> None:
         enabled: str | None = None,
         who: Principal = room.signed_in,
     ) -> KeystoneJSON:
-        need_admin(who, "identity:list_users")
+        need_reader(who, "identity:list_users")
         flag = wanted_flag(enabled)
         found = [
             views.user(person, room.url)
@@ -95,7 +95,7 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
     @routes.patch("/v3/users/{user_id}")
     def update(user_id: str, body: JSONObject, who: Principal = room.signed_in) -> KeystoneJSON:
         need_admin(who, "identity:update_user")
-        person = room.person(user_id)
+        person = _within_reach(who, room.person(user_id))
         wish = need_object(body, "user")
         password = some_text(wish, "password")
         if password is not None:
@@ -112,7 +112,7 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
     @routes.delete("/v3/users/{user_id}")
     def delete(user_id: str, who: Principal = room.signed_in) -> Response:
         need_admin(who, "identity:delete_user")
-        room.accounts.delete_person(room.person(user_id).id)
+        room.accounts.delete_person(_within_reach(who, room.person(user_id)).id)
         return Response(status_code=204)
 
     @routes.post("/v3/users/{user_id}/password")
@@ -125,6 +125,16 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
         except NotFound:
             room.accounts.authenticate("\0", old)  # refuses, after the work that a wrong password costs
         return Response(status_code=204)
+
+
+def _within_reach(who: Principal, person: Person) -> Person:
+    """Return the person, unless that one administers the platform and the caller only clouds.
+
+    Else whoever has Keystone's `admin` in some project could give an administrator of the platform a new password.
+    """
+    if person.is_admin and not who.person.is_admin:
+        raise Forbidden("Only an administrator of the platform may change another.")
+    return person
 
 
 def _need_default_domain(domain_id: str | None) -> None:

@@ -6,15 +6,11 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-from armillary.accounts.model import ApplicationCredential, Person, Principal, Project
+from armillary.accounts.model import ApplicationCredential, CloudScope, Person, Principal, Project
 from armillary.base.ids import TokenId
 from armillary.cloud.api.identity.catalog import Catalog
 from armillary.cloud.api.identity.roles import role_document, roles_of, shown
 from armillary.cloud.api.identity.room import DOMAIN
-
-SYSTEM = "system"
-DOMAIN_SCOPE = "domain"
-"""Labels of Keystone tokens that are scoped to the cloud itself or to its domain."""
 
 
 def moment(value: datetime) -> str:
@@ -69,9 +65,9 @@ def role(name: str, url: str) -> dict[str, Any]:
     }
 
 
-def credential(value: ApplicationCredential, url: str, *, is_admin: bool) -> dict[str, Any]:
+def credential(value: ApplicationCredential, url: str) -> dict[str, Any]:
     """Return an application credential without its secret."""
-    names = shown(value.roles, is_admin=is_admin)
+    names = shown(value.roles)
     return {
         "id": value.id,
         "name": value.name,
@@ -106,9 +102,9 @@ def token(principal: Principal, catalog: Catalog | None) -> dict[str, Any]:
     if principal.project is not None:
         body["project"] = {"domain": DOMAIN, "id": principal.project.id, "name": principal.project.name}
         body["is_domain"] = False
-    elif issued.label == SYSTEM:
+    elif issued.cloud_scope is CloudScope.SYSTEM:
         body["system"] = {"all": True}
-    elif issued.label == DOMAIN_SCOPE:
+    elif issued.cloud_scope is CloudScope.DOMAIN:
         body["domain"] = DOMAIN
     else:
         scoped = False
