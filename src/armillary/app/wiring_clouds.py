@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from armillary.accounts.certificates import Authority
 from armillary.accounts.service import AccountsService
@@ -56,6 +58,7 @@ def build_clouds(
                 floating_cidr=table.floating_cidr,
                 vendor_data=extra,
                 host_ports=host_ports,
+                metadata_secret=_secret(directory / "metadata.secret"),
             ),
             accounts=accounts,
             machines=machines,
@@ -64,6 +67,16 @@ def build_clouds(
             clock=clock,
         )
     return clouds
+
+
+def _secret(file: Path) -> str:
+    """Return what a cloud and its switch share; kept, because the switch lives on while the platform is down."""
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        partial.touch(mode=0o600)
+        partial.write_text(secrets.token_hex(32), encoding="ascii")
+        partial.replace(file)
+    return file.read_text(encoding="ascii")
 
 
 def _engine(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 from starlette.types import ASGIApp
@@ -13,10 +15,12 @@ from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, ServerId
 from armillary.cloud import store
-from armillary.cloud.api.asgi import catalog_of, create_cloud_app
+from armillary.cloud.api.asgi import METADATA_PREFIX, catalog_of, create_cloud_app
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.images.service import ImageService
+from armillary.cloud.metadata.service import MetadataService
+from armillary.cloud.model import MetadataSite
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.service import NetworkService
 from armillary.cloud.ports import Fabric, Machines
@@ -39,6 +43,8 @@ class CloudSettings:
     """TCP ports of this computer that guests may reach at their gateway."""
     furnish_projects: bool = True
     """Whether a project gets a network of its own."""
+    metadata_secret: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    """With which the engine's switch vouches for the guests whose questions it carries to the metadata service."""
 
 
 class Cloud:
@@ -93,7 +99,9 @@ def build_cloud(
     Nothing is started: call `reconcile` once the database is ours.
     """
     store.create_all(engine)
-    keeper = FabricKeeper(engine=engine, fabric=fabric, host_ports=settings.host_ports)
+    keeper = FabricKeeper(
+        engine=engine, fabric=fabric, host_ports=settings.host_ports, metadata=_metadata_site(settings)
+    )
     network = NetworkService(
         engine=engine,
         clock=clock,
@@ -104,6 +112,9 @@ def build_cloud(
         ssh_port=keeper.ssh_port,
     )
     images = ImageService(engine=engine, directory=settings.directory / "images", clock=clock)
+    metadata = MetadataService(
+        engine=engine, clock=clock, secret=settings.metadata_secret, vendor_data=settings.vendor_data
+    )
     compute = ComputeService(
         engine=engine,
         clock=clock,
@@ -114,7 +125,7 @@ def build_cloud(
         machines=machines,
         # beside the images, so that a finished snapshot is moved and not copied
         directory=settings.directory / "snapshots",
-        vendor_data=settings.vendor_data,
+        drive=metadata.drive,
     )
     images.in_use = compute.uses_image
     images.recover()
@@ -130,6 +141,17 @@ def build_cloud(
         images=images,
         compute=compute,
         network=network,
+        metadata=metadata,
         volumes=VolumeService(),
     )
     return Cloud(app=app, images=images, compute=compute, network=network, keeper=keeper)
+
+
+def _metadata_site(settings: CloudSettings) -> MetadataSite:
+    place = urlsplit(settings.base_url)
+    return MetadataSite(
+        host=place.hostname or "127.0.0.1",
+        port=place.port or 80,
+        path=METADATA_PREFIX,
+        secret=settings.metadata_secret,
+    )

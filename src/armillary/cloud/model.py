@@ -140,6 +140,18 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetadataSite:
+    """Where the metadata service answers HTTP, for the fabric to carry guests' questions there."""
+
+    host: str
+    port: int
+    path: str
+    """What comes before the path that the guest asked for."""
+    secret: str = field(repr=False)
+    """Signs the id of the server that asks (HMAC-SHA256), so that the service can believe it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PortPlan:
     """What the fabric shall let through for one port of one machine."""
 
@@ -149,6 +161,8 @@ class PortPlan:
     filtered: bool = True
     """False when port security is off: everything passes."""
     floating_ip: str | None = None
+    project_id: str = ""
+    """Whose port it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,3 +172,5 @@ class NetworkPlan:
     ports: tuple[PortPlan, ...] = ()
     host_ports: frozenset[int] = field(default_factory=frozenset[int])
     """TCP ports of this computer's loopback that guests may reach at their gateway's address."""
+    metadata: MetadataSite | None = None
+    """Answers all guests at 169.254.169.254, TCP port 80, if their rules let them out there."""

@@ -43,7 +43,7 @@ def test_a_server_gets_what_its_flavor_and_its_owner_asked_for(stage, ada):
     assert (spec["vcpus"], spec["ram"], spec["root_disk"], spec["ephemeral_disk"]) == (1, 1024, 5, 5)
     assert drive["openstack/latest/user_data"] == "#!/bin/sh\necho hi\n"
     assert meta["uuid"] == server_id
-    assert (meta["name"], meta["hostname"], meta["meta"]) == ("my vm", "my-vm", {"a": "b"})
+    assert (meta["name"], meta["hostname"], meta["meta"]) == ("my vm", "my-vm.novalocal", {"a": "b"})
     assert meta["public_keys"] == {"desk": PUBLIC_KEY}
     assert json.loads(drive["openstack/latest/vendor_data.json"]) == {"cloud-init": "#cloud-config\n{}\n"}
 

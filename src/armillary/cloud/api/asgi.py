@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,11 +14,15 @@ from armillary.base.clock import Clock
 from armillary.base.ids import CloudName
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.identity.catalog import Catalog, CatalogService
+from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import Prefixes, RequestIds, no_such_page
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.images.service import ImageService
+from armillary.cloud.metadata.service import MetadataService
 from armillary.cloud.network.service import NetworkService
 from armillary.cloud.volumes.service import VolumeService
+
+METADATA_PREFIX = "/metadata"
 
 
 def catalog_of(*, region: str, base_url: str) -> Catalog:
@@ -47,6 +51,7 @@ def create_cloud_app(
     images: ImageService,
     compute: ComputeService,
     network: NetworkService,
+    metadata: MetadataService,
     volumes: VolumeService,
 ) -> ASGIApp:
     """Put the services together.
@@ -61,6 +66,7 @@ def create_cloud_app(
         images: images.
         compute: servers.
         network: networks.
+        metadata: answers guests.
         volumes: volumes.
     """
     auth_url = catalog.identity_url
@@ -72,8 +78,13 @@ def create_cloud_app(
 
     def identity() -> ASGIApp:
         from armillary.cloud.api.identity.router import router as identity_router
+        from armillary.cloud.api.policy import identity as policy
 
-        app = FastAPI(title="Identity", openapi_url=None, redirect_slashes=False)
+        decide = gate(service="identity", prefix="/identity", rows=policy.ROWS)
+        app = FastAPI(
+            title="Identity", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)]
+        )
+        app.state.authenticate = auth.context
         routes = identity_router(accounts=accounts, catalog=catalog, clock=clock, auth=auth)
         app.include_router(routes, prefix="/identity")
         return RequestIds(app)
@@ -98,12 +109,18 @@ def create_cloud_app(
 
         return volume_app(volumes=volumes, auth_url=auth_url, **at("/volume"))
 
+    def metadata_() -> ASGIApp:
+        from armillary.cloud.api.metadata import metadata_app
+
+        return metadata_app(metadata=metadata, prefix=METADATA_PREFIX)
+
     rooms: dict[str, Callable[[], ASGIApp]] = {
         "/identity": identity,
         "/image": image,
         "/compute": compute_,
         "/network": network_,
         "/volume": volume,
+        METADATA_PREFIX: metadata_,
     }
     return Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog)))
 

@@ -45,7 +45,9 @@ class NewServers:
     tags: Sequence[str] = ()
     description: str | None = None
     hostname: str | None = None
-    config_drive: bool = False
+    config_drive: bool = True
+    """Nova's `force_config_drive` is on here, since a drive is read sooner than the network is up; but whoever says
+    no gets none, and reads the metadata service."""
     count: int = 1
 
 

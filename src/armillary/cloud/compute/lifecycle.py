@@ -7,7 +7,7 @@ or after a kill, without harm. The task is cleared in the same transaction that 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from armillary.cloud.compute.ports import Images
 from armillary.cloud.compute.quotas import placed
 from armillary.cloud.compute.records import alive, fault, finish_actions, save
 from armillary.cloud.compute.strands import Job, Strands
-from armillary.cloud.core.config_drive import build_config_drive
 from armillary.cloud.core.plan import port_spec
 from armillary.cloud.core.quota import no_room
 from armillary.cloud.model import MachineSpec, PortSpec
@@ -50,7 +49,7 @@ class Lifecycle:
         keeper: FabricKeeper,
         strands: Strands,
         directory: Path,
-        vendor_data: str,
+        drive: Callable[[Server], Mapping[str, bytes]],
     ) -> None:
         self._engine = engine
         self._clock = clock
@@ -60,7 +59,7 @@ class Lifecycle:
         self._keeper = keeper
         self._strands = strands
         self._directory = directory
-        self._vendor_data = vendor_data
+        self._drive = drive
         directory.mkdir(parents=True, exist_ok=True)
 
     def pursue(self, server: Server) -> None:
@@ -269,7 +268,7 @@ class Lifecycle:
             image_path=self._images.blob(server.image_sha512),
             image_format=server.image_format,
             ports=tuple(ports),
-            config_drive=build_config_drive(server, ports, vendor_data=self._vendor_data),
+            config_drive=self._drive(server),
         )
 
     def _ports(self, server_id: ServerId) -> Sequence[PortSpec]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine
+from sqlalchemy import Engine
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import ImageId, Sha512
 from armillary.cloud import store
-from armillary.cloud.access import allow_administering, allow_writing, project_of
+from armillary.cloud.access import allow_writing, project_of
 from armillary.cloud.compute.creation import (
     Creation,
     NewServers,
@@ -27,13 +26,13 @@ from armillary.cloud.compute.creation import (
 from armillary.cloud.compute.flavors import Flavors
 from armillary.cloud.compute.keypairs import Keypairs
 from armillary.cloud.compute.lifecycle import Lifecycle
+from armillary.cloud.compute.listing import ServerLists
 from armillary.cloud.compute.model import InstanceAction, Server, TaskState
 from armillary.cloud.compute.ports import BootImage, Images, Projects
 from armillary.cloud.compute.quotas import Quotas, placed
 from armillary.cloud.compute.reconcile import Reconciler
 from armillary.cloud.compute.records import check_action, check_unlocked, note_action, own, save
 from armillary.cloud.compute.strands import Strands
-from armillary.cloud.core.states import states_of_status
 from armillary.cloud.model import Capacity
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.groups import find_groups
@@ -44,28 +43,6 @@ _KEPT = timedelta(days=30)
 """Records of deleted servers are kept this long, for usage reports."""
 _PARALLEL_BOOTS = 4
 _PARALLEL_COPIES = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerFilter:
-    """Which servers a list shows; None means any."""
-
-    all_projects: bool = False
-    project_id: str | None = None
-    user_id: str | None = None
-    name: str | None = None
-    """a regular expression, as Nova takes it"""
-    status: str | None = None
-    image_id: str | None = None
-    flavor_id: str | None = None
-    ip: str | None = None
-    changed_since: datetime | None = None
-    deleted: bool = False
-
-
-_LONGEST_FILTER = 255
-_MOST_REPEATS = 3
-"""Unbounded repetitions in one filter; each multiplies the steps by the length of a name."""
 
 
 class ComputeService:
@@ -82,13 +59,14 @@ class ComputeService:
         keeper: FabricKeeper,
         machines: Machines,
         directory: Path,
-        vendor_data: str = "",
+        drive: Callable[[Server], Mapping[str, bytes]],
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._images = images
         self._network = network
         self._machines = machines
+        self.lists = ServerLists(engine=engine)
         self.flavors = Flavors(engine=engine)
         self.keypairs = Keypairs(engine=engine, clock=clock)
         self.quotas = Quotas(engine=engine, clock=clock, projects=projects)
@@ -96,7 +74,7 @@ class ComputeService:
         self._strands = Strands(quick=_PARALLEL_BOOTS, slow=_PARALLEL_COPIES)
         self._lifecycle = Lifecycle(
             engine=engine, clock=clock, machines=machines, images=images, desk=network.desk, keeper=keeper,
-            strands=self._strands, directory=directory, vendor_data=vendor_data,
+            strands=self._strands, directory=directory, drive=drive,
         )  # fmt: skip
         self._reconciler = Reconciler(
             engine=engine, clock=clock, machines=machines, lifecycle=self._lifecycle, strands=self._strands,
@@ -112,47 +90,6 @@ class ComputeService:
             store.SERVERS.remove(connection, store.servers.c.deleted_at < before)
 
     # looking
-
-    def list(self, principal: Principal, wanted: ServerFilter) -> list[Server]:
-        """Servers, newest first. Other projects' are for administrators.
-
-        Raises:
-            Forbidden: all projects were asked for by somebody else.
-            Invalid: the name is not a regular expression.
-        """
-        columns = store.servers.c
-        where: list[ColumnElement[bool]] = []
-        if wanted.all_projects:
-            allow_administering(principal, "os_compute_api:servers:index:get_all_tenants")
-            if wanted.project_id is not None:
-                where.append(columns.project_id == wanted.project_id)
-        else:
-            where.append(columns.project_id == project_of(principal).id)
-        if wanted.deleted and principal.is_cloud_admin:
-            where.append(columns.deleted_at.is_not(None))
-        elif wanted.changed_since is None:
-            where.append(columns.deleted_at.is_(None))
-        if wanted.changed_since is not None:
-            where.append(columns.updated_at >= wanted.changed_since)
-        if wanted.user_id is not None:
-            where.append(columns.user_id == wanted.user_id)
-        if wanted.image_id is not None:
-            where.append(columns.image_id == wanted.image_id)
-        if wanted.status is not None:
-            where.append(columns.vm_state.in_(list(states_of_status(wanted.status))))
-        with self._engine.execution_options(readonly=True).connect() as connection:
-            servers = store.SERVERS.find(connection, *where, newest_first=True)
-        if wanted.flavor_id is not None:
-            servers = [server for server in servers if server.flavor.id == wanted.flavor_id]
-        if wanted.name is not None:
-            pattern = _pattern(wanted.name)
-            servers = [server for server in servers if pattern.search(server.name)]
-        if wanted.ip is not None:
-            pattern = _pattern(wanted.ip)
-            ports = self._network.ports.of_servers([server.id for server in servers])
-            held = {p.device_id for p in ports if any(pattern.match(f.ip_address) for f in p.fixed_ips)}
-            servers = [server for server in servers if server.id in held]
-        return servers
 
     def get(self, principal: Principal, server_id: str) -> Server:
         """One server."""
@@ -362,25 +299,6 @@ class ComputeService:
     def close(self) -> None:
         """Finish what runs; what waits is taken up by the next start."""
         self._strands.close()
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    """Read a filter, which Nova takes as a regular expression.
-
-    One that repeats a group, or repeats much, may run for years on a name chosen for it, and nothing else of this process
-    would run beside it.
-    """
-    repeats = len(re.findall(r"[*+{]", re.sub(r"\\.", "", text)))
-    if len(text) > _LONGEST_FILTER or repeats > _MOST_REPEATS or re.search(r"\)[*+?{]|\\[1-9]|\(\?", text):
-        raise Invalid(
-            "This filter is too long, or repeats too much: no repeated groups, look-arounds or back-references.",
-            code="bad_filter",
-            remedy="Ask for a part of the name, or for ^NAME$.",
-        )
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise Invalid(f"Invalid regular expression '{text}': {error}", code="bad_filter") from error
 
 
 def _snapshot_properties(principal: Principal, server: Server, metadata: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from armillary.base.ids import SecurityGroupId, ServerId, SubnetId
-from armillary.cloud.model import NetworkPlan, PortPlan, PortSpec, Rule
+from armillary.cloud.model import MetadataSite, NetworkPlan, PortPlan, PortSpec, Rule
 from armillary.cloud.network.model import FloatingIp, Network, Port, SecurityGroupRule, Subnet
 
 _IPV4_CIDR_OF_ANY = "0.0.0.0/0"
@@ -40,7 +40,9 @@ def port_spec(port: Port, network: Network, subnets: Mapping[SubnetId, Subnet]) 
     return None
 
 
-def build_plan(records: NetworkRecords, *, host_ports: Iterable[int] = ()) -> NetworkPlan:
+def build_plan(
+    records: NetworkRecords, *, host_ports: Iterable[int] = (), metadata: MetadataSite | None = None
+) -> NetworkPlan:
     """The whole desired network: each server's ports with their rules, remote groups resolved to addresses."""
     networks = {network.id: network for network in records.networks}
     subnets = {subnet.id: subnet for subnet in records.subnets}
@@ -66,9 +68,10 @@ def build_plan(records: NetworkRecords, *, host_ports: Iterable[int] = ()) -> Ne
                 rules=tuple(rule for group in port.security_groups for rule in rules.get(group, ())),
                 filtered=port.port_security_enabled,
                 floating_ip=floating.get(port.id),
+                project_id=port.project_id,
             )
         )
-    return NetworkPlan(ports=tuple(plans), host_ports=frozenset(host_ports))
+    return NetworkPlan(ports=tuple(plans), host_ports=frozenset(host_ports), metadata=metadata)
 
 
 def _addresses_by_group(ports: Iterable[Port]) -> Mapping[SecurityGroupId, frozenset[str]]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from armillary.base.ids import ServerId
 from armillary.cloud import store
 from armillary.cloud.core.plan import NetworkRecords, build_plan
-from armillary.cloud.model import NetworkPlan
+from armillary.cloud.model import MetadataSite, NetworkPlan
 from armillary.cloud.network.model import COMPUTE
 from armillary.cloud.ports import Fabric
 
@@ -37,10 +37,18 @@ def read_records(connection: Connection) -> NetworkRecords:
 class FabricKeeper:
     """Applies the whole plan after every change, one application at a time; a burst of changes is one application."""
 
-    def __init__(self, *, engine: Engine, fabric: Fabric, host_ports: Iterable[int]) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        fabric: Fabric,
+        host_ports: Iterable[int],
+        metadata: MetadataSite | None = None,
+    ) -> None:
         self._engine = engine
         self._fabric = fabric
         self._host_ports = frozenset(host_ports)
+        self._metadata = metadata
         self._one_at_a_time = threading.Lock()
         self._waiting = threading.Event()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fabric")
@@ -49,7 +57,8 @@ class FabricKeeper:
     def plan(self) -> NetworkPlan:
         """The network as the records want it now."""
         with self._engine.execution_options(readonly=True).connect() as connection:
-            return build_plan(read_records(connection), host_ports=self._host_ports)
+            records = read_records(connection)
+        return build_plan(records, host_ports=self._host_ports, metadata=self._metadata)
 
     def poke(self) -> None:
         """Apply soon."""
