@@ -148,8 +148,9 @@ class Devices(Protocol):
         ...
 
     def copy_volume(self, server_id: ServerId, volume_id: VolumeId, target: Path) -> bool:
-        """Write an attached volume as it is at one moment to `target`, as `Machines.snapshot` does for the root.
+        """Write an attached volume as it is at one moment to `target`, a file of the volume's own format.
 
+        The machine runs on, and its file systems are frozen for the moment itself, as in `Machines.snapshot`.
         False if no running machine holds it: then its file is at rest and may be copied as it lies.
 
         Raises:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from armillary.base.ids import PortId, ServerId, VolumeId
 from armillary.base.units import GiB
-from armillary.cloud.engines.fake.qcow2 import empty_qcow2
+from armillary.cloud.engines.copying import copy_sparse
 from armillary.cloud.engines.fake.shelf import Shelf
 from armillary.cloud.model import ConsoleSockets, PortSpec, VolumeSpec
 
@@ -38,13 +39,8 @@ class FakeDevices(Shelf):
             held = self._volume(server_id, volume_id)
             if held is None:
                 return False
-            path, is_raw = Path(held["path"]), held["format"] == "raw"
-            with path.open("r+b") as file:
-                if is_raw:
-                    file.truncate(max(file.seek(0, 2), size << 30))
-                else:  # the virtual size stands in the header (qcow2 specification, bytes 24 to 31)
-                    file.seek(24)
-                    file.write((size << 30).to_bytes(8, "big"))
+            path = Path(held["path"])
+            os.truncate(path, max(path.stat().st_size, size << 30))
             return True
 
     def copy_volume(self, server_id: ServerId, volume_id: VolumeId, target: Path) -> bool:
@@ -53,11 +49,7 @@ class FakeDevices(Shelf):
             held = self._volume(server_id, volume_id)
             if held is None:
                 return False
-            path = Path(held["path"])
-            if held["format"] == "qcow2":
-                target.write_bytes(path.read_bytes())
-            else:
-                target.write_bytes(empty_qcow2(max(1, path.stat().st_size >> 30), label=volume_id))
+            copy_sparse(Path(held["path"]), target)
             return True
 
     def consoles(self, server_id: ServerId) -> ConsoleSockets:

@@ -9,7 +9,7 @@ from typing import Any
 from armillary.base.ids import ServerId
 from armillary.base.units import GiB, MiB
 from armillary.cloud.engines.fake.devices import FakeDevices, port_record, volume_record
-from armillary.cloud.engines.fake.qcow2 import empty_qcow2
+from armillary.cloud.engines.fake.empty_disk import empty_qcow2
 from armillary.cloud.engines.fake.roots import FakeRoots
 from armillary.cloud.engines.fake.sleep import FakeSleep
 from armillary.cloud.model import Capacity, MachineSpec, MachineState
