@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from armillary.base.clock import to_iso
-from armillary.cloud.compute.model import Flavor, InstanceAction, Keypair, Server, VmState
-from armillary.cloud.core.config_drive import AVAILABILITY_ZONE
+from armillary.cloud.compute.listing import HOST
+from armillary.cloud.compute.model import BlockDevice, Flavor, InstanceAction, Keypair, Server, VmState
+from armillary.cloud.core.metadata import AVAILABILITY_ZONE
 from armillary.cloud.core.states import power_state_of, status_of
 from armillary.cloud.network.sight import Nic
 
-HOST = "armillary"
+_IN_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"})
+_FAULTY = frozenset({VmState.ERROR, VmState.DELETED})
 
 
 def _moment(moment: datetime | None) -> str | None:
@@ -28,76 +32,58 @@ def links(base_url: str, kind: str, identifier: str) -> list[dict[str, str]]:
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What a server's view shows that is not in its record."""
+
+    nics: Sequence[Nic] = ()
+    volumes: Sequence[BlockDevice] = ()
+
+
+_BARE = Sight()
+
+
 def brief_server(server: Server, base_url: str) -> dict[str, Any]:
     """A server in a short list."""
     return {"id": server.id, "name": server.name, "links": links(base_url, "servers", server.id)}
 
 
-def full_server(
-    server: Server, nics: Sequence[Nic], *, version: int, base_url: str, as_admin: bool
-) -> dict[str, Any]:
-    """A server in detail."""
-    running = server.vm_state in {VmState.ACTIVE, VmState.STOPPED}
+@lru_cache(maxsize=1024)
+def host_id(project_id: str) -> str:
+    """The host as a project may know it."""
+    return hashlib.sha224(f"{project_id}{HOST}".encode()).hexdigest()
+
+
+def part_of_server(server: Server, sight: Sight = _BARE, *, version: int, base_url: str) -> dict[str, Any]:
+    """A server as a change of it answered before 2.75: without what later extensions added."""
+    status = status_of(server.vm_state, server.task_state)
     view: dict[str, Any] = {
         "id": server.id,
         "name": server.name,
-        "status": status_of(server.vm_state, server.task_state),
+        "status": status,
         "tenant_id": server.project_id,
         "user_id": server.user_id,
         "metadata": dict(server.metadata),
-        "hostId": hashlib.sha224(f"{server.project_id}{HOST}".encode()).hexdigest() if running else "",
+        "hostId": host_id(server.project_id) if server.placed else "",
         "image": {
             "id": server.image_id,
             "links": [{"rel": "bookmark", "href": f"{base_url}/images/{server.image_id}"}],
-        },
+        }
+        if server.image_id
+        else "",
         "flavor": embedded_flavor(server.flavor, version=version, base_url=base_url),
         "created": to_iso(server.created_at),
         "updated": to_iso(server.updated_at),
-        "addresses": addresses(nics),
-        "accessIPv4": "",
-        "accessIPv6": "",
+        "addresses": addresses(sight.nics, plain=True),
+        "accessIPv4": server.access_ipv4 or "",
+        "accessIPv6": server.access_ipv6 or "",
         "links": links(base_url, "servers", server.id),
-        "OS-DCF:diskConfig": "MANUAL",
+        "OS-DCF:diskConfig": server.disk_config,
     }
-    if server.vm_state in {VmState.ACTIVE, VmState.BUILDING}:
+    if status in _IN_PROGRESS:
         view["progress"] = 0
-    if server.fault is not None and server.vm_state in {VmState.ERROR, VmState.DELETED}:
+    if server.fault is not None and server.vm_state in _FAULTY:
         view["fault"] = vars(server.fault)
-    view |= {
-        "OS-EXT-AZ:availability_zone": AVAILABILITY_ZONE if running else "",
-        "config_drive": "True" if server.config_drive else "",
-        "key_name": server.key_name,
-        "OS-SRV-USG:launched_at": _moment(server.launched_at),
-        "OS-SRV-USG:terminated_at": _moment(server.deleted_at),
-        "OS-EXT-STS:task_state": server.task_state.value if server.task_state else None,
-        "OS-EXT-STS:vm_state": server.vm_state.value,
-        "OS-EXT-STS:power_state": power_state_of(server.vm_state),
-        "os-extended-volumes:volumes_attached": [],
-    }
-    groups = {group.name: None for nic in nics for group in nic.groups}
-    if groups:
-        view["security_groups"] = [{"name": name} for name in groups]
-    return view | _newer(server, version=version, as_admin=as_admin, running=running)
-
-
-def _newer(server: Server, *, version: int, as_admin: bool, running: bool) -> dict[str, Any]:
-    """What administrators and later microversions see."""
-    view: dict[str, Any] = {}
-    if as_admin:
-        host = HOST if running else None
-        view["OS-EXT-SRV-ATTR:host"] = host
-        view["OS-EXT-SRV-ATTR:hypervisor_hostname"] = host
-        view["OS-EXT-SRV-ATTR:instance_name"] = f"instance-{server.id[:8]}"
-        if version >= 3:
-            view["OS-EXT-SRV-ATTR:reservation_id"] = server.reservation_id
-            view["OS-EXT-SRV-ATTR:launch_index"] = server.launch_index
-            view["OS-EXT-SRV-ATTR:hostname"] = server.hostname
-            view["OS-EXT-SRV-ATTR:kernel_id"] = ""
-            view["OS-EXT-SRV-ATTR:ramdisk_id"] = ""
-            view["OS-EXT-SRV-ATTR:root_device_name"] = "/dev/vda"
-            view["OS-EXT-SRV-ATTR:user_data"] = server.user_data
-        if version >= 16:
-            view["host_status"] = "UP" if running else ""
     if version >= 9:
         view["locked"] = server.locked
     if version >= 19:
@@ -105,13 +91,64 @@ def _newer(server: Server, *, version: int, as_admin: bool, running: bool) -> di
     if version >= 26:
         view["tags"] = list(server.tags)
     if version >= 63:
-        view["trusted_image_certificates"] = None
-    if version >= 71:
-        view["server_groups"] = []
+        view["trusted_image_certificates"] = list(server.trusted_certs) or None
     if version >= 73:
         view["locked_reason"] = server.locked_reason
     if version >= 90:
         view["OS-EXT-SRV-ATTR:hostname"] = server.hostname
+    return view
+
+
+def full_server(
+    server: Server,
+    sight: Sight = _BARE,
+    *,
+    version: int,
+    base_url: str,
+    as_admin: bool,
+    groups: bool = False,
+) -> dict[str, Any]:
+    """A server in detail; with the group that it is in (`groups`) where one server is asked for, not in lists."""
+    view = part_of_server(server, _BARE, version=version, base_url=base_url)
+    view["addresses"] = addresses(sight.nics)
+    view["OS-EXT-AZ:availability_zone"] = AVAILABILITY_ZONE if server.placed else ""
+    view["config_drive"] = "True" if server.config_drive else ""
+    view["key_name"] = server.key_name
+    view["OS-SRV-USG:launched_at"] = _moment(server.launched_at)
+    view["OS-SRV-USG:terminated_at"] = _moment(server.deleted_at)
+    view["OS-EXT-STS:task_state"] = server.task_state.value if server.task_state else None
+    view["OS-EXT-STS:vm_state"] = server.vm_state.value
+    view["OS-EXT-STS:power_state"] = power_state_of(server.vm_state)
+    attached: list[dict[str, Any]] = [{"id": d.volume_id} for d in sight.volumes if d.volume_id is not None]
+    if version >= 3:
+        ends = (d.delete_on_termination for d in sight.volumes if d.volume_id is not None)
+        attached = [a | {"delete_on_termination": end} for a, end in zip(attached, ends, strict=True)]
+    view["os-extended-volumes:volumes_attached"] = attached
+    names = {group.name: None for nic in sight.nics for group in nic.groups}
+    if names:
+        view["security_groups"] = [{"name": name} for name in names]
+    if version >= 71 and groups:
+        view["server_groups"] = [server.group_id] if server.group_id else []
+    return view | (_for_admins(server, version) if as_admin else {})
+
+
+def _for_admins(server: Server, version: int) -> dict[str, Any]:
+    host = HOST if server.placed else None
+    view: dict[str, Any] = {
+        "OS-EXT-SRV-ATTR:host": host,
+        "OS-EXT-SRV-ATTR:hypervisor_hostname": host,
+        "OS-EXT-SRV-ATTR:instance_name": f"instance-{server.id[:8]}",
+    }
+    if version >= 3:
+        view["OS-EXT-SRV-ATTR:reservation_id"] = server.reservation_id
+        view["OS-EXT-SRV-ATTR:launch_index"] = server.launch_index
+        view["OS-EXT-SRV-ATTR:hostname"] = server.hostname
+        view["OS-EXT-SRV-ATTR:kernel_id"] = ""
+        view["OS-EXT-SRV-ATTR:ramdisk_id"] = ""
+        view["OS-EXT-SRV-ATTR:root_device_name"] = "/dev/vda"
+        view["OS-EXT-SRV-ATTR:user_data"] = server.user_data
+    if version >= 16:
+        view["host_status"] = "UP" if server.placed else ""
     return view
 
 

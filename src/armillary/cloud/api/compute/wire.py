@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -70,13 +71,31 @@ class CreateServer(BaseModel):
     older_hints: dict[str, Any] | None = Field(default=None, alias="OS-SCH-HNT:scheduler_hints")
 
 
+def _address(version: int) -> AfterValidator:
+    """An address of this version, or nothing."""
+
+    def check(value: str) -> str | None:
+        if not value:
+            return None
+        try:
+            return str((IPv4Address if version == 4 else IPv6Address)(value))
+        except ValueError as error:
+            raise ValueError(f"'{value}' is not a 'ipv{version}'") from error
+
+    return AfterValidator(check)
+
+
+AccessIPv4 = Annotated[str, _address(4)]
+AccessIPv6 = Annotated[str, _address(6)]
+
+
 class ServerChanges(_Body):
-    name: Name | None = None
-    description: str | None = None
-    hostname: HostName | None = None
-    access_ipv4: str | None = Field(default=None, alias="accessIPv4")
-    access_ipv6: str | None = Field(default=None, alias="accessIPv6")
-    disk_config: Literal["AUTO", "MANUAL"] | None = Field(default=None, alias="OS-DCF:diskConfig")
+    name: Name = ""
+    description: Annotated[str, Field(max_length=255)] | None = None
+    hostname: HostName = ""
+    access_ipv4: AccessIPv4 = Field(default="", alias="accessIPv4")
+    access_ipv6: AccessIPv6 = Field(default="", alias="accessIPv6")
+    disk_config: Literal["AUTO", "MANUAL"] = Field(default="MANUAL", alias="OS-DCF:diskConfig")
 
 
 class UpdateServer(_Body):
