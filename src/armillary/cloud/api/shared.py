@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,10 +23,17 @@ MOST_BYTES = 1 << 20
 """of a request's JSON; user data, the largest thing in one, has at most 64 KiB"""
 
 
-def caller(request: Request) -> Principal:
+async def principal_of(request: Request, authenticate: Callable[[Request], Principal]) -> Principal:
+    """Who asks, looked up once in a request."""
+    known: Principal | None = getattr(request.state, "principal", None)
+    if known is None:
+        known = request.state.principal = await run_in_threadpool(authenticate, request)
+    return known
+
+
+async def caller(request: Request) -> Principal:
     """Who asks, by `X-Auth-Token`."""
-    authenticate: Callable[[Request], Principal] = request.app.state.authenticate
-    return authenticate(request)
+    return await principal_of(request, request.app.state.authenticate)
 
 
 def request_id(request: Request) -> str:

@@ -113,6 +113,8 @@ _ACTIONS: dict[str, Callable[[_Act], Response]] = {
     "lock": _lock,
     "unlock": _unlock,
 }
+NAMES = frozenset({*_ACTIONS, *_NOT_HERE})
+"""of the actions that there is a word for; each has its row in the policy"""
 
 
 @router.post("/servers/{server_id}/action")

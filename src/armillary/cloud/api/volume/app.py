@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from armillary.base.errors import Invalid, NotFound
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute.faults import fault, speak_nova
+from armillary.cloud.api.policy import volume as policy
+from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Caller, Microversions, RequestIds
 from armillary.cloud.core.config_drive import AVAILABILITY_ZONE
 from armillary.cloud.volumes.service import QUOTAS, VOLUME_TYPE_ID, VolumeService
@@ -155,7 +157,10 @@ def volume_app(
     *, volumes: VolumeService, auth: KeystoneAuth, base_url: str, auth_url: str, prefix: str
 ) -> ASGIApp:
     """Block Storage v3 under `prefix`; `base_url` is where clients find it, the prefix included."""
-    app = FastAPI(title="Block Storage", openapi_url=None, redirect_slashes=False)
+    decide = gate(service="volume", prefix=prefix, rows=policy.ROWS)
+    app = FastAPI(
+        title="Block Storage", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)]
+    )
     app.state.volumes = volumes
     app.state.authenticate = auth.context
     app.state.base_url, app.state.auth_url = base_url, auth_url

@@ -1,0 +1,138 @@
+"""Compute's rows: what Nova 26 allows to whom, with its new defaults (a reader never writes)."""
+
+from __future__ import annotations
+
+from armillary.cloud.api.policy.rows import ADMIN, ANYONE, MEMBER, READER, USER, Least, Row
+
+_N = "os_compute_api:"
+_SERVER = "/v2.1/servers/{server_id}"
+_ACTION = f"{_SERVER}/action"
+
+
+def _act(action: str, rule: str, says: str, least: Least = MEMBER) -> Row:
+    return Row("POST", _ACTION, _N + rule, least, says, action=action, foreign=404 if least is MEMBER else 0)
+
+
+# one row a line: the table is read across
+# fmt: off
+ROWS = (
+    Row("GET", "/", "", ANYONE, "the versions of the service"),
+    Row("GET", "/v2.1", "", ANYONE, "the version with its microversions"),
+
+    Row("GET", "/v2.1/servers", _N + "servers:index", READER, "list servers"),
+    Row("GET", "/v2.1/servers/detail", _N + "servers:detail", READER, "list servers in detail"),
+    Row("POST", "/v2.1/servers", _N + "servers:create", MEMBER, "make servers", project=True),
+    Row("GET", _SERVER, _N + "servers:show", READER, "show a server", foreign=404),
+    Row("PUT", _SERVER, _N + "servers:update", MEMBER, "rename a server", foreign=404),
+    Row("DELETE", _SERVER, _N + "servers:delete", MEMBER, "delete a server", foreign=404),
+    Row("GET", _SERVER + "/ips", _N + "ips:index", READER, "list a server's addresses", foreign=404),
+    Row("GET", _SERVER + "/ips/{label}", _N + "ips:show", READER, "a server's addresses on one network", foreign=404),
+    Row("GET", _SERVER + "/metadata", _N + "server-metadata:index", READER, "list a server's metadata", foreign=404),
+    Row("POST", _SERVER + "/metadata", _N + "server-metadata:create", MEMBER, "add metadata", foreign=404),
+    Row("PUT", _SERVER + "/metadata", _N + "server-metadata:update_all", MEMBER, "replace all metadata", foreign=404),
+    Row("GET", _SERVER + "/metadata/{key}", _N + "server-metadata:show", READER, "show an item of metadata", foreign=404),
+    Row("PUT", _SERVER + "/metadata/{key}", _N + "server-metadata:update", MEMBER, "set an item of metadata", foreign=404),
+    Row("DELETE", _SERVER + "/metadata/{key}", _N + "server-metadata:delete", MEMBER, "delete an item of metadata", foreign=404),
+    Row("GET", _SERVER + "/tags", _N + "os-server-tags:index", READER, "list a server's tags", foreign=404),
+    Row("PUT", _SERVER + "/tags", _N + "os-server-tags:update_all", MEMBER, "replace all tags", foreign=404),
+    Row("DELETE", _SERVER + "/tags", _N + "os-server-tags:delete_all", MEMBER, "delete all tags", foreign=404),
+    Row("GET", _SERVER + "/tags/{tag}", _N + "os-server-tags:show", READER, "ask for a tag", foreign=404),
+    Row("PUT", _SERVER + "/tags/{tag}", _N + "os-server-tags:update", MEMBER, "add a tag", foreign=404),
+    Row("DELETE", _SERVER + "/tags/{tag}", _N + "os-server-tags:delete", MEMBER, "delete a tag", foreign=404),
+    Row("GET", _SERVER + "/os-instance-actions", _N + "os-instance-actions:list", READER, "what was done to a server", foreign=404),
+    Row("GET", _SERVER + "/os-instance-actions/{action_id}", _N + "os-instance-actions:show", READER, "one thing that was done to a server", foreign=404),
+    Row("GET", _SERVER + "/os-security-groups", _N + "os-security-groups:list", READER, "a server's security groups", foreign=404),
+    Row("GET", _SERVER + "/os-interface", _N + "os-attach-interfaces:list", READER, "a server's network cards", foreign=404),
+    Row("POST", _SERVER + "/os-interface", _N + "os-attach-interfaces:create", MEMBER, "plug a network card in", foreign=404),
+    Row("GET", _SERVER + "/os-volume_attachments", _N + "os-volumes-attachments:index", READER, "a server's volumes", foreign=404),
+    Row("POST", _SERVER + "/os-volume_attachments", _N + "os-volumes-attachments:create", MEMBER, "attach a volume", foreign=404),
+    Row("POST", _SERVER + "/remote-consoles", _N + "os-remote-consoles", MEMBER, "open a console", foreign=404),
+    Row("GET", _SERVER + "/migrations", _N + "servers:migrations:index", ADMIN, "a server's migrations"),
+
+    _act("addFixedIp", "os-multinic:add", "give a server one more address"),
+    _act("removeFixedIp", "os-multinic:remove", "take an address from a server"),
+    _act("addFloatingIp", "os-floating-ips:add", "bind a floating IP to a server"),
+    _act("removeFloatingIp", "os-floating-ips:remove", "loose a floating IP from a server"),
+    _act("addSecurityGroup", "os-security-groups:add", "put a server into a security group"),
+    _act("removeSecurityGroup", "os-security-groups:remove", "take a server out of a security group"),
+    _act("changePassword", "os-admin-password", "set the administrator's password in a server"),
+    _act("confirmResize", "servers:confirm_resize", "keep a server's new size"),
+    _act("createBackup", "os-create-backup", "make an image, and delete older ones"),
+    _act("createImage", "servers:create_image", "make an image of a server"),
+    _act("evacuate", "os-evacuate", "start a server of a dead host on another", ADMIN),
+    _act("forceDelete", "os-deferred-delete:force", "delete a server at once"),
+    _act("injectNetworkInfo", "os-admin-actions:inject_network_info", "write the network's data into a server", ADMIN),
+    _act("lock", "os-lock-server:lock", "lock a server"),
+    _act("migrate", "os-migrate-server:migrate", "move a server to another host", ADMIN),
+    _act("os-getConsoleOutput", "os-console-output", "read what a server wrote on its serial console"),
+    _act("os-getRDPConsole", "os-remote-consoles", "open an RDP console"),
+    _act("os-getSPICEConsole", "os-remote-consoles", "open a SPICE console"),
+    _act("os-getSerialConsole", "os-remote-consoles", "open a serial console"),
+    _act("os-getVNCConsole", "os-remote-consoles", "open a VNC console"),
+    _act("os-migrateLive", "os-migrate-server:migrate_live", "move a running server to another host", ADMIN),
+    _act("os-resetState", "os-admin-actions:reset_state", "set what is recorded of a server's state", ADMIN),
+    _act("os-start", "servers:start", "start a server"),
+    _act("os-stop", "servers:stop", "stop a server"),
+    _act("pause", "os-pause-server:pause", "pause a server"),
+    _act("reboot", "servers:reboot", "restart a server"),
+    _act("rebuild", "servers:rebuild", "begin again from an image"),
+    _act("rescue", "os-rescue", "start a server from another image, to mend it"),
+    _act("resetNetwork", "os-admin-actions:reset_network", "set a server's network up again", ADMIN),
+    _act("resize", "servers:resize", "give a server another flavor"),
+    _act("restore", "os-deferred-delete:restore", "bring a server back that is to be deleted"),
+    _act("resume", "os-suspend-server:resume", "go on with a suspended server"),
+    _act("revertResize", "servers:revert_resize", "go back to a server's old size"),
+    _act("shelve", "os-shelve:shelve", "put a server away"),
+    _act("shelveOffload", "os-shelve:shelve_offload", "free what a shelved server holds", ADMIN),
+    _act("suspend", "os-suspend-server:suspend", "write a server's memory to disk"),
+    _act("trigger_crash_dump", "servers:trigger_crash_dump", "let a server's system dump its memory"),
+    _act("unlock", "os-lock-server:unlock", "unlock a server"),
+    _act("unpause", "os-pause-server:unpause", "go on with a paused server"),
+    _act("unrescue", "os-unrescue", "start a rescued server from its own disk"),
+    _act("unshelve", "os-shelve:unshelve", "start a shelved server"),
+
+    Row("GET", "/v2.1/flavors", "", USER, "list flavors"),
+    Row("GET", "/v2.1/flavors/detail", "", USER, "list flavors in detail"),
+    Row("POST", "/v2.1/flavors", _N + "os-flavor-manage:create", ADMIN, "make a flavor"),
+    Row("GET", "/v2.1/flavors/{flavor_id}", "", USER, "show a flavor", foreign=404),
+    Row("PUT", "/v2.1/flavors/{flavor_id}", _N + "os-flavor-manage:update", ADMIN, "describe a flavor"),
+    Row("DELETE", "/v2.1/flavors/{flavor_id}", _N + "os-flavor-manage:delete", ADMIN, "delete a flavor"),
+    Row("POST", "/v2.1/flavors/{flavor_id}/action", _N + "os-flavor-access:add_tenant_access", ADMIN, "give a project a private flavor", action="addTenantAccess"),
+    Row("POST", "/v2.1/flavors/{flavor_id}/action", _N + "os-flavor-access:remove_tenant_access", ADMIN, "take a private flavor from a project", action="removeTenantAccess"),
+    Row("GET", "/v2.1/flavors/{flavor_id}/os-flavor-access", _N + "os-flavor-access", ADMIN, "who has a private flavor"),
+    Row("GET", "/v2.1/flavors/{flavor_id}/os-extra_specs", _N + "os-flavor-extra-specs:index", READER, "list extra specs", foreign=404),
+    Row("POST", "/v2.1/flavors/{flavor_id}/os-extra_specs", _N + "os-flavor-extra-specs:create", ADMIN, "add extra specs"),
+    Row("GET", "/v2.1/flavors/{flavor_id}/os-extra_specs/{key}", _N + "os-flavor-extra-specs:show", READER, "show an extra spec", foreign=404),
+    Row("DELETE", "/v2.1/flavors/{flavor_id}/os-extra_specs/{key}", _N + "os-flavor-extra-specs:delete", ADMIN, "delete an extra spec"),
+
+    Row("GET", "/v2.1/os-keypairs", _N + "os-keypairs:index", USER, "list one's keypairs", project=True),
+    Row("POST", "/v2.1/os-keypairs", _N + "os-keypairs:create", USER, "make a keypair of one's own", project=True),
+    Row("GET", "/v2.1/os-keypairs/{name}", _N + "os-keypairs:show", USER, "show a keypair of one's own", foreign=404, project=True),
+    Row("DELETE", "/v2.1/os-keypairs/{name}", _N + "os-keypairs:delete", USER, "delete a keypair of one's own", foreign=404, project=True),
+
+    Row("GET", "/v2.1/limits", _N + "limits", READER, "what the project may use, and uses", project=True),
+    Row("GET", "/v2.1/os-quota-sets/{project_id}", _N + "os-quota-sets:show", READER, "show a project's quotas", foreign=403),
+    Row("GET", "/v2.1/os-quota-sets/{project_id}/detail", _N + "os-quota-sets:detail", READER, "a project's quotas with their use", foreign=403),
+    Row("GET", "/v2.1/os-quota-sets/{project_id}/defaults", _N + "os-quota-sets:defaults", USER, "the quotas of a new project"),
+    Row("PUT", "/v2.1/os-quota-sets/{project_id}", _N + "os-quota-sets:update", ADMIN, "set a project's quotas"),
+    Row("DELETE", "/v2.1/os-quota-sets/{project_id}", _N + "os-quota-sets:delete", ADMIN, "go back to a project's first quotas"),
+    Row("GET", "/v2.1/os-simple-tenant-usage", _N + "os-simple-tenant-usage:list", ADMIN, "what all projects used"),
+    Row("GET", "/v2.1/os-simple-tenant-usage/{project_id}", _N + "os-simple-tenant-usage:show", READER, "what a project used", foreign=403),
+
+    Row("GET", "/v2.1/os-security-groups", _N + "os-security-groups:get", READER, "list security groups, until 2.35", project=True),
+    Row("GET", "/v2.1/os-security-groups/{group_id}", _N + "os-security-groups:show", READER, "show a security group, until 2.35", foreign=404),
+    Row("GET", "/v2.1/os-server-groups", _N + "os-server-groups:index", READER, "list server groups"),
+    Row("POST", "/v2.1/os-server-groups", _N + "os-server-groups:create", MEMBER, "make a server group", project=True),
+    Row("GET", "/v2.1/os-server-groups/{group_id}", _N + "os-server-groups:show", READER, "show a server group", foreign=404),
+
+    Row("GET", "/v2.1/os-availability-zone", _N + "os-availability-zone:list", USER, "list availability zones"),
+    Row("GET", "/v2.1/os-availability-zone/detail", _N + "os-availability-zone:detail", ADMIN, "list availability zones with their hosts"),
+    Row("GET", "/v2.1/extensions", _N + "extensions", USER, "list extensions"),
+    Row("GET", "/v2.1/os-aggregates", _N + "os-aggregates:index", ADMIN, "list aggregates"),
+    Row("GET", "/v2.1/os-hypervisors", _N + "os-hypervisors:list", ADMIN, "list hypervisors"),
+    Row("GET", "/v2.1/os-hypervisors/detail", _N + "os-hypervisors:list-detail", ADMIN, "list hypervisors in detail"),
+    Row("GET", "/v2.1/os-hypervisors/statistics", _N + "os-hypervisors:statistics", ADMIN, "what all hypervisors have and use"),
+    Row("GET", "/v2.1/os-hypervisors/{hypervisor_id}", _N + "os-hypervisors:show", ADMIN, "show a hypervisor"),
+    Row("GET", "/v2.1/os-migrations", _N + "os-migrations:index", ADMIN, "list migrations"),
+    Row("GET", "/v2.1/os-services", _N + "os-services:list", ADMIN, "list services"),
+)

@@ -1,0 +1,34 @@
+"""Image's rows: what Glance 25 allows to whom, with its new defaults (a reader never writes)."""
+
+from __future__ import annotations
+
+from armillary.cloud.api.policy.rows import ANYONE, MEMBER, READER, USER, Row
+
+_IMAGE = "/v2/images/{image_id}"
+
+# one row a line: the table is read across
+# fmt: off
+ROWS = (
+    Row("GET", "/", "", ANYONE, "the versions of the service"),
+    Row("GET", "/versions", "", ANYONE, "the versions of the service"),
+    Row("GET", "/v2/schemas/{name}", "", USER, "the JSON schemas of images and members"),
+    Row("GET", "/v2/info/import", "", USER, "the ways to import images: none"),
+    Row("GET", "/v2/info/stores", "", USER, "where images are kept"),
+
+    Row("GET", "/v2/images", "get_images", READER, "list images"),
+    Row("POST", "/v2/images", "add_image", MEMBER, "make an image", project=True),
+    Row("GET", _IMAGE, "get_image", READER, "show an image", foreign=404),
+    Row("PATCH", _IMAGE, "modify_image", MEMBER, "change an image", foreign=404),
+    Row("DELETE", _IMAGE, "delete_image", MEMBER, "delete an image", foreign=404),
+    Row("PUT", _IMAGE + "/tags/{tag}", "modify_image", MEMBER, "add a tag", foreign=404),
+    Row("DELETE", _IMAGE + "/tags/{tag}", "modify_image", MEMBER, "delete a tag", foreign=404),
+    Row("POST", _IMAGE + "/actions/{action}", "deactivate", MEMBER, "deactivate or reactivate an image", foreign=404),
+    Row("PUT", _IMAGE + "/file", "upload_image", MEMBER, "upload an image's bytes", foreign=404),
+    Row("GET", _IMAGE + "/file", "download_image", READER, "download an image's bytes", foreign=404),
+    Row("GET", _IMAGE + "/members", "get_members", READER, "list whom an image is shared with", foreign=404),
+    Row("POST", _IMAGE + "/members", "add_member", MEMBER, "share an image", foreign=404),
+    Row("GET", _IMAGE + "/members/{member_id}", "get_member", READER, "show a member of an image", foreign=404),
+    Row("PUT", _IMAGE + "/members/{member_id}", "modify_member", MEMBER, "accept or reject an image", foreign=404),
+    Row("DELETE", _IMAGE + "/members/{member_id}", "delete_member", MEMBER, "share an image no longer", foreign=404),
+    Row("*", "/{rest:path}", "", ANYONE, "what is not there"),
+)

@@ -1,0 +1,57 @@
+"""What a row of the table says. The rooms beside this one are the table, a service each."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from armillary.accounts.model import Principal, Role
+
+
+class Least(Enum):
+    """The least that somebody must be. Each implies the ones before it; `manager` is as Keystone orders roles."""
+
+    ANYONE = "anyone"
+    """no token is asked for"""
+    USER = "user"
+    """any good token, whatever it is scoped to: the service looks whether the thing is the user's own"""
+    READER = "reader"
+    MEMBER = "member"
+    MANAGER = "manager"
+    ADMIN = "admin"
+    """an administrator of the cloud"""
+
+    def met_by(self, who: Principal) -> bool:
+        """Whether a bearer of a token is that much."""
+        role = _ROLES.get(self)
+        return role is None or who.is_cloud_admin or role in who.roles
+
+
+_ROLES = {
+    Least.READER: Role.READER,
+    Least.MEMBER: Role.MEMBER,
+    Least.MANAGER: Role.MANAGER,
+    Least.ADMIN: Role.CLOUD_ADMIN,
+}
+ANYONE, USER, READER, MEMBER, MANAGER, ADMIN = Least
+
+
+class Row(NamedTuple):
+    """One endpoint, or one action of an endpoint that takes its name from the body."""
+
+    method: str
+    """GET is for HEAD too; * is for all methods."""
+    path: str
+    """The route's template, without the prefix of the service."""
+    rule: str
+    """The name that OpenStack gives the rule; empty where it has none."""
+    least: Least
+    says: str
+    """What it does, for people."""
+    action: str = ""
+    """The one property of the body of an action."""
+    project: bool = False
+    """Whether even an administrator's token needs a project in its scope."""
+    foreign: int = 0
+    """What everybody but an administrator is answered for what another project, or user, has; 0 where no such
+    thing can be named, or where all see it."""
