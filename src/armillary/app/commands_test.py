@@ -20,8 +20,8 @@ def test(arguments: tuple[str, ...]) -> None:
 
     \b
     Example:
-      armillary test                  all of them, real machines included
-      armillary test -m "not vm"      the quick ones
+      armillary test                            all of them, real machines included
+      armillary test -m "not vm and not interop"      the quick ones
       armillary test tests/vospace -x
     """
     checkout = Path(os.environ.get("ARMILLARY_CHECKOUT", "."))
@@ -34,10 +34,14 @@ def test(arguments: tuple[str, ...]) -> None:
     os.chdir(checkout)
     if not arguments:
         # Real machines share the computer's cores and memory, so their tests keep to one process, after the others.
-        codes = [_pytest(*_all_cores(), "-m", "not vm"), _pytest("-m", "vm")]
+        codes = [
+            _pytest(*_all_cores(), "-m", "not vm and not interop"),
+            _pytest(*_all_cores(), "-m", "interop and not vm"),
+            _pytest("-m", "vm"),
+        ]
         sys.exit(next((code for code in codes if code), 0))
     if arguments[0] == "-m":
-        parallel = () if "vm" in arguments[1:2] else _all_cores()
+        parallel = () if arguments[1:2] == ("vm",) else _all_cores()
         sys.exit(_pytest(*parallel, *arguments))
     sys.exit(_pytest(*arguments))
 

@@ -193,7 +193,7 @@ class Tempest:
             for line in child.stdout:
                 kept.write(line)
                 lines.append(line)
-                found = re.match(r"\{\d+\} (\S+) .*\.\.\. (\w+)", line)
+                found = re.match(r"\{\d+\} ((?:\w+ \(\S+\)|\S+)).*\.\.\. (\w+)", line)
                 if not found:
                     continue
                 seen += 1
