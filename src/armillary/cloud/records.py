@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     RowMapping,
+    Select,
     String,
     Table,
     TypeDecorator,
@@ -103,7 +104,8 @@ class Records(Generic[T]):
         self._kind = kind
         self._keys = list(table.primary_key.columns)
 
-    def _object(self, row: RowMapping) -> T:
+    def object(self, row: RowMapping) -> T:
+        """The object that a row of the table is."""
         return self._kind(**row)
 
     def _same(self, item: T) -> list[ColumnElement[bool]]:
@@ -113,7 +115,7 @@ class Records(Generic[T]):
         """The object with this primary key, or None."""
         where = [column == value for column, value in zip(self._keys, key, strict=True)]
         row = connection.execute(select(self.table).where(*where)).mappings().first()
-        return self._object(row) if row else None
+        return self.object(row) if row else None
 
     def find(
         self, connection: Connection, *where: ColumnElement[bool], newest_first: bool = False
@@ -125,7 +127,11 @@ class Records(Generic[T]):
             query = query.order_by(made.desc() if newest_first else made, self._keys[0])
         else:
             query = query.order_by(*self._keys)
-        return [self._object(row) for row in connection.execute(query).mappings()]
+        return [self.object(row) for row in connection.execute(query).mappings()]
+
+    def read(self, connection: Connection, statement: Select[Any]) -> list[T]:
+        """The objects that a query over this table's columns finds, in its order."""
+        return [self.object(row) for row in connection.execute(statement).mappings()]
 
     def add(self, connection: Connection, item: T) -> T:
         """Write a new object and return it."""
