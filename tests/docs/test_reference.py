@@ -19,7 +19,7 @@ from armillary.cloud.core.flavors import DEFAULT_FLAVORS
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["settings.md", "errors.md"])
+@pytest.mark.parametrize("name", ["settings.md", "errors.md", "policy.md"])
 def test_a_generated_page_is_up_to_date(name: str):
     assert (DOCS / "reference" / name).read_text() == reference.pages()[name], (
         "run: python -m armillary.app.reference docs/reference"

@@ -16,7 +16,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from armillary.app import reference_errors
+from armillary.app import reference_errors, reference_policy
 from armillary.app.settings import Settings
 
 _MADE = "<!-- written by `python -m armillary.app.reference docs/reference`; do not edit -->\n"
@@ -144,7 +144,11 @@ def _default_clouds() -> str:
 
 def pages() -> dict[str, str]:
     """Return all generated pages by file name."""
-    return {"settings.md": settings_page(), "errors.md": reference_errors.page(_MADE)}
+    return {
+        "settings.md": settings_page(),
+        "errors.md": reference_errors.page(_MADE),
+        "policy.md": reference_policy.page(_MADE),
+    }
 
 
 def write(directory: Path) -> None:
