@@ -10,6 +10,7 @@ from armillary.cloud.api.policy.rows import ADMIN, ANYONE, USER, Row
 _I = "identity:"
 _USER = "/v3/users/{user_id}"
 _GRANTS = "/v3/projects/{project_id}/users/{user_id}/roles"
+_IN_DOMAIN = "/v3/domains/{domain_id}/users/{user_id}/roles"
 _SYSTEM = "/v3/system/users/{user_id}/roles"
 _APP = _USER + "/application_credentials"
 
@@ -53,12 +54,19 @@ ROWS = (
     Row("GET", "/v3/roles", _I + "list_roles", ADMIN, "list roles"),
     Row("POST", "/v3/roles", _I + "create_role", ADMIN, "make a role; they are fixed"),
     Row("GET", "/v3/roles/{role_id}", _I + "get_role", ADMIN, "show a role"),
+    Row("PATCH", "/v3/roles/{role_id}", _I + "update_role", ADMIN, "change a role; they are fixed"),
+    Row("DELETE", "/v3/roles/{role_id}", _I + "delete_role", ADMIN, "delete a role; they are fixed"),
+    Row("GET", "/v3/roles/{role_id}/implies", _I + "list_implied_roles", ADMIN, "which roles a role implies"),
     Row("GET", "/v3/role_inferences", _I + "list_role_inference_rules", ADMIN, "which role implies which"),
     Row("GET", "/v3/role_assignments", _I + "list_role_assignments", ADMIN, "who has which role where"),
     Row("GET", _GRANTS, _I + "list_grants", ADMIN, "a user's roles in a project"),
     Row("PUT", _GRANTS + "/{role_id}", _I + "create_grant", ADMIN, "give a role in a project"),
     Row("GET", _GRANTS + "/{role_id}", _I + "check_grant", ADMIN, "ask whether a user has a role in a project"),
     Row("DELETE", _GRANTS + "/{role_id}", _I + "revoke_grant", ADMIN, "take a role in a project"),
+    Row("GET", _IN_DOMAIN, _I + "list_grants", ADMIN, "a user's roles in the domain"),
+    Row("PUT", _IN_DOMAIN + "/{role_id}", _I + "create_grant", ADMIN, "give a role in the domain"),
+    Row("GET", _IN_DOMAIN + "/{role_id}", _I + "check_grant", ADMIN, "ask whether a user has a role in the domain"),
+    Row("DELETE", _IN_DOMAIN + "/{role_id}", _I + "revoke_grant", ADMIN, "take a role in the domain"),
     Row("GET", _SYSTEM, _I + "list_system_grants_for_user", ADMIN, "a user's roles in the system"),
     Row("PUT", _SYSTEM + "/{role_id}", _I + "create_system_grant_for_user", ADMIN, "give a role in the system"),
     Row("GET", _SYSTEM + "/{role_id}", _I + "check_system_grant_for_user", ADMIN, "ask whether a user has a role in the system"),
