@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import threading
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from armillary.cloud.compute.records import alive, own
 from armillary.cloud.core.about import About
 from armillary.cloud.core.config_drive import build_config_drive
 from armillary.cloud.core.metadata import Item, lookup, versions
+from armillary.cloud.core.signature import sign
 from armillary.cloud.metadata.reading import read_about
 from armillary.cloud.metadata.store import PASSWORDS, Posted, passwords
 
@@ -40,11 +40,6 @@ class Asked:
     server_id: str | None
     project_id: str | None
     signature: str | None
-
-
-def sign(secret: str, server_id: str) -> str:
-    """Return the signature over a server's id with which whoever knows the secret vouches for a guest."""
-    return hmac.new(secret.encode(), server_id.encode(), hashlib.sha256).hexdigest()
 
 
 class MetadataService:

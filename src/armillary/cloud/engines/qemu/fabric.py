@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ class QemuFabric:
         changed = not path.exists() or path.read_text(encoding="utf-8") != state
         if changed:
             partial = path.with_suffix(".partial")
+            partial.touch(mode=0o600)  # what signs guests' questions is in it
             partial.write_text(state, encoding="utf-8")
             partial.replace(path)
         if not plan.ports:
@@ -111,6 +113,9 @@ class QemuFabric:
             ports.append(
                 {
                     "key": port_key(port.port.id),
+                    "server": port.server_id,
+                    "project": port.project_id,
+                    "mtu": port.port.mtu,
                     "network": port.port.network_id,
                     "mac": port.port.mac.lower(),
                     "ip": port.port.fixed_ip,
@@ -126,7 +131,12 @@ class QemuFabric:
                     },
                 }
             )
-        return {"version": STATE_VERSION, "host_ports": sorted(plan.host_ports), "ports": ports}
+        return {
+            "version": STATE_VERSION,
+            "host_ports": sorted(plan.host_ports),
+            "metadata": asdict(plan.metadata) if plan.metadata is not None else None,
+            "ports": ports,
+        }
 
     def _start_switch(self) -> None:
         layout = self._layout

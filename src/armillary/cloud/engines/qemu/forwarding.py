@@ -20,6 +20,9 @@ MAX_FLOWS = 16384
 _MAX_FRAGMENTS = 256
 _TCP_SECONDS, _CLOSED_SECONDS, _UDP_SECONDS, _ICMP_SECONDS = 5 * 86400.0, 60.0, 180.0, 30.0
 _DNS = 53
+METADATA_IP, METADATA_PORT = bytes((169, 254, 169, 254)), 80
+METADATA_MAC = bytes.fromhex("fa163ea9fea9")
+"""What guests are told that has the metadata service's address, when they look for it on their own wire."""
 _PLAIN = b"\x08\x00\x45"
 """IPv4 whose header has no options."""
 _NEVER_OUTSIDE = tuple(
@@ -32,7 +35,7 @@ _NEVER_OUTSIDE = tuple(
 )
 
 Exit = tuple[str, str]
-"""Where a frame leaves the switch: a port's key, and `card` or `out`."""
+"""Where a frame leaves the switch: a port's key, and `card`, `out` or `metadata`."""
 
 
 class Flow:
@@ -77,6 +80,7 @@ class Port:
     def __post_init__(self) -> None:
         self.card: Exit = (self.key, "card")
         self.out: Exit = (self.key, "out")
+        self.metadata: Exit = (self.key, "metadata")
         self.resolver = (int(self.subnet.network_address) + 3).to_bytes(4, "big")
 
     def same_promises(self, other: Port) -> bool:
@@ -165,6 +169,8 @@ class Forwarder:
         if port.filtered and (arp.sender_mac != port.mac or arp.sender_ip not in (port.ip, b"\0\0\0\0")):
             return None
         if arp.is_request:
+            if arp.target_ip == METADATA_IP:  # some images have a route to it that goes through no router
+                return port.metadata
             other = self._by_ip.get((port.network, arp.target_ip))
             if other is not None and other is not port:
                 return other.card
@@ -178,6 +184,8 @@ class Forwarder:
             return port.out if packet.source in (port.ip, b"\0\0\0\0") else None
         if port.filtered and (packet.source != port.ip or frames.is_dhcp_answer(packet)):
             return None
+        if packet.target == METADATA_IP:
+            return port.metadata if self._asks_metadata(port, packet) else None
         if not packet.is_first:
             return port.fragments.get(packet.fragment or b"")
         entry = port.sent.get(packet.conversation)
@@ -206,6 +214,12 @@ class Forwarder:
         _add(flow, port.sent, packet.conversation, (other.card, other.mac, flow))
         _add(flow, other.sent, packet.reverse, (port.card, port.mac, flow))
         return other.card
+
+    def _asks_metadata(self, port: Port, packet: Packet) -> bool:
+        """Return whether a packet may go to the metadata service; no conversation is remembered, each is asked."""
+        if packet.protocol != TCP or packet.target_port != METADATA_PORT or packet.fragment is not None:
+            return False
+        return not port.filtered or allows(port.rules, "egress", packet, packet.target)
 
     def _to_outside(self, port: Port, packet: Packet, now: float) -> Exit | None:
         if not self._harmless(port, packet):

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from armillary.cloud.engines.qemu.forwarding import Exit, Forwarder, Port
+from armillary.cloud.engines.qemu.metadata import TICK_SECONDS, MetadataProxy, read_plan
 from armillary.cloud.engines.qemu.rules import compile_rules
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 _BURST = 64
 """Frames taken from one wire before the others have their turn."""
 _QUEUE = 512
@@ -146,6 +147,7 @@ class Switch:
         self._epoll = select.epoll()
         self._forwarder = Forwarder()
         self._wires: dict[Exit, Wire] = {}
+        self._metadata = MetadataProxy(epoll=self._epoll, send=self._to_card)
         self._sources: dict[int, tuple[Port, bool, Wire]] = {}
         """By descriptor: the port, whether the frames are its card's, the wire that they come on."""
         self._carried = self._refused = 0
@@ -170,6 +172,7 @@ class Switch:
         own = own_addresses()
         self._forwarder.configure(ports, host_ports=frozenset(state["host_ports"]), own_addresses=own)
         self._rewire(sockets)
+        self._metadata.configure(*read_plan(state))
 
     def _rewire(self, sockets: dict[Exit, tuple[Path, Path]]) -> None:
         for leaves, wire in list(self._wires.items()):
@@ -188,7 +191,8 @@ class Switch:
         """Carry frames until told to stop, or until `wanted` (asked every two seconds) says no."""
         look_at = time.monotonic() + _HOUSEKEEPING_SECONDS
         while not self._stopping:
-            ready = self._epoll.poll(_HOUSEKEEPING_SECONDS)
+            busy = self._metadata.is_busy
+            ready = self._epoll.poll(TICK_SECONDS if busy else _HOUSEKEEPING_SECONDS)
             now = time.monotonic()
             for fd, _ in ready:
                 source = self._sources.get(fd)
@@ -196,8 +200,10 @@ class Switch:
                     self._carry(*source, now)
                 elif fd == self._control.fileno():
                     self._obey()
-                else:
+                elif not self._metadata.ready(fd, now):
                     self._drain(fd, now)
+            if busy:
+                self._metadata.tick(now)
             if now >= look_at:
                 look_at = now + _HOUSEKEEPING_SECONDS
                 self._forwarder.sweep(now)
@@ -218,11 +224,16 @@ class Switch:
                     leaves = port.card if self._forwarder.from_out(port, frame, now) else None
                 if leaves is None:
                     self._refused += 1
-                else:
+                elif leaves in wires:
                     wires[leaves].send(frame, now)
                     self._carried += 1
+                else:
+                    self._metadata.take(leaves, frame, now)
         except BlockingIOError:
             return
+
+    def _to_card(self, key: str, frame: bytes, now: float) -> None:
+        self._wires[key, "card"].send(frame, now)
 
     def _drain(self, fd: int, now: float) -> None:
         for wire in self._wires.values():
@@ -264,6 +275,7 @@ class Switch:
 
     def close(self) -> None:
         """Take all cables away."""
+        self._metadata.close()
         for wire in self._wires.values():
             wire.close()
         self._control.close()

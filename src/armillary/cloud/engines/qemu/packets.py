@@ -1,0 +1,88 @@
+"""TCP segments and ARP answers from and to Ethernet frames. Pure, standard library only."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from armillary.cloud.engines.qemu.frames import ARP, IPV4, TCP, Packet
+from armillary.cloud.engines.qemu.tcp import SYN, Segment
+
+_HEADER = struct.Struct(">HHIIBBHHH")
+_DO_NOT_FRAGMENT, _HOPS = 0x4000, 64
+
+
+class Ends(NamedTuple):
+    """The two ends of a wire as a frame names them: hardware and IPv4 addresses."""
+
+    to_mac: bytes
+    from_mac: bytes
+    source: bytes
+    target: bytes
+
+
+def read_segment(frame: bytes, packet: Packet) -> Segment | None:
+    """Return the TCP segment in a frame, or None if it is cut, or damaged on its way."""
+    start, total = packet.payload, int.from_bytes(frame[16:18], "big")
+    end = 14 + total
+    if packet.protocol != TCP or end > len(frame) or end < start + _HEADER.size:
+        return None
+    source, target, seq, ack, length, flags, window, _, _ = _HEADER.unpack_from(frame, start)
+    body = start + (length >> 4) * 4
+    if body < start + _HEADER.size or body > end or _sum(_pseudo(packet, end - start) + frame[start:end]):
+        return None
+    mss = _mss(frame[start + _HEADER.size : body]) if flags & SYN else None
+    return Segment(source, target, seq, ack, flags, window, frame[body:end], mss)
+
+
+def _mss(options: bytes) -> int | None:
+    """Find the option that names the largest segment (kind 2) among those of a SYN."""
+    at = 0
+    while at < len(options) and options[at] != 0:
+        if options[at] == 1:
+            at += 1
+            continue
+        length = options[at + 1] if at + 1 < len(options) else 0
+        if length < 2:
+            return None
+        if options[at] == 2 and length == 4:
+            return int.from_bytes(options[at + 2 : at + 4], "big")
+        at += length
+    return None
+
+
+def write_segment(segment: Segment, ends: Ends) -> bytes:
+    """Return the frame that carries a segment."""
+    options = b"" if segment.mss is None else struct.pack(">BBH", 2, 4, segment.mss)
+    words = (_HEADER.size + len(options)) // 4 << 4
+    fields = [segment.source_port, segment.target_port, segment.seq, segment.ack, words, segment.flags]
+    tail = options + segment.data
+    length = _HEADER.size + len(tail)
+    pseudo = ends.source + ends.target + struct.pack(">BBH", 0, TCP, length)
+    checksum = _sum(pseudo + _HEADER.pack(*fields, segment.window, 0, 0) + tail)
+    tcp = _HEADER.pack(*fields, segment.window, checksum, 0) + tail
+    ip = struct.pack(
+        ">BBHHHBBH4s4s", 0x45, 0, 20 + length, 0, _DO_NOT_FRAGMENT, _HOPS, TCP, 0, ends.source, ends.target
+    )
+    ip = ip[:10] + struct.pack(">H", _sum(ip)) + ip[12:]
+    return ends.to_mac + ends.from_mac + IPV4 + ip + tcp
+
+
+def answer_arp(frame: bytes, mac: bytes) -> bytes:
+    """Return the frame that tells the sender of an ARP request who has the address that it asks for."""
+    asker, asker_ip, asked_ip = frame[22:28], frame[28:32], frame[38:42]
+    return asker + mac + ARP + frame[14:20] + b"\x00\x02" + mac + asked_ip + asker + asker_ip
+
+
+def _pseudo(packet: Packet, length: int) -> bytes:
+    return packet.source + packet.target + struct.pack(">BBH", 0, packet.protocol, length)
+
+
+def _sum(data: bytes) -> int:
+    """Return the Internet checksum (RFC 1071); 0 for what holds its own right one."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
