@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from armillary.accounts.base_service import storable
 from armillary.accounts.core.rules import Findings
-from armillary.accounts.model import ApplicationCredential, Principal, Role
+from armillary.accounts.model import AccessRule, ApplicationCredential, Principal, Role
 from armillary.accounts.passwords import hash_secret
 from armillary.accounts.store import Records
 from armillary.accounts.tokens import Tokens, limited
@@ -31,8 +32,11 @@ class ApplicationCredentials(Tokens):
         roles: frozenset[Role] | None = None,
         expires_at: datetime | None = None,
         unrestricted: bool = False,
+        rules: Sequence[str | tuple[str, str, str]] | None = None,
     ) -> tuple[ApplicationCredential, str]:
         """Make a credential and return it with its secret, made here unless given.
+
+        `rules` limits it to some requests: ids of the person's access rules, or (service, method, path).
 
         Raises:
             Invalid: a field is wrong, or a role is not one that the person has in the project.
@@ -84,6 +88,7 @@ class ApplicationCredentials(Tokens):
                 created_at=now,
                 expires_at=expires_at,
                 unrestricted=unrestricted,
+                rule_ids=None if rules is None else _rule_ids(records, person_id, rules),
             )
             records.credentials.add(credential, secret_hash=kept)
         return credential, made
@@ -139,6 +144,29 @@ class ApplicationCredentials(Tokens):
             method="application_credential",
             facts={"credential_id": credential.id},
         )
+
+
+def _rule_ids(
+    records: Records, person_id: PersonId, wanted: Sequence[str | tuple[str, str, str]]
+) -> frozenset[str]:
+    """The ids of these rules of the person, which are made if they are not there."""
+    known = {(rule.service, rule.method, rule.path): rule.id for rule in records.rules.of_person(person_id)}
+    found: set[str] = set()
+    for rule in wanted:
+        if isinstance(rule, str):
+            if rule not in known.values():
+                raise NotFound(
+                    "There is no such access rule.", code="access_rule_not_found", facts={"rule": rule}
+                )
+            found.add(rule)
+            continue
+        if rule not in known:
+            service, method, path = rule
+            made = AccessRule(id=new_hex(), person_id=person_id, service=service, method=method, path=path)
+            records.rules.add(made)
+            known[rule] = made.id
+        found.add(known[rule])
+    return frozenset(found)
 
 
 def _find(

@@ -159,6 +159,49 @@ class IssuedToken:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccessRule:
+    """A kind of request that an application credential is limited to (Identity v3).
+
+    In `path`, `*` and `{name}` stand for one part and `**` for any number of them.
+    """
+
+    id: str
+    person_id: PersonId
+    service: str
+    method: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EC2Credential:
+    """A pair of access key and secret, for clients that sign their requests (Identity v3, OS-EC2)."""
+
+    access: str
+    secret: str
+    person_id: PersonId
+    project_id: ProjectId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """People who are given roles together (Identity v3)."""
+
+    id: str
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupGrant:
+    """One role of all members of a group, in a project or in a cloud scope."""
+
+    group_id: str
+    project_id: ProjectId | None
+    cloud_scope: CloudScope | None
+    role: Role
+
+
+@dataclass(frozen=True, kw_only=True)
 class ApplicationCredential:
     """A named secret bound to one person, project and set of roles (Identity v3)."""
 
@@ -171,6 +214,8 @@ class ApplicationCredential:
     created_at: datetime
     expires_at: datetime | None
     unrestricted: bool = False
+    rule_ids: frozenset[str] | None = None
+    """The access rules that it is limited to; None: no such limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +234,8 @@ class Principal:
     token: Token | None = None
     scopes: frozenset[str] = frozenset()
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    access_rules: tuple[AccessRule, ...] | None = None
+    """The requests that the credential is limited to, or None: no such limit."""
 
     def has(self, role: Role) -> bool:
         """Whether the principal has `role` in its project."""

@@ -112,6 +112,11 @@ class Projects(ServiceBase):
         with self._store.read() as records:
             return records.projects.of_person(person_id)
 
+    def projects_open_to(self, person_id: PersonId) -> list[Project]:
+        """Return the projects in which a person has any role, Keystone's own and those of groups too, by name."""
+        with self._store.read() as records:
+            return records.projects.open_to(person_id)
+
     def members(self, project_id: ProjectId) -> list[Membership]:
         """Return the members of a project, by user name; raises NotFound."""
         with self._store.read() as records:

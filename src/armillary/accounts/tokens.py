@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from armillary.accounts.base_service import ServiceBase, need_person, need_project, storable
 from armillary.accounts.core.rules import Findings
 from armillary.accounts.model import (
+    AccessRule,
     CloudScope,
     IssuedToken,
     Person,
@@ -21,7 +22,8 @@ from armillary.accounts.model import (
     TokenKind,
 )
 from armillary.accounts.passwords import hash_secret
-from armillary.accounts.store import Records
+from armillary.accounts.store import KnownToken, Records
+from armillary.base.clock import Clock
 from armillary.base.errors import Forbidden, NotFound, Unauthorized
 from armillary.base.ids import PersonId, ProjectId, TokenId, new_hex, new_secret
 
@@ -94,6 +96,16 @@ class Tokens(ServiceBase):
                 self._swept_at = now
         return IssuedToken(secret=secret, token=token)
 
+    @property
+    def clock(self) -> Clock:
+        """By which tokens end."""
+        return self._clock
+
+    @property
+    def changes(self) -> int:
+        """A number that differs after anything about accounts was written by this process."""
+        return self._store.writes
+
     def check_token(self, secret: str, *, kinds: frozenset[TokenKind] | None = None) -> Principal:
         """Return who bears this token: one indexed read, and for API tokens and sessions a write a minute.
 
@@ -106,6 +118,7 @@ class Tokens(ServiceBase):
         now = self._clock.now()
         with self._store.read() as records:
             known = records.tokens.by_secret_hash(hash_secret(secret))
+            rules = _rules(records, known) if known is not None else None
         if known is None:
             raise _refused("This token is not known.", "unknown_token")
         token, person = known.token, known.person
@@ -129,7 +142,14 @@ class Tokens(ServiceBase):
         )
         facts: Mapping[str, str] = {"credential_id": known.credential_id} if known.credential_id else {}
         self._note_use(token, now)
-        return replace(principal, method=known.method, token=token, scopes=token.scopes, facts=facts)
+        return replace(
+            principal,
+            method=known.method,
+            token=token,
+            scopes=token.scopes,
+            facts=facts,
+            access_rules=rules,
+        )
 
     def _note_use(self, token: Token, now: datetime) -> None:
         recently = token.last_used_at is not None and now - token.last_used_at < USED_EVERY
@@ -192,14 +212,14 @@ class Tokens(ServiceBase):
         if not person.enabled:
             raise _refused("This account is switched off.", "person_disabled")
         if cloud_scope is not None:
-            granted = records.projects.cloud_roles(cloud_scope, person_id)
+            granted = records.projects.effective_cloud_roles(cloud_scope, person_id)
             if not (granted or person.is_admin):
                 raise Forbidden("You have no role there.", facts={"scope": cloud_scope.value})
             return _assemble(person, None, granted, scoped=True)
         if project_id is None:
             return _assemble(person, None, frozenset(), scoped=False)
         project = need_project(records, project_id)
-        granted = records.projects.roles(project_id, person_id)
+        granted = records.projects.effective_roles(project_id, person_id)
         if not project.enabled or not (granted or person.is_admin):
             raise Forbidden(
                 "You have no role in this project.",
@@ -208,6 +228,12 @@ class Tokens(ServiceBase):
                 remedy="Ask an administrator of the project to add you.",
             )
         return _assemble(person, project, granted, scoped=True)
+
+
+def _rules(records: Records, known: KnownToken) -> tuple[AccessRule, ...] | None:
+    if known.rule_ids is None:
+        return None
+    return tuple(rule for rule in records.rules.of_person(known.person.id) if rule.id in known.rule_ids)
 
 
 def _assemble(

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    RowMapping,
+    Select,
+    delete,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 
 from armillary.accounts.model import (
     OWN_ROLES,
@@ -22,6 +34,8 @@ from armillary.accounts.store.tables import (
     applications,
     cloud_grants,
     grants,
+    group_grants,
+    group_members,
     people,
     person_of,
     project_of,
@@ -76,6 +90,12 @@ class ProjectsTable:
         mine = (grants.c.project_id == project_id) & (grants.c.person_id == person_id)
         return frozenset(Role(word) for word in self._db.scalars(select(grants.c.role).where(mine)))
 
+    def effective_roles(self, project_id: ProjectId, person_id: PersonId) -> frozenset[Role]:
+        """The same and those of the person's groups."""
+        found = _effective(grants.c.person_id == person_id, group_members.c.person_id == person_id).subquery()
+        query = select(found.c.role).where(found.c.project_id == project_id)
+        return frozenset(Role(word) for word in self._db.scalars(query))
+
     def grant(self, project_id: ProjectId, person_id: PersonId, role: Role) -> None:
         """Give a role; it may be there already."""
         if role not in self.roles(project_id, person_id):
@@ -104,6 +124,15 @@ class ProjectsTable:
         """The roles granted to a person in a cloud scope, without the implied ones."""
         return frozenset(role for _, _, role in self.cloud_grants(scope=scope, person_id=person_id))
 
+    def effective_cloud_roles(self, scope: CloudScope, person_id: PersonId) -> frozenset[Role]:
+        """The same and those of the person's groups."""
+        mine = select(group_members.c.group_id).where(group_members.c.person_id == person_id)
+        query = select(group_grants.c.role).where(
+            (group_grants.c.cloud_scope == scope) & group_grants.c.group_id.in_(mine)
+        )
+        by_groups = frozenset(Role(word) for word in self._db.scalars(query))
+        return by_groups | self.cloud_roles(scope, person_id)
+
     def cloud_grants(
         self, *, scope: CloudScope | None = None, person_id: PersonId | None = None
     ) -> list[tuple[PersonId, CloudScope, Role]]:
@@ -130,28 +159,48 @@ class ProjectsTable:
 
     def of_person(self, person_id: PersonId) -> list[Membership]:
         """The projects of a person with the strongest role in each, by name."""
-        return self._memberships(_members().where(people.c.id == person_id).order_by(projects.c.name))
+        found = _effective(grants.c.person_id == person_id, group_members.c.person_id == person_id)
+        return self._memberships(_members(found).order_by(projects.c.name))
 
     def members(self, project_id: ProjectId) -> list[Membership]:
         """The people of a project with the strongest role of each, by user name."""
-        return self._memberships(_members().where(projects.c.id == project_id).order_by(people.c.user_name))
+        found = _effective(grants.c.project_id == project_id, group_grants.c.project_id == project_id)
+        return self._memberships(_members(found).order_by(people.c.user_name))
+
+    def open_to(self, person_id: PersonId) -> list[Project]:
+        """The projects in which a person has any role at all, by name."""
+        found = _effective(grants.c.person_id == person_id, group_members.c.person_id == person_id).subquery()
+        query = (
+            select(projects).where(projects.c.id.in_(select(found.c.project_id))).order_by(projects.c.name)
+        )
+        return [project_of(row) for row in self._db.execute(query).mappings()]
 
     def _memberships(self, query: Select[Any]) -> list[Membership]:
         found: dict[tuple[str, str], tuple[RowMapping, set[Role]]] = {}
         for row in self._db.execute(query).mappings():
             key = (row[people.c.id], row[projects.c.id])
-            found.setdefault(key, (row, set()))[1].add(Role(row[grants.c.role]))
+            found.setdefault(key, (row, set()))[1].add(Role(row["role"]))
         return [
             Membership(person=person_of(row), project=project_of(row), role=strongest(roles))
             for row, roles in found.values()
         ]
 
 
-def _members() -> Select[Any]:
-    joined = grants.join(people, grants.c.person_id == people.c.id)
-    joined = joined.join(projects, grants.c.project_id == projects.c.id)
-    query = select(*PERSON_COLUMNS, *projects.c, grants.c.role).select_from(joined)
-    return query.where(grants.c.role != Role.SERVICE)  # who has that alone is no member
+def _effective(own: ColumnElement[bool], through_group: ColumnElement[bool]) -> CompoundSelect[*tuple[Any, ...]]:
+    """Grants to people and to their groups, each filtered where an index can help."""
+    direct = select(grants.c.project_id, grants.c.person_id, grants.c.role).where(own)
+    joined = group_grants.join(group_members, group_members.c.group_id == group_grants.c.group_id)
+    by_groups = select(group_grants.c.project_id, group_members.c.person_id, group_grants.c.role)
+    in_projects = group_grants.c.project_id.is_not(None)
+    return union_all(direct, by_groups.select_from(joined).where(through_group & in_projects))
+
+
+def _members(effective: CompoundSelect[*tuple[Any, ...]]) -> Select[Any]:
+    found = effective.subquery()
+    joined = found.join(people, found.c.person_id == people.c.id)
+    joined = joined.join(projects, found.c.project_id == projects.c.id)
+    query = select(*PERSON_COLUMNS, *projects.c, found.c.role.label("role")).select_from(joined)
+    return query.where(found.c.role != Role.SERVICE)  # who has that alone is no member
 
 
 class ApplicationsTable:

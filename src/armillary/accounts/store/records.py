@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
+from armillary.accounts.store.groups import GroupsTable
+from armillary.accounts.store.keys import AccessRulesTable, EC2CredentialsTable
 from armillary.accounts.store.people import PeopleTable
 from armillary.accounts.store.projects import ApplicationsTable, ProjectsTable
 from armillary.accounts.store.tables import metadata
@@ -22,6 +24,9 @@ class Records:
         self.applications = ApplicationsTable(connection)
         self.tokens = TokensTable(connection)
         self.credentials = CredentialsTable(connection)
+        self.groups = GroupsTable(connection)
+        self.rules = AccessRulesTable(connection)
+        self.ec2 = EC2CredentialsTable(connection)
 
 
 class AccountsStore:
@@ -35,6 +40,8 @@ class AccountsStore:
     def __init__(self, *, engine: Engine) -> None:
         self._writer = engine
         self._reader = engine.execution_options(readonly=True)
+        self.writes = 0
+        """How many transactions of this process have written: what was read before the last may be outdated."""
 
     def create_all(self) -> None:
         """Make the tables that are not there yet."""
@@ -45,6 +52,7 @@ class AccountsStore:
         """Open a transaction that commits at the end of the block, or rolls back if it raises."""
         with self._writer.begin() as connection:
             yield Records(connection=connection)
+        self.writes += 1  # two at once may count as one; to whoever compares, both are a change
 
     @contextmanager
     def read(self) -> Generator[Records]:

@@ -153,6 +153,56 @@ cloud_grants = Table(
     Column("role", String(16), primary_key=True),
 )
 
+groups = Table(
+    "accounts_groups",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("description", Text, nullable=False),
+)
+
+
+def _group() -> ForeignKey:
+    """What belongs to a group goes with the group."""
+    return ForeignKey(groups.c.id, ondelete="CASCADE")
+
+
+group_members = Table(
+    "accounts_group_members",
+    metadata,
+    Column("group_id", String(32), _group(), primary_key=True),
+    Column("person_id", String(32), _person(), primary_key=True, index=True),
+)
+
+group_grants = Table(
+    "accounts_group_grants",
+    metadata,
+    Column("group_id", String(32), _group(), nullable=False, index=True),
+    # one of the next two is given
+    Column("project_id", String(32), _project(), index=True),
+    Column("cloud_scope", String(16)),
+    Column("role", String(16), nullable=False),
+)
+
+access_rules = Table(
+    "accounts_access_rules",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), _person(), nullable=False, index=True),
+    Column("service", String(255), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("path", String(128), nullable=False),
+)
+
+ec2_credentials = Table(
+    "accounts_ec2_credentials",
+    metadata,
+    Column("access", String(32), primary_key=True),
+    Column("secret", String(64), nullable=False),  # clients show it again, so it is kept as it is
+    Column("person_id", String(32), _person(), nullable=False, index=True),
+    Column("project_id", String(32), _project(), nullable=False),
+)
+
 applications = Table(
     "accounts_applications",
     metadata,
@@ -182,6 +232,7 @@ credentials = Table(
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment),
     Column("unrestricted", Boolean, nullable=False),
+    Column("rule_ids", WordSet),
     Column("secret_hash", Text, nullable=False),
     UniqueConstraint("person_id", "name"),
 )

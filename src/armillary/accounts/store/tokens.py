@@ -16,6 +16,8 @@ from armillary.accounts.store.tables import (
     credential_of,
     credentials,
     grants,
+    group_grants,
+    group_members,
     people,
     projects,
     token_from,
@@ -34,6 +36,8 @@ _BY_SECRET = (
         *_PERSON,
         *_PROJECT,
         func.coalesce(grants.c.role, cloud_grants.c.role).label("granted_role"),  # a token is for one of both
+        group_grants.c.role.label("group_role"),
+        credentials.c.rule_ids,
     )
     .select_from(
         tokens.join(people, people.c.id == tokens.c.person_id)
@@ -46,6 +50,16 @@ _BY_SECRET = (
             (cloud_grants.c.cloud_scope == tokens.c.cloud_scope)
             & (cloud_grants.c.person_id == tokens.c.person_id),
         )
+        .outerjoin(group_members, group_members.c.person_id == tokens.c.person_id)
+        .outerjoin(
+            group_grants,
+            (group_grants.c.group_id == group_members.c.group_id)
+            & (
+                (group_grants.c.project_id == tokens.c.project_id)
+                | (group_grants.c.cloud_scope == tokens.c.cloud_scope)
+            ),
+        )
+        .outerjoin(credentials, credentials.c.id == tokens.c.credential_id)
     )
     .where(tokens.c.secret_hash == bindparam("secret_hash"))
 )
@@ -61,6 +75,8 @@ class KnownToken:
     granted: frozenset[Role]
     method: str
     credential_id: str | None
+    rule_ids: frozenset[str] | None
+    """The access rules of the credential that it was made from; None: no such limit."""
 
 
 def _part(row: Any, prefix: str) -> dict[str, Any]:
@@ -91,9 +107,12 @@ class TokensTable:
             token=token_from(values),
             person=Person(**_part(row, "person_")),
             project=None if project["id"] is None else Project(**project),
-            granted=frozenset(Role(r["granted_role"]) for r in rows if r["granted_role"] is not None),
+            granted=frozenset(
+                Role(r[column]) for r in rows for column in ("granted_role", "group_role") if r[column]
+            ),
             method=method,
             credential_id=credential_id,
+            rule_ids=row["rule_ids"],
         )
 
     def used(self, token_id: TokenId, at: datetime) -> None:
