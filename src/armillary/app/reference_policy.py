@@ -35,7 +35,7 @@ a reader lists and shows, a member also writes, and what is for administrators o
 - **Rule** is the name in OpenStack's own policy files; where there is none, OpenStack asks for no role.
 - **Least** is the least that one must be: *anyone* needs no token, a *user* any good token (it is the person's own things that are
   touched, or nobody's), *reader*, *member* and *manager* have at least that role in the token's project, *admin* administers the
-  cloud. Each implies the ones before it. With *in a project*, an administrator's token needs a project in its scope, too.
+  cloud. Each implies the ones before it. An *auditor* reads the system, or the domain, and is no member of a project by that. With *in a project*, an administrator's token needs a project in its scope, too.
 - **Foreign** is the answer for what another project (in Identity: another user) has: 404 as if it were not there, or 403. Without
   one, nothing of others can be named, or all may see it. Administrators see everything.
 - An action in the body of a `POST` follows its endpoint in brackets.

@@ -9,7 +9,7 @@ from armillary.accounts.model import Principal, Role
 
 
 class Least(Enum):
-    """The least that somebody must be. Each implies the ones before it; `manager` is as Keystone orders roles."""
+    """The least that somebody must be. Each implies the ones before it, but for `auditor`."""
 
     ANYONE = "anyone"
     """no token is asked for"""
@@ -18,22 +18,25 @@ class Least(Enum):
     READER = "reader"
     MEMBER = "member"
     MANAGER = "manager"
+    AUDITOR = "auditor"
+    """a reader of the system, or of the domain: of Identity alone; no role in a project makes one"""
     ADMIN = "admin"
     """an administrator of the cloud"""
 
     def met_by(self, who: Principal) -> bool:
         """Whether a bearer of a token is that much."""
-        role = _ROLES.get(self)
-        return role is None or who.is_cloud_admin or role in who.roles
+        if who.is_cloud_admin:
+            return True
+        if self is Least.AUDITOR:
+            scoped = who.token is not None and who.token.cloud_scope is not None
+            return scoped and Role.READER in who.roles
+        if self in _ROLES:
+            return who.project is not None and _ROLES[self] in who.roles
+        return self is not Least.ADMIN
 
 
-_ROLES = {
-    Least.READER: Role.READER,
-    Least.MEMBER: Role.MEMBER,
-    Least.MANAGER: Role.MANAGER,
-    Least.ADMIN: Role.CLOUD_ADMIN,
-}
-ANYONE, USER, READER, MEMBER, MANAGER, ADMIN = Least
+_ROLES = {Least.READER: Role.READER, Least.MEMBER: Role.MEMBER, Least.MANAGER: Role.MANAGER}
+ANYONE, USER, READER, MEMBER, MANAGER, AUDITOR, ADMIN = Least
 
 
 class Row(NamedTuple):
