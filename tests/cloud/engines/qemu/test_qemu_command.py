@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from armillary.base.ids import NetworkId, PortId, ServerId
+from armillary.base.ids import NetworkId, PortId, ServerId, VolumeId
 from armillary.base.units import GiB, MiB
 from armillary.cloud.engines.qemu.command import Tuning, command
+from armillary.cloud.engines.qemu.hardware import hardware_of
 from armillary.cloud.engines.qemu.layout import Layout
-from armillary.cloud.model import MachineSpec, PortSpec
+from armillary.cloud.model import MachineSpec, PortSpec, RescueSpec, VolumeSpec
+from armillary.cloud.ports import BootFailed
 
 SERVER = ServerId("6f0a7f3c-0000-4000-8000-00000000abcd")
 PORT = PortSpec(
@@ -36,7 +38,9 @@ SPEC = MachineSpec(
 
 
 def words(spec: MachineSpec = SPEC, tuning: Tuning | None = None, directory: str = "/data/east") -> list[str]:
-    return command(spec, Layout(directory=Path(directory)).machine(spec.id), tuning or Tuning())
+    tuning = tuning or Tuning()
+    hardware = hardware_of(spec, accelerator=tuning.accelerator)
+    return command(hardware, Layout(directory=Path(directory)).machine(spec.id), tuning)
 
 
 def values(found: list[str], option: str) -> list[str]:
@@ -74,6 +78,64 @@ def test_disks_come_only_when_the_specification_has_them():
 
     assert names(SPEC) == ["root", "config"]
     assert names(replace(SPEC, ephemeral_disk=GiB(5), config_drive={})) == ["root", "ephemeral"]
+
+
+VOLUMES = tuple(
+    VolumeSpec(id=VolumeId(f"{number}1f0a7f3c-0000-4000-8000-000000000000"), path=Path("/v"), format="qcow2")
+    for number in range(3)
+)
+
+
+def disks(spec: MachineSpec) -> list[str]:
+    """The disks' contents by name, as the guest finds them: in the order of their slots."""
+    found = [dev for dev in as_json(words(spec), "-device") if dev["driver"] == "virtio-blk-pci"]
+    return [str(dev["drive"]) for dev in sorted(found, key=lambda dev: int(str(dev["addr"]), 16))]
+
+
+def test_the_guest_finds_its_disks_in_the_promised_order():
+    rescue = RescueSpec(image_path=Path("/images/rescue"), image_format="raw")
+    spec = replace(SPEC, ephemeral_disk=GiB(5), swap_disk=MiB(64), volumes=VOLUMES, rescue=rescue)
+    found = disks(spec)
+    assert found[:5] == ["rescue", "root", "ephemeral", "swap", "config"]
+    assert len(found) == 8
+
+
+def test_a_volume_shows_the_first_twenty_characters_of_its_id():
+    spec = replace(SPEC, volumes=VOLUMES[:1])
+    (serial,) = (dev["serial"] for dev in as_json(words(spec), "-device") if "serial" in dev)
+    assert serial == VOLUMES[0].id[:20]
+
+
+def test_what_a_volume_says_of_a_file_beneath_it_is_not_believed():
+    spec = replace(SPEC, volumes=VOLUMES[:1])
+    node = next(node for node in as_json(words(spec), "-blockdev") if node["file"]["filename"] == "/v")
+    assert node["backing"] is None
+
+
+def test_a_machine_without_an_image_boots_from_its_boot_volume():
+    spec = replace(SPEC, image_path=None, volumes=(VOLUMES[0], replace(VOLUMES[1], boot=True)))
+    first = min(
+        (dev for dev in as_json(words(spec), "-device") if "bootindex" in dev),
+        key=lambda dev: int(dev["bootindex"]),
+    )
+    assert first["serial"] == VOLUMES[1].id[:20]
+    assert disks(spec)[0] == first["drive"]
+
+
+def test_the_rescue_disk_is_booted_before_the_root_disk():
+    spec = replace(SPEC, rescue=RescueSpec(image_path=Path("/images/rescue"), image_format="raw"))
+    order = {dev["drive"]: dev["bootindex"] for dev in as_json(words(spec), "-device") if "bootindex" in dev}
+    assert order["rescue"] < order["root"]
+
+
+def test_each_device_has_a_slot_of_its_own_and_too_many_are_refused():
+    ports = tuple(replace(PORT, id=PortId(f"p{number}")) for number in range(8))
+    spec = replace(SPEC, ports=ports, volumes=VOLUMES, ephemeral_disk=GiB(5))
+    slots = [dev["addr"] for dev in as_json(words(spec), "-device") if "addr" in dev]
+    assert len(set(slots)) == len(slots)
+    many = tuple(replace(VOLUMES[0], id=VolumeId(str(number))) for number in range(17))
+    with pytest.raises(BootFailed, match="no slot"):
+        words(replace(SPEC, volumes=many))
 
 
 def test_a_card_has_its_address_and_a_way_out_that_gives_it_its_fixed_ip():
@@ -117,7 +179,15 @@ def test_socket_paths_fit_into_the_systems_limit(directory):
     layout = Layout(directory=Path(directory))
     files = layout.machine(SERVER)
     ends = files.port(PORT.id)
-    paths = [files.monitor, files.agent, ends.nic, ends.slirp_switch, layout.switch_control]
+    paths = [
+        files.monitor,
+        files.agent,
+        files.serial,
+        files.display,
+        ends.nic,
+        ends.slirp_switch,
+        layout.switch_control,
+    ]
     assert max(len(str(path)) for path in paths) <= 107
 
 
