@@ -1,83 +1,15 @@
 """What every engine's machines promise, whatever runs them."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from machine_bench import Bench
 
-from armillary.base.ids import NetworkId, PortId, ServerId, new_uuid
+from armillary.base.ids import ServerId, new_uuid
 from armillary.base.units import GiB, MiB
-from armillary.cloud.engines.fake import FakeMachines
-from armillary.cloud.engines.qemu.machines import QemuMachines
-from armillary.cloud.engines.qemu.tiny import boot_sector
-from armillary.cloud.model import Capacity, MachineSpec, MachineState, PortSpec
-from armillary.cloud.ports import BootFailed, Machines
-
-
-@dataclass
-class Bench:
-    """An engine with an image that it can boot, and a way to make a second engine over the same directory."""
-
-    machines: Machines
-    image: Path
-    image_format: str
-    again: Callable[[], Machines]
-
-    def spec(self, name: str = "vm") -> MachineSpec:
-        number = len(self.machines.states()) + 10
-        return MachineSpec(
-            id=ServerId(new_uuid()),
-            name=name,
-            vcpus=1,
-            ram=MiB(256),
-            root_disk=GiB(1),
-            ephemeral_disk=GiB(0),
-            image_path=self.image,
-            image_format=self.image_format,
-            ports=(
-                PortSpec(
-                    id=PortId(new_uuid()),
-                    network_id=NetworkId("6f0a7f3c-0000-4000-8000-000000000001"),
-                    mac=f"fa:16:3e:00:00:{number:02x}",
-                    fixed_ip=f"10.0.0.{number}",
-                    cidr="10.0.0.0/24",
-                    gateway_ip="10.0.0.1",
-                ),
-            ),
-            config_drive={"openstack/latest/meta_data.json": b'{"uuid": "1", "name": "vm"}'},
-        )
-
-
-def fake_bench(tmp_path: Path) -> Bench:
-    image = tmp_path / "image.raw"
-    image.write_bytes(b"\0" * 1024)
-    directory = tmp_path / "machines"
-    return Bench(
-        FakeMachines(directory=directory), image, "raw", again=lambda: FakeMachines(directory=directory)
-    )
-
-
-def qemu_bench(tmp_path: Path) -> Bench:
-    image = tmp_path / "image.raw"
-    image.write_bytes(boot_sector())
-
-    def engine() -> Machines:
-        capacity = Capacity(vcpus=2, ram=MiB(1024), disk=GiB(10))
-        return QemuMachines(directory=tmp_path / "qemu", capacity=capacity, obey_seconds=0.2)
-
-    return Bench(engine(), image, "raw", again=engine)
-
-
-ADAPTERS = [pytest.param(fake_bench, id="fake"), pytest.param(qemu_bench, id="qemu", marks=pytest.mark.vm)]
-
-
-@pytest.fixture(params=ADAPTERS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    made = request.param(tmp_path)
-    yield made
-    for server_id in list(made.machines.states()):
-        made.machines.destroy(server_id)
+from armillary.cloud.model import MachineState, RescueSpec
+from armillary.cloud.ports import BootFailed
 
 
 def test_a_booted_machine_runs(bench: Bench) -> None:
@@ -168,6 +100,43 @@ def test_a_new_engine_over_the_same_directory_finds_the_machines_again(bench: Be
     bench.machines.boot(stopped)
     bench.machines.stop(stopped.id, hard=True)
     assert bench.again().states() == {running.id: MachineState.RUNNING, stopped.id: MachineState.STOPPED}
+
+
+def test_a_machine_boots_from_a_volume_and_has_no_root_disk_of_its_own(bench: Bench, tmp_path: Path) -> None:
+    volume = replace(bench.volume(bootable=True), boot=True)
+    spec = replace(bench.spec(), image_path=None, volumes=(volume,))
+    bench.machines.boot(spec)
+    assert bench.machines.states()[spec.id] is MachineState.RUNNING
+    with pytest.raises(BootFailed):
+        bench.machines.snapshot(spec.id, tmp_path / "snapshot.qcow2")
+    assert not (tmp_path / "snapshot.qcow2").exists()
+    bench.machines.destroy(spec.id)
+    assert volume.path.exists(), "a volume outlives its machine"
+
+
+def test_a_boot_without_one_of_its_volumes_fails_and_leaves_nothing(bench: Bench, tmp_path: Path) -> None:
+    volume = replace(bench.volume(), path=tmp_path / "no-such-volume")
+    with pytest.raises(BootFailed):
+        bench.machines.boot(replace(bench.spec(), volumes=(volume,)))
+    assert bench.machines.states() == {}
+
+
+def test_a_rescued_machine_runs_from_another_image_and_goes_back_to_its_own_disk(bench: Bench) -> None:
+    spec = bench.spec()
+    bench.machines.boot(spec)
+    bench.machines.stop(spec.id, hard=True)
+    rescue = RescueSpec(image_path=bench.image, image_format=bench.image_format)
+    bench.machines.boot(replace(spec, rescue=rescue))
+    assert bench.machines.states()[spec.id] is MachineState.RUNNING
+    bench.machines.stop(spec.id, hard=True)
+    bench.machines.boot(spec)
+    assert bench.machines.states()[spec.id] is MachineState.RUNNING
+
+
+def test_a_machine_may_have_an_ephemeral_and_a_swap_disk(bench: Bench) -> None:
+    spec = replace(bench.spec(), ephemeral_disk=GiB(1), swap_disk=MiB(64))
+    bench.machines.boot(spec)
+    assert bench.machines.states()[spec.id] is MachineState.RUNNING
 
 
 def test_the_capacity_is_positive(bench: Bench) -> None:

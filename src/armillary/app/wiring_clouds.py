@@ -23,7 +23,7 @@ from armillary.cloud.engines.qemu.command import Accelerator, Tuning
 from armillary.cloud.engines.qemu.fabric import QemuFabric
 from armillary.cloud.engines.qemu.machines import QemuMachines
 from armillary.cloud.model import Capacity
-from armillary.cloud.ports import Fabric, Machines
+from armillary.cloud.ports import Fabric, Hypervisor
 
 
 def build_clouds(
@@ -81,7 +81,7 @@ def _secret(file: Path) -> str:
 
 def _engine(
     settings: Settings, table: CloudTable, accelerator: Callable[[], Accelerator]
-) -> tuple[Machines, Fabric]:
+) -> tuple[Hypervisor, Fabric]:
     directory = settings.home / "clouds" / table.name / "machines"
     capacity = Capacity(vcpus=table.vcpus, ram=MiB(table.ram_mib), disk=GiB(table.disk_gib))
     if table.engine == "fake":

@@ -23,7 +23,7 @@ from armillary.cloud.metadata.service import MetadataService
 from armillary.cloud.model import MetadataSite
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.service import NetworkService
-from armillary.cloud.ports import Fabric, Machines
+from armillary.cloud.ports import Fabric, Hypervisor
 from armillary.cloud.volumes.service import VolumeService
 
 
@@ -89,7 +89,7 @@ def build_cloud(
     *,
     settings: CloudSettings,
     accounts: AccountsService,
-    machines: Machines,
+    machines: Hypervisor,
     fabric: Fabric,
     engine: Engine,
     clock: Clock,

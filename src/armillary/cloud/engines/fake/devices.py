@@ -12,6 +12,7 @@ from armillary.base.units import GiB
 from armillary.cloud.engines.copying import copy_sparse
 from armillary.cloud.engines.fake.shelf import Shelf
 from armillary.cloud.model import ConsoleSockets, PortSpec, VolumeSpec
+from armillary.cloud.ports import BootFailed
 
 
 class FakeDevices(Shelf):
@@ -27,6 +28,8 @@ class FakeDevices(Shelf):
 
     def plug_volume(self, server_id: ServerId, volume: VolumeSpec) -> None:
         self._meet("plug_volume")
+        if self._lives(server_id) and not volume.path.is_file():
+            raise BootFailed(f"the volume's file {volume.path.name} is not there")
         self._plug(server_id, "volumes", volume_record(volume))
 
     def unplug_volume(self, server_id: ServerId, volume_id: VolumeId) -> None:

@@ -1,23 +1,28 @@
-"""The command line of a machine: a pure function of its specification and of where its files lie."""
+"""The command line of a machine, made from its hardware and from where its files lie."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
 from armillary.base.units import MiB
-from armillary.cloud.engines.qemu.layout import MachineFiles, port_key
-from armillary.cloud.model import MachineSpec, PortSpec
+from armillary.cloud.engines.qemu.cards import card
+from armillary.cloud.engines.qemu.drives import drives
+from armillary.cloud.engines.qemu.hardware import (
+    RANDOM_SLOT,
+    SERIAL_SLOT,
+    VGA_SLOT,
+    Hardware,
+    card_device,
+)
+from armillary.cloud.engines.qemu.layout import MachineFiles
 
 Accelerator = Literal["kvm", "tcg"]
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-ROOT_NODE = "root"
-"""QEMU's name for the root disk's contents, that a snapshot copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,30 +40,39 @@ class Tuning:
     @property
     def overhead(self) -> MiB:
         """How much memory QEMU takes beside the guest's own, at most."""
-        return MiB(64 + (self.tb_size if self.accelerator == "tcg" else 0))
+        return MiB(96 + (self.tb_size if self.accelerator == "tcg" else 0))
 
 
-def command(spec: MachineSpec, files: MachineFiles, tuning: Tuning) -> list[str]:
-    """Return the words that start the machine. Its disks and the runtime folder must be there."""
+def command(hardware: Hardware, files: MachineFiles, tuning: Tuning, *, incoming: bool = False) -> list[str]:
+    """Return the words that start the machine. Its disks and the runtime folder must be there.
+
+    Args:
+        hardware: what it has.
+        files: where its files lie.
+        tuning: how it runs here.
+        incoming: whether it waits, its processors stopped, for a memory that it goes on from.
+    """
     return [
-        *_machine(spec, tuning),
+        *_machine(hardware, tuning),
         *_monitors(files),
         *_console(files),
-        *_disks(spec, files, tuning),
-        *(word for port in spec.ports for word in _port(port, files)),
-        *("-device", _json(driver="virtio-rng-pci")),
+        *_disks(hardware, files, tuning),
+        *_cards(hardware, files),
+        *("-device", _json(driver="virtio-rng-pci", addr=f"{RANDOM_SLOT:#x}")),
         *("-sandbox", SANDBOX),
         *("-pidfile", str(files.pidfile)),
+        *(("-incoming", "defer", "-S") if incoming else ()),
     ]
 
 
-def _machine(spec: MachineSpec, tuning: Tuning) -> Iterator[str]:
+def _machine(hardware: Hardware, tuning: Tuning) -> Iterator[str]:
+    spec = hardware.spec
     yield tuning.binary
     yield from ("-name", f"guest={spec.id},debug-threads=on")
     yield from ("-nodefaults", "-no-user-config", "-display", "none")
-    yield from ("-machine", "pc,usb=off,vmport=off,smm=off")
+    yield from ("-machine", f"{hardware.machine_type},usb=off,vmport=off,smm=off")
     yield from ("-global", "PIIX4_PM.disable_s3=1", "-global", "PIIX4_PM.disable_s4=1")
-    if tuning.accelerator == "kvm":
+    if hardware.accelerator == "kvm":
         yield from ("-accel", "kvm", "-cpu", "host")
         yield from ("-global", "kvm-pit.lost_tick_policy=delay", "-rtc", "base=utc,driftfix=slew")
     else:
@@ -80,58 +94,28 @@ def _monitors(files: MachineFiles) -> Iterator[str]:
 
 
 def _console(files: MachineFiles) -> Iterator[str]:
-    yield from ("-chardev", f"file,id=console,path={_comma(files.console)},append=on")
+    log = f"logfile={_comma(files.console)},logappend=on"
+    yield from ("-chardev", f"socket,id=console,path={_comma(files.serial)},server=on,wait=off,{log}")
     yield from ("-serial", "chardev:console")
-    yield from ("-device", _json(driver="virtio-serial-pci"))
+    yield from ("-device", _json(driver="VGA", addr=f"{VGA_SLOT:#x}"))
+    yield from ("-vnc", f"unix:{_comma(files.display)}")
+    yield from ("-device", _json(driver="virtio-serial-pci", addr=f"{SERIAL_SLOT:#x}"))
     yield from ("-chardev", f"socket,id=agent,path={_comma(files.agent)},server=on,wait=off")
     yield from ("-device", _json(driver="virtserialport", chardev="agent", name="org.qemu.guest_agent.0"))
 
 
-def _disks(spec: MachineSpec, files: MachineFiles, tuning: Tuning) -> Iterator[str]:
-    if spec.image_path is not None:
-        # The image is named here, not in the overlay alone, so that the data folder may be moved.
-        image = _file(spec.image_path, writable=False)
-        base = {"driver": spec.image_format, "read-only": True, "file": image}
-        overlay = {"driver": "qcow2", "file": _file(files.root), "backing": base, "discard": "unmap"}
-        cache = {"no-flush": tuning.root_cache == "unsafe"}
-        yield from _disk(ROOT_NODE, {**overlay, "cache": cache}, bootindex=0)
-    if spec.ephemeral_disk:
-        # what an ephemeral disk holds is gone with its machine anyway, but a reboot must find it whole
-        ephemeral = {"driver": "raw", "file": _file(files.ephemeral), "discard": "unmap"}
-        yield from _disk("ephemeral", ephemeral)
-    if spec.config_drive:
-        drive = {"driver": "raw", "read-only": True, "file": _file(files.config_drive, writable=False)}
-        yield from _disk("config", drive)
+def _disks(hardware: Hardware, files: MachineFiles, tuning: Tuning) -> Iterator[str]:
+    for drive in drives(hardware, files, unsafe=tuning.root_cache == "unsafe"):
+        yield from ("-blockdev", _json(**drive.node))
+        yield from ("-device", _json(**drive.device))
 
 
-def _file(path: Path, *, writable: bool = True) -> dict[str, Any]:
-    node: dict[str, Any] = {"driver": "file", "filename": str(path), "aio": "threads"}
-    return {**node, "discard": "unmap"} if writable else {**node, "read-only": True}
-
-
-def _disk(name: str, node: Mapping[str, Any], **properties: Any) -> Iterator[str]:
-    yield from ("-blockdev", _json(**{"node-name": name}, **node))
-    yield from ("-device", _json(driver="virtio-blk-pci", drive=name, id=f"disk-{name}", **properties))
-
-
-def _port(port: PortSpec, files: MachineFiles) -> Iterator[str]:
-    """Return a card wired to the switch, and a way out for the card's owner alone, wired to the switch as well."""
-    key, sockets = port_key(port.id), files.port(port.id)
-    hub = int(key, 16) % 2**31
-    resolver = str(IPv4Network(port.cidr).network_address + 3)
-    yield from ("-netdev", _wire(f"n{key}", sockets.nic, sockets.nic_switch))
-    way_out = {"net": port.cidr, "host": port.gateway_ip, "dhcpstart": port.fixed_ip, "dns": resolver}
-    yield from ("-netdev", _json(type="user", id=f"u{key}", ipv6=False, **way_out))
-    yield from ("-netdev", _wire(f"d{key}", sockets.slirp, sockets.slirp_switch))
-    for end in ("u", "d"):
-        yield from ("-netdev", _json(type="hubport", id=f"h{end}{key}", hubid=hub, netdev=f"{end}{key}"))
-    mtu = {"host_mtu": port.mtu} if port.mtu != 1500 else {}
-    yield from ("-device", _json(driver="virtio-net-pci", netdev=f"n{key}", mac=port.mac, **mtu))
-
-
-def _wire(name: str, here: Path, there: Path) -> str:
-    ends = {end: {"type": "unix", "path": str(path)} for end, path in (("local", here), ("remote", there))}
-    return _json(type="dgram", id=name, **ends)
+def _cards(hardware: Hardware, files: MachineFiles) -> Iterator[str]:
+    for port in hardware.spec.ports:
+        made = card(port, files, hardware.slots[card_device(port.id)])
+        for netdev in made.netdevs:
+            yield from ("-netdev", _json(**netdev))
+        yield from ("-device", _json(**made.device))
 
 
 def _json(**properties: Any) -> str:

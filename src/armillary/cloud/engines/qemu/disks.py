@@ -6,19 +6,22 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pycdlib
 
-from armillary.base.units import GiB, format_size
+from armillary.base.units import GiB, MiB, format_size
 from armillary.cloud.model import MachineSpec
 from armillary.cloud.ports import BootFailed
 
 _GIB = 2**30
-_LOGICAL_BLOCK = 2048
+_PAGE = 4096
+_SWAP_SIGN = b"SWAPSPACE2"
 
 
 def virtual_size(image: Path, image_format: str) -> int:
@@ -54,8 +57,19 @@ def make_root(spec: MachineSpec, image: Path, target: Path) -> None:
             remedy="Choose a flavor with a larger root disk.",
             facts={"image_bytes": size, "root_disk_bytes": wanted},
         )
-    backing = ("-b", str(image.absolute()), "-F", spec.image_format)
-    run("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(target), str(wanted))
+    lay_over(target, image, spec.image_format, wanted)
+
+
+def lay_over(target: Path, backing: Path, backing_format: str, size: int) -> None:
+    """Make a disk of `size` bytes that begins as what `backing` holds, and never writes there; whole or not at all."""
+    draft = target.with_name(target.name + ".draft")
+    draft.unlink(missing_ok=True)
+    try:
+        beneath = ("-b", str(backing.absolute()), "-F", backing_format)
+        run("qemu-img", "create", "-q", "-f", "qcow2", *beneath, str(draft), str(size))
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def grow_root(target: Path, size: GiB) -> None:
@@ -72,11 +86,23 @@ def virtual_size_of_overlay(target: Path) -> int:
 
 def make_ephemeral(target: Path, size: GiB) -> None:
     """Make an empty ext4 file system labelled `ephemeral0` in a sparse file; no root right, no mount needed."""
-    with target.open("wb") as file:
+    draft = target.with_name(target.name + ".draft")
+    with draft.open("wb") as file:
         os.truncate(file.fileno(), size * _GIB)
     # Lazy: the guest writes the inode tables when it has time, and the file stays sparse.
     options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0"
-    run("mkfs.ext4", "-q", "-F", "-L", "ephemeral0", "-m", "0", "-E", options, str(target))
+    run("mkfs.ext4", "-q", "-F", "-L", "ephemeral0", "-m", "0", "-E", options, str(draft))
+    draft.replace(target)
+
+
+def make_swap(target: Path, size: MiB) -> None:
+    """Make swap space labelled `swap0` in a sparse file (the header that Linux's swapon reads, `union swap_header`)."""
+    octets = size * 2**20
+    header = struct.pack("<III16s16s", 1, octets // _PAGE - 1, 0, uuid.uuid4().bytes, b"swap0")
+    page = (b"\0" * 1024 + header).ljust(_PAGE - len(_SWAP_SIGN), b"\0") + _SWAP_SIGN
+    with target.open("wb") as file:
+        file.write(page)
+        file.truncate(octets)
 
 
 def make_config_drive(target: Path, files: Mapping[str, bytes]) -> None:

@@ -45,8 +45,8 @@ class QemuFabric:
         self._layout = Layout(directory=directory.absolute())
         self._lock = threading.Lock()
         self._plans: dict[str, PortPlan] = {}
-        self._settled: dict[str, tuple[int, frozenset[tuple[str, int]]]] = {}
-        """By port: the process and the wish that were last brought together."""
+        self._settled: dict[str, tuple[int, int, frozenset[tuple[str, int]]]] = {}
+        """By port: the process, the age of the card's way out in it, and the wish that were last brought together."""
         self._failed: dict[str, list[str]] = {}
         """By port: what could not be forwarded the last time, so that it is told once."""
         self._layout.prepare()
@@ -179,7 +179,10 @@ class QemuFabric:
         if pid is None:
             self._settled.pop(key, None)
             return
-        if self._settled.get(key) == (pid, wanted):
+        made = _made_at(files.port(port.port.id).slirp)
+        if made is None:
+            return  # the card is planned, and not plugged in yet
+        if self._settled.get(key) == (pid, made, wanted):
             return
         try:
             with Monitor(files.fabric_monitor) as monitor:
@@ -192,7 +195,7 @@ class QemuFabric:
         if failed:
             self._failed[key] = failed
         else:
-            self._settled[key] = (pid, wanted)
+            self._settled[key] = (pid, made, wanted)
 
     def _forwards(self, port: PortPlan) -> list[Forward]:
         files = self._layout.machine(port.server_id)
@@ -203,6 +206,14 @@ class QemuFabric:
                 return _current(monitor, port)
         except MonitorError:
             return []
+
+
+def _made_at(way_out: Path) -> int | None:
+    """Return when a card's way out was made: forwards go with it when a card is pulled, and do not come back."""
+    try:
+        return way_out.lstat().st_ctime_ns
+    except FileNotFoundError:
+        return None
 
 
 def wanted_forwards(port: PortPlan) -> frozenset[tuple[str, int]]:

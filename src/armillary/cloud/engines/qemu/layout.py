@@ -61,6 +61,41 @@ class MachineFiles:
         return self.folder / "root.qcow2"
 
     @property
+    def kept(self) -> Path:
+        """Return the path of a root disk that was set aside; the root disk leans on it while it is there."""
+        return self.folder / "kept.qcow2"
+
+    @property
+    def rescue(self) -> Path:
+        """Return the path of the throwaway disk from which the machine boots for its rescue."""
+        return self.folder / "rescue.qcow2"
+
+    @property
+    def anew(self) -> Path:
+        """Return the path of the mark that the machine's disks shall be made anew at the next boot."""
+        return self.folder / "anew"
+
+    @property
+    def memory(self) -> Path:
+        """Return the path of a suspended machine's memory; it is whole when it is there."""
+        return self.folder / "memory"
+
+    @property
+    def memory_draft(self) -> Path:
+        """Return the path of a memory that is being written."""
+        return self.folder / "memory.draft"
+
+    @property
+    def spent_memory(self) -> Path:
+        """Return the path of a memory from which the machine has gone on, or is about to."""
+        return self.folder / "memory.spent"
+
+    @property
+    def swap(self) -> Path:
+        """Return the path of the swap disk, a sparse raw file."""
+        return self.folder / "swap.raw"
+
+    @property
     def ephemeral(self) -> Path:
         """Return the path of the ephemeral disk, a sparse raw file."""
         return self.folder / "ephemeral.raw"
@@ -104,6 +139,16 @@ class MachineFiles:
     def agent(self) -> Path:
         """Return the socket that leads to the guest's agent."""
         return self.runtime / "a"
+
+    @property
+    def serial(self) -> Path:
+        """Return the socket that leads to the first serial port; what passes is also written to the console's log."""
+        return self.runtime / "c"
+
+    @property
+    def display(self) -> Path:
+        """Return the socket on which the screen is shown (VNC)."""
+        return self.runtime / "d"
 
     def port(self, port_id: PortId) -> PortSockets:
         """Return the socket paths of one of the machine's cards."""

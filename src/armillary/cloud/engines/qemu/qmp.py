@@ -11,7 +11,7 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -48,9 +48,13 @@ class _Line:
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, message: dict[str, Any], *, prefix: bytes = b"") -> None:
+    def send(self, message: dict[str, Any], *, prefix: bytes = b"", descriptors: Sequence[int] = ()) -> None:
+        line = prefix + json.dumps(message).encode() + b"\n"
         try:
-            self._socket.sendall(prefix + json.dumps(message).encode() + b"\n")
+            if descriptors:  # they travel with the first byte, and so short a line is taken whole
+                socket.send_fds(self._socket, [line], list(descriptors))
+            else:
+                self._socket.sendall(line)
         except OSError as error:
             raise MonitorError(f"cannot send: {error}") from error
 
@@ -91,6 +95,13 @@ class _Line:
             raise MonitorError("an answer without end")
 
 
+def _message(command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    message: dict[str, Any] = {"execute": command}
+    if arguments:
+        message["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
+    return message
+
+
 class Monitor:
     """A visit to QEMU's monitor. Use as a context manager; not for several threads at once.
 
@@ -117,10 +128,15 @@ class Monitor:
 
     def ask(self, command: str, *, timeout: float | None = None, **arguments: Any) -> Any:
         """Run a command and return what it returns. Argument names have `_` for QMP's `-`."""
-        message: dict[str, Any] = {"execute": command}
-        if arguments:
-            message["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
-        self._line.send(message)
+        self._line.send(_message(command, arguments))
+        return self._answer(timeout)
+
+    def give(self, descriptor: int, *, name: str) -> None:
+        """Give QEMU an open file, which it knows by that name from now on."""
+        self._line.send(_message("getfd", {"fdname": name}), descriptors=[descriptor])
+        self._answer(None)
+
+    def _answer(self, timeout: float | None) -> Any:
         answer = self._line.receive(lambda got: "return" in got or "error" in got, timeout=timeout)
         if "error" in answer:
             raise Refused(str(answer["error"].get("desc", "refused")))
@@ -131,12 +147,22 @@ class Monitor:
         printed: str = self.ask("human-monitor-command", command_line=command_line)
         return printed
 
-    def wait_for(self, *events: str, timeout: float) -> str:
-        """Return the name of the first of the named events that comes."""
-        got: str = self._line.receive(lambda message: message.get("event") in events, timeout=timeout)[
-            "event"
-        ]
+    def wait_for(self, *events: str, timeout: float, device: str | None = None) -> str:
+        """Return the name of the first of the named events that comes, of that device if one is given."""
+
+        def wanted(message: dict[str, Any]) -> bool:
+            about = message.get("data", {}).get("device")
+            return message.get("event") in events and device in (None, about)
+
+        got: str = self._line.receive(wanted, timeout=timeout)["event"]
         return got
+
+
+def agent_listens(monitor: Monitor) -> bool:
+    """Return whether an agent in the guest has opened the port to us."""
+    return any(
+        device["label"] == "agent" and device["frontend-open"] for device in monitor.ask("query-chardev")
+    )
 
 
 class GuestAgent:
@@ -169,9 +195,9 @@ class GuestAgent:
         """Leave; a second time does nothing."""
         self._line.close()
 
-    def ask(self, command: str, *, timeout: float | None = None) -> Any:
-        """Run a command and return what it returns."""
-        self._line.send({"execute": command})
+    def ask(self, command: str, *, timeout: float | None = None, **arguments: Any) -> Any:
+        """Run a command and return what it returns. Argument names have `_` for `-`."""
+        self._line.send(_message(command, arguments))
         answer = self._line.receive(lambda got: "return" in got or "error" in got, timeout=timeout)
         if "error" in answer:
             raise Refused(str(answer["error"].get("desc", "refused")))

@@ -1,0 +1,63 @@
+"""A machine's network cards as QEMU sees them: wires to the switch, and a way out for the card's owner alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from armillary.cloud.engines.qemu.hardware import card_device
+from armillary.cloud.engines.qemu.layout import MachineFiles, port_key
+from armillary.cloud.model import PortSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A card: arguments of `netdev_add`, and of `device_add`, or of the command line's words for the same."""
+
+    wire: dict[str, Any]
+    """between the card and the switch"""
+    way_out: Sequence[dict[str, Any]]
+    """between the switch and the card's own user-mode network stack, in the order in which they are made"""
+    device: dict[str, Any]
+
+    @property
+    def netdevs(self) -> Sequence[dict[str, Any]]:
+        """Return all that must be there before the device."""
+        return (self.wire, *self.way_out)
+
+
+def card(port: PortSpec, files: MachineFiles, slot: int) -> Card:
+    """Return a card wired to the switch, and its owner's way out, wired to the switch as well."""
+    key, sockets = port_key(port.id), files.port(port.id)
+    hub = int(key, 16) % 2**31
+    resolver = str(IPv4Network(port.cidr).network_address + 3)
+    stack = {"net": port.cidr, "host": port.gateway_ip, "dhcpstart": port.fixed_ip, "dns": resolver}
+    mtu = {"host_mtu": port.mtu} if port.mtu != 1500 else {}
+    name = card_device(port.id)
+    return Card(
+        wire=_wire(f"n{key}", sockets.nic, sockets.nic_switch),
+        way_out=(
+            {"type": "user", "id": f"u{key}", "ipv6": False, **stack},
+            _wire(f"d{key}", sockets.slirp, sockets.slirp_switch),
+            *(
+                {"type": "hubport", "id": f"h{end}{key}", "hubid": hub, "netdev": f"{end}{key}"}
+                for end in ("u", "d")
+            ),
+        ),
+        device={
+            "driver": "virtio-net-pci",
+            "id": name,
+            "netdev": f"n{key}",
+            "mac": port.mac,
+            "addr": f"{slot:#x}",
+            **mtu,
+        },
+    )
+
+
+def _wire(name: str, here: Path, there: Path) -> dict[str, Any]:
+    ends = {end: {"type": "unix", "path": str(path)} for end, path in (("local", here), ("remote", there))}
+    return {"type": "dgram", "id": name, **ends}
