@@ -84,7 +84,7 @@ def create_cloud_app(
         app = FastAPI(
             title="Identity", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)]
         )
-        app.state.authenticate = auth.context
+        app.state.authenticate = auth.principal
         routes = identity_router(accounts=accounts, catalog=catalog, clock=clock, auth=auth)
         app.include_router(routes, prefix="/identity")
         return RequestIds(app)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -13,6 +15,8 @@ from armillary.accounts.service import AccountsService
 from armillary.base.errors import Forbidden, Unauthorized
 
 KEYSTONE_ONLY = frozenset({TokenKind.KEYSTONE})
+_BELIEVED_FOR = timedelta(seconds=2)
+_MOST_BELIEVED = 10_000
 UNAUTHENTICATED = "The request you have made requires authentication."
 
 
@@ -32,8 +36,19 @@ class AuthenticationRequired(Unauthorized):
         return JSONResponse(body, status_code=401, headers=headers)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Believed:
+    principal: Principal
+    until: datetime
+    changes: int
+
+
 class KeystoneAuth:
-    """Reads `X-Auth-Token`. `context` and `project_context` are FastAPI dependencies.
+    """Reads `X-Auth-Token`. `principal` (which the services use), `context` and `project_context` are FastAPI dependencies.
+
+    A token that was good is believed for two seconds more unless an account was written meanwhile: every call names one,
+    and looking it up costs more than most calls. Keystone's own middleware believes for five minutes. The two
+    seconds are for writers in other processes (`armillary reset-password`).
 
     Roles are Keystone's here: `admin` means an administrator of the cloud, for which `principal.is_cloud_admin` is the
     test; whoever administers only a project is its `manager`.
@@ -42,6 +57,12 @@ class KeystoneAuth:
     def __init__(self, *, accounts: AccountsService, identity_url: str = "") -> None:
         self._accounts = accounts
         self._identity_url = identity_url
+        self._believed: dict[str, _Believed] = {}
+
+    async def principal(self, request: Request) -> Principal:
+        """As `context`, for endpoints that run in the event loop."""
+        secret = self._secret(request)
+        return self._remembered(secret) or await run_in_threadpool(self._look_up, secret)
 
     def context(self, request: Request) -> Principal:
         """Return who asks, with `project` None if the token is not scoped to one.
@@ -49,13 +70,38 @@ class KeystoneAuth:
         Raises:
             AuthenticationRequired: render it with its own `response()`.
         """
+        secret = self._secret(request)
+        return self._remembered(secret) or self._look_up(secret)
+
+    def _secret(self, request: Request) -> str:
         secret = request.headers.get("x-auth-token", "")
         if not secret:
             raise AuthenticationRequired(identity_url=self._identity_url)
+        return secret
+
+    def _remembered(self, secret: str) -> Principal | None:
+        known = self._believed.get(secret)
+        if (
+            known is None
+            or known.until <= self._accounts.clock.now()
+            or known.changes != self._accounts.changes
+        ):
+            return None
+        return known.principal
+
+    def _look_up(self, secret: str) -> Principal:
+        changes = self._accounts.changes  # before the look: a write during it makes what we saw old
         try:
-            return as_keystone(self._accounts.check_token(secret, kinds=KEYSTONE_ONLY))
+            principal = as_keystone(self._accounts.check_token(secret, kinds=KEYSTONE_ONLY))
         except Unauthorized as error:
             raise AuthenticationRequired(identity_url=self._identity_url) from error
+        if len(self._believed) >= _MOST_BELIEVED:
+            self._believed.clear()
+        until = self._accounts.clock.now() + _BELIEVED_FOR
+        if principal.token is not None:
+            until = min(until, principal.token.expires_at)
+        self._believed[secret] = _Believed(principal=principal, until=until, changes=changes)
+        return principal
 
     def project_context(self, request: Request) -> Principal:
         """Return who asks with a token scoped to a project.

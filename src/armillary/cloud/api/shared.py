@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,11 +22,13 @@ MOST_BYTES = 1 << 20
 """of a request's JSON; user data, the largest thing in one, has at most 64 KiB"""
 
 
-async def principal_of(request: Request, authenticate: Callable[[Request], Principal]) -> Principal:
+async def principal_of(
+    request: Request, authenticate: Callable[[Request], Awaitable[Principal]]
+) -> Principal:
     """Who asks, looked up once in a request."""
     known: Principal | None = getattr(request.state, "principal", None)
     if known is None:
-        known = request.state.principal = await run_in_threadpool(authenticate, request)
+        known = request.state.principal = await authenticate(request)
     return known
 
 

@@ -3,6 +3,7 @@
 # no `from __future__ import annotations` here: FastAPI reads the annotations of functions made in functions
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.testclient import TestClient
 
 from armillary.accounts.model import Person, Principal, Project, Role
 from armillary.accounts.service import AccountsService
+from armillary.base.clock import VirtualClock
 from armillary.base.errors import Forbidden
 from armillary.cloud.api.auth import AuthenticationRequired, KeystoneAuth, install_authentication_required
 
@@ -76,3 +78,19 @@ def test_without_a_good_token_every_service_answers_alike(
     assert answer.headers["www-authenticate"] == f'Keystone uri="{BASE}{V3}"'
     message = "The request you have made requires authentication."
     assert answer.json() == {"error": {"code": 401, "title": "Unauthorized", "message": message}}
+
+
+def test_a_token_that_was_believed_is_refused_once_it_is_revoked_or_has_ended(
+    accounts: AccountsService, auth: KeystoneAuth, ada: Person, m51: Project, sign: Sign, clock: VirtualClock
+) -> None:
+    secret = sign("ada", in_project())["X-Auth-Token"]
+    request = _request({"X-Auth-Token": secret})
+    assert auth.context(request) == auth.context(request)
+    accounts.revoke_secret(secret)
+    with pytest.raises(AuthenticationRequired):
+        auth.context(request)
+    other = _request(sign("ada", in_project()))
+    auth.context(other)
+    clock.advance(timedelta(days=30))
+    with pytest.raises(AuthenticationRequired):
+        auth.context(other)

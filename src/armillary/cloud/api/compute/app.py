@@ -28,7 +28,7 @@ def compute_app(
     decide = gate(service="compute", prefix=prefix, rows=policy.ROWS)
     app = FastAPI(title="Compute", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)])
     app.state.compute, app.state.network = compute, network
-    app.state.authenticate = auth.context
+    app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_nova(app)
     app.include_router(odds.versions, prefix=prefix)

@@ -55,7 +55,7 @@ def router(
     auth = auth or KeystoneAuth(accounts=accounts, identity_url=catalog.identity_url)
 
     async def signed_in(request: Request) -> Principal:
-        return await principal_of(request, auth.context)
+        return await principal_of(request, auth.principal)
 
     room = Room(
         accounts=accounts,

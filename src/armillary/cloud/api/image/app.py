@@ -17,6 +17,6 @@ def image_app(*, images: ImageService, auth: KeystoneAuth, base_url: str, prefix
     """Image v2 under `prefix`; `base_url` is where clients find it, the prefix included."""
     decide = gate(service="image", prefix=prefix, rows=policy.ROWS)
     app = FastAPI(title="Image", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)])
-    app.state.authenticate = auth.context
+    app.state.authenticate = auth.principal
     app.include_router(router(images=images, base_url=base_url), prefix=prefix)
     return RequestIds(app)

@@ -21,7 +21,7 @@ def network_app(
     decide = gate(service="network", prefix=prefix, rows=policy.ROWS)
     app = FastAPI(title="Network", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)])
     app.state.network = network
-    app.state.authenticate = auth.context
+    app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_neutron(app)
     app.include_router(odds.versions, prefix=prefix)

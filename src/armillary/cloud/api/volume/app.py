@@ -162,7 +162,7 @@ def volume_app(
         title="Block Storage", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)]
     )
     app.state.volumes = volumes
-    app.state.authenticate = auth.context
+    app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_nova(app)
     app.include_router(versions, prefix=prefix)
