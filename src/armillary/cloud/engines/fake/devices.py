@@ -10,6 +10,7 @@ from typing import Any
 from armillary.base.ids import PortId, ServerId, VolumeId
 from armillary.base.units import GiB
 from armillary.cloud.engines.copying import copy_sparse
+from armillary.cloud.engines.fake.consoles import FakeConsoles
 from armillary.cloud.engines.fake.shelf import Shelf
 from armillary.cloud.model import ConsoleSockets, PortSpec, VolumeSpec
 from armillary.cloud.ports import BootFailed
@@ -17,6 +18,9 @@ from armillary.cloud.ports import BootFailed
 
 class FakeDevices(Shelf):
     """The `Devices` port."""
+
+    _consoles: FakeConsoles | None = None
+    """Made when somebody first looks at one."""
 
     def plug_port(self, server_id: ServerId, port: PortSpec) -> None:
         self._meet("plug_port")
@@ -56,7 +60,11 @@ class FakeDevices(Shelf):
             return True
 
     def consoles(self, server_id: ServerId) -> ConsoleSockets:
-        return ConsoleSockets(serial=None, display=None)
+        if not self._lives(server_id):
+            return ConsoleSockets(serial=None, display=None)
+        if self._consoles is None:
+            self._consoles = FakeConsoles(lives=self._lives)
+        return self._consoles.sockets(server_id)
 
     def _volume(self, server_id: ServerId, volume_id: VolumeId) -> dict[str, Any] | None:
         if not self._lives(server_id):
