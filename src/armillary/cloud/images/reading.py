@@ -79,7 +79,9 @@ class ImageReading:
             Invalid: it is not active.
         """
         image = self.show(principal, image_id)
-        if image.status is not Status.ACTIVE or image.sha512 is None:
+        # an image of a server that boots from a volume has no bytes: it says which volumes to make
+        something = image.sha512 is not None or "block_device_mapping" in image.properties
+        if image.status is not Status.ACTIVE or not something:
             raise Invalid(
                 f"Image {image.id} is not active.",
                 code="image_not_active",

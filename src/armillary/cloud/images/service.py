@@ -255,6 +255,40 @@ class ImageService(ImageReading):
             if image is not None and image.status in (Status.QUEUED, Status.SAVING):
                 self._save(connection, replace(image, status=Status.KILLED, fault=why))
 
+    def commit_bytes_less(self, image_id: str, properties: Mapping[str, str]) -> None:
+        """Make an unfinished image active that has no bytes, only properties: of a server that boots from a volume."""
+        with self._engine.begin() as connection:
+            image = IMAGES.get(connection, image_id)
+            if image is None or image.status not in (Status.QUEUED, Status.SAVING):
+                raise NotFound(f"No image found with ID {image_id}", code="image_not_found")
+            merged = {**image.properties, **properties}
+            self._save(connection, replace(image, status=Status.ACTIVE, size=0, properties=merged))
+
+    def made(self, image_id: str) -> Image | None:
+        """An active image, whoever asks; None if there is none."""
+        with self._reading() as connection:
+            image = IMAGES.get(connection, image_id)
+        return image if image is not None and image.status is Status.ACTIVE else None
+
+    def backups(self, server_id: str, kind: str) -> Sequence[ImageId]:
+        """The active backups of a server with this `backup_type`, oldest first."""
+        with self._reading() as connection:
+            active = IMAGES.find(connection, images.c.status == Status.ACTIVE)
+        wanted = {"image_type": "backup", "instance_uuid": server_id, "backup_type": kind}
+        return [image.id for image in active if wanted.items() <= image.properties.items()]
+
+    def drop(self, image_id: str) -> None:
+        """Remove an image that compute made, unless it is protected; one that is gone is fine."""
+        with self._contents:
+            with self._engine.begin() as connection:
+                image = IMAGES.get(connection, image_id)
+                if image is None or image.protected:
+                    return
+                MEMBERS.remove(connection, members.c.image_id == image.id)
+                IMAGES.remove(connection, images.c.id == image.id)
+            if image.sha512 is not None:
+                self._drop_unneeded([image.sha512])
+
     # tidying
 
     def recover(self) -> None:
