@@ -20,7 +20,7 @@ from armillary.base.clock import VirtualClock
 from armillary.base.ids import CloudName
 from armillary.base.units import GiB, MiB
 from armillary.cloud.build import Cloud, CloudSettings, build_cloud
-from armillary.cloud.engines.fake import FakeFabric, FakeMachines
+from armillary.cloud.engines.fake import FakeFabric, FakeMachines, FakeVolumeDisks
 from armillary.cloud.images.model import Declared
 from armillary.cloud.model import Capacity
 
@@ -40,6 +40,7 @@ class Stage:
     settings: CloudSettings
     admin: Person
     fabric: FakeFabric = field(default_factory=FakeFabric)
+    disks: FakeVolumeDisks = field(init=False)
     cloud: Cloud = field(init=False)
     http: TestClient = field(init=False)
     exit: ExitStack = field(default_factory=ExitStack)
@@ -48,11 +49,13 @@ class Stage:
         self.start()
 
     def start(self) -> None:
+        self.disks = FakeVolumeDisks(directory=self.directory / "volumes")
         self.cloud = build_cloud(
             settings=self.settings,
             accounts=self.accounts,
             machines=self.machines,
             fabric=self.fabric,
+            volume_disks=self.disks,
             engine=make_engine(f"sqlite:///{self.directory}/cloud.db", durable=False),
             clock=self.clock,
         )
@@ -162,6 +165,7 @@ def new_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
         accounts=accounts,
         machines=FakeMachines(directory=directory / "machines"),
         fabric=FakeFabric(),
+        volume_disks=FakeVolumeDisks(directory=directory / "volumes"),
         engine=engine,
         clock=clock,
     ).close()

@@ -18,7 +18,7 @@ from armillary.base.clock import Clock
 from armillary.base.ids import CloudName
 from armillary.base.units import GiB, MiB
 from armillary.cloud.build import Cloud, CloudSettings, build_cloud
-from armillary.cloud.engines.fake import FakeFabric, FakeMachines
+from armillary.cloud.engines.fake import FakeFabric, FakeMachines, FakeVolumeDisks
 from armillary.cloud.model import Capacity
 from armillary.fleet.model import FleetCloud
 from armillary.fleet.sdk import open_clouds
@@ -53,6 +53,7 @@ class RealClouds:
             accounts=self._accounts,
             machines=self.machines[name],
             fabric=FakeFabric(),
+            volume_disks=FakeVolumeDisks(directory=place / "volumes"),
             engine=make_engine(f"sqlite:///{place}/cloud.db", durable=False),
             clock=self._clock,
         )

@@ -25,7 +25,7 @@ from armillary.base.clock import SystemClock
 from armillary.base.ids import CloudName
 from armillary.base.units import GiB, MiB
 from armillary.cloud.build import Cloud, CloudSettings, build_cloud
-from armillary.cloud.engines.fake import FakeFabric, FakeMachines
+from armillary.cloud.engines.fake import FakeFabric, FakeMachines, FakeVolumeDisks
 
 pytestmark = pytest.mark.interop
 
@@ -97,6 +97,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, openstack_client: WarmClient)
             accounts=accounts,
             machines=machines,
             fabric=FakeFabric(),
+            volume_disks=FakeVolumeDisks(directory=directory / "volumes"),
             engine=make_engine(f"sqlite:///{directory}/cloud.db", durable=False),
             clock=SystemClock(),
         )

@@ -18,12 +18,14 @@ from armillary.base.clock import Clock
 from armillary.base.ids import CloudName
 from armillary.base.units import GiB, MiB
 from armillary.cloud.build import Cloud, CloudSettings, build_cloud
-from armillary.cloud.engines.fake import FakeFabric, FakeMachines
+from armillary.cloud.engines.fake import FakeFabric, FakeMachines, FakeVolumeDisks
 from armillary.cloud.engines.qemu.command import Accelerator, Tuning
 from armillary.cloud.engines.qemu.fabric import QemuFabric
 from armillary.cloud.engines.qemu.machines import QemuMachines
+from armillary.cloud.engines.qemu.volumes import QemuVolumeDisks
 from armillary.cloud.model import Capacity
 from armillary.cloud.ports import Fabric, Hypervisor
+from armillary.cloud.volumes.ports import VolumeDisks
 
 
 def build_clouds(
@@ -63,6 +65,7 @@ def build_clouds(
             accounts=accounts,
             machines=machines,
             fabric=fabric,
+            volume_disks=_volume_disks(table, directory / "volumes"),
             engine=make_engine(f"sqlite:///{directory / 'cloud.db'}"),
             clock=clock,
         )
@@ -77,6 +80,12 @@ def _secret(file: Path) -> str:
         partial.write_text(secrets.token_hex(32), encoding="ascii")
         partial.replace(file)
     return file.read_text(encoding="ascii")
+
+
+def _volume_disks(table: CloudTable, directory: Path) -> VolumeDisks:
+    if table.engine == "fake":
+        return FakeVolumeDisks(directory=directory)
+    return QemuVolumeDisks(directory=directory)
 
 
 def _engine(

@@ -13,17 +13,19 @@ from starlette.types import ASGIApp
 
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
-from armillary.base.ids import CloudName, ServerId
+from armillary.base.ids import CloudName, ServerId, Sha512
 from armillary.cloud import store
 from armillary.cloud.api.asgi import METADATA_PREFIX, catalog_of, create_cloud_app
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.compute.service import ComputeService
+from armillary.cloud.consoles.service import ConsoleService
 from armillary.cloud.images.service import ImageService
 from armillary.cloud.metadata.service import MetadataService
 from armillary.cloud.model import MetadataSite
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.service import NetworkService
 from armillary.cloud.ports import Fabric, Hypervisor
+from armillary.cloud.volumes.ports import VolumeDisks
 from armillary.cloud.volumes.service import VolumeService
 
 
@@ -57,16 +59,19 @@ class Cloud:
         images: ImageService,
         compute: ComputeService,
         network: NetworkService,
+        volumes: VolumeService,
         keeper: FabricKeeper,
     ) -> None:
         self.app = app
         self.images = images
         self.compute = compute
         self.network = network
+        self.volumes = volumes
         self._keeper = keeper
 
     def reconcile(self) -> None:
         """Make records and machines agree; call it at the start and every few seconds."""
+        self.volumes.reconcile()
         self.compute.reconcile()
 
     def addresses(self, server_id: ServerId) -> Mapping[int, tuple[str, int]]:
@@ -75,13 +80,14 @@ class Cloud:
 
     def settle(self, *, seconds: float = 30) -> bool:
         """Wait until nothing is being done in the background; False if that took longer."""
-        settled = self.compute.settle(seconds=seconds)
+        settled = self.compute.settle(seconds=seconds) and self.volumes.settle(seconds=seconds)
         self._keeper.settle()
         return settled
 
     def close(self) -> None:
         """End our threads. Machines run on, and what was promised stands in the records."""
         self.compute.close()
+        self.volumes.close()
         self._keeper.close()
 
 
@@ -91,6 +97,7 @@ def build_cloud(
     accounts: AccountsService,
     machines: Hypervisor,
     fabric: Fabric,
+    volume_disks: VolumeDisks,
     engine: Engine,
     clock: Clock,
 ) -> Cloud:
@@ -115,6 +122,15 @@ def build_cloud(
     metadata = MetadataService(
         engine=engine, clock=clock, secret=settings.metadata_secret, vendor_data=settings.vendor_data
     )
+    volumes = VolumeService(
+        engine=engine,
+        clock=clock,
+        projects=accounts,
+        images=images,
+        disks=volume_disks,
+        holder=machines,
+        directory=settings.directory / "uploads",
+    )
     compute = ComputeService(
         engine=engine,
         clock=clock,
@@ -123,11 +139,19 @@ def build_cloud(
         network=network,
         keeper=keeper,
         machines=machines,
+        volumes=volumes.for_servers,
         # beside the images, so that a finished snapshot is moved and not copied
         directory=settings.directory / "snapshots",
         drive=metadata.drive,
     )
-    images.in_use = compute.uses_image
+
+    def in_use(sha512: Sha512) -> bool:
+        return compute.uses_image(sha512) or volumes.uses_image(sha512)
+
+    consoles = ConsoleService(
+        engine=engine, clock=clock, devices=machines, base_url=settings.base_url
+    )
+    images.in_use = in_use
     images.recover()
     catalog = catalog_of(region=settings.region, base_url=settings.base_url)
     auth = KeystoneAuth(accounts=accounts, identity_url=catalog.identity_url)
@@ -142,9 +166,10 @@ def build_cloud(
         compute=compute,
         network=network,
         metadata=metadata,
-        volumes=VolumeService(),
+        consoles=consoles,
+        volumes=volumes,
     )
-    return Cloud(app=app, images=images, compute=compute, network=network, keeper=keeper)
+    return Cloud(app=app, images=images, compute=compute, network=network, volumes=volumes, keeper=keeper)
 
 
 def _metadata_site(settings: CloudSettings) -> MetadataSite:

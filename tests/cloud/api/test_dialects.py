@@ -171,12 +171,3 @@ def test_what_this_cloud_cannot_do_it_refuses_in_plain_words(ada):
     assert ada.call("POST", "/compute/v2.1/os-server-groups", {"server_group": {}}).status_code == 400
     url = f"/compute/v2.1/servers/{server_id}/remote-consoles"
     assert ada.call("POST", url, {"remote_console": {"protocol": "vnc", "type": "novnc"}}).status_code == 400
-
-
-def test_volumes_are_an_empty_shelf_with_a_quota_of_nought(ada):
-    base = f"/volume/v3/{ada.project.id}"
-    assert ada.ok("GET", f"{base}/volumes/detail") == {"volumes": []}
-    assert ada.ok("GET", f"{base}/types")["volume_types"][0]["name"] == "__DEFAULT__"
-    answer = ada.call("POST", f"{base}/volumes", {"volume": {"size": 1}})
-    assert answer.status_code == 413
-    assert "quota is 0G" in answer.json()["overLimit"]["message"]

@@ -1,42 +1,24 @@
-"""Block Storage v3: versions, limits, types, and empty lists."""
+"""Block Storage v3: its versions, and everything put together."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.routing import iter_route_contexts
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from armillary.base.errors import Invalid, NotFound
+from armillary.base.errors import ArmillaryError
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute.faults import fault, speak_nova
 from armillary.cloud.api.policy import volume as policy
 from armillary.cloud.api.policy.gate import gate
-from armillary.cloud.api.shared import MOST_BYTES, Bounded, Caller, Microversions, RequestIds
-from armillary.cloud.core.config_drive import AVAILABILITY_ZONE
-from armillary.cloud.volumes.service import QUOTAS, VOLUME_TYPE_ID, VolumeService
+from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds, spoken
+from armillary.cloud.api.volume import actions, figures, snapshots, volumes
+from armillary.cloud.api.volume.deps import JSON, MINE
+from armillary.cloud.volumes.quotas import OverLimit
+from armillary.cloud.volumes.service import VolumeService
 
 versions = APIRouter()
-router = APIRouter()
-JSON = dict[str, Any]
-
-_TYPE: JSON = {
-    "id": VOLUME_TYPE_ID,
-    "name": "__DEFAULT__",
-    "is_public": True,
-    "description": "Default Volume Type",
-    "extra_specs": {},
-    "os-volume-type-access:is_public": True,
-}
-_KINDS = {
-    "volumes": "Volume",
-    "snapshots": "Snapshot",
-    "backups": "Backup",
-    "volume-transfers": "Transfer",
-    "attachments": "Attachment",
-}
-_KEYS = {"volume-transfers": "transfers"}
 
 
 def _document(request: Request) -> JSON:
@@ -69,88 +51,28 @@ def show_version(request: Request) -> JSON:
     return _document(request)
 
 
-@router.get("/limits")
-def limits(who: Caller) -> JSON:
-    del who
-    absolute = {
-        "maxTotalVolumes": QUOTAS["volumes"],
-        "maxTotalSnapshots": QUOTAS["snapshots"],
-        "maxTotalVolumeGigabytes": QUOTAS["gigabytes"],
-        "maxTotalBackups": QUOTAS["backups"],
-        "maxTotalBackupGigabytes": QUOTAS["backup_gigabytes"],
-        "totalVolumesUsed": 0,
-        "totalGigabytesUsed": 0,
-        "totalSnapshotsUsed": 0,
-        "totalBackupsUsed": 0,
-        "totalBackupGigabytesUsed": 0,
-    }
-    return {"limits": {"rate": [], "absolute": absolute}}
+class Projects:
+    """Lets a path leave its project out, as Cinder does since 3.67, by writing `-` in its place."""
+
+    def __init__(self, app: ASGIApp, *, prefix: str, collections: frozenset[str]) -> None:
+        self._app = app
+        self._start = f"{prefix}/v3/"
+        self._collections = collections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope.get("path", "")
+        if scope["type"] == "http" and path.startswith(self._start):
+            rest = path.removeprefix(self._start)
+            if rest.partition("/")[0] in self._collections:
+                scope = {**scope, "path": f"{self._start}{MINE}/{rest}"}
+        await self._app(scope, receive, send)
 
 
-@router.get("/os-quota-sets/{wanted}")
-def show_quotas(wanted: str, who: Caller, usage: str = "False") -> JSON:
-    del who
-    if usage.lower() == "true":
-        detail = {name: {"limit": limit, "in_use": 0, "reserved": 0} for name, limit in QUOTAS.items()}
-        return {"quota_set": {**detail, "id": wanted}}
-    return {"quota_set": {**QUOTAS, "id": wanted}}
-
-
-@router.get("/os-quota-sets/{wanted}/defaults")
-def show_default_quotas(wanted: str, who: Caller) -> JSON:
-    return show_quotas(wanted, who)
-
-
-@router.get("/types")
-def list_types(who: Caller) -> JSON:
-    del who
-    return {"volume_types": [_TYPE]}
-
-
-@router.get("/types/{type_id}")
-def show_type(type_id: str, who: Caller) -> JSON:
-    del who
-    if type_id not in {VOLUME_TYPE_ID, "default"}:
-        raise NotFound(f"Volume type {type_id} could not be found.")
-    return {"volume_type": _TYPE}
-
-
-@router.get("/os-availability-zone")
-def list_zones(who: Caller) -> JSON:
-    del who
-    return {"availabilityZoneInfo": [{"zoneName": AVAILABILITY_ZONE, "zoneState": {"available": True}}]}
-
-
-@router.get("/extensions")
-def list_extensions(who: Caller) -> JSON:
-    del who
-    return {"extensions": []}
-
-
-@router.post("/volumes")
-def create_volume(body: dict[str, dict[str, Any]], who: Caller, request: Request) -> None:
-    size = body.get("volume", {}).get("size")
-    if not isinstance(size, int | str) or not str(size).isdigit() or int(size) < 1:
-        raise Invalid(
-            f"Invalid input for field/attribute size. Value: {size}. {size} is less than the minimum of 1"
-        )
-    volumes: VolumeService = request.app.state.volumes
-    volumes.create(who, int(size))
-
-
-@router.get("/{collection}")
-@router.get("/{collection}/detail")
-def list_nothing(collection: str, who: Caller) -> JSON:
-    del who
-    if collection not in _KINDS:
-        raise NotFound("The resource could not be found.")
-    return {_KEYS.get(collection, collection): []}
-
-
-@router.get("/{collection}/{item_id}")
-def show_nothing(collection: str, item_id: str, who: Caller) -> JSON:
-    del who
-    raise NotFound(f"{_KINDS.get(collection, 'Resource')} {item_id} could not be found.")
+async def _over_limit(_request: Request, error: Exception) -> Response:
+    """Cinder's 413 says when to come back: at once, for nothing will change by waiting."""
+    assert isinstance(error, ArmillaryError)
+    body = {"code": 413, "message": spoken(error.message, error.remedy), "retryAfter": "0"}
+    return JSONResponse({"overLimit": body}, 413, headers={"Retry-After": "0"})
 
 
 def volume_app(
@@ -165,8 +87,20 @@ def volume_app(
     app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_nova(app)
+    app.add_exception_handler(OverLimit, _over_limit)
     app.include_router(versions, prefix=prefix)
-    app.include_router(router, prefix=prefix + "/v3/{project_id}")
-    versioned = Microversions(app, service="volume", minimum=(3, 0), maximum=(3, 70), refuse=fault)
+    for room in ROOMS:
+        app.include_router(room, prefix=prefix + "/v3/{project_id}")
+    versioned: ASGIApp = Projects(app, prefix=prefix, collections=_collections())
+    versioned = Microversions(versioned, service="volume", minimum=(3, 0), maximum=(3, 70), refuse=fault)
     versioned = Bounded(versioned, most=MOST_BYTES, refuse=fault)
     return RequestIds(versioned, header_names=("x-openstack-request-id", "x-compute-request-id"))
+
+
+ROOMS = (volumes.router, actions.router, snapshots.router, figures.router)
+
+
+def _collections() -> frozenset[str]:
+    """What comes right after the project in a path."""
+    paths = [context.path or "" for room in ROOMS for context in iter_route_contexts(room.routes)]
+    return frozenset(path.strip("/").partition("/")[0] for path in paths)

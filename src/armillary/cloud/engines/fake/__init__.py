@@ -2,5 +2,6 @@
 
 from armillary.cloud.engines.fake.fabric import FakeFabric
 from armillary.cloud.engines.fake.machines import FakeMachines
+from armillary.cloud.engines.fake.volumes import FakeVolumeDisks
 
-__all__ = ["FakeFabric", "FakeMachines"]
+__all__ = ["FakeFabric", "FakeMachines", "FakeVolumeDisks"]
