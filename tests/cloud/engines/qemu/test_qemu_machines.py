@@ -4,102 +4,19 @@ import os
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from qemu_bench import answers, plan, until
 
-from armillary.base.ids import NetworkId, PortId, ServerId, new_uuid
-from armillary.base.units import GiB, MiB
+from armillary.base.ids import new_uuid
+from armillary.base.units import GiB
 from armillary.cloud.engines.qemu.fabric import FALLBACK_OFFSET, QemuFabric
-from armillary.cloud.engines.qemu.layout import Layout
-from armillary.cloud.engines.qemu.machines import QemuMachines
-from armillary.cloud.engines.qemu.process import holder
-from armillary.cloud.engines.qemu.tiny import SAYS, boot_sector
-from armillary.cloud.model import Capacity, MachineSpec, MachineState, NetworkPlan, PortPlan, PortSpec, Rule
+from armillary.cloud.engines.qemu.tiny import SAYS
+from armillary.cloud.model import MachineState, NetworkPlan
 from armillary.cloud.ports import BootFailed
 
 pytestmark = pytest.mark.vm
-
-CAPACITY = Capacity(vcpus=2, ram=MiB(1024), disk=GiB(10))
-SECONDS = 20.0
-
-
-class Bench:
-    def __init__(self, folder: Path) -> None:
-        self.directory = folder / "qemu"
-        self.layout = Layout(directory=self.directory)
-        self.image = folder / "image.raw"
-        self.image.write_bytes(boot_sector())
-        self.machines = self.engine()
-        self.fabric = QemuFabric(directory=self.directory)
-
-    def engine(self, **more: object) -> QemuMachines:
-        return QemuMachines(
-            **{"directory": self.directory, "capacity": CAPACITY, "obey_seconds": 0.2, **more}
-        )
-
-    def spec(self, **changes: object) -> MachineSpec:
-        port = PortSpec(
-            id=PortId(new_uuid()), network_id=NetworkId("n"), mac="fa:16:3e:00:00:01",
-            fixed_ip="10.0.0.5", cidr="10.0.0.0/24", gateway_ip="10.0.0.1",
-        )  # fmt: skip
-        made = MachineSpec(
-            id=ServerId(new_uuid()), name="vm", vcpus=1, ram=MiB(128), root_disk=GiB(1), ephemeral_disk=GiB(0),
-            image_path=self.image, image_format="raw", ports=(port,), config_drive={"a/b": b"c"},
-        )  # fmt: skip
-        return replace(made, **changes)
-
-    def boots(self, **changes: object) -> MachineSpec:
-        spec = self.spec(**changes)
-        self.machines.boot(spec)
-        return spec
-
-    def pid(self, spec: MachineSpec) -> int | None:
-        return holder(self.layout.machine(spec.id).pidfile)
-
-    def says(self, spec: MachineSpec, times: int = 1) -> bool:
-        return until(lambda: self.machines.console(spec.id).count(SAYS) >= times)
-
-    @property
-    def left(self) -> list[Path]:
-        return [path for part in ("machines", "run") for path in (self.directory / part).rglob("*")]
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + SECONDS
-    while not holds() and time.monotonic() < deadline:
-        threading.Event().wait(0.02)
-    return holds()
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    for server_id in list(made.machines.states()):
-        made.machines.destroy(server_id)
-    made.fabric.close()
-
-
-def plan(spec: MachineSpec, *ports: int, floating_ip: str = "127.16.77.5") -> NetworkPlan:
-    rules = tuple(
-        Rule(direction="ingress", protocol="tcp", port_min=number, port_max=number, remote_cidr=None)
-        for number in ports
-    )
-    return NetworkPlan(
-        ports=(PortPlan(server_id=spec.id, port=spec.ports[0], rules=rules, floating_ip=floating_ip),)
-    )
-
-
-def answers(address: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(address, timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_what_the_machine_says_is_kept_over_all_its_boots(bench):
@@ -214,6 +131,36 @@ def test_the_root_disk_follows_a_larger_flavor(bench):
     bench.machines.boot(replace(spec, root_disk=GiB(2)))
     header = bench.layout.machine(spec.id).root.read_bytes()[24:32]
     assert int.from_bytes(header, "big") == 2 * 2**30
+
+
+def test_a_root_disk_that_is_gone_is_missed_and_not_made_anew(bench):
+    spec = bench.boots()
+    bench.machines.stop(spec.id, hard=True)
+    bench.files(spec).root.unlink()
+    with pytest.raises(BootFailed, match="gone") as failure:
+        bench.machines.boot(spec)
+    assert failure.value.code == "disk_missing"
+
+
+def test_the_serial_port_answers_on_its_socket_and_in_the_log(bench):
+    spec = bench.boots()
+    assert bench.says(spec)
+    with socket.socket(socket.AF_UNIX) as serial:
+        serial.settimeout(20)
+        serial.connect(str(bench.machines.consoles(spec.id).serial))
+        bench.machines.reboot(spec.id, hard=True)
+        heard = b""
+        while SAYS not in heard:
+            heard += serial.recv(4096)
+    assert bench.says(spec, times=2)
+
+
+def test_the_screen_is_shown_as_rfb(bench):
+    spec = bench.boots()
+    with socket.socket(socket.AF_UNIX) as screen:
+        screen.settimeout(20)
+        screen.connect(str(bench.machines.consoles(spec.id).display))
+        assert screen.recv(12).startswith(b"RFB 003.")
 
 
 def test_destroying_a_running_machine_leaves_nothing(bench):
