@@ -51,6 +51,8 @@ class Person:
     enabled: bool
     created_at: datetime
     locale: str = "en"
+    default_project_id: ProjectId | None = None
+    """What Keystone's tokens are for when nothing is asked; perhaps no project of theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,9 @@ class Project:
     allocation: Allocation
     enabled: bool
     created_at: datetime
+    tags: tuple[str, ...] = ()
+    furnished: bool = True
+    """Whether clouds give it a first network; those made through the Identity API find what OpenStack gives."""
 
 
 class ApplicationState(StrEnum):

@@ -92,6 +92,7 @@ class People(ServiceBase):
         is_admin: bool = False,
         enabled: bool = True,
         locale: str = "en",
+        default_project_id: ProjectId | None = None,
     ) -> Person:
         """Make a person on an administrator's behalf, without an application.
 
@@ -117,6 +118,7 @@ class People(ServiceBase):
                 is_admin=is_admin,
                 enabled=enabled,
                 locale=locale,
+                default_project_id=default_project_id,
             )
 
     def _add_person(
@@ -138,6 +140,7 @@ class People(ServiceBase):
         locale: str | None = None,
         enabled: bool | None = None,
         is_admin: bool | None = None,
+        default_project_id: ProjectId | None = None,
     ) -> Person:
         """Change what is given. A person who is switched off cannot use any credential from that moment.
 
@@ -157,6 +160,7 @@ class People(ServiceBase):
             "locale": locale,
             "enabled": enabled,
             "is_admin": is_admin,
+            "default_project_id": default_project_id,
         }
         changes = {name: value for name, value in given.items() if value is not None}
         with self._store.write() as records:

@@ -18,6 +18,7 @@ from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import PersonId, ProjectId, new_hex
 
 DESCRIPTION_MAX = 5000
+TAGS_MAX = 80
 
 
 class Projects(ServiceBase):
@@ -42,7 +43,14 @@ class Projects(ServiceBase):
             return records.projects.all()
 
     def create_project(
-        self, name: str, description: str, allocation: Allocation, *, enabled: bool = True
+        self,
+        name: str,
+        description: str,
+        allocation: Allocation,
+        *,
+        enabled: bool = True,
+        tags: tuple[str, ...] = (),
+        furnished: bool = True,
     ) -> Project:
         """Make a project without members on an administrator's behalf.
 
@@ -54,6 +62,7 @@ class Projects(ServiceBase):
         findings.admin_name("name", name)
         findings.text("description", description, longest=DESCRIPTION_MAX, required=False, lines=True)
         findings.allocation("allocation", allocation)
+        _check_tags(findings, tags)
         findings.settle()
         project = Project(
             id=ProjectId(new_hex()),
@@ -62,6 +71,8 @@ class Projects(ServiceBase):
             allocation=allocation,
             enabled=enabled,
             created_at=self._clock.now(),
+            tags=tags,
+            furnished=furnished,
         )
         with self._store.write() as records:
             need_free_project_name(records, name, waiting_too=False)
@@ -76,6 +87,7 @@ class Projects(ServiceBase):
         description: str | None = None,
         allocation: Allocation | None = None,
         enabled: bool | None = None,
+        tags: tuple[str, ...] | None = None,
     ) -> Project:
         """Change what is given. Credentials for a project that is switched off are refused at once."""
         findings = Findings()
@@ -85,12 +97,14 @@ class Projects(ServiceBase):
             findings.text("description", description, longest=DESCRIPTION_MAX, required=False, lines=True)
         if allocation is not None:
             findings.allocation("allocation", allocation)
+        _check_tags(findings, tags or ())
         findings.settle()
         given: dict[str, Any] = {
             "name": name,
             "description": description,
             "allocation": allocation,
             "enabled": enabled,
+            "tags": tags,
         }
         changes = {field: value for field, value in given.items() if value is not None}
         with self._store.write() as records:
@@ -223,6 +237,14 @@ class Projects(ServiceBase):
                     facts={"scope": scope.value, "person": person_id, "role": role.value},
                 )
             records.projects.revoke_cloud_role(scope, person_id, role)
+
+
+def _check_tags(findings: Findings, tags: tuple[str, ...]) -> None:
+    findings.check("tags", len(tags) <= TAGS_MAX, f"A project has at most {TAGS_MAX} tags.")
+    findings.check("tags", len(set(tags)) == len(tags), "Each tag is there once.")
+    for tag in tags:
+        findings.text("tags", tag, longest=255)
+        findings.check("tags", not {"/", ","} & set(tag), "A tag has no slash and no comma.")
 
 
 def _need_other_admin(records: Records, project_id: ProjectId, person_id: PersonId) -> None:

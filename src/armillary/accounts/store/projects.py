@@ -186,7 +186,9 @@ class ProjectsTable:
         ]
 
 
-def _effective(own: ColumnElement[bool], through_group: ColumnElement[bool]) -> CompoundSelect[*tuple[Any, ...]]:
+def _effective(
+    own: ColumnElement[bool], through_group: ColumnElement[bool]
+) -> CompoundSelect[*tuple[Any, ...]]:
     """Grants to people and to their groups, each filtered where an index can help."""
     direct = select(grants.c.project_id, grants.c.person_id, grants.c.role).where(own)
     joined = group_grants.join(group_members, group_members.c.group_id == group_grants.c.group_id)

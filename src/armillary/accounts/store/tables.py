@@ -83,6 +83,21 @@ class WordSet(TypeDecorator[frozenset[str]]):
         return None if value is None else frozenset(value.split())
 
 
+class Words(TypeDecorator[tuple[str, ...]]):
+    """Texts in order, as a JSON array."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> Any:
+        """Write the texts."""
+        return None if value is None else list(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[str, ...] | None:
+        """Read the texts."""
+        return None if value is None else tuple(value)
+
+
 class Figures(TypeDecorator[Allocation]):
     """An allocation as a JSON object."""
 
@@ -113,6 +128,7 @@ people = Table(
     Column("created_at", Moment, nullable=False),
     Column("password_hash", Text),
     Column("previous_hash", Text),
+    Column("default_project_id", String(64)),  # no foreign key: Keystone takes any
 )
 
 projects = Table(
@@ -124,6 +140,8 @@ projects = Table(
     Column("allocation", Figures, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("tags", Words, nullable=False),
+    Column("furnished", Boolean, nullable=False),
 )
 
 

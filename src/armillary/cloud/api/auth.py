@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from armillary.accounts.model import Principal, Role, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.base.errors import Forbidden, Unauthorized
+from armillary.cloud.api.access_rules import permitted
 
 KEYSTONE_ONLY = frozenset({TokenKind.KEYSTONE})
 _BELIEVED_FOR = timedelta(seconds=2)
@@ -62,7 +63,9 @@ class KeystoneAuth:
     async def principal(self, request: Request) -> Principal:
         """As `context`, for endpoints that run in the event loop."""
         secret = self._secret(request)
-        return self._remembered(secret) or await run_in_threadpool(self._look_up, secret)
+        return self._within_rules(
+            self._remembered(secret) or await run_in_threadpool(self._look_up, secret), request
+        )
 
     def context(self, request: Request) -> Principal:
         """Return who asks, with `project` None if the token is not scoped to one.
@@ -71,7 +74,14 @@ class KeystoneAuth:
             AuthenticationRequired: render it with its own `response()`.
         """
         secret = self._secret(request)
-        return self._remembered(secret) or self._look_up(secret)
+        return self._within_rules(self._remembered(secret) or self._look_up(secret), request)
+
+    def _within_rules(self, principal: Principal, request: Request) -> Principal:
+        """Return the principal if its application credential is good for this request."""
+        rules = principal.access_rules
+        if rules is not None and not permitted(rules, method=request.method, path=request.url.path):
+            raise AuthenticationRequired(identity_url=self._identity_url)
+        return principal
 
     def _secret(self, request: Request) -> str:
         secret = request.headers.get("x-auth-token", "")

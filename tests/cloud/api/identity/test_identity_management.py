@@ -222,7 +222,7 @@ def test_the_catalogs_parts_are_read_by_administrators(http: TestClient, admin: 
     assert http.get(f"{V3}/endpoints/nothing", headers=judge).status_code == 404
 
 
-@pytest.mark.parametrize("path", [f"{V3}/users/x/credentials/OS-EC2", f"{V3}/nothing", "/identity/v2.0"])
+@pytest.mark.parametrize("path", [f"{V3}/OS-TRUST/trusts", f"{V3}/nothing", "/identity/v2.0"])
 def test_what_is_not_here_is_not_found_in_keystones_shape(http: TestClient, path: str) -> None:
     answer = http.post(path)
     assert (answer.status_code, answer.json()["error"]["title"]) == (404, "Not Found")

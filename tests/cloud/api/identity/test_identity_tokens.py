@@ -98,7 +98,6 @@ def test_a_projects_administrator_is_keystones_manager_and_not_the_clouds_admin(
         an_auth(scope={"system": {"all": True}}),
         an_auth(scope={"domain": {"id": "default"}}),
         an_auth(scope={"OS-TRUST:trust": {"id": "x"}}),
-        {"auth": {"identity": {"methods": ["token"], "token": {"id": "nonsense"}}}},
         {"auth": {"identity": {"methods": ["saml2"], "saml2": {}}}},
         {"auth": {"identity": {"methods": []}}},
         {
@@ -224,3 +223,9 @@ def test_an_expired_token_or_one_of_another_kind_does_not_open(
     token = sign("ada")
     clock.advance(timedelta(hours=1))
     assert http.get(f"{V3}/auth/projects", headers=token).status_code == 401
+
+
+def test_signing_in_with_a_token_that_is_none_finds_nothing(http: TestClient) -> None:
+    body = {"auth": {"identity": {"methods": ["token"], "token": {"id": "nonsense"}}}}
+    answer = http.post(f"{V3}/auth/tokens", json=body)
+    assert (answer.status_code, answer.json()["error"]["title"]) == (404, "Not Found")

@@ -12,11 +12,12 @@ from typing import Any
 from fastapi import APIRouter, Query, Response
 from starlette.requests import Request
 
-from armillary.accounts.model import CloudScope, Person, Principal
-from armillary.base.errors import Forbidden, NotFound
+from armillary.accounts.model import CloudScope, Group, Person, Principal, Role
+from armillary.base.errors import Forbidden, Invalid, NotFound
+from armillary.base.ids import ProjectId
 from armillary.cloud.api.identity import views
 from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin, need_reader
-from armillary.cloud.api.identity.places import Grants, Place
+from armillary.cloud.api.identity.places import Grants, Party, Place, party_path
 from armillary.cloud.api.identity.roles import (
     ADMIN,
     IMPLIED,
@@ -46,10 +47,22 @@ def add(routes: APIRouter, room: Room) -> None:
     def in_system(request: Request) -> Place:
         return Place(scope=CloudScope.SYSTEM)
 
-    _add_grants(routes, room, "/v3/projects/{project_id}/users/{user_id}/roles", in_project, "grant")
-    _add_grants(routes, room, "/v3/domains/{domain_id}/users/{user_id}/roles", in_domain, "grant")
-    system = "system_grant_for_user"
-    _add_grants(routes, room, "/v3/system/users/{user_id}/roles", in_system, system)
+    def of_user(request: Request) -> Party:
+        return room.person(request.path_params["user_id"])
+
+    def of_group(request: Request) -> Party:
+        return room.group(request.path_params["group_id"])
+
+    for path, place in (
+        ("/v3/projects/{project_id}", in_project),
+        ("/v3/domains/{domain_id}", in_domain),
+        ("/v3/system", in_system),
+    ):
+        users, groups = (
+            ("system_grant_for_user", "system_grant_for_group") if place is in_system else ("grant",) * 2
+        )
+        _add_grants(routes, room, path + "/users/{user_id}/roles", place, of_user, users)
+        _add_grants(routes, room, path + "/groups/{group_id}/roles", place, of_group, groups)
     _add_assignments(routes, room)
 
 
@@ -97,33 +110,38 @@ def _add_roles(routes: APIRouter, room: Room) -> None:
 
 
 def _add_grants(
-    routes: APIRouter, room: Room, path: str, place_of: Callable[[Request], Place], action: str
+    routes: APIRouter,
+    room: Room,
+    path: str,
+    place_of: Callable[[Request], Place],
+    party_of: Callable[[Request], Party],
+    action: str,
 ) -> None:
     grants = Grants(accounts=room.accounts)
 
     @routes.api_route(path, methods=["GET", "HEAD"])
-    def roles(request: Request, user_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
+    def roles(request: Request, who: Principal = room.signed_in) -> KeystoneJSON:
         need_reader(who, f"identity:list_{action}s")
-        place, person = place_of(request), room.person(user_id)
-        found = [views.role(name, room.url) for name in grants.names(place, person)]
-        return KeystoneJSON(room.listing("roles", found, f"{place.path}/users/{user_id}/roles"))
+        place, party = place_of(request), party_of(request)
+        found = [views.role(name, room.url) for name in grants.names(place, party)]
+        return KeystoneJSON(room.listing("roles", found, f"{place.path}/{party_path(party)}/roles"))
 
     @routes.put(path + "/{role_id}")
-    def grant(request: Request, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
+    def grant(request: Request, role_id: str, who: Principal = room.signed_in) -> Response:
         need_admin(who, f"identity:create_{action}")
-        grants.give(place_of(request), room.person(user_id), role_id)
+        grants.give(place_of(request), party_of(request), role_id)
         return Response(status_code=204)
 
     @routes.api_route(path + "/{role_id}", methods=["GET", "HEAD"])
-    def check(request: Request, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
+    def check(request: Request, role_id: str, who: Principal = room.signed_in) -> Response:
         need_reader(who, f"identity:check_{action}")
-        grants.need(place_of(request), room.person(user_id), role_id)
+        grants.need(place_of(request), party_of(request), role_id)
         return Response(status_code=204)
 
     @routes.delete(path + "/{role_id}")
-    def revoke(request: Request, user_id: str, role_id: str, who: Principal = room.signed_in) -> Response:
+    def revoke(request: Request, role_id: str, who: Principal = room.signed_in) -> Response:
         need_admin(who, f"identity:revoke_{action}")
-        grants.take(place_of(request), room.person(user_id), role_id)
+        grants.take(place_of(request), party_of(request), role_id)
         return Response(status_code=204)
 
 
@@ -144,49 +162,70 @@ def _add_assignments(routes: APIRouter, room: Room) -> None:
         named, implied = bool(wanted_flag(include_names)), bool(wanted_flag(effective))
         anywhere = not (project_id or domain_id or system)
         found: list[dict[str, Any]] = []
-        for place, person, names in _held(room, user_id, project_id, implied=implied):
+        held = _held_by_groups(room, implied=implied) if group_id else _held(room, implied=implied)
+        if not group_id and user_id is None and not implied:
+            held += _held_by_groups(room, implied=implied)
+        for place, party, names in held:
             within = (
                 anywhere
                 or (place.project is not None and place.project.id == project_id)
                 or (place.project is None and place.scope is CloudScope.SYSTEM and bool(system))
                 or (place.project is None and place.scope is CloudScope.DOMAIN and domain_id == DOMAIN["id"])
             )
-            if within and not group_id:
-                found += [_assignment(room, place, person, name, named=named) for name in names]
+            if within and (group_id or user_id) in (None, party.id):
+                found += [_assignment(room, place, party, name, named=named) for name in names]
         found = [one for one in found if role_id in (None, one["role"]["id"])]
         return KeystoneJSON(room.listing("role_assignments", found))
 
 
-def _held(
-    room: Room, user_id: str | None, project_id: str | None, *, implied: bool
-) -> list[tuple[Place, Person, list[str]]]:
-    """Who has which roles where, by Keystone's names."""
+def _held(room: Room, *, implied: bool) -> list[tuple[Place, Party, list[str]]]:
+    """Which roles people have where, by Keystone's names; `implied`: those by groups and by other roles too."""
     people = {person.id: person for person in room.accounts.people()}
     projects = {project.id: project for project in room.accounts.projects()}
-    held: dict[tuple[Place, Person], set[Any]] = {}
+    held: dict[tuple[Place, Person], set[Role]] = {}
     for person_id, in_project, role in room.accounts.grants():
         held.setdefault((Place(project=projects[in_project]), people[person_id]), set()).add(role)
     for person_id, scope, role in room.accounts.cloud_grants():
         held.setdefault((Place(scope=scope), people[person_id]), set()).add(role)
+    for given in room.accounts.group_grants() if implied else []:
+        where = Place(project=projects.get(given.project_id or ProjectId("")), scope=given.cloud_scope)
+        for person in room.accounts.group_members(given.group_id):
+            held.setdefault((where, person), set()).add(given.role)
     for person in people.values():
         if person.is_admin:
             held.setdefault((Place(scope=CloudScope.SYSTEM), person), set()).add(our_role(ADMIN))
-    found: list[tuple[Place, Person, list[str]]] = []
+    found: list[tuple[Place, Party, list[str]]] = []
     for (place, person), roles in held.items():
-        if user_id in (None, person.id) and (project_id is None or place.project is not None):
-            names = shown(roles, is_admin=person.is_admin)
-            found.append((place, person, with_implied(names) if implied else names))
+        names = shown(roles, is_admin=person.is_admin)
+        found.append((place, person, with_implied(names) if implied else names))
     return found
 
 
-def _assignment(room: Room, place: Place, person: Person, role: str, *, named: bool) -> dict[str, Any]:
+def _held_by_groups(room: Room, *, implied: bool) -> list[tuple[Place, Party, list[str]]]:
+    """Which roles groups have where; nobody asks for the roles in effect of a group, whose members have them."""
+    groups = {group.id: group for group in room.accounts.groups()}
+    projects = {project.id: project for project in room.accounts.projects()}
+    if implied:
+        raise Invalid("Specifying a group and effective makes no sense: the roles in effect are of users.")
+    return [
+        (
+            Place(project=projects.get(given.project_id or ProjectId("")), scope=given.cloud_scope),
+            groups[given.group_id],
+            shown([given.role]),
+        )
+        for given in room.accounts.group_grants()
+    ]
+
+
+def _assignment(room: Room, place: Place, party: Party, role: str, *, named: bool) -> dict[str, Any]:
     short = role_document(role)
-    user = {"id": person.id}
+    name = party.name if isinstance(party, Group) else party.user_name
+    who = {"id": party.id} | ({"name": name, "domain": DOMAIN} if named else {})
     return {
         "role": short if named else {"id": short["id"]},
-        "user": user | {"name": person.user_name, "domain": DOMAIN} if named else user,
+        "group" if isinstance(party, Group) else "user": who,
         "scope": place.document(named=named),
-        "links": {"assignment": f"{room.url}/{place.path}/users/{person.id}/roles/{short['id']}"},
+        "links": {"assignment": f"{room.url}/{place.path}/{party_path(party)}/roles/{short['id']}"},
     }
 
 

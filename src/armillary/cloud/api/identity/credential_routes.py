@@ -22,6 +22,7 @@ from armillary.cloud.api.identity.room import (
     some_text,
 )
 
+_METHODS = ("POST", "GET", "HEAD", "PATCH", "PUT", "DELETE")
 _PATH = "/v3/users/{user_id}/application_credentials"
 
 
@@ -37,8 +38,9 @@ def add(routes: APIRouter, room: Room) -> None:
     @routes.api_route(_PATH, methods=["GET", "HEAD"])
     def credentials(user_id: str, name: str | None = None, who: Principal = room.signed_in) -> KeystoneJSON:
         person = room.need_self(who, user_id, "identity:list_application_credentials")
+        rules = room.accounts.access_rules_of(person.id)
         found = [
-            views.credential(credential, room.url)
+            views.credential(credential, room.url, rules)
             for credential in room.accounts.application_credentials_of(person.id)
             if name in (None, credential.name)
         ]
@@ -52,8 +54,6 @@ def add(routes: APIRouter, room: Room) -> None:
         _need_unrestricted(room, who)
         wish = need_object(body, "application_credential")
         name = need_text(wish, "name")
-        if wish.get("access_rules"):
-            raise Invalid("Access rules are not supported.")
         if some_text(wish, "project_id") not in (None, who.project.id):
             raise denied("identity:create_application_credential")
         try:
@@ -66,19 +66,23 @@ def add(routes: APIRouter, room: Room) -> None:
                 roles=_roles(wish, who),
                 expires_at=_moment(some_text(wish, "expires_at")),
                 unrestricted=bool(some_flag(wish, "unrestricted")),
+                rules=_rules(wish),
             )
+        except NotFound as error:
+            raise NotFound(f"Could not find Access Rule: {error.facts.get('rule')}.") from error
         except Conflict as error:
             raise Conflict(
                 "Conflict occurred attempting to store application_credential - Duplicate entry found with "
                 f"name {name}."
             ) from error
-        shown = views.credential(credential, room.url)
+        shown = views.credential(credential, room.url, room.accounts.access_rules_of(who.person.id))
         return KeystoneJSON({"application_credential": shown | {"secret": secret}}, status_code=201)
 
     @routes.api_route(_PATH + "/{credential_id}", methods=["GET", "HEAD"])
     def show(user_id: str, credential_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
         person = room.need_self(who, user_id, "identity:get_application_credential")
-        shown = views.credential(find(person, credential_id), room.url)
+        found, rules = find(person, credential_id), room.accounts.access_rules_of(person.id)
+        shown = views.credential(found, room.url, rules)
         return KeystoneJSON({"application_credential": shown})
 
     @routes.delete(_PATH + "/{credential_id}")
@@ -88,11 +92,6 @@ def add(routes: APIRouter, room: Room) -> None:
         credential = find(person, credential_id)
         room.accounts.delete_application_credential(person.id, credential.id)
         return Response(status_code=204)
-
-    @routes.api_route("/v3/users/{user_id}/access_rules", methods=["GET", "HEAD"])
-    def access_rules(user_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        room.need_self(who, user_id, "identity:list_access_rules")
-        return KeystoneJSON(room.listing("access_rules", [], f"users/{user_id}/access_rules"))
 
 
 def _need_unrestricted(room: Room, who: Principal) -> None:
@@ -121,6 +120,33 @@ def _roles(wish: dict[str, Any], who: Principal) -> frozenset[Role]:
     for name in sorted(names.difference(shown(who.roles))):
         raise Invalid(f"Invalid application credential: Could not find role assignment with role: {name}.")
     return frozenset(our_role(name) for name in names)
+
+
+def _rules(wish: dict[str, Any]) -> list[str | tuple[str, str, str]] | None:
+    """Return the access rules that the credential shall have: ids of known ones, or new ones."""
+    asked = wish.get("access_rules")
+    if asked is None:
+        return None
+    if not isinstance(asked, list):
+        raise Missing("access_rules", "is not of type 'array'")
+    rules: list[str | tuple[str, str, str]] = []
+    for item in cast("list[Any]", asked):
+        rule = need_object({"access_rules": item}, "access_rules")
+        if "id" in rule:
+            rules.append(need_text(rule, "id"))
+            continue
+        service, method, path = (need_text(rule, name) for name in ("service", "method", "path"))
+        if method not in _METHODS:
+            raise Invalid(
+                f"Invalid input for field 'access_rules/method': {method!r} does not match {_METHODS}"
+            )
+        if not path.startswith("/") or len(path) > 128 or not 0 < len(service) <= 255:
+            raise Invalid(
+                "Invalid input for field 'access_rules': a service, and a path from the first slash on."
+            )
+        rules.append((service, method, path))
+    # None are no limit, as in Keystone
+    return rules or None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -5,6 +5,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
+from starlette.requests import Request
 
 from armillary.accounts.model import Principal
 from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound
@@ -21,6 +22,7 @@ from armillary.cloud.api.identity.room import (
     some_text,
     wanted_flag,
 )
+from armillary.cloud.api.identity.tag_routes import matches, tags_of
 
 
 def add(routes: APIRouter, room: Room) -> None:
@@ -32,6 +34,7 @@ def add(routes: APIRouter, room: Room) -> None:
 def _add_projects(routes: APIRouter, room: Room) -> None:
     @routes.api_route("/v3/projects", methods=["GET", "HEAD"])
     def projects(
+        request: Request,
         name: str | None = None,
         domain_id: str | None = None,
         parent_id: str | None = None,
@@ -44,7 +47,10 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
         found = [
             views.project(project, room.url)
             for project in room.accounts.projects()
-            if not elsewhere and name in (None, project.name) and flag in (None, project.enabled)
+            if not elsewhere
+            and name in (None, project.name)
+            and flag in (None, project.enabled)
+            and matches(project, request.query_params)
         ]
         return KeystoneJSON(room.listing("projects", found))
 
@@ -60,6 +66,8 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
                 some_text(wish, "description") or "",
                 room.allocation,
                 enabled=some_flag(wish, "enabled") is not False,
+                tags=tags_of(wish) or (),
+                furnished=False,
             )
         except Conflict as error:
             raise _duplicate(name) from error
@@ -84,6 +92,7 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
                 name=name,
                 description=some_text(wish, "description"),
                 enabled=some_flag(wish, "enabled"),
+                tags=tags_of(wish),
             )
         except Conflict as error:
             raise _duplicate(name or "") from error
@@ -124,7 +133,23 @@ def _add_domains(routes: APIRouter, room: Room) -> None:
     @routes.post("/v3/domains")
     def create(who: Principal = room.signed_in) -> None:
         need_admin(who, "identity:create_domain")
-        raise Forbidden("This cloud has one domain, default.")
+        raise _fixed()
+
+    @routes.patch("/v3/domains/{domain_id}")
+    def update(domain_id: str, who: Principal = room.signed_in) -> None:
+        need_admin(who, "identity:update_domain")
+        room.need_domain(domain_id)
+        raise _fixed()
+
+    @routes.delete("/v3/domains/{domain_id}")
+    def delete(domain_id: str, who: Principal = room.signed_in) -> None:
+        need_admin(who, "identity:delete_domain")
+        room.need_domain(domain_id)
+        raise _fixed()
+
+
+def _fixed() -> Forbidden:
+    return Forbidden("This cloud has one domain, default, which stays as it is.")
 
 
 def _need_default_domain(wish: dict[str, Any]) -> None:

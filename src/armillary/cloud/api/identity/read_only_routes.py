@@ -1,4 +1,4 @@
-"""Regions, services, endpoints and groups: what the catalog says, for those who manage it elsewhere."""
+"""Regions, services, endpoints, limits: what the catalog says, for those who manage it elsewhere."""
 
 # no `from __future__ import annotations` here: FastAPI reads the annotations of functions made in functions
 
@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from armillary.accounts.model import Principal
-from armillary.base.errors import NotFound
-from armillary.cloud.api.identity.faults import KeystoneJSON, need_reader
+from armillary.base.errors import Forbidden, NotFound
+from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin, need_reader
 from armillary.cloud.api.identity.room import Room
 
 
@@ -16,6 +16,8 @@ def add(routes: APIRouter, room: Room) -> None:
     """Add the routes."""
     _add_regions(routes, room)
     _add_services(routes, room)
+    _add_limits(routes, room)
+    _add_refusals(routes, room)
 
 
 def _add_regions(routes: APIRouter, room: Room) -> None:
@@ -35,11 +37,6 @@ def _add_regions(routes: APIRouter, room: Room) -> None:
         if region_id != room.catalog.region:
             raise NotFound(f"Could not find region: {region_id}.")
         return KeystoneJSON({"region": region})
-
-    @routes.api_route("/v3/groups", methods=["GET", "HEAD"])
-    def groups(who: Principal = room.signed_in) -> KeystoneJSON:
-        need_reader(who, "identity:list_groups")
-        return KeystoneJSON(room.listing("groups", []))
 
 
 def _add_services(routes: APIRouter, room: Room) -> None:
@@ -91,3 +88,45 @@ def _add_services(routes: APIRouter, room: Room) -> None:
     def endpoint(endpoint_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
         need_reader(who, "identity:get_endpoint")
         return KeystoneJSON({"endpoint": find("endpoints", room.catalog.endpoints(), endpoint_id)})
+
+
+def _add_limits(routes: APIRouter, room: Room) -> None:
+    """Limits are set in the services and in the accounts here; Keystone's unified ones are none."""
+
+    @routes.api_route("/v3/limits", methods=["GET", "HEAD"])
+    def limits(who: Principal = room.signed_in) -> KeystoneJSON:
+        return KeystoneJSON(room.listing("limits", []))
+
+    @routes.api_route("/v3/limits/model", methods=["GET", "HEAD"])
+    def model(who: Principal = room.signed_in) -> KeystoneJSON:
+        description = "Limit enforcement and validation does not take project hierarchy into consideration."
+        return KeystoneJSON({"model": {"name": "flat", "description": description}})
+
+    @routes.api_route("/v3/registered_limits", methods=["GET", "HEAD"])
+    def registered(who: Principal = room.signed_in) -> KeystoneJSON:
+        return KeystoneJSON(room.listing("registered_limits", []))
+
+
+def _add_refusals(routes: APIRouter, room: Room) -> None:
+    for name in ("region", "service", "endpoint"):
+        _refuse(routes, room, name)
+
+
+def _refuse(routes: APIRouter, room: Room, name: str) -> None:
+    """The catalog follows from the cloud's settings, not from requests."""
+
+    def fixed(who: Principal, deed: str) -> Forbidden:
+        need_admin(who, f"identity:{deed}_{name}")
+        return Forbidden(f"The {name}s of this cloud are fixed: they follow from its settings.")
+
+    @routes.post(f"/v3/{name}s")
+    def create(who: Principal = room.signed_in) -> None:
+        raise fixed(who, "create")
+
+    @routes.patch(f"/v3/{name}s/{{{name}_id}}")
+    def update(who: Principal = room.signed_in) -> None:
+        raise fixed(who, "update")
+
+    @routes.delete(f"/v3/{name}s/{{{name}_id}}")
+    def delete(who: Principal = room.signed_in) -> None:
+        raise fixed(who, "delete")

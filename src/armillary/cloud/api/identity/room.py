@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Body
 
-from armillary.accounts.model import Allocation, Person, Principal, Project
+from armillary.accounts.model import Allocation, Group, Person, Principal, Project
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.errors import NotFound
@@ -55,6 +55,18 @@ class Room:
             return self.accounts.project(ProjectId(project_id))
         except NotFound as error:
             raise NotFound(f"Could not find project: {project_id}.") from error
+
+    def group(self, group_id: str) -> Group:
+        """Return a group, or raise NotFound in Keystone's words."""
+        try:
+            return self.accounts.group(group_id)
+        except NotFound as error:
+            raise NotFound(f"Could not find group: {group_id}.") from error
+
+    def need_domain(self, domain_id: str | None) -> None:
+        """Refuse every domain but ours; None means ours."""
+        if domain_id not in (None, DOMAIN["id"]):
+            raise NotFound(f"Could not find domain: {domain_id}.")
 
     def need_self(self, who: Principal, user_id: str, action: str) -> Person:
         """Return the user if it is the caller; administrators may name anybody."""

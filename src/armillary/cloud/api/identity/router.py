@@ -17,8 +17,11 @@ from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.identity import (
     assignment_routes,
     credential_routes,
+    group_routes,
+    key_routes,
     project_routes,
     read_only_routes,
+    tag_routes,
     token_routes,
     user_routes,
 )
@@ -71,7 +74,10 @@ def router(
     project_routes.add(routes, room)
     user_routes.add(routes, room)
     credential_routes.add(routes, room)
+    key_routes.add(routes, room)
+    group_routes.add(routes, room)
     assignment_routes.add(routes, room)
+    tag_routes.add(routes, room)
     read_only_routes.add(routes, room)
     _add_nowhere(routes)
     return routes

@@ -49,7 +49,7 @@ def sign_in(room: Room, body: Mapping[str, Any]) -> IssuedToken:
     if len({proof.person.id for proof in proofs}) != 1:
         raise _unauthorized()
     bound = next((proof for proof in proofs if proof.credential_id), None)
-    scope = _scope(room, auth, bound)
+    scope = _scope(room, proofs[0].person, auth, bound)
     now = room.clock.now()
     ends = [proof.ends_at for proof in proofs if proof.ends_at is not None]
     lifetime = min([now + room.lifetime, *ends]) - now
@@ -114,7 +114,10 @@ def _user_name(room: Room, user: Mapping[str, Any]) -> str:
 
 
 def _by_token(room: Room, secret: str) -> _Proof:
-    principal = room.accounts.check_token(secret, kinds=KEYSTONE_ONLY)
+    try:
+        principal = room.accounts.check_token(secret, kinds=KEYSTONE_ONLY)
+    except Unauthorized as error:  # Keystone's own words for this one method
+        raise NotFound("Could not find token.") from error
     if principal.token is None:
         raise _unauthorized()
     return _Proof(
@@ -154,7 +157,7 @@ def _by_credential(room: Room, asked: Mapping[str, Any]) -> _Proof:
     )
 
 
-def _scope(room: Room, auth: Mapping[str, Any], bound: _Proof | None) -> _Scope:
+def _scope(room: Room, person: Person, auth: Mapping[str, Any], bound: _Proof | None) -> _Scope:
     asked = auth.get("scope")
     if bound is not None and bound.project_id is not None:
         project = room.accounts.project(bound.project_id)
@@ -162,7 +165,9 @@ def _scope(room: Room, auth: Mapping[str, Any], bound: _Proof | None) -> _Scope:
         if asked is not None and _named_project(room, need_object(auth, "scope")) != project:
             raise _unauthorized()
         return _Scope(project=project)
-    if asked is None or asked == "unscoped":
+    if asked is None:
+        return _by_default(room, person)
+    if asked == "unscoped":
         return _Scope()
     scope = need_object(auth, "scope")
     if "unscoped" in scope:
@@ -176,6 +181,15 @@ def _scope(room: Room, auth: Mapping[str, Any], bound: _Proof | None) -> _Scope:
     if "domain" in scope and in_default_domain(need_object(scope, "domain")):
         return _Scope(cloud=CloudScope.DOMAIN)
     raise _unauthorized()
+
+
+def _by_default(room: Room, person: Person) -> _Scope:
+    """The person's default project if a token can be had for it, else nothing."""
+    if person.default_project_id is None:
+        return _Scope()
+    open_now = room.accounts.projects_open_to(person.id)
+    mine = (project for project in open_now if project.id == person.default_project_id and project.enabled)
+    return _Scope(project=next(mine, None))
 
 
 def _named_project(room: Room, scope: Mapping[str, Any]) -> Project:

@@ -35,20 +35,31 @@ def _add_tokens(routes: APIRouter, room: Room) -> None:
             raise denied(action)
         return as_keystone(subject)
 
+    def document_of(principal: Principal, *, catalog: bool) -> dict[str, Any]:
+        credential_id = principal.facts.get("credential_id")
+        credential = None if credential_id is None else room.accounts.application_credential(credential_id)
+        return views.token(principal, room.catalog if catalog else None, credential)
+
     @routes.post("/v3/auth/tokens")
     def issue(body: JSONObject, nocatalog: str | None = None) -> KeystoneJSON:
         issued = sign_in(room, body)
         # read it back as any service would, so that the body says what the token will be taken for
         principal = as_keystone(room.accounts.check_token(issued.secret))
-        document = views.token(principal, None if nocatalog is not None else room.catalog)
+        document = document_of(principal, catalog=nocatalog is None)
         return KeystoneJSON(document, status_code=201, headers={"X-Subject-Token": issued.secret})
 
     @routes.api_route("/v3/auth/tokens", methods=["GET", "HEAD"])
     def show(
-        subject: Subject = None, nocatalog: str | None = None, who: Principal = room.signed_in
+        subject: Subject = None,
+        nocatalog: str | None = None,
+        understood: Annotated[str | None, Header(alias="OpenStack-Identity-Access-Rules")] = None,
+        who: Principal = room.signed_in,
     ) -> KeystoneJSON:
         shown = subject_of(who, subject, "identity:validate_token")
-        document = views.token(shown, None if nocatalog is not None else room.catalog)
+        if shown.access_rules is not None and not understood:
+            # whoever asks would not keep to rules that it does not know of
+            raise NotFound("Failed to validate token")
+        document = document_of(shown, catalog=nocatalog is None)
         return KeystoneJSON(document, headers={"X-Subject-Token": subject or ""})
 
     @routes.delete("/v3/auth/tokens")
@@ -68,7 +79,7 @@ def _add_scopes(routes: APIRouter, room: Room) -> None:
 
     @routes.api_route("/v3/auth/projects", methods=["GET", "HEAD"])
     def projects(who: Principal = room.signed_in) -> KeystoneJSON:
-        mine = [m.project for m in room.accounts.projects_of(who.person.id) if m.project.enabled]
+        mine = [project for project in room.accounts.projects_open_to(who.person.id) if project.enabled]
         shown = [views.project(project, room.url) for project in mine]
         return KeystoneJSON(room.listing("projects", shown, "auth/projects"))
 

@@ -2,11 +2,13 @@
 
 # no `from __future__ import annotations` here: FastAPI reads the annotations of functions made in functions
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from armillary.accounts.model import Person, Principal
 from armillary.base.errors import Conflict, Forbidden, NotFound
-from armillary.base.ids import PersonId
+from armillary.base.ids import PersonId, ProjectId
 from armillary.cloud.api.identity import views
 from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin, need_reader
 from armillary.cloud.api.identity.room import (
@@ -61,16 +63,17 @@ def _add_reading(routes: APIRouter, room: Room) -> None:
         person = room.need_self(who, user_id, "identity:list_user_projects")
         flag = wanted_flag(enabled)
         found = [
-            views.project(membership.project, room.url)
-            for membership in room.accounts.projects_of(person.id)
-            if name in (None, membership.project.name) and flag in (None, membership.project.enabled)
+            views.project(project, room.url)
+            for project in room.accounts.projects_open_to(person.id)
+            if name in (None, project.name) and flag in (None, project.enabled)
         ]
         return KeystoneJSON(room.listing("projects", found, f"users/{user_id}/projects"))
 
     @routes.api_route("/v3/users/{user_id}/groups", methods=["GET", "HEAD"])
     def groups(user_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        room.need_self(who, user_id, "identity:list_groups_for_user")
-        return KeystoneJSON(room.listing("groups", [], f"users/{user_id}/groups"))
+        person = room.need_self(who, user_id, "identity:list_groups_for_user")
+        found = [views.group(group, room.url) for group in room.accounts.groups_with(person.id)]
+        return KeystoneJSON(room.listing("groups", found, f"users/{user_id}/groups"))
 
 
 def _add_writing(routes: APIRouter, room: Room) -> None:
@@ -78,7 +81,7 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
     def create(body: JSONObject, who: Principal = room.signed_in) -> KeystoneJSON:
         need_admin(who, "identity:create_user")
         wish = need_object(body, "user")
-        _need_default_domain(some_text(wish, "domain_id"))
+        room.need_domain(some_text(wish, "domain_id"))
         name = need_text(wish, "name")
         try:
             person = room.accounts.create_person(
@@ -87,6 +90,7 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
                 full_name=some_text(wish, "description") or "",
                 email=some_text(wish, "email") or "",
                 enabled=some_flag(wish, "enabled") is not False,
+                default_project_id=_default_project(wish),
             )
         except Conflict as error:
             raise _duplicate(name) from error
@@ -106,6 +110,7 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
             full_name=some_text(wish, "description"),
             email=some_text(wish, "email"),
             enabled=some_flag(wish, "enabled"),
+            default_project_id=_default_project(wish),
         )
         return KeystoneJSON({"user": views.user(changed, room.url)})
 
@@ -127,6 +132,11 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
         return Response(status_code=204)
 
 
+def _default_project(wish: dict[str, Any]) -> ProjectId | None:
+    wanted = some_text(wish, "default_project_id")
+    return None if wanted is None else ProjectId(wanted)
+
+
 def _within_reach(who: Principal, person: Person) -> Person:
     """Return the person, unless that one administers the platform and the caller only clouds.
 
@@ -135,11 +145,6 @@ def _within_reach(who: Principal, person: Person) -> Person:
     if person.is_admin and not who.person.is_admin:
         raise Forbidden("Only an administrator of the platform may change another.")
     return person
-
-
-def _need_default_domain(domain_id: str | None) -> None:
-    if domain_id not in (None, DOMAIN["id"]):
-        raise NotFound(f"Could not find domain: {domain_id}.")
 
 
 def _duplicate(name: str) -> Conflict:
