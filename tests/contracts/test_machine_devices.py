@@ -143,6 +143,23 @@ def test_devices_come_and_go_on_a_machine_that_slept(bench: Bench) -> None:
     assert bench.state(spec) is RUNNING
 
 
+def test_a_suspended_machine_keeps_the_devices_that_its_memory_knows(bench: Bench) -> None:
+    spec, volume = bench.boots(), bench.volume()
+    bench.machines.plug_volume(spec.id, volume)
+    bench.machines.suspend(spec.id)
+    for change in (
+        lambda: bench.machines.unplug_volume(spec.id, volume.id),
+        lambda: bench.machines.plug_volume(spec.id, bench.volume()),
+        lambda: bench.machines.unplug_port(spec.id, spec.ports[0].id),
+        lambda: bench.machines.plug_port(spec.id, bench.port()),
+    ):
+        with pytest.raises(BootFailed):
+            change()
+    assert not bench.machines.grow_volume(spec.id, volume.id, GiB(2)), "its file is at rest"
+    bench.machines.resume(spec)
+    assert bench.machines.grow_volume(spec.id, volume.id, GiB(2))
+
+
 def test_consoles_are_offered_while_the_machine_runs_at_most(bench: Bench) -> None:
     spec = bench.boots()
     bench.machines.stop(spec.id, hard=True)

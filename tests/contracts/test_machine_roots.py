@@ -51,6 +51,13 @@ def test_the_disk_that_was_set_aside_comes_back(bench: Bench, spec: MachineSpec,
     assert root_size(bench, spec, tmp_path) == 1 * _GIB
 
 
+def test_a_disk_that_was_set_aside_can_still_be_snapshotted(
+    bench: Bench, spec: MachineSpec, tmp_path: Path
+) -> None:
+    bench.machines.keep_root(spec.id)
+    assert root_size(bench, spec, tmp_path) == 1 * _GIB
+
+
 def test_it_comes_back_before_any_boot_too(bench: Bench, spec: MachineSpec, tmp_path: Path) -> None:
     bench.machines.keep_root(spec.id)
     bench.machines.restore_root(spec.id)

@@ -120,7 +120,8 @@ class Sleep(Protocol):
 class Devices(Protocol):
     """Plugs cards and disks into machines, and pulls them out. Calls are safe to repeat.
 
-    On a machine that does not run they change nothing and succeed: `boot` takes its devices from the spec.
+    On a machine that is STOPPED or unknown they change nothing and succeed: `boot` takes its devices from the spec.
+    One that is SUSPENDED keeps the devices that its memory knows: plugging and pulling raise BootFailed.
     """
 
     def plug_port(self, server_id: ServerId, port: PortSpec) -> None:

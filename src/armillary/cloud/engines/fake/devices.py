@@ -12,7 +12,7 @@ from armillary.base.units import GiB
 from armillary.cloud.engines.copying import copy_sparse
 from armillary.cloud.engines.fake.consoles import FakeConsoles
 from armillary.cloud.engines.fake.shelf import Shelf
-from armillary.cloud.model import ConsoleSockets, PortSpec, VolumeSpec
+from armillary.cloud.model import ConsoleSockets, MachineState, PortSpec, VolumeSpec
 from armillary.cloud.ports import BootFailed
 
 
@@ -32,7 +32,7 @@ class FakeDevices(Shelf):
 
     def plug_volume(self, server_id: ServerId, volume: VolumeSpec) -> None:
         self._meet("plug_volume")
-        if self._lives(server_id) and not volume.path.is_file():
+        if not volume.path.is_file() and self._lives(server_id):
             raise BootFailed(f"the volume's file {volume.path.name} is not there")
         self._plug(server_id, "volumes", volume_record(volume))
 
@@ -72,9 +72,14 @@ class FakeDevices(Shelf):
         volumes = self._read(server_id)["spec"]["volumes"]
         return next((each for each in volumes if each["id"] == volume_id), None)
 
+    def _takes(self, server_id: ServerId) -> bool:
+        if self._state(server_id) is MachineState.SUSPENDED:
+            raise BootFailed("the machine is suspended", code="wrong_state")
+        return self._lives(server_id)
+
     def _plug(self, server_id: ServerId, kind: str, device: Mapping[str, Any]) -> None:
         with self._lock:
-            if self._lives(server_id):
+            if self._takes(server_id):
                 record = self._read(server_id)
                 others = [each for each in record["spec"][kind] if each["id"] != device["id"]]
                 record["spec"][kind] = [*others, device]
@@ -82,7 +87,7 @@ class FakeDevices(Shelf):
 
     def _pull(self, server_id: ServerId, kind: str, device_id: str) -> None:
         with self._lock:
-            if self._lives(server_id):
+            if self._takes(server_id):
                 record = self._read(server_id)
                 record["spec"][kind] = [each for each in record["spec"][kind] if each["id"] != device_id]
                 self._write(server_id, record)

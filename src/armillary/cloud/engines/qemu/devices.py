@@ -93,7 +93,7 @@ class QemuDevices(Stand):
     def grow_volume(self, server_id: ServerId, volume_id: VolumeId, size: GiB) -> bool:
         """Make an attached volume larger, under the guest's eyes."""
         node = volume_node(volume_id)
-        with self._changing(server_id, "grown") as monitor:
+        with self._changing(server_id, "grown", asleep_too=True) as monitor:
             found = {} if monitor is None else snapshots.sizes(monitor)
             if monitor is None or node not in found:
                 return False
@@ -104,7 +104,7 @@ class QemuDevices(Stand):
     def copy_volume(self, server_id: ServerId, volume_id: VolumeId, target: Path) -> bool:
         """Write an attached volume as it is at one moment to `target`, in the volume's own format."""
         files, node = self._layout.machine(server_id), volume_node(volume_id)
-        with self._changing(server_id, "copied") as monitor:
+        with self._changing(server_id, "copied", asleep_too=True) as monitor:
             if monitor is None or node not in snapshots.sizes(monitor):
                 return False
         volumes = hardware.read(files).spec.volumes
@@ -124,10 +124,18 @@ class QemuDevices(Stand):
         return ConsoleSockets(serial=files.serial, display=files.display)
 
     @contextlib.contextmanager
-    def _changing(self, server_id: ServerId, done: str) -> Generator[Monitor | None]:
+    def _changing(
+        self, server_id: ServerId, done: str, *, asleep_too: bool = False
+    ) -> Generator[Monitor | None]:
         """Visit the monitor of a machine with nobody else at its devices; None if the machine does not run."""
         files = self._layout.machine(server_id)
         with self._lock(server_id):
+            if asleep(files) and not asleep_too:
+                raise BootFailed(
+                    f"The device cannot be {done}: the machine is suspended.",
+                    code="suspended",
+                    remedy="Resume the machine first.",
+                )
             if asleep(files) or not alive(files):
                 yield None
                 return

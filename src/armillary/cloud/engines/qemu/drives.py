@@ -73,10 +73,13 @@ def root_chain(files: MachineFiles, image: Path, image_format: str) -> Node:
     Each file is named here, not in the overlay alone, so that the data folder may be moved.
     """
     backing = _image(image, image_format, name=IMAGE_NODE)
-    if files.kept.exists():
+    top = files.root
+    if not files.root.exists() and files.kept.exists():
+        top = files.kept  # set aside, and the machine has not started since
+    elif files.kept.exists():
         kept = {"driver": "qcow2", "node-name": KEPT_NODE, "read-only": True}
         backing = {**kept, "file": _file(files.kept, writable=False), "backing": backing}
-    return {"driver": "qcow2", "node-name": ROOT_NODE, "file": _file(files.root), "backing": backing}
+    return {"driver": "qcow2", "node-name": ROOT_NODE, "file": _file(top), "backing": backing}
 
 
 def volume_drive(volume: VolumeSpec, slot: int) -> Drive:

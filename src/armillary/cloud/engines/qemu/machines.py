@@ -158,7 +158,7 @@ class QemuMachines(QemuSleep, QemuDevices, QemuRoots):
     def snapshot(self, server_id: ServerId, target: Path) -> None:
         """Write the root disk as it is at one moment to `target`, a qcow2 file without a backing file."""
         files = self._layout.machine(server_id)
-        if not files.root.exists():
+        if not files.root.exists() and not files.kept.exists():
             raise BootFailed("The machine has no disk here.", code="unknown_machine")
         try:
             if alive(files) and not asleep(files):
