@@ -104,6 +104,10 @@ def _front(platform: Platform, settings: Settings) -> dict[str, _Server]:
 def _plain(app: ASGIApp) -> _Server:
     options: dict[str, Any] = {
         "http": "httptools",
+        # consoles: what a screen sends is packed already, and nobody types a mebibyte
+        "ws": "websockets-sansio",
+        "ws_max_size": 1 << 20,
+        "ws_per_message_deflate": False,
         "log_config": None,
         "access_log": False,
         "server_header": False,

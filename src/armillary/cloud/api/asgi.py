@@ -17,6 +17,7 @@ from armillary.cloud.api.identity.catalog import Catalog, CatalogService
 from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import Prefixes, RequestIds, no_such_page
 from armillary.cloud.compute.service import ComputeService
+from armillary.cloud.consoles.service import ConsoleService
 from armillary.cloud.images.service import ImageService
 from armillary.cloud.metadata.service import MetadataService
 from armillary.cloud.network.service import NetworkService
@@ -52,6 +53,7 @@ def create_cloud_app(
     compute: ComputeService,
     network: NetworkService,
     metadata: MetadataService,
+    consoles: ConsoleService,
     volumes: VolumeService,
 ) -> ASGIApp:
     """Put the services together.
@@ -67,6 +69,7 @@ def create_cloud_app(
         compute: servers.
         network: networks.
         metadata: answers guests.
+        consoles: opens consoles.
         volumes: volumes.
     """
     auth_url = catalog.identity_url
@@ -97,7 +100,10 @@ def create_cloud_app(
     def compute_() -> ASGIApp:
         from armillary.cloud.api.compute.app import compute_app
 
-        return compute_app(compute=compute, network=network, auth_url=auth_url, **at("/compute"))
+        return compute_app(
+            compute=compute, network=network, consoles=consoles, images=images, volumes=volumes, metadata=metadata, auth_url=auth_url,
+            **at("/compute"),
+        )  # fmt: skip
 
     def network_() -> ASGIApp:
         from armillary.cloud.api.network.app import network_app
@@ -114,6 +120,11 @@ def create_cloud_app(
 
         return metadata_app(metadata=metadata, prefix=METADATA_PREFIX)
 
+    def console() -> ASGIApp:
+        from armillary.cloud.api.console import console_app
+
+        return console_app(consoles=consoles, prefix="/console")
+
     rooms: dict[str, Callable[[], ASGIApp]] = {
         "/identity": identity,
         "/image": image,
@@ -121,6 +132,7 @@ def create_cloud_app(
         "/network": network_,
         "/volume": volume,
         METADATA_PREFIX: metadata_,
+        "/console": console,
     }
     return Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog)))
 

@@ -119,7 +119,7 @@ class Prefixes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send)
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             return
         path: str = scope["path"]
         for prefix in self._rooms:
@@ -127,6 +127,9 @@ class Prefixes:
                 # a fresh state: one room must not see what another leaves there
                 await self._room(prefix)({**scope, "state": dict(scope.get("state") or {})}, receive, send)
                 return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         await self._otherwise(scope, receive, send)
 
 

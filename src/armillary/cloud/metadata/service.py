@@ -20,8 +20,8 @@ from armillary.cloud.core.about import About
 from armillary.cloud.core.config_drive import build_config_drive
 from armillary.cloud.core.metadata import Item, lookup, versions
 from armillary.cloud.core.signature import sign
+from armillary.cloud.metadata.passwords import Passwords
 from armillary.cloud.metadata.reading import read_about
-from armillary.cloud.metadata.store import PASSWORDS, Posted, passwords
 
 _FRESH = timedelta(seconds=5)
 """cloud-init asks some thirty times in a second or two; Nova keeps its answers for 15 seconds"""
@@ -49,6 +49,7 @@ class MetadataService:
         self._engine = engine
         self._clock = clock
         self._secret = secret
+        self._passwords = Passwords(engine=engine)
         self._static: Mapping[str, str] = {"cloud-init": vendor_data} if vendor_data else {}
         self._lock = threading.Lock()
         self._kept: dict[ServerId, tuple[datetime, About]] = {}
@@ -112,20 +113,10 @@ class MetadataService:
         server_id = about.server.id
         if len(body) > MOST_PASSWORD_BYTES:
             raise Invalid("Request is too large.", code="metadata_password_too_long")
-        with self._engine.begin() as connection:
-            if PASSWORDS.get(connection, server_id) is not None:
-                raise Conflict("", code="metadata_password_set")
-            if alive(connection, server_id) is not None:
-                PASSWORDS.add(
-                    connection, Posted(server_id=server_id, password=body.decode("utf-8", "replace"))
-                )
-        self._forget(server_id)
-
-    def _forget(self, server_id: ServerId) -> None:
+        if not self._passwords.post(server_id, body.decode("utf-8", "replace")):
+            raise Conflict("", code="metadata_password_set")
         with self._lock:
             self._kept.pop(server_id, None)
-
-    # for the rest of the cloud
 
     def drive(self, server: Server) -> Mapping[str, bytes]:
         """Return the files of a server's config drive, none if it has no drive."""
@@ -137,12 +128,13 @@ class MetadataService:
     def password(self, principal: Principal, server_id: str) -> str:
         """Return what a server posted as its password, encrypted for its key; empty if nothing."""
         with self._engine.execution_options(readonly=True).connect() as connection:
-            posted = PASSWORDS.get(connection, own(connection, principal, server_id).id)
-        return posted.password if posted is not None else ""
+            found = own(connection, principal, server_id).id
+        return self._passwords.get(found)
 
     def clear_password(self, principal: Principal, server_id: str) -> None:
         """Forget a server's password; the server may post another one."""
-        with self._engine.begin() as connection:
+        with self._engine.execution_options(readonly=True).connect() as connection:
             found = own(connection, principal, server_id).id
-            PASSWORDS.remove(connection, passwords.c.server_id == found)
-        self._forget(found)
+        self._passwords.forget(found)
+        with self._lock:
+            self._kept.pop(found, None)

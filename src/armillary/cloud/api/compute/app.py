@@ -6,19 +6,55 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from armillary.cloud.api.auth import KeystoneAuth
-from armillary.cloud.api.compute import actions, attributes, catalog, figures, groups, listing, odds, servers
+from armillary.cloud.api.compute import (
+    actions,
+    aggregates,
+    attributes,
+    extensions,
+    flavors,
+    groups,
+    history,
+    hosts,
+    images,
+    insight,
+    keypairs,
+    listing,
+    migrations,
+    odds,
+    old_networks,
+    old_volumes,
+    quotas,
+    server_groups,
+    servers,
+    usage,
+    versions,
+)
+from armillary.cloud.api.compute import consoles as console_routes
 from armillary.cloud.api.compute.faults import fault, speak_nova
 from armillary.cloud.api.policy import compute as policy
 from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds
 from armillary.cloud.compute.service import ComputeService
+from armillary.cloud.consoles.service import ConsoleService
+from armillary.cloud.images.service import ImageService
+from armillary.cloud.metadata.service import MetadataService
 from armillary.cloud.network.service import NetworkService
+from armillary.cloud.volumes.service import VolumeService
+
+_ROOMS = (
+    listing, servers, attributes, history, insight, actions, console_routes, flavors, keypairs, quotas, usage, server_groups, hosts,
+    aggregates, migrations, extensions, groups, images, old_networks, old_volumes, odds,
+)  # fmt: skip
 
 
 def compute_app(
     *,
     compute: ComputeService,
     network: NetworkService,
+    consoles: ConsoleService,
+    images: ImageService,
+    volumes: VolumeService,
+    metadata: MetadataService,
     auth: KeystoneAuth,
     base_url: str,
     auth_url: str,
@@ -28,17 +64,19 @@ def compute_app(
     decide = gate(service="compute", prefix=prefix, rows=policy.ROWS)
     app = FastAPI(title="Compute", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)])
     app.state.compute, app.state.network = compute, network
+    app.state.consoles = consoles
+    app.state.images, app.state.volumes, app.state.metadata = images, volumes, metadata
     app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_nova(app)
-    app.include_router(odds.versions, prefix=prefix)
-    for room in (listing, servers, attributes, actions, catalog, figures, groups, odds):
+    app.include_router(versions.router, prefix=prefix)
+    for room in _ROOMS:
         app.include_router(room.router, prefix=f"{prefix}/v2.1")
     versioned = Microversions(
         app,
         service="compute",
         minimum=(2, 1),
-        maximum=(2, odds.MAXIMUM),
+        maximum=(2, versions.MAXIMUM),
         legacy_header="X-OpenStack-Nova-API-Version",
         refuse=fault,
     )
