@@ -185,18 +185,17 @@ def _settings(directory: Path) -> CloudSettings:
     )
 
 
-@pytest.fixture
-def stage(tmp_path: Path, clock: VirtualClock, new_records: Path) -> Iterator[Stage]:
+def _stage(directory: Path, clock: VirtualClock, new_records: Path) -> Iterator[Stage]:
     for file in new_records.glob("*.db*"):
-        shutil.copy(file, tmp_path)
-    accounts = _accounts(tmp_path, clock)
+        shutil.copy(file, directory)
+    accounts = _accounts(directory, clock)
     capacity = Capacity(vcpus=8, ram=MiB(16384), disk=GiB(200))
     made = Stage(
-        directory=tmp_path,
+        directory=directory,
         accounts=accounts,
         clock=clock,
-        machines=FakeMachines(directory=tmp_path / "machines", capacity=capacity),
-        settings=_settings(tmp_path),
+        machines=FakeMachines(directory=directory / "machines", capacity=capacity),
+        settings=_settings(directory),
         admin=accounts.person_named("admin"),
     )
     with made.exit:
@@ -205,29 +204,54 @@ def stage(tmp_path: Path, clock: VirtualClock, new_records: Path) -> Iterator[St
 
 
 @pytest.fixture
+def stage(tmp_path: Path, clock: VirtualClock, new_records: Path) -> Iterator[Stage]:
+    yield from _stage(tmp_path, clock, new_records)
+
+
+@pytest.fixture(scope="module")
+def common_stage(tmp_path_factory: pytest.TempPathFactory, new_records: Path) -> Iterator[Stage]:
+    """One cloud for all tests of a module, which must not mind what the others leave there."""
+    yield from _stage(tmp_path_factory.mktemp("common"), VirtualClock(), new_records)
+
+
+def _join(
+    stage: Stage, project_name: str, user_name: str, *, role: Role = Role.MEMBER, **figures: Any
+) -> User:
+    known = [p for p in stage.accounts.projects() if p.name == project_name]
+    project = (
+        known[0]
+        if known
+        else stage.accounts.create_project(
+            name=project_name, description="", allocation=replace(ALLOCATION, **figures)
+        )
+    )
+    person = stage.accounts.create_person(
+        user_name=user_name,
+        full_name=user_name,
+        email=f"{user_name}@example.org",
+        institute="Here",
+        password="correct horse battery",
+    )
+    stage.accounts.set_role(project.id, person.id, role)
+    return _user(stage, person, project)
+
+
+@pytest.fixture
 def member_of(stage: Stage) -> Callable[..., User]:
     """Makes a user with a project; the same project for the same name."""
 
-    def make(
-        project_name: str = "m51", user_name: str = "ada", *, role: Role = Role.MEMBER, **figures: Any
-    ) -> User:
-        known = [p for p in stage.accounts.projects() if p.name == project_name]
-        project = (
-            known[0]
-            if known
-            else stage.accounts.create_project(
-                name=project_name, description="", allocation=replace(ALLOCATION, **figures)
-            )
-        )
-        person = stage.accounts.create_person(
-            user_name=user_name,
-            full_name=user_name,
-            email=f"{user_name}@example.org",
-            institute="Here",
-            password="correct horse battery",
-        )
-        stage.accounts.set_role(project.id, person.id, role)
-        return _user(stage, person, project)
+    def make(project_name: str = "m51", user_name: str = "ada", **more: Any) -> User:
+        return _join(stage, project_name, user_name, **more)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def common_member_of(common_stage: Stage) -> Callable[..., User]:
+    """As `member_of`, on the stage of the module."""
+
+    def make(project_name: str, user_name: str, **more: Any) -> User:
+        return _join(common_stage, project_name, user_name, **more)
 
     return make
 
