@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     delete,
     insert,
     select,
@@ -45,7 +46,8 @@ metadata = MetaData()
 _ID = String(64)
 
 
-def _resource_columns() -> list[Column[Any]]:
+def resource_columns() -> list[Column[Any]]:
+    """What every resource of the network service has."""
     return [
         Column("project_id", _ID, nullable=False, index=True),
         Column("name", String(255), nullable=False),
@@ -165,18 +167,20 @@ networks = Table(
     "cloud_networks",
     metadata,
     Column("id", _ID, primary_key=True),
-    *_resource_columns(),
+    *resource_columns(),
     Column("admin_state_up", Boolean, nullable=False),
     Column("mtu", Integer, nullable=False),
     Column("external", Boolean, nullable=False),
     Column("shared", Boolean, nullable=False),
+    Column("is_default", Boolean, nullable=False),
     Column("port_security_enabled", Boolean, nullable=False),
+    Column("availability_zone_hints", Listed(), nullable=False),
 )
 subnets = Table(
     "cloud_subnets",
     metadata,
     Column("id", _ID, primary_key=True),
-    *_resource_columns(),
+    *resource_columns(),
     Column("network_id", _ID, nullable=False, index=True),
     Column("ip_version", Integer, nullable=False),
     Column("cidr", String(64), nullable=False),
@@ -187,14 +191,16 @@ subnets = Table(
     Column("host_routes", Listed(), nullable=False),
     Column("ipv6_ra_mode", String(20)),
     Column("ipv6_address_mode", String(20)),
+    Column("subnetpool_id", _ID, index=True),
+    Column("service_types", Listed(), nullable=False),
 )
 ports = Table(
     "cloud_ports",
     metadata,
     Column("id", _ID, primary_key=True),
-    *_resource_columns(),
+    *resource_columns(),
     Column("network_id", _ID, nullable=False, index=True),
-    Column("mac_address", String(20), nullable=False, unique=True),
+    Column("mac_address", String(20), nullable=False),
     Column("fixed_ips", Listed(FixedIp), nullable=False),
     Column("device_id", String(255), nullable=False, index=True),
     Column("device_owner", String(255), nullable=False),
@@ -203,7 +209,12 @@ ports = Table(
     Column("security_groups", Listed(), nullable=False),
     Column("port_security_enabled", Boolean, nullable=False),
     Column("allowed_address_pairs", Listed(), nullable=False),
+    Column("extra_dhcp_opts", Listed(), nullable=False),
+    Column("vnic_type", String(20), nullable=False),
+    Column("host_id", String(255), nullable=False),
+    Column("profile", JSON, nullable=False),
     Column("ours", Boolean, nullable=False),
+    UniqueConstraint("network_id", "mac_address"),
 )
 addresses = Table(
     "cloud_addresses",
@@ -217,14 +228,14 @@ security_groups = Table(
     "cloud_security_groups",
     metadata,
     Column("id", _ID, primary_key=True),
-    *_resource_columns(),
+    *resource_columns(),
     Column("stateful", Boolean, nullable=False),
 )
 security_group_rules = Table(
     "cloud_security_group_rules",
     metadata,
     Column("id", _ID, primary_key=True),
-    *_resource_columns(),
+    *resource_columns(),
     Column("security_group_id", _ID, nullable=False, index=True),
     Column("direction", String(10), nullable=False),
     Column("ethertype", String(10), nullable=False),
@@ -238,17 +249,18 @@ routers = Table(
     "cloud_routers",
     metadata,
     Column("id", _ID, primary_key=True),
-    *_resource_columns(),
+    *resource_columns(),
     Column("admin_state_up", Boolean, nullable=False),
     Column("external_network_id", _ID),
     Column("enable_snat", Boolean, nullable=False),
     Column("routes", Listed(), nullable=False),
+    Column("availability_zone_hints", Listed(), nullable=False),
 )
 floating_ips = Table(
     "cloud_floating_ips",
     metadata,
     Column("id", _ID, primary_key=True),
-    *_resource_columns(),
+    *resource_columns(),
     Column("network_id", _ID, nullable=False),
     Column("address", String(64), nullable=False, unique=True),
     Column("port_id", _ID, index=True),

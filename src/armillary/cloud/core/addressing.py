@@ -9,6 +9,20 @@ _FEW = 3
 """An IPv4 subnet's first addresses after its own: the gateway, and what the engine answers on for DHCP and DNS."""
 
 
+def first_address(cidr: str) -> str:
+    """Where Neutron puts a gateway: an IPv4 subnet's first host, an IPv6 subnet's own address."""
+    network = ip_network(cidr)
+    return str(network.network_address + (1 if network.version == 4 else 0))
+
+
+def eui64(cidr: str, mac: str) -> str:
+    """The address that a guest makes itself of a /64 prefix and its MAC (RFC 4291, appendix A)."""
+    octets = bytearray.fromhex(mac.replace(":", ""))
+    octets[0] ^= 0x02
+    host = bytes(octets[:3]) + b"\xff\xfe" + bytes(octets[3:])
+    return str(ip_network(cidr).network_address + int.from_bytes(host, "big"))
+
+
 def default_pools(cidr: str, gateway_ip: str | None) -> tuple[dict[str, str], ...]:
     """All host addresses of a subnet without its gateway, as one or two ranges."""
     first, last = _bounds(ip_network(cidr))

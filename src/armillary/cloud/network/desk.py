@@ -11,12 +11,11 @@ from sqlalchemy import Connection, Engine, Table, func, select
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
-from armillary.base.errors import Conflict, Invalid, NotFound
+from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound
 from armillary.base.ids import ProjectId
 from armillary.cloud import store
-from armillary.cloud.access import allow_administering, sees
-from armillary.cloud.network.model import Resource
-from armillary.cloud.records import Records
+from armillary.cloud.network import store as own_store
+from armillary.cloud.network.model import Network, Resource
 
 R = TypeVar("R", bound=Resource)
 
@@ -34,6 +33,8 @@ QUOTAS: Mapping[str, int] = {
 _COUNTED: Mapping[str, Table] = {
     "network": store.networks,
     "subnet": store.subnets,
+    "subnetpool": own_store.subnet_pools,
+    "rbac_policy": own_store.rbac_policies,
     "port": store.ports,
     "router": store.routers,
     "floatingip": store.floating_ips,
@@ -49,8 +50,27 @@ def not_found(kind: str, identifier: str) -> NotFound:
 
 
 def bad(message: str, *, code: str = "invalid_input", remedy: str = "") -> Invalid:
-    """Neutron's refusal of an input."""
+    """Neutron's refusal of an input; the one without a type of its own says that it is one."""
+    if code == "invalid_input":
+        message = f"Invalid input for operation: {message}"
     return Invalid(message, code=code, remedy=remedy)
+
+
+def forbid(rule: str) -> Forbidden:
+    """Neutron's refusal of what the policy does not grant, such as `update_network`."""
+    return Forbidden(f"rule:{rule} is disallowed by policy", code="policy_not_authorized")
+
+
+def need_admin(who: Principal, rule: str, attribute: str) -> None:
+    """Let administrators set an attribute, such as `shared` of `create_network`.
+
+    Raises:
+        Forbidden: for everybody else, in the words of Neutron's policy.
+    """
+    if not who.is_cloud_admin:
+        raise Forbidden(
+            f"(rule:{rule} and rule:{rule}:{attribute}) is disallowed by policy", code="policy_not_authorized"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +81,8 @@ class Desk:
     clock: Clock
     changed: Callable[[], None]
     """Called after a commit that the fabric should follow."""
+    topology: Callable[[Connection, ProjectId], Network]
+    """Gives a project that has no network one with a way out."""
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that only reads and never waits."""
@@ -81,29 +103,30 @@ class Desk:
             "updated_at": now,
         }
 
+    @staticmethod
+    def replaced(item: R, **changes: Any) -> R:
+        """A resource that is not written yet, with changes."""
+        return replace(item, **changes)
+
     def touch(self, item: R, **changes: Any) -> R:
         """A resource with changes and its next revision."""
         revision = item.revision_number + 1
         return replace(item, **changes, updated_at=self.clock.now(), revision_number=revision)
 
-    def own(
-        self, connection: Connection, records: Records[R], kind: str, identifier: str, principal: Principal
-    ) -> R:
-        """A resource that the principal may change.
+    def owner(self, who: Principal, own: ProjectId, wanted: str | None) -> ProjectId:
+        """The project that a new resource belongs to; another than one's own takes an administrator.
 
         Raises:
-            NotFound: there is none, or it belongs to somebody else.
+            Invalid: for everybody else.
         """
-        found = records.get(connection, identifier)
-        if found is None or not sees(principal, found.project_id):
-            raise not_found(kind, identifier)
-        return found
-
-    def owner(self, principal: Principal, own: ProjectId, wanted: str | None) -> ProjectId:
-        """The project that a new resource belongs to; another than one's own takes an administrator."""
         if wanted is None or wanted == own:
             return own
-        allow_administering(principal, "creation in another project")
+        if not who.is_cloud_admin:
+            raise Invalid(
+                "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires "
+                "admin or advsvc privileges",
+                code="http_bad_request",
+            )
         return ProjectId(wanted)
 
     def limits(self, connection: Connection, project_id: str) -> dict[str, int]:
@@ -114,15 +137,15 @@ class Desk:
         """How much of its quotas a project uses."""
         return {name: self._count(connection, name, project_id) for name in QUOTAS}
 
-    def charge(self, connection: Connection, project_id: str, resource: str) -> None:
-        """Let one more of `resource` pass if it fits.
+    def charge(self, connection: Connection, project_id: str, resource: str, count: int = 1) -> None:
+        """Let `count` more of `resource` pass if they fit.
 
         Raises:
             Conflict: in Neutron's words (it answers 409 where Nova answers 403).
         """
         limit = self.limits(connection, project_id)[resource]
         used = self._count(connection, resource, project_id)
-        if 0 <= limit <= used:
+        if 0 <= limit < used + count:
             raise Conflict(
                 f"Quota exceeded for resources: ['{resource}'].",
                 code="over_quota",

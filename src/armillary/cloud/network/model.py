@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,9 @@ ROUTER_GATEWAY = "network:router_gateway"
 FLOATING_IP = "network:floatingip"
 COMPUTE = "compute:nova"
 """values of a port's `device_owner`"""
+ROUTER_OWNERS = (ROUTER_INTERFACE, ROUTER_GATEWAY, FLOATING_IP)
+"""of ports that only their router may take away"""
+AUTO_MODES = ("slaac", "dhcpv6-stateless")
 
 PROVIDER = ProjectId("0" * 32)
 """The project that owns what belongs to the cloud itself, such as the network `public`."""
@@ -39,7 +42,11 @@ class Network(Resource):
     mtu: int = 1500
     external: bool = False
     shared: bool = False
+    """With every project; see `RbacPolicy` for sharing with some. `external` likewise."""
+    is_default: bool = False
+    """The external network that projects without one of their own are joined to."""
     port_security_enabled: bool = True
+    availability_zone_hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +63,14 @@ class Subnet(Resource):
     host_routes: tuple[Mapping[str, str], ...] = ()
     ipv6_ra_mode: str | None = None
     ipv6_address_mode: str | None = None
+    subnetpool_id: str | None = None
+    service_types: tuple[str, ...] = ()
+    """Device owners of the ports that it has addresses for; empty: all."""
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether guests make their address themselves, of the prefix and their MAC (EUI-64)."""
+        return self.ipv6_address_mode in AUTO_MODES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +92,10 @@ class Port(Resource):
     security_groups: tuple[SecurityGroupId, ...] = ()
     port_security_enabled: bool = True
     allowed_address_pairs: tuple[Mapping[str, str], ...] = ()
+    extra_dhcp_opts: tuple[Mapping[str, Any], ...] = ()
+    vnic_type: str = "normal"
+    host_id: str = ""
+    profile: Mapping[str, Any] = field(default_factory=dict[str, Any])
     ours: bool = False
     """Made for a server by compute, and removed with it; a port that a user brought is only let go."""
 
@@ -107,6 +126,7 @@ class Router(Resource):
     external_network_id: NetworkId | None = None
     enable_snat: bool = True
     routes: tuple[Mapping[str, Any], ...] = ()
+    availability_zone_hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,3 +137,36 @@ class FloatingIp(Resource):
     port_id: PortId | None = None
     fixed_ip_address: str | None = None
     router_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubnetPool(Resource):
+    id: str
+    ip_version: int
+    prefixes: tuple[str, ...]
+    default_prefixlen: int
+    min_prefixlen: int
+    max_prefixlen: int
+    default_quota: int | None = None
+    """How much one project may take: addresses of IPv4, /64 networks of IPv6."""
+    address_scope_id: str | None = None
+    is_default: bool = False
+    shared: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressScope(Resource):
+    id: str
+    ip_version: int
+    shared: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RbacPolicy(Resource):
+    """Lets a project (or all, `*`) use what belongs to another. It is shown without a name and dates."""
+
+    id: str
+    object_type: str
+    object_id: str
+    action: str
+    target_project: str

@@ -1,233 +1,155 @@
-"""Networks and subnets."""
+"""Networks: layer 2."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import Connection, or_
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from armillary.accounts.model import Principal
-from armillary.base.errors import Conflict
+from armillary.base.errors import Conflict, NotFound
 from armillary.base.ids import NetworkId, ProjectId, SubnetId, new_uuid
 from armillary.cloud import store
-from armillary.cloud.access import allow_administering, allow_writing, project_of, sees
-from armillary.cloud.core.addressing import default_pools
-from armillary.cloud.network import addresses
-from armillary.cloud.network.desk import Desk, bad, not_found
-from armillary.cloud.network.model import Network, Subnet
+from armillary.cloud.access import project_of
+from armillary.cloud.network import store as own_store
+from armillary.cloud.network.desk import bad, need_admin, not_found
+from armillary.cloud.network.listing import Facet
+from armillary.cloud.network.model import Network
+from armillary.cloud.network.sharing import EXTERNAL, SHARED, forget, granted, share_with_all, shared_ids
+from armillary.cloud.network.shelf import Shelf
 
-FROM_CIDR = "from cidr"
-"""for `gateway_ip`: the first address of the subnet"""
+MTU = 1500
+"""of what carries the frames; a network may have a smaller one"""
+_ADMINS = {"shared": "shared", "external": "router:external", "is_default": "is_default"}
 
 
-class Networks:
-    """Layer 2."""
+class Networks(Shelf[Network]):
+    """One's project's networks, and the shared and external ones."""
 
-    def __init__(self, *, desk: Desk) -> None:
-        self._desk = desk
+    records = store.NETWORKS
+    singular = "network"
+    quota = "network"
 
-    def list(self, principal: Principal) -> list[Network]:
-        """One's project's networks and the shared and external ones; administrators see all."""
-        with self._desk.reading() as connection:
-            if principal.is_cloud_admin:
-                return store.NETWORKS.find(connection)
-            columns = store.networks.c
-            mine = columns.project_id == project_of(principal).id
-            return store.NETWORKS.find(connection, or_(mine, columns.shared, columns.external))
+    def missing(self, identifier: str) -> NotFound:
+        return not_found("Network", identifier)
 
-    def get(self, principal: Principal, network_id: str) -> Network:
-        """One network that the principal may see."""
-        with self._desk.reading() as connection:
-            return visible(connection, principal, network_id)
+    def _mine(self, connection: Connection, who: Principal) -> ColumnElement[bool]:
+        own = project_of(who).id
+        columns = store.networks.c
+        return or_(columns.project_id == own, granted("network", columns.id, own, SHARED, EXTERNAL))
+
+    def _facets(self) -> dict[str, Facet]:
+        found = super()._facets()
+        found["router:external"] = found.pop("external")
+        return found
+
+    def _columns(self) -> dict[str, ColumnElement[Any]]:
+        found = super()._columns()
+        found["router:external"] = found.pop("external")
+        return found
 
     def subnets_of(self, network_ids: Sequence[NetworkId]) -> Mapping[NetworkId, Sequence[SubnetId]]:
         """The subnets' ids by network."""
         with self._desk.reading() as connection:
             found = store.SUBNETS.find(connection, store.subnets.c.network_id.in_(network_ids))
-        return {n: [s.id for s in found if s.network_id == n] for n in network_ids}
+        by_network: dict[NetworkId, list[SubnetId]] = {n: [] for n in network_ids}
+        for subnet in found:
+            by_network[subnet.network_id].append(subnet.id)
+        return by_network
 
-    def create(
-        self,
-        principal: Principal,
-        *,
-        name: str = "",
-        project_id: str | None = None,
-        shared: bool = False,
-        external: bool = False,
-        **fields: Any,
+    def scopes_of(self, network_ids: Sequence[NetworkId]) -> Mapping[tuple[NetworkId, int], str]:
+        """The address scopes by network and IP version."""
+        subnets, pools = store.subnets.c, own_store.subnet_pools.c
+        query = (
+            select(subnets.network_id, subnets.ip_version, pools.address_scope_id)
+            .join(own_store.subnet_pools, pools.id == subnets.subnetpool_id)
+            .where(subnets.network_id.in_(network_ids), pools.address_scope_id.is_not(None))
+        )
+        with self._desk.reading() as connection:
+            return {(NetworkId(n), version): scope for n, version, scope in connection.execute(query)}
+
+    def shared_with(self, who: Principal, network_ids: Sequence[NetworkId]) -> frozenset[str]:
+        """Which of these networks are shared with the caller's project."""
+        with self._desk.reading() as connection:
+            own = who.project.id if who.project is not None else ""
+            return shared_ids(connection, "network", own, network_ids)
+
+    def _make(
+        self, connection: Connection, who: Principal, owner: ProjectId, fields: dict[str, Any]
     ) -> Network:
-        """Make a network; `fields` are further attributes of `Network`."""
-        own = allow_writing(principal, "create_network")
-        if shared or external:
-            allow_administering(principal, "create_network:shared or router:external")
-        with self._desk.writing() as connection:
-            owner = self._desk.owner(principal, own.id, project_id)
-            self._desk.charge(connection, owner, "network")
-            stamps = self._desk.stamps(owner, name=name, description=fields.pop("description", ""))
-            network = Network(id=NetworkId(new_uuid()), shared=shared, external=external, **stamps, **fields)
-            return store.NETWORKS.add(connection, network)
+        for name, shown in _ADMINS.items():
+            if fields.get(name):
+                need_admin(who, "create_network", shown)
+        _check_mtu(fields)
+        stamps = self._desk.stamps(
+            owner, name=fields.pop("name", ""), description=fields.pop("description", "")
+        )
+        network = Network(id=NetworkId(new_uuid()), **stamps, **fields)
+        share_with_all(self._desk, connection, "network", network)
+        return store.NETWORKS.add(connection, network)
 
-    def update(self, principal: Principal, network_id: str, changes: Mapping[str, Any]) -> Network:
-        """Change attributes of one's network."""
-        allow_writing(principal, "update_network")
-        if {"shared", "external"} & changes.keys():
-            allow_administering(principal, "update_network:shared or router:external")
-        with self._desk.writing() as connection:
-            network = self._desk.touch(
-                self._desk.own(connection, store.NETWORKS, "Network", network_id, principal), **changes
-            )
-            store.NETWORKS.save(connection, network)
-        self._desk.changed()
-        return network
+    def _change(
+        self, connection: Connection, who: Principal, item: Network, changes: dict[str, Any]
+    ) -> Network:
+        for name, shown in _ADMINS.items():
+            if name in changes:
+                need_admin(who, "update_network", shown)
+        _check_mtu(changes)
+        if changes.get("shared") is False and item.shared:
+            self._check_foreign_ports(connection, item)
+        changed = self._desk.touch(item, **changes)
+        share_with_all(self._desk, connection, "network", changed, item)
+        return changed
 
-    def delete(self, principal: Principal, network_id: str) -> None:
-        """Remove a network and its subnets.
-
-        Raises:
-            Conflict: ports are on it.
-        """
-        allow_writing(principal, "delete_network")
-        with self._desk.writing() as connection:
-            network = self._desk.own(connection, store.NETWORKS, "Network", network_id, principal)
-            used = store.PORTS.find(connection, store.ports.c.network_id == network.id)
-            floating = store.FLOATING_IPS.find(connection, store.floating_ips.c.network_id == network.id)
-            if used or floating:
-                ids = ", ".join([port.id for port in used] + [f.id for f in floating])
-                raise Conflict(
-                    f"Unable to complete operation on network {network.id}. There are one or more ports still in "
-                    f"use on the network, id for these ports is: {ids}.",
-                    code="network_in_use",
-                )
-            store.SUBNETS.remove(connection, store.subnets.c.network_id == network.id)
-            store.NETWORKS.remove(connection, store.networks.c.id == network.id)
-
-
-class Subnets:
-    """Layer 3: ranges of addresses on networks."""
-
-    def __init__(self, *, desk: Desk) -> None:
-        self._desk = desk
-
-    def list(self, principal: Principal) -> list[Subnet]:
-        """One's project's subnets and those of shared networks; administrators see all."""
-        with self._desk.reading() as connection:
-            if principal.is_cloud_admin:
-                return store.SUBNETS.find(connection)
-            shared = [n.id for n in store.NETWORKS.find(connection, store.networks.c.shared)]
-            columns = store.subnets.c
-            mine = columns.project_id == project_of(principal).id
-            return store.SUBNETS.find(connection, or_(mine, columns.network_id.in_(shared)))
-
-    def get(self, principal: Principal, subnet_id: str) -> Subnet:
-        """One subnet that the principal may see."""
-        with self._desk.reading() as connection:
-            subnet = store.SUBNETS.get(connection, subnet_id)
-            if subnet is not None and not sees(principal, subnet.project_id):
-                network = store.NETWORKS.get(connection, subnet.network_id)
-                subnet = subnet if network is not None and network.shared else None
-        if subnet is None:
-            raise not_found("Subnet", subnet_id)
-        return subnet
-
-    def create(
-        self,
-        principal: Principal,
-        *,
-        network_id: str,
-        cidr: str,
-        gateway_ip: str | None = FROM_CIDR,
-        project_id: str | None = None,
-        **fields: Any,
-    ) -> Subnet:
-        """Make a subnet; `fields` are further attributes of `Subnet`.
-
-        Raises:
-            Invalid: the range is none, or overlaps another of the network.
-        """
-        own = allow_writing(principal, "create_subnet")
-        with self._desk.writing() as connection:
-            network = self._desk.own(connection, store.NETWORKS, "Network", network_id, principal)
-            owner = self._desk.owner(principal, own.id, project_id)
-            self._desk.charge(connection, owner, "subnet")
-            return add_subnet(
-                self._desk, connection, network, owner, cidr=cidr, gateway_ip=gateway_ip, **fields
+    def _check_foreign_ports(self, connection: Connection, network: Network) -> None:
+        ports = store.ports.c
+        foreign = store.PORTS.find(
+            connection, ports.network_id == network.id, ports.project_id != network.project_id,
+            ports.device_owner.not_like("network:%"),
+        )  # fmt: skip
+        if foreign:
+            raise Conflict(
+                f"Unable to reconfigure sharing settings for network {network.name}. Multiple projects are using it.",
+                code="invalid_shared_setting",
             )
 
-    def update(self, principal: Principal, subnet_id: str, changes: Mapping[str, Any]) -> Subnet:
-        """Change attributes of one's subnet."""
-        allow_writing(principal, "update_subnet")
-        with self._desk.writing() as connection:
-            subnet = self._desk.touch(
-                self._desk.own(connection, store.SUBNETS, "Subnet", subnet_id, principal), **changes
+    def _remove(self, connection: Connection, who: Principal, item: Network) -> None:
+        used = store.PORTS.find(connection, store.ports.c.network_id == item.id)
+        floating = store.FLOATING_IPS.find(connection, store.floating_ips.c.network_id == item.id)
+        if used or floating:
+            ids = ",".join([port.id for port in used] + [f.id for f in floating])
+            raise Conflict(
+                f"Unable to complete operation on network {item.id}. There are one or more ports still in "
+                f"use on the network, id for these ports is: {ids}.",
+                code="network_in_use",
             )
-            store.SUBNETS.save(connection, subnet)
-        self._desk.changed()
-        return subnet
-
-    def delete(self, principal: Principal, subnet_id: str) -> None:
-        """Remove a subnet.
-
-        Raises:
-            Conflict: ports have addresses of it.
-        """
-        allow_writing(principal, "delete_subnet")
-        with self._desk.writing() as connection:
-            subnet = self._desk.own(connection, store.SUBNETS, "Subnet", subnet_id, principal)
-            if addresses.taken(connection, subnet):
-                raise Conflict(
-                    f"Unable to complete operation on subnet {subnet.id}: One or more ports have an IP allocation "
-                    "from this subnet.",
-                    code="subnet_in_use",
-                )
-            store.SUBNETS.remove(connection, store.subnets.c.id == subnet.id)
+        forget(connection, item.id)
+        store.SUBNETS.remove(connection, store.subnets.c.network_id == item.id)
 
 
-def visible(connection: Connection, principal: Principal, network_id: str) -> Network:
-    """A network that the principal may see and plug ports into (or, external, take floating IPs from)."""
+def _check_mtu(fields: Mapping[str, Any]) -> None:
+    mtu = fields.get("mtu")
+    if mtu is not None and mtu > MTU:
+        raise bad(f"Requested MTU is too big, maximum is {MTU}.")
+
+
+def usable(connection: Connection, who: Principal, network_id: str, project_id: str) -> Network:
+    """A network that the caller sees.
+
+    Raises:
+        NotFound: there is none.
+    """
     network = store.NETWORKS.get(connection, network_id)
-    if network is None or not (network.shared or network.external or sees(principal, network.project_id)):
-        raise not_found("Network", network_id)
+    if network is None or not (who.is_cloud_admin or network.project_id == project_id):
+        found = granted("network", store.networks.c.id, project_id, SHARED, EXTERNAL)
+        if network is None or not store.NETWORKS.find(connection, store.networks.c.id == network_id, found):
+            raise not_found("Network", network_id)
     return network
 
 
-def add_subnet(
-    desk: Desk,
-    connection: Connection,
-    network: Network,
-    owner: ProjectId,
-    *,
-    cidr: str,
-    gateway_ip: str | None = FROM_CIDR,
-    name: str = "",
-    description: str = "",
-    **fields: Any,
-) -> Subnet:
-    """Write a subnet in the caller's transaction, with a gateway and allocation pools unless they are given."""
-    try:
-        whole = ip_network(cidr, strict=False)
-    except ValueError as error:
-        raise bad(f"Invalid input for cidr. Reason: '{cidr}' is not a valid IP subnet.") from error
-    version = fields.pop("ip_version", whole.version)
-    if version != whole.version:
-        raise bad(f"The ip_version '{version}' does not match the cidr {cidr}.")
-    for other in store.SUBNETS.find(connection, store.subnets.c.network_id == network.id):
-        if other.ip_version == version and ip_network(other.cidr).overlaps(whole):
-            raise bad(
-                f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet."
-            )
-    if gateway_ip == FROM_CIDR:
-        gateway_ip = str(whole.network_address + 1)
-    pools = fields.pop("allocation_pools", None) or default_pools(str(whole), gateway_ip)
-    subnet = Subnet(
-        id=SubnetId(new_uuid()),
-        network_id=network.id,
-        ip_version=version,
-        cidr=str(whole),
-        gateway_ip=gateway_ip,
-        allocation_pools=tuple(pools),
-        **desk.stamps(owner, name=name, description=description),
-        **fields,
-    )
-    return store.SUBNETS.add(connection, subnet)
+def may_plug(connection: Connection, who: Principal, network: Network, project_id: str) -> bool:
+    """Whether a project may have ports on a network that it sees: it is its own, or shared with it."""
+    if who.is_cloud_admin or network.project_id == project_id:
+        return True
+    return network.id in shared_ids(connection, "network", project_id, [network.id])

@@ -1,9 +1,8 @@
-"""Ports: where machines and routers meet networks."""
+"""Ports in the caller's transaction: made, removed, and given to servers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import Connection, or_
@@ -12,131 +11,59 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Conflict
 from armillary.base.ids import PortId, ProjectId, ServerId, new_uuid
 from armillary.cloud import store
-from armillary.cloud.access import allow_writing, project_of
+from armillary.cloud.access import project_of
 from armillary.cloud.core.addressing import mac_of
 from armillary.cloud.network import addresses
 from armillary.cloud.network.desk import Desk, bad, not_found
 from armillary.cloud.network.groups import DEFAULT, find_groups
-from armillary.cloud.network.model import COMPUTE, FixedIp, Network, Port, Subnet
-from armillary.cloud.network.networks import visible
+from armillary.cloud.network.model import COMPUTE, Network, Port, Subnet
+from armillary.cloud.network.networks import may_plug
+from armillary.cloud.network.sharing import granted
 
-_DEVICES = ("network:router_interface", "network:router_gateway", "network:floatingip")
+MOST_PAIRS = 10
 
 
-class Ports:
-    """Plugs, each with a MAC and fixed addresses."""
+def check_pairs(pairs: Sequence[Mapping[str, str]], *, secure: bool) -> None:
+    """Refuse address pairs that mean nothing.
 
-    def __init__(self, *, desk: Desk) -> None:
-        self._desk = desk
+    Raises:
+        Invalid, Conflict: in Neutron's words.
+    """
+    if not pairs:
+        return
+    if not secure:
+        raise Conflict(
+            "Port Security must be enabled in order to have allowed address pairs on a port.",
+            code="address_pair_and_port_security_required",
+        )
+    if len(pairs) > MOST_PAIRS:
+        raise bad(
+            f"The number of allowed address pair exceeds the maximum {MOST_PAIRS}.",
+            code="allowed_address_pair_exhausted",
+        )
 
-    def list(self, principal: Principal) -> list[Port]:
-        """The ports of one's project; administrators see all."""
-        with self._desk.reading() as connection:
-            if principal.is_cloud_admin:
-                return store.PORTS.find(connection)
-            return store.PORTS.find(connection, store.ports.c.project_id == project_of(principal).id)
 
-    def of_servers(self, server_ids: Sequence[ServerId]) -> Sequence[Port]:
-        """The ports of servers; who may see the servers has been settled by the caller."""
-        with self._desk.reading() as connection:
-            return store.PORTS.find(connection, store.ports.c.device_id.in_(server_ids))
+def insecure() -> Exception:
+    """The refusal of groups where nothing is filtered."""
+    return bad(
+        "Port security must be enabled and port must have an IP address in order to use security groups.",
+        code="port_security_and_ip_required_for_security_groups",
+    )
 
-    def get(self, principal: Principal, port_id: str) -> Port:
-        """One port."""
-        with self._desk.reading() as connection:
-            return self._desk.own(connection, store.PORTS, "Port", port_id, principal)
 
-    def create(
-        self,
-        principal: Principal,
-        *,
-        network_id: str,
-        fixed_ips: Sequence[Mapping[str, str]] | None = None,
-        security_groups: Sequence[str] | None = None,
-        project_id: str | None = None,
-        **fields: Any,
-    ) -> Port:
-        """Make a port; `fields` are further attributes of `Port`. Without wishes it gets one free address."""
-        own = allow_writing(principal, "create_port")
-        with self._desk.writing() as connection:
-            network = visible(connection, principal, network_id)
-            owner = self._desk.owner(principal, own.id, project_id)
-            port = add_port(
-                self._desk, connection, network, owner, principal=principal, fixed_ips=fixed_ips,
-                security_groups=security_groups, **fields,
-            )  # fmt: skip
-        self._desk.changed()
-        return port
-
-    def update(self, principal: Principal, port_id: str, changes: Mapping[str, Any]) -> Port:
-        """Change attributes, addresses or security groups of a port."""
-        allow_writing(principal, "update_port")
-        with self._desk.writing() as connection:
-            port = self._desk.own(connection, store.PORTS, "Port", port_id, principal)
-            changes = dict(changes)
-            if changes.get("security_groups") is not None:
-                changes["security_groups"] = find_groups(
-                    connection, principal, port.project_id, changes["security_groups"]
-                )
-            if changes.get("fixed_ips") is not None:
-                subnets = subnets_of(connection, port)
-                addresses.give_back(connection, port.id)
-                changes["fixed_ips"] = give(connection, subnets, port.id, changes["fixed_ips"])
-            port = self._desk.touch(port, **changes)
-            store.PORTS.save(connection, port)
-        self._desk.changed()
-        return port
-
-    def delete(self, principal: Principal, port_id: str) -> None:
-        """Remove a port and give its addresses back; a floating IP on it stays, unbound.
-
-        Raises:
-            Conflict: a router needs it.
-        """
-        allow_writing(principal, "delete_port")
-        with self._desk.writing() as connection:
-            port = self._desk.own(connection, store.PORTS, "Port", port_id, principal)
-            if port.device_owner in _DEVICES:
-                raise Conflict(
-                    f"Port {port.id} cannot be deleted directly via the port API: has device owner "
-                    f"{port.device_owner}.",
-                    code="service_port_in_use",
-                )
-            drop_port(self._desk, connection, port)
-        self._desk.changed()
+def check_mac(connection: Connection, network: Network, mac: str) -> None:
+    """Refuse a hardware address that the network has already."""
+    ports = store.ports.c
+    if store.PORTS.find(connection, ports.network_id == network.id, ports.mac_address == mac):
+        raise Conflict(
+            f"Unable to complete operation for network {network.id}. The mac address {mac} is in use.",
+            code="mac_address_in_use",
+        )
 
 
 def subnets_of(connection: Connection, port: Port) -> list[Subnet]:
     """The subnets of a port's network."""
     return store.SUBNETS.find(connection, store.subnets.c.network_id == port.network_id)
-
-
-def give(
-    connection: Connection, subnets: Sequence[Subnet], holder: str, wishes: Sequence[Mapping[str, str]]
-) -> tuple[FixedIp, ...]:
-    """Give the addresses that were asked for, each by subnet, address, or both."""
-    given: list[FixedIp] = []
-    for wish in wishes:
-        subnet_id, address = wish.get("subnet_id"), wish.get("ip_address")
-        found = [
-            s for s in subnets if (subnet_id in {None, s.id}) and (address is None or _inside(s, address))
-        ]
-        if not found:
-            raise bad(
-                f"IP address {address} is not a valid IP for any of the subnets on the specified network."
-                if address
-                else f"Failed to create port on network, because fixed_ips included invalid subnet {subnet_id}.",
-                code="invalid_ip_for_network",
-            )
-        given.append(addresses.hold(connection, found[0], holder, address))
-    return tuple(given)
-
-
-def _inside(subnet: Subnet, address: str) -> bool:
-    try:
-        return ip_address(address) in ip_network(subnet.cidr)
-    except ValueError:
-        return False
 
 
 def add_port(
@@ -151,27 +78,48 @@ def add_port(
     name: str = "",
     description: str = "",
     mac_address: str | None = None,
+    charged: bool = False,
     **fields: Any,
 ) -> Port:
-    """Write a port in the caller's transaction."""
-    desk.charge(connection, owner, "port")
+    """Write a port in the caller's transaction.
+
+    Args:
+        desk: with the clock and the quotas.
+        connection: of the transaction.
+        network: where it is.
+        owner: the project that it belongs to.
+        principal: who asks, and sees the groups.
+        fixed_ips: `subnet_id`, `ip_address` or both, each; None: one free address of each family.
+        security_groups: by id or name; None: the project's default.
+        name: for people.
+        description: for people.
+        mac_address: a new one if it is not given.
+        charged: whether the quota has been looked at.
+        fields: further attributes of `Port`.
+    """
+    if not charged:
+        desk.charge(connection, owner, "port")
     identifier = PortId(new_uuid())
     subnets = store.SUBNETS.find(connection, store.subnets.c.network_id == network.id)
     mac = mac_address or mac_of(identifier)
-    if store.PORTS.find(connection, store.ports.c.mac_address == mac):
-        raise Conflict(
-            f"Unable to complete operation for network {network.id}. The mac address {mac} is in use.",
-            code="mac_address_in_use",
-        )
-    secure = fields.setdefault("port_security_enabled", network.port_security_enabled)
+    check_mac(connection, network, mac)
+    device_owner: str = fields.get("device_owner", "")
+    fields = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
+    of_network = device_owner.startswith("network:")
+    secure = fields.setdefault("port_security_enabled", network.port_security_enabled and not of_network)
+    check_pairs(fields.get("allowed_address_pairs", ()), secure=secure)
+    if security_groups and not secure:
+        raise insecure()
     groups: tuple[Any, ...] = ()
     if secure:
         wanted = [DEFAULT] if security_groups is None else list(security_groups)
-        groups = find_groups(connection, principal, owner, wanted)
+        groups = find_groups(connection, principal, owner, wanted, desk=desk)
     given = (
-        addresses.pick(connection, subnets, identifier)
+        addresses.pick(connection, subnets, identifier, mac=mac, owner=device_owner)
         if fixed_ips is None
-        else give(connection, subnets, identifier, fixed_ips)
+        else addresses.give(
+            connection, subnets, identifier, fixed_ips, network_id=network.id, mac=mac, owner=device_owner
+        )
     )
     port = Port(
         id=identifier,
@@ -199,6 +147,18 @@ def unbind_floating_ips(desk: Desk, connection: Connection, port_id: PortId) -> 
         store.FLOATING_IPS.save(connection, free)
 
 
+def port_or_refusal(connection: Connection, principal: Principal, port_id: str) -> Port:
+    """A port of one's project.
+
+    Raises:
+        NotFound: there is none.
+    """
+    port = store.PORTS.get(connection, port_id)
+    if port is None or not (principal.is_cloud_admin or port.project_id == project_of(principal).id):
+        raise not_found("Port", port_id)
+    return port
+
+
 def plug(
     desk: Desk,
     connection: Connection,
@@ -216,15 +176,14 @@ def plug(
         Invalid: a network or port is not there.
     """
     if wishes is None:
-        wishes = [{"uuid": _only_network(connection, owner)}]
+        wishes = [{"uuid": _only_network(desk, connection, owner).id}]
     made: list[Port] = []
     for wish in wishes:
         if wish.get("port"):
             made.append(_take(desk, connection, principal, wish["port"], server_id))
             continue
         network = store.NETWORKS.get(connection, wish.get("uuid", ""))
-        allowed = network is not None and (network.shared or network.project_id == owner)
-        if network is None or not (allowed or principal.is_cloud_admin):
+        if network is None or not may_plug(connection, principal, network, owner):
             raise bad(f"Network {wish.get('uuid')} could not be found.", code="network_not_found")
         if not store.SUBNETS.find(connection, store.subnets.c.network_id == network.id):
             raise bad(
@@ -249,24 +208,17 @@ def plug(
     return made
 
 
-def _only_network(connection: Connection, owner: ProjectId) -> str:
+def _only_network(desk: Desk, connection: Connection, owner: ProjectId) -> Network:
     columns = store.networks.c
-    mine = store.NETWORKS.find(
-        connection, or_(columns.project_id == owner, columns.shared), columns.external.is_(False)
-    )
+    usable = or_(columns.project_id == owner, granted("network", columns.id, owner))
+    mine = store.NETWORKS.find(connection, usable, columns.external.is_(False))
     if len(mine) > 1:
         raise Conflict(
             "Multiple possible networks found, use a Network ID to be more specific.",
             code="network_ambiguous",
             facts={"networks": {network.id: network.name for network in mine}},
         )
-    if not mine:
-        raise bad(
-            "The project has no network.",
-            code="network_not_found",
-            remedy="Make a network with a subnet first.",
-        )
-    return mine[0].id
+    return mine[0] if mine else desk.topology(connection, owner)
 
 
 def _take(
@@ -285,19 +237,12 @@ def _take(
 def unplug(desk: Desk, connection: Connection, server_id: ServerId) -> None:
     """Take a server's ports away: ours are removed, those that the user brought are let go."""
     for port in store.PORTS.find(connection, store.ports.c.device_id == server_id):
-        if port.ours:
-            drop_port(desk, connection, port)
-        else:
-            store.PORTS.save(connection, desk.touch(port, device_id="", device_owner="", status="DOWN"))
+        let_go(desk, connection, port)
 
 
-def port_or_refusal(connection: Connection, principal: Principal, port_id: str) -> Port:
-    """A port of one's project.
-
-    Raises:
-        NotFound: there is none.
-    """
-    port = store.PORTS.get(connection, port_id)
-    if port is None or not (principal.is_cloud_admin or port.project_id == project_of(principal).id):
-        raise not_found("Port", port_id)
-    return port
+def let_go(desk: Desk, connection: Connection, port: Port) -> None:
+    """Take one port from its server: one of ours is removed, one that the user brought is let go."""
+    if port.ours:
+        drop_port(desk, connection, port)
+    else:
+        store.PORTS.save(connection, desk.touch(port, device_id="", device_owner="", status="DOWN"))

@@ -16,7 +16,22 @@ from armillary.cloud.api.shared import spoken
 
 log = logging.getLogger(__name__)
 
-_TYPES = {"invalid": "HTTPBadRequest", "not_found": "HTTPNotFound", "http_bad_request": "HTTPBadRequest"}
+_TYPES = {
+    "invalid": "HTTPBadRequest",
+    "not_found": "HTTPNotFound",
+    "http_bad_request": "HTTPBadRequest",
+    "http_forbidden": "HTTPForbidden",
+    "floating_ip_not_found": "FloatingIPNotFound",
+    "floating_ip_port_already_associated": "FloatingIPPortAlreadyAssociated",
+    "router_interface_in_use_by_floating_ip": "RouterInterfaceInUseByFloatingIP",
+    "invalid_cidr": "InvalidCIDR",
+    "port_security_and_ip_required_for_security_groups": "PortSecurityAndIPRequiredForSecurityGroups",
+    "allowed_address_pairs_missing_ip": "AllowedAddressPairsMissingIP",
+    "illegal_subnet_pool_ip_version_association_to_address_scope": (
+        "IllegalSubnetPoolIpVersionAssociationToAddressScope"
+    ),
+}
+"""Neutron's names of refusals that are not our codes in camel case."""
 
 
 def neutron_error(status: int, kind: str, message: str) -> Response:

@@ -1,108 +1,86 @@
-"""Neutron's lists: filters on any attribute, `fields`, sorting, paging."""
+"""Neutron's lists as clients ask for them: filters, `fields`, sorting, paging with links both ways."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Request
 
-from armillary.base.errors import Invalid
-
-_NOT_FILTERS = {"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir", "tags-any", "not-tags"}
+from armillary.cloud.network.desk import bad
+from armillary.cloud.network.listing import Page, Query, check_limit
+from armillary.cloud.network.shelf import Shelf
 
 View = dict[str, Any]
+_NOT_FILTERS = {"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"}
+_TAGS = {"tags", "tags-any", "not-tags", "not-tags-any"}
 
 
-def collection(request: Request, name: str, items: Sequence[View]) -> dict[str, Any]:
-    """Answer a list request from all that the caller may see."""
-    chosen = [item for item in items if _matches(request, item)]
-    chosen = _sorted(request, chosen)
-    chosen, links = _page(request, chosen)
-    answer: dict[str, Any] = {name: [pruned(request, item) for item in chosen]}
-    if links:
-        answer[f"{name}_links"] = links
-    return answer
+def query_of(request: Request, shelf: Shelf[Any]) -> Query:
+    """Read what a list request asks for.
+
+    Raises:
+        Invalid: an attribute that there is not, or a page that cannot be, in Neutron's words.
+    """
+    sent = request.query_params
+    names = [name for name in dict.fromkeys(sent) if name not in _NOT_FILTERS]
+    filters = {name: sent.getlist(name) for name in names if name not in _TAGS}
+    unknown = [name for name in filters if name not in shelf.facets]
+    if unknown:
+        raise bad(f"{unknown} is invalid attribute for filtering", code="http_bad_request")
+    return Query(
+        filters=filters,
+        tags={name: sent.getlist(name) for name in names if name in _TAGS},
+        order=_order(request, shelf),
+        limit=check_limit(sent.get("limit")),
+        marker=sent.get("marker"),
+        backwards=sent.get("page_reverse", "").lower() in {"true", "1"},
+    )
+
+
+def _order(request: Request, shelf: Shelf[Any]) -> list[tuple[str, bool]]:
+    keys, directions = (request.query_params.getlist(name) for name in ("sort_key", "sort_dir"))
+    if len(keys) != len(directions):
+        raise bad("The number of sort_keys and sort_dirs must be same", code="http_bad_request")
+    wrong = [word for word in directions if word not in {"asc", "desc"}]
+    if wrong:
+        raise bad(
+            f"{wrong} is invalid value for sort_dirs, valid value is 'asc' and 'desc'",
+            code="http_bad_request",
+        )
+    unknown = [key for key in keys if key not in shelf.columns]
+    if unknown:
+        raise bad(f"{unknown} is invalid attribute for sort_keys", code="http_bad_request")
+    return [(key, word == "desc") for key, word in zip(keys, directions, strict=True)]
+
+
+def answered(request: Request, name: str, page: Page[Any], views: Sequence[View]) -> dict[str, Any]:
+    """A page with its links."""
+    answer: dict[str, Any] = {name: [pruned(request, view) for view in views]}
+    links: list[dict[str, str]] = []
+    if page.has_next:
+        links.append({"rel": "next", "href": _link(request, page.items[-1].id, backwards=False)})
+    if page.has_previous:
+        links.append({"rel": "previous", "href": _link(request, page.items[0].id, backwards=True)})
+    return answer | ({f"{name}_links": links} if links else {})
 
 
 def pruned(request: Request, item: View) -> View:
     """An item with only the wanted `fields`."""
-    fields = [f for text in request.query_params.getlist("fields") for f in text.split(",")]
+    fields = [f for text in request.query_params.getlist("fields") for f in text.split(",") if f]
     return {name: item[name] for name in item if name in fields} if fields else item
 
 
-def _matches(request: Request, item: View) -> bool:
-    query = request.query_params
-    for name in query:
-        if name in _NOT_FILTERS or name not in item:
-            continue
-        if not any(_same(item[name], wanted) for wanted in query.getlist(name)):
-            return False
-    return True
-
-
-def _same(value: Any, wanted: str) -> bool:
-    if isinstance(value, bool):
-        return wanted.lower() in ({"true", "1", "yes"} if value else {"false", "0", "no"})
-    if isinstance(value, list):
-        return _listed(cast("list[Any]", value), wanted)
-    if value is None:
-        return wanted in {"", "None"}
-    return str(value) == wanted
-
-
-def _listed(values: Sequence[Any], wanted: str) -> bool:
-    """Lists of text match by membership; lists of objects (`fixed_ips=ip_address=10.0.0.5`) by one key."""
-    key, _, text = wanted.partition("=")
-    if text:
-        objects = [cast("View", value) for value in values if isinstance(value, dict)]
-        return any(item.get(key) == text for item in objects)
-    return all(part in values for part in wanted.split(","))
-
-
-def _sorted(request: Request, items: list[View]) -> list[View]:
-    keys = request.query_params.getlist("sort_key")
-    directions = request.query_params.getlist("sort_dir")
-    for place, key in reversed(list(enumerate(keys))):
-        backwards = place < len(directions) and directions[place] == "desc"
-        order: Callable[[View], tuple[bool, str]] = lambda item, key=key: (  # noqa: E731
-            item.get(key) is None,
-            str(item.get(key)),
-        )
-        items = sorted(items, key=order, reverse=backwards)
-    return items
-
-
-def _page(request: Request, items: list[View]) -> tuple[list[View], list[dict[str, str]]]:
-    query = request.query_params
-    text = query.get("limit")
-    if text is None:
-        return items, []
-    if not text.isdigit():
-        raise Invalid(f"Bad limit request: {text} is not a whole number.", code="http_bad_request")
-    limit, marker = int(text), query.get("marker")
-    backwards = query.get("page_reverse", "").lower() == "true"
-    if limit == 0:
-        return items, []
-    if backwards:
-        items.reverse()
-    start = 0
-    if marker is not None:
-        places = [index for index, item in enumerate(items) if item["id"] == marker]
-        if not places:
-            raise Invalid(f"Bad marker request: {marker} is not in this list.", code="http_bad_request")
-        start = places[0] + 1
-    page = items[start : start + limit]
-    more, some_before = start + limit < len(items), start > 0
-    if backwards:
-        page, more, some_before = page[::-1], some_before, more
-    links: list[dict[str, str]] = []
-    if page and more:
-        links.append({"rel": "next", "href": _link(request, page[-1]["id"], backwards=False)})
-    if page and (some_before or marker is None):
-        links.append({"rel": "previous", "href": _link(request, page[0]["id"], backwards=True)})
-    return page, links
+def filtered(request: Request, name: str, items: Sequence[View]) -> dict[str, Any]:
+    """A list of things that are few and not in the records, with its filters and `fields`."""
+    filters = [key for key in request.query_params if key not in _NOT_FILTERS]
+    unknown = [key for key in filters if any(key not in item for item in items)]
+    if unknown:
+        raise bad(f"{unknown} is invalid attribute for filtering", code="http_bad_request")
+    wanted = {key: request.query_params.getlist(key) for key in filters}
+    chosen = [item for item in items if all(str(item[key]) in values for key, values in wanted.items())]
+    return {name: [pruned(request, item) for item in chosen]}
 
 
 def _link(request: Request, marker: str, *, backwards: bool) -> str:

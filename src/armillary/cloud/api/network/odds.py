@@ -1,59 +1,28 @@
-"""Versions, extensions, quotas, and collections that are always empty here."""
+"""Versions, extensions, quotas, and what is there without anybody having made it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Body, Request
 from starlette.responses import Response
 
 from armillary.base.errors import NotFound
-from armillary.cloud.access import allow_administering, project_of
-from armillary.cloud.api.network import wire
+from armillary.cloud.access import project_of
+from armillary.cloud.api.network import outside, plain, security, views
+from armillary.cloud.api.network.attributes import Attribute, boolean, integer, read_body
 from armillary.cloud.api.network.deps import Member, Network
+from armillary.cloud.api.network.extensions import EXTENSIONS
+from armillary.cloud.api.network.listing import filtered, pruned
 from armillary.cloud.api.shared import Caller
-from armillary.cloud.network.desk import QUOTAS
+from armillary.cloud.network.desk import QUOTAS, forbid
+from armillary.cloud.network.listing import Query
+from armillary.cloud.network.quotas import Availability
 
 router = APIRouter()
 versions = APIRouter()
 JSON = dict[str, Any]
-
-_EXTENSIONS = {
-    "agent": "agent",
-    "allowed-address-pairs": "Allowed Address Pairs",
-    "availability_zone": "Availability Zone",
-    "binding": "Port Binding",
-    "external-net": "Neutron external network",
-    "extraroute": "Neutron Extra Route",
-    "ext-gw-mode": "Neutron L3 Configurable external gateway mode",
-    "fip-port-details": "Floating IP Port Details Extension",
-    "net-mtu": "Network MTU",
-    "net-mtu-writable": "Network MTU (writable)",
-    "network_availability_zone": "Network Availability Zone",
-    "pagination": "Pagination support",
-    "port-security": "Port Security",
-    "project-id": "project_id field enabled",
-    "provider": "Provider Network",
-    "quota_details": "Quota details management support",
-    "quotas": "Quota management support",
-    "router": "Neutron L3 Router",
-    "router_availability_zone": "Router Availability Zone",
-    "security-group": "security-group",
-    "sorting": "Sorting support",
-    "standard-attr-description": "standard-attr-description",
-    "standard-attr-revisions": "Resource revision numbers",
-    "standard-attr-timestamp": "Resource timestamps",
-    "stateful-security-group": "Stateful security group",
-}
-_EMPTY = {
-    "subnetpools": "subnetpools",
-    "address-scopes": "address_scopes",
-    "rbac-policies": "rbac_policies",
-    "address-groups": "address_groups",
-    "flavors": "flavors",
-    "service_profiles": "service_profiles",
-    "segments": "segments",
-}
+_LIMIT = Attribute(read=integer(-1))
 
 
 @versions.get("/")
@@ -65,25 +34,27 @@ def list_versions(request: Request) -> JSON:
 
 @router.get("/")
 @router.get("")
-def list_resources(who: Caller) -> JSON:
+def list_resources(request: Request, who: Caller) -> JSON:
     del who
-    names = (
-        "networks",
-        "subnets",
-        "ports",
-        "routers",
-        "floatingips",
-        "security-groups",
-        "security-group-rules",
-    )
-    return {"resources": [{"name": name, "collection": name, "links": []} for name in names]}
+    base = f"{request.app.state.base_url}/v2.0"
+    return {
+        "resources": [
+            {
+                "name": kind.singular,
+                "collection": kind.plural,
+                "links": [{"rel": "self", "href": f"{base}/{kind.path}"}],
+            }
+            for room in (plain, outside, security)
+            for kind in room.KINDS
+        ]
+    }
 
 
 def _extension(alias: str) -> JSON:
     return {
         "alias": alias,
-        "name": _EXTENSIONS[alias],
-        "description": _EXTENSIONS[alias],
+        "name": EXTENSIONS[alias],
+        "description": EXTENSIONS[alias],
         "updated": "2016-01-01T00:00:00-00:00",
         "links": [],
     }
@@ -92,69 +63,143 @@ def _extension(alias: str) -> JSON:
 @router.get("/extensions")
 def list_extensions(who: Caller) -> JSON:
     del who
-    return {"extensions": [_extension(alias) for alias in _EXTENSIONS]}
+    return {"extensions": [_extension(alias) for alias in EXTENSIONS]}
 
 
 @router.get("/extensions/{alias}")
 def show_extension(alias: str, who: Caller) -> JSON:
     del who
-    if alias not in _EXTENSIONS:
+    if alias not in EXTENSIONS:
         raise NotFound(f"Extension with alias {alias} does not exist", code="extension_not_found")
     return {"extension": _extension(alias)}
 
 
 @router.get("/availability_zones")
-def list_zones(who: Caller) -> JSON:
+def list_zones(request: Request, who: Caller) -> JSON:
     del who
-    zones = [{"name": "nova", "resource": kind, "state": "available"} for kind in ("network", "router")]
-    return {"availability_zones": zones}
+    zones = [
+        {"name": views.AVAILABILITY_ZONE, "resource": kind, "state": "available"}
+        for kind in ("network", "router")
+    ]
+    return filtered(request, "availability_zones", zones)
 
 
 @router.get("/agents")
 def list_agents(who: Caller) -> JSON:
-    del who
+    del who  # no agent does this cloud's networking: the engine does
     return {"agents": []}
+
+
+@router.get("/service-providers")
+def list_service_providers(request: Request, who: Caller) -> JSON:
+    del who
+    provider = {"service_type": "L3_ROUTER_NAT", "name": "single_node", "default": True}
+    return filtered(request, "service_providers", [provider])
 
 
 @router.get("/quotas")
 def list_quotas(who: Member, network: Network) -> JSON:
-    allow_administering(who, "get_quota")
-    project = project_of(who)
-    return {"quotas": [{**network.limits(who, project.id), "project_id": project.id}]}
+    return {
+        "quotas": [
+            {**limits, "project_id": project_id, "tenant_id": project_id}
+            for project_id, limits in network.quotas.changed(who).items()
+        ]
+    }
+
+
+@router.get("/quotas/tenant")
+@router.get("/quotas/project")
+def show_own_project(request: Request, who: Member) -> JSON:
+    kind = request.url.path.rpartition("/")[2]
+    return {kind: {f"{kind}_id": project_of(who).id}}
 
 
 @router.get("/quotas/{project_id}")
 def show_quota(project_id: str, who: Member, network: Network) -> JSON:
-    return {"quota": dict(network.limits(who, project_id))}
+    return {"quota": dict(network.quotas.limits(who, project_id))}
 
 
 @router.get("/quotas/{project_id}/default")
 def show_default_quota(project_id: str, who: Member, network: Network) -> JSON:
-    network.limits(who, project_id)
-    return {"quota": dict(QUOTAS)}
+    return {"quota": dict(network.quotas.default(who, project_id))}
 
 
 @router.get("/quotas/{project_id}/details")
 @router.get("/quotas/{project_id}/details.json")
 def show_quota_in_detail(project_id: str, who: Member, network: Network) -> JSON:
-    limits, used = network.limits(who, project_id), network.used(who, project_id)
+    limits, used = network.quotas.limits(who, project_id), network.quotas.used(who, project_id)
     return {"quota": {name: {"limit": limits[name], "used": used[name], "reserved": 0} for name in limits}}
 
 
 @router.put("/quotas/{project_id}")
-def set_quota(project_id: str, body: wire.UpdateQuota, who: Member, network: Network) -> JSON:
-    return {"quota": dict(network.set_limits(who, project_id, body.quota))}
+def set_quota(project_id: str, body: Annotated[Any, Body()], who: Member, network: Network) -> JSON:
+    known = {
+        **dict.fromkeys(QUOTAS, _LIMIT),
+        "check_limit": Attribute(read=boolean),
+        "force": Attribute(read=boolean),
+    }
+    amounts = read_body(body, "quota", known, creating=False)
+    check = bool(amounts.pop("check_limit", False))
+    amounts.pop("force", None)  # what it asks for is done unless `check_limit` says otherwise
+    return {"quota": dict(network.quotas.set(who, project_id, amounts, check_limit=check))}
 
 
 @router.delete("/quotas/{project_id}", status_code=204)
 def reset_quota(project_id: str, who: Member, network: Network) -> Response:
-    network.reset_limits(who, project_id)
+    network.quotas.reset(who, project_id)
     return Response(status_code=204)
 
 
-@router.get("/{collection}")
-def list_nothing(collection: str, who: Caller) -> JSON:
-    del who
-    if collection not in _EMPTY:
-        raise NotFound("The resource could not be found.")
-    return {_EMPTY[collection]: []}
+@router.get("/network-ip-availabilities")
+def list_availabilities(request: Request, who: Member, network: Network) -> JSON:
+    if not who.is_cloud_admin:
+        return {"network_ip_availabilities": []}
+    found = network.networks.page(who, Query()).items
+    shown = [_availability(each) for each in network.quotas.availability(found)]
+    return filtered(request, "network_ip_availabilities", shown)
+
+
+@router.get("/network-ip-availabilities/{network_id}")
+def show_availability(network_id: str, request: Request, who: Member, network: Network) -> JSON:
+    if not who.is_cloud_admin:
+        raise forbid("get_network_ip_availability")
+    (found,) = network.quotas.availability([network.networks.get(who, network_id)])
+    return {"network_ip_availability": pruned(request, _availability(found))}
+
+
+def _availability(found: Availability) -> JSON:
+    item = found.network
+    return {
+        "network_id": item.id,
+        "network_name": item.name,
+        "tenant_id": item.project_id,
+        "project_id": item.project_id,
+        "subnet_ip_availability": [
+            {
+                "subnet_id": subnet.id,
+                "ip_version": subnet.ip_version,
+                "cidr": subnet.cidr,
+                "subnet_name": subnet.name,
+                "used_ips": used,
+                "total_ips": total,
+            }
+            for subnet, total, used in found.subnets
+        ],
+        "used_ips": sum(used for _, _, used in found.subnets),
+        "total_ips": sum(total for _, total, _ in found.subnets),
+    }
+
+
+@router.get("/auto-allocated-topology/{project_id}")
+def get_topology(project_id: str, request: Request, who: Member, network: Network) -> JSON:
+    dry_run = "dry-run" in request.query_params.getlist("fields")
+    found = network.furnishing.got(who, project_id, dry_run=dry_run)
+    own = cast("str", project_of(who).id) if project_id in {"null", "None"} else project_id
+    identifier = "dry-run=pass" if dry_run else found.id if found is not None else None
+    return {"auto_allocated_topology": {"id": identifier, "tenant_id": own, "project_id": own}}
+
+
+@router.delete("/auto-allocated-topology/{project_id}", status_code=204)
+def delete_topology(project_id: str, who: Member, network: Network) -> Response:
+    network.furnishing.give_up(who, project_id)
+    return Response(status_code=204)

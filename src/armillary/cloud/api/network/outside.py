@@ -3,55 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Body, Request
 
+from armillary.accounts.model import Principal
+from armillary.base.errors import Invalid
 from armillary.base.ids import ServerId
-from armillary.cloud.api.network import views, wire
+from armillary.cloud.api.network import bodies, views
+from armillary.cloud.api.network.attributes import JSON, identifier, read_body
 from armillary.cloud.api.network.deps import Member, Network
-from armillary.cloud.api.network.listing import collection, pruned
+from armillary.cloud.api.network.kinds import Kind, routes_of
+from armillary.cloud.api.network.listing import filtered
 from armillary.cloud.network.desk import bad
 from armillary.cloud.network.model import FloatingIp, Port, Router
+from armillary.cloud.network.service import NetworkService
 
 router = APIRouter()
-JSON = dict[str, Any]
+Sent = Annotated[Any, Body()]
 
 
-def _router(network: Network, item: Router) -> JSON:
-    return views.router(item, network.routers.gateway_ports([item.id]).get(item.id))
-
-
-@router.get("/routers")
-def list_routers(request: Request, who: Member, network: Network) -> JSON:
-    found = network.routers.list(who)
+def _routers(network: NetworkService, _who: Principal, found: Sequence[Router]) -> list[JSON]:
     gateways = network.routers.gateway_ports([item.id for item in found])
-    return collection(request, "routers", [views.router(item, gateways.get(item.id)) for item in found])
+    return [views.router(item, gateways.get(item.id)) for item in found]
 
 
-@router.post("/routers", status_code=201)
-def create_router(body: wire.CreateRouter, who: Member, network: Network) -> JSON:
-    sent = body.router.fields()
-    if body.router.tenant_id is not None:
-        sent.setdefault("project_id", body.router.tenant_id)
-    return {"router": _router(network, network.routers.create(who, **sent))}
+def _floating(network: NetworkService, _who: Principal, found: Sequence[FloatingIp]) -> list[JSON]:
+    bound = network.floating_ips.ports_of(found)
+    shown: list[JSON] = []
+    for item in found:
+        port = bound.get(item.port_id) if item.port_id else None
+        view = views.floating_ip(item, port)
+        number = network.ssh_port(ServerId(port.device_id)) if port is not None and port.device_id else None
+        if number not in {None, 22}:  # where the platform's user may not bind ports below 1024
+            view["description"] = f"{item.description} (ssh port {number})".lstrip()
+        shown.append(view)
+    return shown
 
 
-@router.get("/routers/{router_id}")
-def show_router(router_id: str, request: Request, who: Member, network: Network) -> JSON:
-    return {"router": pruned(request, _router(network, network.routers.get(who, router_id)))}
-
-
-@router.put("/routers/{router_id}")
-def update_router(router_id: str, body: wire.UpdateRouter, who: Member, network: Network) -> JSON:
-    return {"router": _router(network, network.routers.update(who, router_id, body.router.fields()))}
-
-
-@router.delete("/routers/{router_id}", status_code=204)
-def delete_router(router_id: str, who: Member, network: Network) -> Response:
-    network.routers.delete(who, router_id)
-    return Response(status_code=204)
+KINDS = (
+    Kind(
+        path="routers", item="router_id", singular="router", plural="routers", attributes=bodies.ROUTER,
+        shelf=lambda network: network.routers, shown=_routers,
+    ),
+    Kind(
+        path="floatingips", item="floating_id", singular="floatingip", plural="floatingips",
+        attributes=bodies.FLOATING_IP, shelf=lambda network: network.floating_ips, shown=_floating,
+        followed=lambda network: network.applied(),
+    ),
+)  # fmt: skip
+for _kind in KINDS:
+    router.include_router(routes_of(_kind))
 
 
 def _interface(joined: tuple[Router, Port]) -> JSON:
@@ -67,73 +69,67 @@ def _interface(joined: tuple[Router, Port]) -> JSON:
     }
 
 
-def _checked(body: wire.RouterInterface, *, both: bool) -> None:
-    if body.subnet_id is None and body.port_id is None:
-        raise bad("Either subnet_id or port_id must be specified", code="bad_request")
-    if not both and body.subnet_id is not None and body.port_id is not None:
-        raise bad("Cannot specify both subnet-id and port-id", code="bad_request")
+def _refused(reason: str) -> Invalid:
+    return bad(f"Bad router request: {reason}.", code="bad_request")
+
+
+def _wish(body: Any, *, both: bool) -> dict[str, str | None]:
+    """What an interface request names: `subnet_id`, `port_id`, or, to part them, both."""
+    sent = cast("JSON", body) if isinstance(body, dict) else {}
+    wish: dict[str, str | None] = {name: sent.get(name) for name in ("subnet_id", "port_id")}
+    if wish["subnet_id"] is None and wish["port_id"] is None:
+        raise _refused("Either subnet_id or port_id must be specified")
+    if not both and None not in wish.values():
+        raise _refused("Cannot specify both subnet-id and port-id")
+    for value in wish.values():
+        if value is not None:
+            try:
+                identifier("", value)
+            except Invalid as error:
+                raise _refused(f"'{value}' is not a valid UUID") from error
+    return wish
 
 
 @router.put("/routers/{router_id}/add_router_interface")
-def add_interface(router_id: str, body: wire.RouterInterface, who: Member, network: Network) -> JSON:
-    _checked(body, both=False)
-    return _interface(
-        network.routers.add_interface(who, router_id, subnet_id=body.subnet_id, port_id=body.port_id)
-    )
+def add_interface(router_id: str, body: Sent, who: Member, network: Network) -> JSON:
+    network.routers.get(who, router_id)
+    return _interface(network.routers.add_interface(who, router_id, **_wish(body, both=False)))
 
 
 @router.put("/routers/{router_id}/remove_router_interface")
-def remove_interface(router_id: str, body: wire.RouterInterface, who: Member, network: Network) -> JSON:
-    _checked(body, both=True)
-    return _interface(
-        network.routers.remove_interface(who, router_id, subnet_id=body.subnet_id, port_id=body.port_id)
-    )
+def remove_interface(router_id: str, body: Sent, who: Member, network: Network) -> JSON:
+    network.routers.get(who, router_id)
+    return _interface(network.routers.remove_interface(who, router_id, **_wish(body, both=True)))
 
 
-def _floating(network: Network, found: Sequence[FloatingIp]) -> list[JSON]:
-    bound = network.floating_ips.ports_of(found)
-    shown: list[JSON] = []
-    for item in found:
-        port = bound.get(item.port_id) if item.port_id else None
-        view = views.floating_ip(item, port)
-        number = network.ssh_port(ServerId(port.device_id)) if port is not None and port.device_id else None
-        if number not in {None, 22}:  # where the platform's user may not bind ports below 1024
-            view["description"] = f"{item.description} (ssh port {number})".lstrip()
-        shown.append(view)
-    return shown
+def _routes(body: Any) -> list[JSON]:
+    return read_body(body, "router", {"routes": bodies.ROUTER["routes"]}, creating=False).get("routes", [])
 
 
-@router.get("/floatingips")
-def list_floating_ips(request: Request, who: Member, network: Network) -> JSON:
-    return collection(request, "floatingips", _floating(network, network.floating_ips.list(who)))
+@router.put("/routers/{router_id}/add_extraroutes")
+def add_routes(router_id: str, body: Sent, who: Member, network: Network) -> JSON:
+    changed = network.routers.change_routes(who, router_id, add=_routes(body))
+    return {"router": _routers(network, who, [changed])[0]}
 
 
-@router.post("/floatingips", status_code=201)
-def create_floating_ip(body: wire.CreateFloatingIp, who: Member, network: Network) -> JSON:
-    asked = body.floatingip
-    made = network.floating_ips.create(
-        who, network_id=asked.network_id, address=asked.address, subnet_id=asked.subnet_id, port_id=asked.port_id,
-        fixed_ip_address=asked.fixed_ip_address, description=asked.description,
-        project_id=asked.project_id or asked.tenant_id,
-    )  # fmt: skip
-    network.applied()
-    return {"floatingip": _floating(network, [made])[0]}
+@router.put("/routers/{router_id}/remove_extraroutes")
+def remove_routes(router_id: str, body: Sent, who: Member, network: Network) -> JSON:
+    changed = network.routers.change_routes(who, router_id, remove=_routes(body))
+    return {"router": _routers(network, who, [changed])[0]}
 
 
-@router.get("/floatingips/{floating_id}")
-def show_floating_ip(floating_id: str, request: Request, who: Member, network: Network) -> JSON:
-    (view,) = _floating(network, [network.floating_ips.get(who, floating_id)])
-    return {"floatingip": pruned(request, view)}
-
-
-@router.put("/floatingips/{floating_id}")
-def update_floating_ip(floating_id: str, body: wire.UpdateFloatingIp, who: Member, network: Network) -> JSON:
-    changed = network.floating_ips.update(who, floating_id, body.floatingip.fields())
-    network.applied()
-    return {"floatingip": _floating(network, [changed])[0]}
-
-
-@router.delete("/floatingips/{floating_id}", status_code=204)
-def delete_floating_ip(floating_id: str, who: Member, network: Network) -> Response:
-    network.floating_ips.delete(who, floating_id)
-    return Response(status_code=204)
+@router.get("/floatingip_pools")
+def list_floating_ip_pools(request: Request, who: Member, network: Network) -> JSON:
+    own = who.project.id if who.project is not None else ""
+    pools = [
+        {
+            "subnet_id": subnet.id,
+            "subnet_name": subnet.name,
+            "network_id": subnet.network_id,
+            "cidr": subnet.cidr,
+            "project_id": own,
+            "tenant_id": own,
+        }
+        for subnet in network.floating_ips.pools(who)
+    ]
+    return filtered(request, "floatingip_pools", pools)

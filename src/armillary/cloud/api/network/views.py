@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from armillary.base.clock import to_iso
 from armillary.base.ids import SubnetId
 from armillary.cloud.network.model import (
+    AddressScope,
     FloatingIp,
     Network,
     Port,
+    RbacPolicy,
     Resource,
     Router,
     SecurityGroup,
     SecurityGroupRule,
     Subnet,
+    SubnetPool,
 )
 
 View = dict[str, Any]
+AVAILABILITY_ZONE = "nova"
 
 
 def _common(item: Resource) -> View:
@@ -33,7 +38,9 @@ def _common(item: Resource) -> View:
     }
 
 
-def network(item: Network, subnets: Sequence[SubnetId], *, as_admin: bool) -> View:
+def network(
+    item: Network, subnets: Sequence[SubnetId], *, scopes: Sequence[str | None], shared: bool, as_admin: bool
+) -> View:
     view: View = {
         "id": item.id,
         "name": item.name,
@@ -41,17 +48,17 @@ def network(item: Network, subnets: Sequence[SubnetId], *, as_admin: bool) -> Vi
         "mtu": item.mtu,
         "status": "ACTIVE",
         "subnets": list(subnets),
-        "shared": item.shared,
-        "availability_zone_hints": [],
-        "availability_zones": [],
-        "ipv4_address_scope": None,
-        "ipv6_address_scope": None,
+        "shared": item.shared or shared,
+        "availability_zone_hints": list(item.availability_zone_hints),
+        "availability_zones": [AVAILABILITY_ZONE],
+        "ipv4_address_scope": scopes[0],
+        "ipv6_address_scope": scopes[1],
         "router:external": item.external,
         "port_security_enabled": item.port_security_enabled,
         **_common(item),
     }
     if item.external:
-        view["is_default"] = False
+        view["is_default"] = item.is_default
     if as_admin:
         view |= {
             "provider:network_type": "local",
@@ -67,7 +74,7 @@ def subnet(item: Subnet) -> View:
         "name": item.name,
         "network_id": item.network_id,
         "ip_version": item.ip_version,
-        "subnetpool_id": None,
+        "subnetpool_id": item.subnetpool_id,
         "enable_dhcp": item.enable_dhcp,
         "ipv6_ra_mode": item.ipv6_ra_mode,
         "ipv6_address_mode": item.ipv6_address_mode,
@@ -76,7 +83,7 @@ def subnet(item: Subnet) -> View:
         "allocation_pools": [dict(pool) for pool in item.allocation_pools],
         "host_routes": [dict(route) for route in item.host_routes],
         "dns_nameservers": list(item.dns_nameservers),
-        "service_types": [],
+        "service_types": list(item.service_types),
         **_common(item),
     }
 
@@ -92,17 +99,19 @@ def port(item: Port, *, as_admin: bool) -> View:
         "device_id": item.device_id,
         "device_owner": item.device_owner,
         "fixed_ips": [vars(fixed) for fixed in item.fixed_ips],
-        "allowed_address_pairs": [dict(pair) for pair in item.allowed_address_pairs],
-        "extra_dhcp_opts": [],
+        "allowed_address_pairs": [
+            {"mac_address": item.mac_address, **pair} for pair in item.allowed_address_pairs
+        ],
+        "extra_dhcp_opts": [dict(option) for option in item.extra_dhcp_opts],
         "security_groups": list(item.security_groups),
-        "binding:vnic_type": "normal",
+        "binding:vnic_type": item.vnic_type,
         "port_security_enabled": item.port_security_enabled,
         **_common(item),
     }
     if as_admin:
-        bound = "armillary" if item.device_id else ""
-        view |= {"binding:host_id": bound, "binding:vif_type": "other" if bound else "unbound"}
-        view |= {"binding:vif_details": {}, "binding:profile": {}}
+        host = item.host_id or ("armillary" if item.device_id else "")
+        view |= {"binding:host_id": host, "binding:vif_type": "other" if host else "unbound"}
+        view |= {"binding:vif_details": {}, "binding:profile": dict(item.profile)}
     return view
 
 
@@ -118,18 +127,22 @@ def rule(item: SecurityGroupRule) -> View:
         "port_range_max": item.port_range_max,
         "remote_ip_prefix": item.remote_ip_prefix,
         "remote_address_group_id": None,
-        "normalized_cidr": item.remote_ip_prefix,
+        "normalized_cidr": _normalized(item.remote_ip_prefix),
         "remote_group_id": item.remote_group_id,
         **common,
     }
 
 
-def group(item: SecurityGroup, rules: Iterable[SecurityGroupRule]) -> View:
+def _normalized(prefix: str | None) -> str | None:
+    return str(ip_network(prefix, strict=False)) if prefix else None
+
+
+def group(item: SecurityGroup, rules: Iterable[SecurityGroupRule], *, shared: bool = False) -> View:
     return {
         "id": item.id,
         "name": item.name,
         "stateful": item.stateful,
-        "shared": False,
+        "shared": shared,
         "security_group_rules": [rule(r) for r in rules if r.security_group_id == item.id],
         **_common(item),
     }
@@ -150,8 +163,8 @@ def router(item: Router, gateway: Port | None) -> View:
         "admin_state_up": item.admin_state_up,
         "status": "ACTIVE",
         "external_gateway_info": outside,
-        "availability_zones": [],
-        "availability_zone_hints": [],
+        "availability_zones": [AVAILABILITY_ZONE],
+        "availability_zone_hints": list(item.availability_zone_hints),
         "routes": [dict(route) for route in item.routes],
         "flavor_id": None,
         **_common(item),
@@ -180,4 +193,46 @@ def floating_ip(item: FloatingIp, bound: Port | None) -> View:
         "status": "ACTIVE" if item.port_id else "DOWN",
         "port_details": details,
         **_common(item),
+    }
+
+
+def subnet_pool(item: SubnetPool) -> View:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "ip_version": item.ip_version,
+        "prefixes": list(item.prefixes),
+        "default_prefixlen": item.default_prefixlen,
+        "min_prefixlen": item.min_prefixlen,
+        "max_prefixlen": item.max_prefixlen,
+        "default_quota": item.default_quota,
+        "address_scope_id": item.address_scope_id,
+        "is_default": item.is_default,
+        "shared": item.shared,
+        **_common(item),
+    }
+
+
+def _owned(item: Resource) -> View:
+    return {"project_id": item.project_id, "tenant_id": item.project_id}
+
+
+def address_scope(item: AddressScope) -> View:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "ip_version": item.ip_version,
+        "shared": item.shared,
+        **_owned(item),
+    }
+
+
+def rbac_policy(item: RbacPolicy) -> View:
+    return {
+        "id": item.id,
+        "object_type": item.object_type,
+        "object_id": item.object_id,
+        "action": item.action,
+        "target_tenant": item.target_project,
+        **_owned(item),
     }
