@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
 from armillary.accounts.model import Principal
 from armillary.base.errors import Conflict, Invalid, NotFound
@@ -31,13 +32,13 @@ class Flavors:
         """The flavors that the principal may use, smallest first; administrators choose with `is_public`
         (None: all).
         """
+        columns = store.flavors.c
         with self._engine.execution_options(readonly=True).connect() as connection:
-            flavors = store.FLAVORS.find(connection)
-            shared = _shared_with(connection, principal)
-        if principal.is_cloud_admin:
-            chosen = [f for f in flavors if is_public is None or f.is_public is is_public]
-        else:
-            chosen = [f for f in flavors if f.is_public or f.id in shared]
+            if not principal.is_cloud_admin:
+                where = [or_(columns.is_public, columns.id.in_(_shared_with(connection, principal)))]
+            else:
+                where = [columns.is_public.is_(is_public)] if is_public is not None else []
+            chosen = store.FLAVORS.find(connection, *where)
         return sorted(chosen, key=lambda f: (f.vcpus, f.ram, f.disk, f.id))
 
     def get(self, principal: Principal, flavor_id: str) -> Flavor:
@@ -75,11 +76,10 @@ class Flavors:
             description=description,
         )
         with self._engine.begin() as connection:
-            for other in store.FLAVORS.find(connection):
-                if other.id == flavor.id:
-                    raise Conflict(f"Flavor with ID {flavor.id} already exists.", code="flavor_exists")
-                if other.name == flavor.name:
-                    raise Conflict(f"Flavor with name {name} already exists.", code="flavor_exists")
+            if store.FLAVORS.get(connection, flavor.id) is not None:
+                raise Conflict(f"Flavor with ID {flavor.id} already exists.", code="flavor_exists")
+            if store.FLAVORS.find(connection, store.flavors.c.name == name):
+                raise Conflict(f"Flavor with name {name} already exists.", code="flavor_exists")
             return store.FLAVORS.add(connection, flavor)
 
     def describe(self, principal: Principal, flavor_id: str, description: str | None) -> Flavor:
@@ -114,7 +114,7 @@ class Flavors:
             kept = {name: value for name, value in flavor.extra_specs.items() if name != key}
             store.FLAVORS.save(connection, replace(flavor, extra_specs=kept))
 
-    def access(self, principal: Principal, flavor_id: str) -> list[str]:
+    def access(self, principal: Principal, flavor_id: str) -> builtins.list[str]:
         """The projects that may use a flavor that is not public (administrators)."""
         allow_administering(principal, "os_compute_api:os-flavor-access")
         with self._engine.execution_options(readonly=True).connect() as connection:
@@ -126,6 +126,8 @@ class Flavors:
 
     def give_access(self, principal: Principal, flavor_id: str, project_id: str) -> None:
         """Let a project use a flavor that is not public (administrators)."""
+        if self.get(principal, flavor_id).is_public:
+            raise Conflict("Can not add access to a public flavor.", code="flavor_is_public")
         if project_id in self.access(principal, flavor_id):
             raise Conflict(
                 f"Flavor access already exists for flavor {flavor_id} and project {project_id} combination.",

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import Connection, Engine, func, select
 
-from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, Invalid, NotFound, QuotaExceeded
 from armillary.base.ids import PersonId
@@ -27,11 +26,24 @@ class Keypairs:
         self._engine = engine
         self._clock = clock
 
-    def list(self, person_id: PersonId) -> list[Keypair]:
-        """A person's key pairs by name."""
+    def page(
+        self, person_id: PersonId, *, limit: int | None = None, marker: str | None = None
+    ) -> tuple[list[Keypair], bool]:
+        """A person's key pairs by name, those after `marker`; and whether there are more.
+
+        Raises:
+            Invalid: there is no pair of the marker's name.
+        """
+        columns = store.keypairs.c
         with self._engine.execution_options(readonly=True).connect() as connection:
-            found = store.KEYPAIRS.find(connection, store.keypairs.c.person_id == person_id)
-        return sorted(found, key=lambda pair: pair.name)
+            found = store.KEYPAIRS.find(connection, columns.person_id == person_id)
+        found.sort(key=lambda pair: pair.name)
+        if marker is not None:
+            if marker not in {pair.name for pair in found}:
+                raise Invalid(f"Marker {marker} could not be found.", code="marker_not_found")
+            found = [pair for pair in found if pair.name > marker]
+        chosen = found if limit is None else found[:limit]
+        return chosen, bool(chosen) and len(chosen) < len(found)
 
     def get(self, person_id: PersonId, name: str) -> Keypair:
         """One key pair by name."""
@@ -86,11 +98,6 @@ def named(connection: Connection, person_id: PersonId, name: str) -> Keypair:
     if pair is None:
         raise NotFound(f"Keypair {name} not found for user {person_id}", code="keypair_not_found")
     return pair
-
-
-def owner_of(principal: Principal, wanted: str | None) -> PersonId:
-    """Whose key pairs are meant; another's are for administrators."""
-    return PersonId(wanted) if wanted and principal.is_cloud_admin else principal.person.id
 
 
 def _fingerprint(public_key: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from armillary.base.errors import ArmillaryError, Unauthorized
+from armillary.base.errors import ArmillaryError, Invalid, Unauthorized
 from armillary.cloud.api.auth import AuthenticationRequired
 from armillary.cloud.api.shared import no_such_page, spoken
 
@@ -64,6 +66,22 @@ def speak_nova(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, broken)
+
+
+def only(body: BaseModel, name: str, later: Mapping[str, int], version: int) -> None:
+    """Refuse what a body says too early: properties, each with the microversion that brought it.
+
+    Raises:
+        Invalid: in Nova's words.
+    """
+    for field, needed in later.items():
+        if field in body.model_fields_set and version < needed:
+            value = str(body.model_dump(exclude_unset=True))[:255]
+            raise Invalid(
+                f"Invalid input for field/attribute {name}. Value: {value}. Additional properties are not allowed "
+                f"('{field}' was unexpected)",
+                code="property_of_later_version",
+            )
 
 
 def describe(problem: Any) -> str:

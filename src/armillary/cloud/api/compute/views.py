@@ -218,7 +218,7 @@ def brief_flavor(flavor: Flavor, *, version: int, base_url: str) -> dict[str, An
     return view
 
 
-def keypair(pair: Keypair, *, version: int, in_full: bool = False, number: int = 1) -> dict[str, Any]:
+def keypair(pair: Keypair, *, version: int, in_full: bool = False) -> dict[str, Any]:
     """A key pair; its type since 2.2."""
     view: dict[str, Any] = {
         "name": pair.name,
@@ -230,7 +230,8 @@ def keypair(pair: Keypair, *, version: int, in_full: bool = False, number: int =
     if in_full:
         view |= {
             "user_id": pair.person_id,
-            "id": number,
+            # a number that stays the same; nothing can be asked by it
+            "id": int(hashlib.sha256(f"{pair.person_id}/{pair.name}".encode()).hexdigest()[:7], 16),
             "created_at": _moment(pair.created_at),
             "updated_at": None,
             "deleted": False,

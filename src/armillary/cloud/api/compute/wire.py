@@ -5,7 +5,16 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    TypeAdapter,
+    field_validator,
+)
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -117,7 +126,7 @@ class Tags(_Body):
 
 
 class KeypairIn(_Body):
-    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\w @._\-()+:]+$")]
+    name: Name
     public_key: str | None = None
     type: Literal["ssh", "x509"] = "ssh"
     user_id: str | None = None
@@ -127,17 +136,25 @@ class CreateKeypair(_Body):
     keypair: KeypairIn
 
 
+FlavorId = Annotated[
+    str,
+    BeforeValidator(_text),
+    Field(max_length=255, pattern=r"^[a-zA-Z0-9._-]([a-zA-Z0-9. _-]*[a-zA-Z0-9._-])?$"),
+]
+FlavorDescription = Annotated[str, Field(max_length=65535)] | None
+
+
 class FlavorIn(_Body):
-    name: Name
+    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
     ram: Annotated[Whole, Field(ge=1)]
     vcpus: Annotated[Whole, Field(ge=1)]
     disk: Annotated[Whole, Field(ge=0)]
-    id: Ref | None = None
+    id: FlavorId | None = None
     swap: Annotated[Whole, Field(ge=0)] = 0
     ephemeral: Annotated[Whole, Field(ge=0)] = Field(default=0, alias="OS-FLV-EXT-DATA:ephemeral")
     is_public: bool = Field(default=True, alias="os-flavor-access:is_public")
-    rxtx_factor: float = 1.0
-    description: str | None = None
+    rxtx_factor: Annotated[float, Field(gt=0, le=3.40282e38)] = 1.0
+    description: FlavorDescription = None
 
 
 class CreateFlavor(_Body):
@@ -145,19 +162,173 @@ class CreateFlavor(_Body):
 
 
 class FlavorChanges(_Body):
-    description: str | None
+    description: FlavorDescription
 
 
 class UpdateFlavor(_Body):
     flavor: FlavorChanges
 
 
+_Spec = Annotated[str, BeforeValidator(_text), Field(max_length=255)]
+
+
 class ExtraSpecs(_Body):
-    extra_specs: dict[str, str]
+    extra_specs: dict[str, _Spec]
+
+
+class ExtraSpec(RootModel[dict[str, _Spec]]):
+    """One, by its name."""
+
+    root: Annotated[dict[str, _Spec], Field(min_length=1, max_length=1)]
+
+
+class Tenant(_Body):
+    tenant: Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class FlavorAction(_Body):
+    add: Tenant | None = Field(default=None, alias="addTenantAccess")
+    remove: Tenant | None = Field(default=None, alias="removeTenantAccess")
 
 
 class QuotaChanges(_Body):
-    quota_set: dict[str, Whole | bool | str | None]
+    quota_set: dict[str, Any]
+
+    @field_validator("quota_set")
+    @classmethod
+    def _force(cls, value: dict[str, Any]) -> dict[str, Any]:
+        TypeAdapter(bool).validate_python(value.get("force", False))
+        return value
+
+    @property
+    def force(self) -> bool:
+        """Whether quotas below what is in use are fine."""
+        return TypeAdapter(bool).validate_python(self.quota_set.get("force", False))
+
+
+class QuotaClassChanges(_Body):
+    quota_class_set: dict[str, Any]
+
+
+class GroupRules(_Body):
+    max_server_per_host: Annotated[Whole, Field(ge=1)] | None = None
+
+
+class ServerGroupIn(_Body):
+    name: Name
+    policies: (
+        Annotated[
+            list[Literal["anti-affinity", "affinity", "soft-anti-affinity", "soft-affinity"]],
+            Field(min_length=1, max_length=1),
+        ]
+        | None
+    ) = None
+    policy: Literal["anti-affinity", "affinity", "soft-anti-affinity", "soft-affinity"] | None = None
+    rules: GroupRules | None = None
+
+
+class CreateServerGroup(_Body):
+    server_group: ServerGroupIn
+
+
+class SecurityGroupIn(_Body):
+    name: str | None = None
+    description: str | None = None
+
+
+class CreateSecurityGroup(_Body):
+    security_group: SecurityGroupIn
+
+
+class GroupRuleIn(_Body):
+    parent_group_id: str
+    ip_protocol: str | int | None = None
+    from_port: Whole | None = None
+    to_port: Whole | None = None
+    cidr: str | None = None
+    group_id: str | None = None
+
+
+class CreateGroupRule(_Body):
+    security_group_rule: GroupRuleIn
+
+
+class ImageMetadata(_Body):
+    metadata: dict[Annotated[str, Field(min_length=1, max_length=255)], Annotated[str, Field(max_length=255)]]
+
+
+class FloatingIpIn(_Body):
+    pool: str | None = None
+
+
+class OldVolumeIn(BaseModel):
+    size: Whole | None = None
+    display_name: str | None = None
+    display_description: str | None = None
+    volume_type: str | None = None
+    metadata: dict[str, str] | None = None
+    snapshot_id: str | None = None
+    availability_zone: str | None = None
+
+
+class CreateOldVolume(_Body):
+    volume: OldVolumeIn
+
+
+class ExternalEvent(_Body):
+    name: Literal[
+        "network-changed", "network-vif-plugged", "network-vif-unplugged", "network-vif-deleted", "volume-extended",
+        "power-update", "accelerator-request-bound", "volume-reimaged",
+    ]  # fmt: skip
+    server_uuid: str
+    status: Literal["failed", "completed", "in-progress"] = "completed"
+    tag: Annotated[str, Field(max_length=255)] | None = None
+
+
+class ExternalEvents(_Body):
+    events: Annotated[list[ExternalEvent], Field(min_length=1, max_length=1000)]
+
+
+class ServiceChanges(_Body):
+    status: Literal["enabled", "disabled"] | None = None
+    disabled_reason: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    forced_down: bool | None = None
+    host: str | None = None
+    binary: str | None = None
+
+
+class AggregateIn(_Body):
+    name: Name
+    availability_zone: Name | None = None
+
+
+class CreateAggregate(_Body):
+    aggregate: AggregateIn
+
+
+class AggregateChanges(_Body):
+    name: Name | None = None
+    availability_zone: Name | None = None
+
+
+class UpdateAggregate(_Body):
+    aggregate: AggregateChanges
+
+
+class AggregateMetadata(_Body):
+    metadata: dict[
+        Annotated[str, Field(min_length=1, max_length=255)], Annotated[str, Field(max_length=255)] | None
+    ]
+
+
+class HostRef(_Body):
+    host: Name
+
+
+class AggregateAction(_Body):
+    set_metadata: AggregateMetadata | None = None
+    add_host: HostRef | None = None
+    remove_host: HostRef | None = None
 
 
 class SnapshotIn(BaseModel):
