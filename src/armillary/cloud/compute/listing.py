@@ -318,15 +318,17 @@ def _after(
 ) -> ColumnElement[bool]:
     """What stands after the marker in this order."""
     columns = [column.label(f"key{number}") for number, (column, _) in enumerate(order)]
-    row = connection.execute(select(_COLUMNS.project_id, *columns).where(_COLUMNS.id == marker)).first()
-    if row is None or not sees(principal, ProjectId(row[0])):
+    query = select(_COLUMNS.project_id.label("owner"), *columns).where(_COLUMNS.id == marker)
+    row = connection.execute(query).mappings().first()
+    if row is None or not sees(principal, ProjectId(row["owner"])):
         raise Invalid(f"marker [{marker}] not found", code="marker_not_found")
     choices: list[ColumnElement[bool]] = []
     same: list[ColumnElement[bool]] = []
-    for (column, down), value in zip(order, row[1:], strict=True):
+    values = [row[f"key{number}"] for number in range(len(order))]
+    for (column, down), value in zip(order, values, strict=True):
         choices.append(and_(*same, column < value if down else column > value))
         same.append(column == value)
-    (first, down), value = order[0], row[1]
+    (first, down), value = order[0], values[0]
     # said once more by itself, so that the database begins at the marker and not at the first server
     return and_(first <= value if down else first >= value, or_(*choices))
 

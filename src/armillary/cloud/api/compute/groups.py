@@ -120,7 +120,7 @@ def update_group(
     group_id: str, body: wire.CreateSecurityGroup, who: Caller, network: Network, version: Version
 ) -> Response:
     until(version, _LAST)
-    changed = network.groups.update(who, _check_id(group_id), **_text(body.security_group))
+    changed = network.groups.update(who, _check_id(group_id), _text(body.security_group))
     return JSONResponse({"security_group": _shown(network, who, changed)})
 
 

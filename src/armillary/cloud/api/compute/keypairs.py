@@ -15,7 +15,7 @@ from armillary.cloud.access import allow_administering
 from armillary.cloud.api.compute import views, wire
 from armillary.cloud.api.compute.deps import BaseUrl, Compute, Version
 from armillary.cloud.api.compute.faults import only
-from armillary.cloud.api.compute.queries import PAGING, check_query, limit_of, text
+from armillary.cloud.api.compute.queries import PAGING, Check, check_query, limit_of, text
 from armillary.cloud.api.shared import Caller, next_link
 
 router = APIRouter()
@@ -25,9 +25,9 @@ _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def _owner(who: Principal, request: Request, version: int, action: str) -> PersonId:
     """Whose key pairs are meant: since 2.10 administrators may say so."""
     query = request.query_params
-    known = ({"user_id": text} if version >= 10 else {}) | (
-        PAGING if version >= 35 and action == "index" else {}
-    )
+    known: dict[str, Check] = {"user_id": text} if version >= 10 else {}
+    if version >= 35 and action == "index":
+        known.update(PAGING)
     check_query(query, known, strict=version >= 75)
     return _person(who, query.get("user_id") if version >= 10 else None, action)
 

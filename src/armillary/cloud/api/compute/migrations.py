@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from armillary.cloud.api.compute.deps import BaseUrl, Compute, Version
-from armillary.cloud.api.compute.queries import PAGING, check_query, limit_of, moment, moment_of, text
+from armillary.cloud.api.compute.queries import PAGING, Check, check_query, limit_of, moment, moment_of, text
 from armillary.cloud.api.shared import next_link
 from armillary.cloud.compute.history import MigrationFilter
 from armillary.cloud.compute.listing import HOST
@@ -46,17 +46,20 @@ def _view(migration: Migration, version: int) -> dict[str, Any]:
     return view
 
 
-_KNOWN = ("hidden", "host", "instance_uuid", "source_compute", "status", "migration_type")
+_KNOWN: tuple[str, ...] = ("hidden", "host", "instance_uuid", "source_compute", "status", "migration_type")
 
 
 @router.get("/os-migrations")
 def list_migrations(request: Request, compute: Compute, version: Version, base_url: BaseUrl) -> Response:
     query = request.query_params
     paged = version >= 59
-    known = dict.fromkeys(_KNOWN, text)
-    known |= {**PAGING, "changes-since": moment} if paged else {}
-    known |= {"changes-before": moment} if version >= 66 else {}
-    known |= {"user_id": text, "project_id": text} if version >= 80 else {}
+    known: dict[str, Check] = dict.fromkeys(_KNOWN, text)
+    if paged:
+        known.update({**PAGING, "changes-since": moment})
+    if version >= 66:
+        known["changes-before"] = moment
+    if version >= 80:
+        known.update({"user_id": text, "project_id": text})
     check_query(query, known, strict=paged)
 
     def asked(name: str) -> str | None:
