@@ -89,6 +89,26 @@ class Golden:
     def json(self, *command: str) -> Any:
         return json.loads(self.run(*command, "--json"))
 
+    def openstack(self, *command: str) -> Any:
+        """Run a stock `openstack` command that prints something, as the astronomer on the first cloud."""
+        return json.loads(self.run("openstack", *command, "-f", "json"))
+
+    def inside(self, script: str, *, within: float = 60) -> str:
+        """Run a script in the demo's machine, as soon as it lets us in."""
+        ssh = next(line for line in self.said.splitlines() if line.startswith("Machine")).split()[1:]
+        options = [f"-o{each}" for each in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
+                   "LogLevel=ERROR", "ConnectTimeout=10", "ServerAliveInterval=5")]  # fmt: skip
+        end = time.monotonic() + within
+        while True:
+            done = subprocess.run(
+                [ssh[0], *options, *ssh[1:], script],
+                env=self.astronomers, capture_output=True, text=True, timeout=300, check=False,
+            )  # fmt: skip
+            if done.returncode != 255 or time.monotonic() > end:  # 255: ssh itself failed
+                assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}{self.log()}"
+                return done.stdout.strip()
+            time.sleep(1)
+
     def _run(self, command: list[str], environment: dict[str, str]) -> str:
         done = subprocess.run(
             command, env=environment, cwd=self.work, capture_output=True, text=True, timeout=300, check=False
@@ -138,3 +158,11 @@ def process_of_machine(server: str) -> int:
             if b"qemu-system" in words and f"guest={server}".encode() in words:
                 return int(folder.name)
     raise AssertionError(f"no process runs {server}")
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process still does something: one that ended and that nobody has asked for yet has no words."""
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    except FileNotFoundError:
+        return False

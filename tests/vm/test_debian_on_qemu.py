@@ -4,150 +4,25 @@ Two machines are booted once for all the tests here; each test looks at one prom
 """
 
 import asyncio
-import json
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address
-from pathlib import Path
 
-import asyncssh
 import pytest
+from debian_pair import GATEWAY, OUT, SSH, Pair
+from golden import is_alive, process_of_machine
 
-from armillary.base.ids import NetworkId, PortId, ServerId, new_uuid
+from armillary.base.ids import NetworkId, PortId, new_uuid
 from armillary.base.units import GiB, MiB
-from armillary.cloud.engines.qemu.fabric import QemuFabric
 from armillary.cloud.engines.qemu.machines import QemuMachines
 from armillary.cloud.engines.qemu.switch import own_addresses
-from armillary.cloud.model import Capacity, MachineSpec, NetworkPlan, PortPlan, PortSpec, Rule
-from armillary.recipes.service import build
+from armillary.cloud.model import MachineState, PortPlan, PortSpec, Rule
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
-BOOT_SECONDS = 400
-GATEWAY = "10.0.0.1"
-# of this run's own, so that two runs on one computer do not take each other's
-FLOATING = tuple(f"127.16.{64 + os.getpid() % 128}.{number}" for number in (1, 2))
-OUT = Rule(direction="egress", protocol=None, port_min=None, port_max=None, remote_cidr=None)
-SSH = Rule(direction="ingress", protocol="tcp", port_min=22, port_max=22, remote_cidr="127.0.0.0/8")
-
-
-@dataclass
-class Machine:
-    spec: MachineSpec
-    floating_ip: str
-    key: asyncssh.SSHKey
-    settle: Callable[[], Mapping[int, tuple[str, int]]]
-    """Applies the plan again, as the cloud does every two seconds; gives where the machine's ports answer."""
-
-    @property
-    def ip(self) -> str:
-        return self.spec.ports[0].fixed_ip
-
-    def run(self, command: str, *, within: float = BOOT_SECONDS) -> str:
-        """Run a command over ssh at the floating IP, as soon as the machine lets us in."""
-        return asyncio.run(self._run(command, time.monotonic() + within))
-
-    async def _run(self, command: str, deadline: float) -> str:
-        while True:
-            try:
-                address, port = self.settle().get(22, (self.floating_ip, 22))
-                async with asyncssh.connect(
-                    address,
-                    port,
-                    username="debian",
-                    client_keys=[self.key],
-                    known_hosts=None,
-                    config=None,
-                    connect_timeout=60,
-                    login_timeout=60,
-                ) as connection:
-                    done = await connection.run(command)
-                    return f"{done.stdout}{done.stderr}".strip()
-            except (OSError, asyncssh.Error, TimeoutError):
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(1)
-
-    def opens(self, host: str, port: int) -> bool:
-        """Whether the machine can open a TCP connection to there."""
-        return self.run(f"timeout 8 bash -c '</dev/tcp/{host}/{port}' 2>&1 && echo open").endswith("open")
-
-
-class Pair:
-    """Two machines on one network, and this computer's loopback beside them."""
-
-    def __init__(self, folder: Path) -> None:
-        capacity = Capacity(vcpus=2, ram=MiB(2048), disk=GiB(40))
-        self.machines = QemuMachines(directory=folder, capacity=capacity)
-        self.fabric = QemuFabric(directory=folder)
-        self.key = asyncssh.generate_private_key("ssh-ed25519")
-        self.image = build("debian-12").path
-        # the second one listens on all addresses, and is hidden behind each of them
-        hosts = ("127.0.0.1", "0.0.0.0")
-        self.servers = [ThreadingHTTPServer((host, 0), BaseHTTPRequestHandler) for host in hosts]
-        for server in self.servers:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.allowed_port, self.hidden_port = (server.server_address[1] for server in self.servers)
-        self.a, self.b = (self.machine(number) for number in (1, 2))
-
-    def machine(self, number: int, *, image: Path | None = None) -> Machine:
-        server_id, mac = ServerId(new_uuid()), f"fa:16:3e:00:78:0{number}"
-        port = PortSpec(
-            id=PortId(new_uuid()), network_id=NetworkId("net"), mac=mac, fixed_ip=f"10.0.0.1{number}",
-            cidr="10.0.0.0/24", gateway_ip=GATEWAY,
-        )  # fmt: skip
-        public = self.key.export_public_key().decode().strip()
-        about = {
-            "uuid": server_id,
-            "name": f"vm{number}",
-            "hostname": f"vm{number}",
-            "public_keys": {"k": public},
-        }
-        link = {"id": "tap0", "vif_id": port.id, "type": "phy", "mtu": 1500, "ethernet_mac_address": mac}
-        network = {"id": "network0", "type": "ipv4_dhcp", "link": "tap0", "network_id": "net"}
-        drive = {
-            "openstack/latest/meta_data.json": about,
-            "openstack/latest/network_data.json": {"links": [link], "networks": [network], "services": []},
-        }
-        spec = MachineSpec(
-            id=server_id, name=f"vm{number}", vcpus=1, ram=MiB(512), root_disk=GiB(6), ephemeral_disk=GiB(5),
-            image_path=image or self.image, image_format="qcow2", ports=(port,),
-            config_drive={path: json.dumps(content).encode() for path, content in drive.items()},
-        )  # fmt: skip
-        return Machine(spec, FLOATING[number - 1], self.key, lambda: self.settle(server_id))
-
-    def connect(self, *rules: Rule) -> None:
-        ports = tuple(
-            PortPlan(
-                server_id=each.spec.id, port=each.spec.ports[0], rules=rules, floating_ip=each.floating_ip
-            )
-            for each in (self.a, self.b)
-        )
-        self.plan = NetworkPlan(ports=ports, host_ports=frozenset({self.allowed_port}))
-        self.fabric.apply(self.plan)
-
-    def settle(self, server_id: ServerId) -> Mapping[int, tuple[str, int]]:
-        self.fabric.apply(self.plan)
-        return self.fabric.addresses(server_id)
-
-    def start(self) -> None:
-        for each in (self.a, self.b):
-            self.machines.boot(each.spec)
-        self.connect(OUT, SSH)
-        for each in (self.a, self.b):
-            each.run("cloud-init status --wait")
-
-    def close(self) -> None:
-        for server_id in list(self.machines.states()):
-            self.machines.destroy(server_id)
-        self.fabric.close()
-        for server in self.servers:
-            server.shutdown()
-            server.server_close()
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+MEMORY = "awk '/MemTotal/ {print $2}' /proc/meminfo"
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +75,74 @@ def test_of_this_computer_only_the_platform_is_reached(pair):
     assert not any(pair.a.opens(str(each), pair.hidden_port) for each in outer if not each.is_loopback)
 
 
+def test_a_volume_comes_and_goes_while_machines_run_and_keeps_what_was_written(pair):
+    volume = pair.volume(GiB(1))
+    disk = f"/dev/disk/by-id/virtio-{volume.id[:20]}"
+    appears = f"timeout 20 sh -c 'until test -b {disk}; do sleep 0.2; done'; sudo blockdev --getsize64 {disk}"
+    pair.machines.plug_volume(pair.a.spec.id, volume)
+    assert pair.a.run(appears) == str(2**30)
+    pair.a.run(f"sudo mkfs.ext4 -q {disk} && sudo mount {disk} /srv && echo kept | sudo tee /srv/note")
+    pair.machines.grow_volume(pair.a.spec.id, volume.id, GiB(2))
+    assert pair.a.run(f"sudo blockdev --getsize64 {disk}") == str(2 * 2**30)
+    pair.a.run("sudo umount /srv")
+    pair.machines.unplug_volume(pair.a.spec.id, volume.id)
+    assert pair.a.run(f"test -e {disk} || echo gone") == "gone"
+    pair.machines.plug_volume(pair.b.spec.id, volume)
+    assert pair.b.run(appears) == str(2 * 2**30)
+    assert pair.b.run(f"sudo mount {disk} /srv && cat /srv/note && sudo umount /srv") == "kept"
+    pair.machines.unplug_volume(pair.b.spec.id, volume.id)
+
+
+def test_a_second_card_comes_with_its_address_and_goes(pair):
+    port = PortSpec(
+        id=PortId(new_uuid()), network_id=NetworkId("second"), mac="fa:16:3e:00:79:01", fixed_ip="10.9.0.17",
+        cidr="10.9.0.0/24", gateway_ip="10.9.0.1",
+    )  # fmt: skip
+    pair.machines.plug_port(pair.a.spec.id, port)
+    pair.connect(OUT, SSH, more=(PortPlan(server_id=pair.a.spec.id, port=port, rules=(OUT,)),))
+    unit = f"[Match]\\nMACAddress={port.mac}\\n[Network]\\nDHCP=yes\\n[DHCPv4]\\nRouteMetric=4096\\n"
+    pair.a.run(
+        f"sudo mkdir -p /run/systemd/network; printf '{unit}' | sudo tee /run/systemd/network/05-more.network;"
+        "sudo networkctl reload"
+    )
+    shown = pair.a.run(
+        "timeout 40 sh -c 'until ip -4 -o addr | grep -q 10.9.0.17; do sleep 0.2; done';"
+        "ip -br link; ip -4 -o addr"
+    )
+    assert port.mac in shown
+    assert "10.9.0.17/24" in shown
+    pair.machines.unplug_port(pair.a.spec.id, port.id)
+    pair.connect(OUT, SSH)
+    assert port.mac not in pair.a.run("ip -br link")
+
+
+def test_a_paused_machine_is_silent_and_goes_on_where_it_was(pair):
+    boot = pair.a.run(BOOT_ID)
+    pair.machines.pause(pair.a.spec.id)
+    assert not pair.a.greets(within=3)
+    pair.machines.unpause(pair.a.spec.id)
+    assert pair.a.run(BOOT_ID) == boot
+
+
+def test_a_suspended_machine_has_no_process_and_goes_on_with_its_clock_right(pair):
+    volume, server_id = pair.volume(GiB(1)), pair.a.spec.id
+    pair.machines.plug_volume(server_id, volume)
+    boot = pair.a.run(f"echo remembered > /dev/shm/note; {BOOT_ID}")
+    process = process_of_machine(server_id)
+    pair.machines.suspend(server_id)
+    assert not is_alive(process)
+    assert QemuMachines(directory=pair.folder, capacity=pair.machines.capacity()).states() == {
+        server_id: MachineState.SUSPENDED,
+        pair.b.spec.id: MachineState.RUNNING,
+    }
+    pair.b.run("sleep 8")  # so that a clock that stood still would show
+    pair.machines.resume(pair.a.spec)
+    assert pair.a.run(f"cat /dev/shm/note; {BOOT_ID}").split() == ["remembered", boot]
+    assert abs(float(pair.a.run("date +%s.%N")) - time.time()) < 3
+    assert pair.a.run(f"sudo blockdev --getsize64 /dev/disk/by-id/virtio-{volume.id[:20]}") == str(2**30)
+    pair.machines.unplug_volume(server_id, volume.id)
+
+
 def test_a_snapshot_is_taken_in_motion_and_boots_with_what_was_written(pair, tmp_path):
     pair.a.run("echo precious | sudo tee /root/precious")
     target = tmp_path / "snapshot.qcow2"
@@ -212,11 +155,21 @@ def test_a_snapshot_is_taken_in_motion_and_boots_with_what_was_written(pair, tmp
     assert pair.b.run("sudo cat /root/precious; hostname").split() == ["precious", "vm2"]
 
 
-def test_the_power_button_shuts_the_machine_down_and_it_starts_again(pair):
-    pair.machines.stop(pair.a.spec.id)
-    pair.machines.boot(replace(pair.a.spec))
+def test_the_power_button_shuts_the_machine_down_and_it_starts_again_larger(pair):
+    spec = pair.a.spec
+    memory = int(pair.a.run(MEMORY))
+    pair.machines.stop(spec.id)
+    assert pair.machines.states()[spec.id] is MachineState.STOPPED
+    pair.machines.keep_root(spec.id)
+    pair.machines.boot(replace(spec, vcpus=2, ram=MiB(640), root_disk=GiB(7)))
     pair.connect(OUT, SSH)
-    assert pair.a.run("sudo cat /root/precious") == "precious"
+    assert pair.a.run("nproc") == "2"
+    assert int(pair.a.run(MEMORY)) - memory > 100 * 1024
+    assert pair.a.run("lsblk -bdno SIZE /dev/vda") == str(7 * 2**30)
+    pair.machines.settle_root(spec.id)
+    assert pair.a.run(
+        "sudo cat /root/precious; sync; sudo dd if=/dev/vda of=/dev/null bs=1M count=64"
+    ).startswith("precious")
 
 
 def test_closing_the_rule_closes_the_floating_ip(pair):

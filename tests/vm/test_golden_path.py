@@ -45,15 +45,13 @@ def test_a_second_demo_reuses_the_machine_and_the_images(golden: Golden, report:
 
 @pytest.mark.usefixtures("report")
 def test_vcp_inside_the_first_machine_reaches_vospace(golden: Golden) -> None:
-    ssh = next(line for line in golden.said.splitlines() if line.startswith("Machine")).split()[1:]
-    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
     certificate = (golden.home / "demo" / "home" / ".ssl" / "cadcproxy.pem").read_text()
     script = (
         f"mkdir -p .ssl && cat > .ssl/cadcproxy.pem <<'PEM'\n{certificate}PEM\n"
         ". /etc/profile.d/armillary.sh; echo from inside > inside.txt\n"
         "vcp inside.txt vos:home/astro/inside.txt && vcat vos:home/astro/inside.txt"
     )
-    assert golden.run(ssh[0], *options, *ssh[1:], script).strip() == "from inside"
+    assert golden.inside(script) == "from inside"
     assert golden.run("vcat", "vos:home/astro/inside.txt").strip() == "from inside"
 
 
