@@ -27,7 +27,7 @@ SMALL, BIG = DEFAULT_FLAVORS[1], DEFAULT_FLAVORS[3]
         (VmState.ACTIVE, None, "ACTIVE"),
         (VmState.ACTIVE, TaskState.POWERING_OFF, "ACTIVE"),
         (VmState.ACTIVE, TaskState.REBOOTING, "REBOOT"),
-        (VmState.STOPPED, TaskState.REBOOTING_HARD, "HARD_REBOOT"),
+        (VmState.ACTIVE, TaskState.REBOOTING_HARD, "HARD_REBOOT"),
         (VmState.STOPPED, None, "SHUTOFF"),
         (VmState.ERROR, None, "ERROR"),
     ],

@@ -10,6 +10,8 @@ from enum import StrEnum
 from armillary.base.ids import ImageId, PersonId, PortId, ProjectId, ServerId, Sha512, VolumeId
 from armillary.base.units import GiB, MiB
 
+_NO_IMAGE = Sha512("")
+
 
 class VmState(StrEnum):
     """Nova's vm_state: what a server is."""
@@ -158,7 +160,7 @@ class Server:
     """What it goes back to when the task, or the resize, is over."""
     old_flavor: Flavor | None = None
     """Before a resize that is neither confirmed nor reverted."""
-    rescue_sha512: Sha512 = Sha512("")
+    rescue_sha512: Sha512 = _NO_IMAGE
     """The image that it was rescued with."""
     rescue_format: str = "raw"
     shelved_image_id: ImageId | None = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from armillary.accounts.model import Principal, Project
-from armillary.base.ids import ImageId, ProjectId, ServerId, Sha512, VolumeId
+from armillary.base.ids import ImageId, PersonId, ProjectId, ServerId, Sha512, VolumeId
 from armillary.base.units import GiB
 from armillary.cloud.model import VolumeDisk
 
@@ -27,6 +27,8 @@ class BootImage(Protocol):
     def virtual_size(self) -> int | None: ...
     @property
     def sha512(self) -> Sha512 | None: ...
+    @property
+    def properties(self) -> Mapping[str, str]: ...
 
 
 class Images(Protocol):
@@ -50,8 +52,24 @@ class Images(Protocol):
         """Take the file over and make the image active."""
         ...
 
+    def commit_bytes_less(self, image_id: ImageId, properties: Mapping[str, str]) -> object:
+        """Make an unfinished image active that has no bytes, only properties: of a server that boots from a volume."""
+        ...
+
     def fail_snapshot(self, image_id: ImageId, why: str) -> object:
         """Give an unfinished image up; one that is active or gone is left alone."""
+        ...
+
+    def made(self, image_id: ImageId) -> BootImage | None:
+        """An active image, whoever asks; None if there is none."""
+        ...
+
+    def backups(self, server_id: ServerId, kind: str) -> Sequence[ImageId]:
+        """The active backups of a server with this `backup_type`, oldest first."""
+        ...
+
+    def drop(self, image_id: ImageId) -> object:
+        """Remove an image that compute made, unless it is protected; one that is gone is fine."""
         ...
 
 
@@ -60,6 +78,10 @@ class Projects(Protocol):
 
     def project(self, project_id: ProjectId, /) -> Project:
         """A project by its id; NotFound otherwise."""
+        ...
+
+    def principal(self, person_id: PersonId, project_id: ProjectId | None = None, /) -> Principal:
+        """Somebody as who asks, for what is done in their name in the background."""
         ...
 
 

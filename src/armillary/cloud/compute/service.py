@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, or_
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
-from armillary.base.errors import Conflict, Invalid, NotFound
-from armillary.base.ids import ImageId, Sha512
+from armillary.base.errors import Conflict, NotFound
+from armillary.base.ids import Sha512
 from armillary.cloud import store
-from armillary.cloud.access import allow_writing, project_of
-from armillary.cloud.compute.creation import (
-    Creation,
-    NewServers,
-    check,
-    check_metadata,
-    check_name,
-)
+from armillary.cloud.access import allow_writing
+from armillary.cloud.compute.acting import Acts, Doing, Ledger
+from armillary.cloud.compute.attachments import Attachments
+from armillary.cloud.compute.creation import Creation, NewServers, check_metadata, check_name
 from armillary.cloud.compute.flavors import Flavors
+from armillary.cloud.compute.history import History
+from armillary.cloud.compute.hosts import Hosts
+from armillary.cloud.compute.imaging import Imaging
+from armillary.cloud.compute.interfaces import Interfaces
 from armillary.cloud.compute.keypairs import Keypairs
 from armillary.cloud.compute.lifecycle import Lifecycle
 from armillary.cloud.compute.listing import ServerLists
-from armillary.cloud.compute.model import InstanceAction, Server, TaskState
-from armillary.cloud.compute.ports import BootImage, Images, Projects
-from armillary.cloud.compute.quotas import Quotas, placed
+from armillary.cloud.compute.making import Making
+from armillary.cloud.compute.model import InstanceAction, Server
+from armillary.cloud.compute.ports import Images, Projects, Volumes
+from armillary.cloud.compute.quotas import Quotas
 from armillary.cloud.compute.reconcile import Reconciler
-from armillary.cloud.compute.records import check_action, check_unlocked, note_action, own, save
+from armillary.cloud.compute.records import check_action, own, save
+from armillary.cloud.compute.server_groups import ServerGroups
+from armillary.cloud.compute.sizing import Sizing
 from armillary.cloud.compute.strands import Strands
-from armillary.cloud.model import Capacity
+from armillary.cloud.compute.work import Workbench
 from armillary.cloud.network.fabric import FabricKeeper
-from armillary.cloud.network.groups import find_groups
 from armillary.cloud.network.service import NetworkService
-from armillary.cloud.ports import Machines
+from armillary.cloud.ports import Hypervisor
 
 _KEPT = timedelta(days=30)
 """Records of deleted servers are kept this long, for usage reports."""
@@ -55,31 +56,43 @@ class ComputeService:
         clock: Clock,
         projects: Projects,
         images: Images,
+        volumes: Volumes,
         network: NetworkService,
         keeper: FabricKeeper,
-        machines: Machines,
+        machines: Hypervisor,
         directory: Path,
         drive: Callable[[Server], Mapping[str, bytes]],
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._images = images
-        self._network = network
         self._machines = machines
         self.lists = ServerLists(engine=engine)
         self.flavors = Flavors(engine=engine)
         self.keypairs = Keypairs(engine=engine, clock=clock)
         self.quotas = Quotas(engine=engine, clock=clock, projects=projects)
-        self._creation = Creation(clock=clock, desk=network.desk, quotas=self.quotas)
+        self.groups = ServerGroups(engine=engine, clock=clock, quotas=self.quotas)
+        self.history = History(engine=engine)
+        self.hosts = Hosts(engine=engine, clock=clock, machines=machines)
+        creation = Creation(clock=clock, desk=network.desk, quotas=self.quotas)
         self._strands = Strands(quick=_PARALLEL_BOOTS, slow=_PARALLEL_COPIES)
-        self._lifecycle = Lifecycle(
-            engine=engine, clock=clock, machines=machines, images=images, desk=network.desk, keeper=keeper,
-            strands=self._strands, directory=directory, drive=drive,
+        bench = Workbench(
+            engine=engine, clock=clock, machines=machines, projects=projects, images=images, volumes=volumes,
+            desk=network.desk, keeper=keeper, strands=self._strands, directory=directory, drive=drive,
         )  # fmt: skip
-        self._reconciler = Reconciler(
-            engine=engine, clock=clock, machines=machines, lifecycle=self._lifecycle, strands=self._strands,
-            keeper=keeper,
+        self._lifecycle = Lifecycle(bench=bench)
+        self._reconciler = Reconciler(bench=bench, lifecycle=self._lifecycle)
+        ledger = Ledger(engine=engine, clock=clock, lifecycle=self._lifecycle)
+        self._making = Making(
+            ledger=ledger, creation=creation, images=images, volumes=volumes, network=network,
+            strands=self._strands,
         )  # fmt: skip
+        self.acts = Acts(ledger=ledger, images=images)
+        self.imaging = Imaging(ledger=ledger, images=images, volumes=volumes)
+        self.sizing = Sizing(
+            ledger=ledger, images=images, volumes=volumes, quotas=self.quotas, machines=machines
+        )
+        self.attachments = Attachments(ledger=ledger, volumes=volumes, strands=self._strands)
+        self.interfaces = Interfaces(ledger=ledger, network=network, strands=self._strands)
         self._forget_old()
 
     def _forget_old(self) -> None:
@@ -113,16 +126,12 @@ class ComputeService:
             return text
         return "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""
 
-    def capacity(self) -> tuple[Capacity, Sequence[Server]]:
-        """What the cloud may use in all, and the servers that use it."""
-        with self._engine.execution_options(readonly=True).connect() as connection:
-            return self._machines.capacity(), placed(connection)
-
     def uses_image(self, sha512: Sha512) -> bool:
         """Whether a server was booted from this image and needs its bytes still."""
         columns = store.servers.c
         with self._engine.execution_options(readonly=True).connect() as connection:
-            return bool(store.SERVERS.find(connection, columns.image_sha512 == sha512, columns.charged))
+            needed = or_(columns.image_sha512 == sha512, columns.rescue_sha512 == sha512)
+            return bool(store.SERVERS.find(connection, needed, columns.charged))
 
     # making and changing
 
@@ -132,20 +141,7 @@ class ComputeService:
         Raises:
             Invalid, Conflict, QuotaExceeded, Forbidden: nothing is recorded then.
         """
-        project = allow_writing(principal, "os_compute_api:servers:create")
-        check(wanted)
-        self._network.furnish(project)
-        try:
-            image = self._images.resolve_bootable(principal, ImageId(wanted.image_ref))
-        except NotFound as error:
-            raise Invalid("Can not find requested image", code="image_not_found") from error
-        with self._engine.begin() as connection:
-            servers = self._creation.write(connection, principal, project.id, wanted, image)
-            for server in servers:
-                note_action(connection, self._clock, principal, server, "create", request_id)
-        for server in servers:
-            self._lifecycle.pursue(server)
-        return servers
+        return self._making.create(principal, wanted, request_id=request_id)
 
     def update(self, principal: Principal, server_id: str, changes: Mapping[str, Any]) -> Server:
         """Change name, description, hostname."""
@@ -185,106 +181,9 @@ class ComputeService:
             server = own(connection, principal, server_id)
             return save(connection, self._clock, server, tags=tuple(dict.fromkeys(tags))).tags
 
-    def lock(self, principal: Principal, server_id: str, *, locked: bool, reason: str | None = None) -> None:
-        """Keep everybody but administrators from acting on a server, or let them again."""
-        allow_writing(principal, "os_compute_api:os-lock-server")
-        with self._engine.begin() as connection:
-            server = own(connection, principal, server_id)
-            save(connection, self._clock, server, locked=locked, locked_reason=reason if locked else None)
-
-    def add_security_group(self, principal: Principal, server_id: str, name: str) -> None:
-        """Add a group to all ports of a server."""
-        self._change_groups(principal, server_id, name, add=True)
-
-    def remove_security_group(self, principal: Principal, server_id: str, name: str) -> None:
-        """Remove a group from all ports of a server."""
-        self._change_groups(principal, server_id, name, add=False)
-
-    def _change_groups(self, principal: Principal, server_id: str, name: str, *, add: bool) -> None:
-        allow_writing(principal, "os_compute_api:os-security-groups")
-        with self._engine.begin() as connection:
-            server = own(connection, principal, server_id)
-            (group,) = find_groups(connection, principal, server.project_id, [name])
-            ports = store.PORTS.find(connection, store.ports.c.device_id == server.id)
-            if not add and not any(group in port.security_groups for port in ports):
-                raise NotFound(
-                    f"Security group {name} not associated with the instance {server.id}",
-                    code="security_group_not_found",
-                )
-            for port in ports:
-                rest = tuple(other for other in port.security_groups if other != group)
-                groups = (*rest, group) if add else rest
-                store.PORTS.save(connection, replace(port, security_groups=groups))
-        self._network.desk.changed()
-
-    # acting on machines
-
-    def stop(self, principal: Principal, server_id: str, *, request_id: str) -> None:
-        """Shut a server down."""
-        self._begin(principal, server_id, "stop", TaskState.POWERING_OFF, request_id)
-
-    def start(self, principal: Principal, server_id: str, *, request_id: str) -> None:
-        """Run a server that is shut down."""
-        self._begin(principal, server_id, "start", TaskState.POWERING_ON, request_id)
-
-    def reboot(self, principal: Principal, server_id: str, *, hard: bool, request_id: str) -> None:
-        """Restart a server from inside, or (`hard`) reset it."""
-        task = TaskState.REBOOTING_HARD if hard else TaskState.REBOOTING
-        self._begin(principal, server_id, "reboot_hard" if hard else "reboot", task, request_id)
-
     def delete(self, principal: Principal, server_id: str, *, request_id: str) -> None:
         """End a server, whatever state it is in. Asking again while it ends is fine."""
-        allow_writing(principal, "os_compute_api:servers:delete")
-        with self._engine.begin() as connection:
-            server = own(connection, principal, server_id)
-            check_unlocked(principal, server)
-            if server.task_state is TaskState.DELETING:
-                return
-            note_action(connection, self._clock, principal, server, "delete", request_id)
-            server = save(connection, self._clock, server, task_state=TaskState.DELETING)
-        self._lifecycle.pursue(server)
-
-    def create_image(
-        self, principal: Principal, server_id: str, name: str, metadata: Mapping[str, str], *, request_id: str
-    ) -> BootImage:
-        """Begin a snapshot of a server's root disk; the image that is returned becomes active when it is whole."""
-        allow_writing(principal, "os_compute_api:servers:create_image")
-        check_name(name)
-        server = self.get(principal, server_id)
-        check_action(principal, server, "createImage")
-        image = self._images.begin_snapshot(
-            principal, name, _snapshot_properties(principal, server, metadata), min_disk=server.flavor.disk
-        )
-        try:
-            self._begin(
-                principal,
-                server_id,
-                "createImage",
-                TaskState.IMAGE_SNAPSHOT,
-                request_id,
-                snapshot_image_id=image.id,
-            )
-        except (Conflict, NotFound):
-            self._images.fail_snapshot(image.id, "the server was busy or gone")
-            raise
-        return image
-
-    def _begin(
-        self,
-        principal: Principal,
-        server_id: str,
-        action: str,
-        task: TaskState,
-        request_id: str,
-        **changes: Any,
-    ) -> None:
-        allow_writing(principal, f"os_compute_api:servers:{action}")
-        with self._engine.begin() as connection:
-            server = own(connection, principal, server_id)
-            check_action(principal, server, action)
-            note_action(connection, self._clock, principal, server, action.removesuffix("_hard"), request_id)
-            server = save(connection, self._clock, server, task_state=task, **changes)
-        self._lifecycle.pursue(server)
+        self.acts.delete(Doing(principal=principal, server_id=server_id, request_id=request_id))
 
     # keeping promises
 
@@ -299,17 +198,3 @@ class ComputeService:
     def close(self) -> None:
         """Finish what runs; what waits is taken up by the next start."""
         self._strands.close()
-
-
-def _snapshot_properties(principal: Principal, server: Server, metadata: Mapping[str, str]) -> dict[str, str]:
-    project = project_of(principal)
-    return {
-        "image_type": "snapshot",
-        "base_image_ref": server.image_id,
-        "instance_uuid": server.id,
-        "user_id": principal.person.id,
-        "owner_user_name": principal.person.user_name,
-        "owner_project_name": project.name,
-        "boot_roles": ",".join(sorted(principal.roles)),
-        **metadata,
-    }

@@ -66,3 +66,11 @@ def devices_of(connection: Connection, *server_ids: str) -> list[BlockDevice]:
 def next_migration(connection: Connection) -> int:
     """The number that no migration has had yet; the caller holds the write lock."""
     return (connection.execute(select(func.max(migrations.c.number))).scalar() or 0) + 1
+
+
+def restless_servers(connection: Connection) -> frozenset[str]:
+    """The servers that have a disk or a card which is coming or going."""
+    moving = (DeviceState.ATTACHING, DeviceState.DETACHING)
+    devices = select(block_devices.c.server_id).where(block_devices.c.state.in_(moving))
+    cards = select(interfaces.c.server_id).where(interfaces.c.state.in_(moving))
+    return frozenset(connection.execute(devices.union(cards)).scalars())

@@ -11,9 +11,15 @@ from starlette.responses import Response
 
 from armillary.base.errors import ArmillaryError, Conflict, Invalid
 from armillary.cloud.api.compute import server_bodies as bodies
-from armillary.cloud.api.compute.consoles import open_older
+from armillary.cloud.api.compute.consoles import Consoles, open_older
 from armillary.cloud.api.compute.deps import BaseUrl, Compute, Network, Version
-from armillary.cloud.api.compute.rebuilding import console_output, create_backup, create_image, rebuild, rescue
+from armillary.cloud.api.compute.rebuilding import (
+    console_output,
+    create_backup,
+    create_image,
+    rebuild,
+    rescue,
+)
 from armillary.cloud.api.compute.told import Told, accepted
 from armillary.cloud.api.shared import Caller, RequestId
 from armillary.cloud.compute.model import VmState
@@ -67,7 +73,8 @@ def _unshelve(told: Told) -> Response:
         asked = told.read(bodies.Unshelve)
         if "host" in asked.model_fields_set and told.version < 91:
             raise Invalid(
-                "Invalid input for field/attribute unshelve. Additional properties are not allowed ('host' was unexpected)"
+                "Invalid input for field/attribute unshelve. Additional properties are not allowed ('host' was "
+                "unexpected)"
             )
         if asked.availability_zone not in {None, "nova"}:
             raise Invalid(
@@ -107,7 +114,10 @@ def _change_password(told: Told) -> Response:
 def _elsewhere(told: Told) -> Response:
     """Every way to another host: there is none."""
     told.compute.acts.refuse(
-        told.doing, told.name, "No valid host was found. There are not enough hosts available.", code="no_valid_host"
+        told.doing,
+        told.name,
+        "No valid host was found. There are not enough hosts available.",
+        code="no_valid_host",
     )
     return accepted()
 
@@ -221,8 +231,8 @@ NAMES = frozenset(ACTIONS)
 
 @router.post("/servers/{server_id}/action")
 def act(
-    server_id: str, body: dict[str, Any], who: Caller, compute: Compute, network: Network, version: Version,
-    base_url: BaseUrl, request_id: RequestId,
+    server_id: str, body: dict[str, Any], who: Caller, compute: Compute, network: Network, consoles: Consoles,
+    version: Version, base_url: BaseUrl, request_id: RequestId,
 ) -> Response:  # fmt: skip
     if len(body) != 1:
         raise Invalid(
@@ -233,7 +243,7 @@ def act(
     if action is None or not action.since <= version <= action.until:
         raise Invalid(f"There is no such action: {name}", code="no_such_action")
     told = Told(
-        compute=compute, network=network, who=who, server_id=server_id, request_id=request_id, version=version,
-        base_url=base_url, name=name, body=argument,
+        compute=compute, network=network, consoles=consoles, who=who, server_id=server_id, request_id=request_id,
+        version=version, base_url=base_url, name=name, body=argument,
     )  # fmt: skip
     return action.do(told)

@@ -9,7 +9,9 @@ from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute import (
     actions,
     aggregates,
+    attachments,
     attributes,
+    creating,
     extensions,
     flavors,
     groups,
@@ -29,7 +31,7 @@ from armillary.cloud.api.compute import (
     usage,
     versions,
 )
-from armillary.cloud.api.compute import consoles as console_routes
+from armillary.cloud.api.compute import consoles as console_rooms
 from armillary.cloud.api.compute.faults import fault, speak_nova
 from armillary.cloud.api.policy import compute as policy
 from armillary.cloud.api.policy.gate import gate
@@ -42,7 +44,7 @@ from armillary.cloud.network.service import NetworkService
 from armillary.cloud.volumes.service import VolumeService
 
 _ROOMS = (
-    listing, servers, attributes, history, insight, actions, console_routes, flavors, keypairs, quotas, usage, server_groups, hosts,
+    listing, creating, servers, attributes, attachments, console_rooms, history, insight, actions, flavors, keypairs, quotas, usage, server_groups, hosts,
     aggregates, migrations, extensions, groups, images, old_networks, old_volumes, odds,
 )  # fmt: skip
 

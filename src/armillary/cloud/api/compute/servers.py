@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
@@ -11,75 +9,10 @@ from armillary.base.errors import Invalid
 from armillary.cloud.api.compute import views, wire
 from armillary.cloud.api.compute.deps import BaseUrl, Compute, Network, Version, sights
 from armillary.cloud.api.shared import Caller, RequestId
-from armillary.cloud.compute.creation import NewServers
 
 router = APIRouter()
 
 _TRUE = {"1", "true", "yes", "on", "t", "y"}
-
-
-@router.post("/servers")
-def create_server(
-    body: wire.CreateServer, who: Caller, compute: Compute, base_url: BaseUrl, request_id: RequestId
-) -> Response:
-    asked = body.server
-    servers = compute.create(who, _wanted(asked), request_id=request_id)
-    first = servers[0]
-    if str(asked.return_reservation_id).lower() in _TRUE:
-        return JSONResponse({"reservation_id": first.reservation_id}, 202)
-    links = views.links(base_url, "servers", first.id)
-    groups = [{"name": group.name} for group in asked.security_groups or [wire.GroupName(name="default")]]
-    answer = {
-        "id": first.id,
-        "links": links,
-        "OS-DCF:diskConfig": asked.disk_config,
-        "security_groups": groups,
-        "adminPass": asked.admin_pass or secrets.token_urlsafe(9),
-    }
-    return JSONResponse({"server": answer}, 202, headers={"Location": links[0]["href"]})
-
-
-def _wanted(asked: wire.ServerIn) -> NewServers:
-    count = asked.max_count or asked.min_count
-    if asked.max_count is not None and asked.max_count < asked.min_count:
-        raise Invalid("min_count must be <= max_count")
-    networks = None
-    if asked.networks == "none":
-        networks = []
-    elif isinstance(asked.networks, list) and asked.networks:
-        networks = [wish.model_dump(exclude_none=True) for wish in asked.networks]
-    groups = asked.security_groups
-    return NewServers(
-        name=asked.name,
-        flavor_ref=asked.flavor_ref.rsplit("/", 1)[-1],
-        image_ref=_image_of(asked),
-        key_name=asked.key_name,
-        networks=networks,
-        security_groups=[group.name for group in groups] if groups is not None else None,
-        user_data=asked.user_data,
-        metadata=asked.metadata,
-        tags=asked.tags,
-        description=asked.description,
-        hostname=asked.hostname,
-        config_drive=asked.config_drive is None or str(asked.config_drive).lower() in _TRUE,
-        count=count,
-    )
-
-
-def _image_of(asked: wire.ServerIn) -> str:
-    """The image to boot; clients say it once as `imageRef` and once more as a block device."""
-    image = asked.image_ref or ""
-    for device in asked.block_device_mapping_v2:
-        plain = device.get("source_type") == "image" and device.get("destination_type", "local") == "local"
-        if not plain or len(asked.block_device_mapping_v2) > 1:
-            raise Invalid(
-                "Block Device Mapping is Invalid: this cloud boots servers from an image on its own disk only.",
-                remedy="Leave volumes and further block devices out.",
-            )
-        image = image or str(device.get("uuid", ""))
-    if not image:
-        raise Invalid("Invalid imageRef provided.")
-    return image.rsplit("/", 1)[-1]
 
 
 @router.get("/servers/{server_id}")
