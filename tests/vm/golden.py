@@ -52,7 +52,14 @@ class Golden:
     @property
     def astronomers(self) -> dict[str, str]:
         """The demo astronomer's: their own home, and the platform's address."""
-        user = self.home / "demo" / "home"
+        return self._of(self.home / "demo" / "home")
+
+    @property
+    def administrators(self) -> dict[str, str]:
+        """The demo administrator's."""
+        return self._of(self.home / "demo" / "admin")
+
+    def _of(self, user: Path) -> dict[str, str]:
         running = self.running()
         return {
             **self.environment,
@@ -85,6 +92,9 @@ class Golden:
 
     def run(self, *command: str) -> str:
         return self._run(list(command), self.astronomers)
+
+    def administer(self, *command: str) -> str:
+        return self._run(list(command), self.administrators)
 
     def json(self, *command: str) -> Any:
         return json.loads(self.run(*command, "--json"))
