@@ -32,10 +32,11 @@ def the_app(cloud: Any, service: str) -> FastAPI:
 
 
 def endpoints(app: FastAPI, service: str) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
-    for _, path, methods in templates(app.routes, prefix=f"/{service}"):
-        found |= {("*" if len(methods) > 4 else method, path) for method in methods}
-    return found
+    return {
+        (method, path)
+        for _, path, methods in templates(app.routes, prefix=f"/{service}")
+        for method in methods
+    }
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -47,10 +48,12 @@ def test_every_endpoint_has_a_row_and_every_row_an_endpoint(stage, service):
         f'add to ROWS of {module}: Row("{method}", "{path}", "<the rule\'s name in OpenStack>", '
         f'{"READER" if method == "GET" else "MEMBER"}, "<what it does>", foreign=404),'
         for method, path in sorted(here - rows)
+        if ("*", path) not in rows
     ]
     advice += [
         f"take out of ROWS of {module}, there is no such route: {method} {path}"
         for method, path in sorted(rows - here)
+        if method != "*" or path not in {path for _, path in here}
     ]
     assert not advice, "\n" + "\n".join(advice)
 
