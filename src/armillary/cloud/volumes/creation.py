@@ -131,7 +131,13 @@ class VolumeCreation:
             backup = backup_seen(connection, principal, wanted.backup_id)
             if backup.status is not BackupStatus.AVAILABLE:
                 raise refuse("Originating backup status must be one of 'available' values", kind="backup")
-            return _Origin(source=Source(backup_id=backup.id), size=backup.size, words=_SMALLER_THAN_BACKUP)
+            return _Origin(
+                source=Source(backup_id=backup.id),
+                size=backup.size,
+                words=_SMALLER_THAN_BACKUP,
+                bootable=backup.bootable,
+                image_metadata=backup.image_metadata,
+            )
         return _Origin()
 
     def _of_snapshot(self, connection: Connection, principal: Principal, snapshot_id: str) -> _Origin:

@@ -179,6 +179,8 @@ class Backup:
     updated_at: datetime
     data_timestamp: datetime
     parent_id: str | None = None
+    bootable: bool = False
+    image_metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     fail_reason: str | None = None
     restore_to: VolumeId | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -17,18 +17,24 @@ from armillary.base.ids import Sha512
 from armillary.cloud.access import allow_administering, project_of
 from armillary.cloud.compute.strands import Strands
 from armillary.cloud.volumes.actions import VolumeActions
+from armillary.cloud.volumes.attachments import Attachments
+from armillary.cloud.volumes.backup_work import BackupWork
+from armillary.cloud.volumes.backups import Backups
 from armillary.cloud.volumes.creation import NewVolume, VolumeCreation
 from armillary.cloud.volumes.deletion import begin_deleting
 from armillary.cloud.volumes.lifecycle import VolumeWork
+from armillary.cloud.volumes.messages import Messages
 from armillary.cloud.volumes.model import WORKING, Attachment, Volume, VolumeStatus
 from armillary.cloud.volumes.moments import Moments
 from armillary.cloud.volumes.paging import Page, count_of, page_of
 from armillary.cloud.volumes.ports import Holder, Images, Projects, VolumeDisks
+from armillary.cloud.volumes.qos import Qos
 from armillary.cloud.volumes.quotas import VolumeQuotas
 from armillary.cloud.volumes.records import refuse, save, volume_seen
 from armillary.cloud.volumes.servers import ServerVolumes
 from armillary.cloud.volumes.snapshots import Snapshots
 from armillary.cloud.volumes.store import ATTACHMENTS, VOLUMES, attachments, volumes
+from armillary.cloud.volumes.transfers import Transfers
 from armillary.cloud.volumes.types import Types
 
 _PARALLEL_DELETIONS = 2
@@ -80,6 +86,16 @@ class VolumeService:
             engine=engine, clock=clock, disks=disks, moments=moments, quotas=self.quotas, types=self.types,
             work=self._work, strands=self._strands,
         )  # fmt: skip
+        self._backup_work = BackupWork(
+            engine=engine, clock=clock, disks=disks, moments=moments, work=self._work, strands=self._strands
+        )
+        self.backups = Backups(
+            engine=engine, clock=clock, quotas=self.quotas, creation=self._creation, work=self._backup_work
+        )
+        self.transfers = Transfers(engine=engine, clock=clock, quotas=self.quotas, types=self.types)
+        self.attachments = Attachments(engine=engine, clock=clock)
+        self.messages = Messages(engine=engine)
+        self.qos = Qos(engine=engine, clock=clock)
         self.for_servers = ServerVolumes(
             engine=engine, clock=clock, disks=disks, creation=self._creation, work=self._work,
             snapshots=self.snapshots,
@@ -226,12 +242,14 @@ class VolumeService:
             self._recovered = True
             self._work.sweep()
             self.snapshots.recover()
+            self._backup_work.recover()
         with self._reading() as connection:
             waiting = VOLUMES.find(connection, volumes.c.status.in_(sorted(WORKING)))
         for volume in waiting:
             if not self._strands.busy(volume.id):
                 self._work.pursue(volume)
         self.snapshots.reconcile()
+        self._backup_work.reconcile()
 
     def now(self) -> datetime:
         """The time by the cloud's clock."""

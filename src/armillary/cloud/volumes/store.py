@@ -93,6 +93,8 @@ backups = Table(
     Column("availability_zone", String(255), nullable=False),
     Column("data_timestamp", Moment, nullable=False),
     Column("parent_id", _ID, index=True),
+    Column("bootable", Boolean, nullable=False),
+    Column("image_metadata", JSON, nullable=False),
     Column("fail_reason", Text),
     Column("restore_to", _ID),
 )

@@ -113,7 +113,6 @@ class Types:
 
     def create(
         self,
-        principal: Principal,
         *,
         name: str,
         description: str | None,
@@ -210,7 +209,7 @@ class Types:
 
     # defaults of projects
 
-    def project_defaults(self, principal: Principal, project_id: str | None) -> list[tuple[str, str]]:
+    def project_defaults(self, project_id: str | None) -> list[tuple[str, str]]:
         """Projects with the types that they get (administrators); NotFound if the one asked for has none."""
         query = select(default_types.c.project_id, default_types.c.type_id)
         if project_id is not None:
@@ -231,7 +230,7 @@ class Types:
             connection.execute(insert(default_types).values(project_id=project_id, type_id=kind.id))
             return kind
 
-    def unset_project_default(self, principal: Principal, project_id: str) -> None:
+    def unset_project_default(self, project_id: str) -> None:
         """Let a project have the general default again (administrators)."""
         with self._engine.begin() as connection:
             connection.execute(delete(default_types).where(default_types.c.project_id == project_id))

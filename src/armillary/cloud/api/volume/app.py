@@ -13,7 +13,16 @@ from armillary.cloud.api.compute.faults import fault, speak_nova
 from armillary.cloud.api.policy import volume as policy
 from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds, spoken
-from armillary.cloud.api.volume import actions, figures, snapshots, volumes
+from armillary.cloud.api.volume import (
+    actions,
+    backups,
+    figures,
+    odds,
+    snapshots,
+    transfers,
+    types,
+    volumes,
+)
 from armillary.cloud.api.volume.deps import JSON, MINE
 from armillary.cloud.volumes.quotas import OverLimit
 from armillary.cloud.volumes.service import VolumeService
@@ -97,7 +106,16 @@ def volume_app(
     return RequestIds(versioned, header_names=("x-openstack-request-id", "x-compute-request-id"))
 
 
-ROOMS = (volumes.router, actions.router, snapshots.router, figures.router)
+ROOMS = (
+    volumes.router,
+    actions.router,
+    snapshots.router,
+    backups.router,
+    transfers.router,
+    types.router,
+    odds.router,
+    figures.router,
+)
 
 
 def _collections() -> frozenset[str]:
