@@ -19,6 +19,7 @@ _GONE = (
     "/os-floating-ips-bulk", "/os-fping", "/os-security-group-default-rules",
 )  # fmt: skip
 """Nova took these away whatever the microversion."""
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Gone(ArmillaryError):
@@ -33,8 +34,8 @@ def _gone() -> None:
 
 
 for _path in _GONE:
-    router.add_api_route(_path, _gone, methods=["GET", "POST"])
-    router.add_api_route(f"{_path}/{{rest:path}}", _gone, methods=["GET", "PUT", "POST", "DELETE"])
+    router.add_api_route(_path, _gone, methods=_METHODS)
+    router.add_api_route(f"{_path}/{{rest:path}}", _gone, methods=_METHODS)
 for _path in ("/os-networks", "/os-tenant-networks"):
     router.add_api_route(_path, _gone, methods=["POST"])
 
