@@ -89,6 +89,8 @@ def describe(problem: Any) -> str:
     if problem["type"] == "json_invalid":
         return "Malformed request body"
     path = [str(part) for part in problem["loc"] if part != "body"]
+    if not path:
+        return "Malformed request body"  # none at all, or no object
     if problem["type"] == "missing":
         if len(path) == 1:
             return f"'{path[0]}' is a required property"
