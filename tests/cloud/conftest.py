@@ -280,3 +280,10 @@ def root(stage: Stage) -> User:
     """An administrator of the platform."""
     (membership,) = stage.accounts.projects_of(stage.admin.id)
     return _user(stage, stage.admin, membership.project)
+
+
+@pytest.fixture(scope="module")
+def common_root(common_stage: Stage) -> User:
+    """As `root`, on the stage of the module."""
+    (membership,) = common_stage.accounts.projects_of(common_stage.admin.id)
+    return _user(common_stage, common_stage.admin, membership.project)
