@@ -100,6 +100,8 @@ class MetadataService:
             return known[1]
         with self._engine.execution_options(readonly=True).connect() as connection:
             server = alive(connection, server_id)
+            if server is not None:  # as from Nova, the password that we made is on the drive alone
+                server = replace(server, admin_pass=None)
             about = read_about(connection, server, static=self._static) if server is not None else None
         with self._lock:
             self._kept.pop(server_id, None)

@@ -210,7 +210,10 @@ def test_the_config_drive_says_what_the_service_says(guest, stage):
     for version in ("2012-08-10", "2018-08-27", "latest"):
         listed = set(lines(guest(f"/openstack/{version}"))) - {"password"}
         assert {path.split("/")[2] for path in drive if path.startswith(f"openstack/{version}/")} == listed
-        for name in listed:
+        on_the_drive = json.loads(drive[f"openstack/{version}/meta_data.json"])
+        assert on_the_drive.pop("admin_pass")
+        assert on_the_drive == guest(f"/openstack/{version}/meta_data.json").json()
+        for name in listed - {"meta_data.json"}:
             assert drive[f"openstack/{version}/{name}"] == guest(f"/openstack/{version}/{name}").text
     old = json.loads(drive["ec2/2009-04-04/meta-data.json"])
     assert (old["instance-id"], old["local-ipv4"]) == (f"i-{guest.server_id[:8]}", "10.0.0.4")

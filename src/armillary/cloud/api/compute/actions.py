@@ -12,7 +12,7 @@ from starlette.responses import Response
 from armillary.base.errors import ArmillaryError, Conflict, Invalid
 from armillary.cloud.api.compute import server_bodies as bodies
 from armillary.cloud.api.compute.consoles import Consoles, open_older
-from armillary.cloud.api.compute.deps import BaseUrl, Compute, Network, Version
+from armillary.cloud.api.compute.deps import BaseUrl, Compute, Network, Version, since, until
 from armillary.cloud.api.compute.rebuilding import (
     console_output,
     create_backup,
@@ -240,8 +240,10 @@ def act(
         )
     ((name, argument),) = body.items()
     action = ACTIONS.get(name)
-    if action is None or not action.since <= version <= action.until:
+    if action is None:
         raise Invalid(f"There is no such action: {name}", code="no_such_action")
+    since(version, action.since)
+    until(version, action.until)
     told = Told(
         compute=compute, network=network, consoles=consoles, who=who, server_id=server_id, request_id=request_id,
         version=version, base_url=base_url, name=name, body=argument,
