@@ -13,7 +13,27 @@ from armillary.cloud.engines.fake.consoles import HEIGHT, WIDTH
 ORIGIN = "http://cloud.test:9101"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def stage(common_stage):
+    return common_stage
+
+
+@pytest.fixture(scope="module")
+def ada(common_member_of):
+    return common_member_of("m51", "ada")
+
+
+@pytest.fixture(scope="module")
+def bob(common_member_of):
+    return common_member_of("ngc253", "bob")
+
+
+@pytest.fixture(scope="module")
+def root(common_root):
+    return common_root
+
+
+@pytest.fixture(scope="module")
 def server_id(ada):
     return ada.up("vm1")
 
@@ -95,7 +115,8 @@ def test_a_serial_line_goes_to_whoever_comes_last(stage, ada, server_id):
                 first.receive_bytes()
 
 
-def test_a_console_ends_with_its_machine(stage, ada, server_id):
+def test_a_console_ends_with_its_machine(stage, ada):
+    server_id = ada.up("vm2")
     path = line_of(url_of(ada, server_id))
     with stage.http.websocket_connect(path) as screen:
         hears(screen, 12)
@@ -121,15 +142,16 @@ def test_an_address_opens_nothing_but_its_own_console(stage, ada, server_id):
     assert refused(stage, "/console/websockify") == 401
 
 
-def test_an_address_ends_after_ten_minutes(stage, ada, server_id, clock):
+def test_an_address_ends_after_ten_minutes(stage, ada, server_id):
     path = line_of(url_of(ada, server_id))
-    clock.advance(LIFETIME - timedelta(seconds=1))
+    stage.clock.advance(LIFETIME - timedelta(seconds=1))
     assert refused(stage, path) is None
-    clock.advance(timedelta(seconds=1))
+    stage.clock.advance(timedelta(seconds=1))
     assert refused(stage, path) == 401
 
 
-def test_an_address_ends_with_its_server(stage, ada, server_id):
+def test_an_address_ends_with_its_server(stage, ada):
+    server_id = ada.up("vm3")
     path = line_of(url_of(ada, server_id))
     ada.call("DELETE", f"/compute/v2.1/servers/{server_id}")
     stage.settle()
@@ -165,7 +187,8 @@ def test_consoles_that_there_are_not_are_refused_in_novas_words(ada, server_id, 
     assert (answer.status_code, answer.json()["badRequest"]["message"].startswith(words)) == (400, True)
 
 
-def test_a_machine_that_does_not_run_has_no_console(stage, ada, server_id):
+def test_a_machine_that_does_not_run_has_no_console(stage, ada):
+    server_id = ada.up("vm4")
     ada.act(server_id, "os-stop")
     stage.settle()
     answer = console(ada, server_id)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -20,25 +21,50 @@ OPENSTACK_VERSIONS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def guest(stage, ada):
-    """A question of ada's server, as the switch carries it."""
-    ada.ok("POST", "/compute/v2.1/os-keypairs", {"keypair": {"name": "k1", "public_key": KEY}})
-    script = base64.b64encode(SCRIPT).decode()
-    server_id = ada.up("vm1", key_name="k1", user_data=script, metadata={"a": "b"})
+@pytest.fixture(scope="module")
+def stage(common_stage):
+    return common_stage
 
-    def ask(path, method="GET", *, body=None, **fields):
-        signed = {
-            "X-Instance-ID": server_id,
-            "X-Tenant-ID": ada.project.id,
-            "X-Instance-ID-Signature": sign(stage.settings.metadata_secret, server_id),
-        }
-        signed |= {name.replace("_", "-"): value for name, value in fields.items()}
-        sent = {name: value for name, value in signed.items() if value is not None}
-        return stage.http.request(method, f"/metadata{path}", headers=sent, content=body)
 
-    ask.server_id = server_id
-    return ask
+@pytest.fixture(scope="module")
+def ada(common_member_of):
+    made = common_member_of("m51", "ada", cores=8)
+    made.ok("POST", "/compute/v2.1/os-keypairs", {"keypair": {"name": "k1", "public_key": KEY}})
+    return made
+
+
+@pytest.fixture(scope="module")
+def bob(common_member_of):
+    return common_member_of("ngc253", "bob")
+
+
+@pytest.fixture(scope="module")
+def new_guest(stage, ada):
+    """Makes a server of ada's, and gives back how it asks: as the switch carries its questions."""
+
+    def make():
+        script = base64.b64encode(SCRIPT).decode()
+        server_id = ada.up("vm1", key_name="k1", user_data=script, metadata={"a": "b"})
+
+        def ask(path, method="GET", *, body=None, **fields):
+            signed = {
+                "X-Instance-ID": server_id,
+                "X-Tenant-ID": ada.project.id,
+                "X-Instance-ID-Signature": sign(stage.settings.metadata_secret, server_id),
+            }
+            signed |= {name.replace("_", "-"): value for name, value in fields.items()}
+            sent = {name: value for name, value in signed.items() if value is not None}
+            return stage.http.request(method, f"/metadata{path}", headers=sent, content=body)
+
+        ask.server_id = server_id
+        return ask
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def guest(new_guest):
+    return new_guest()
 
 
 def lines(answer):
@@ -172,7 +198,8 @@ def test_a_signature_is_good_for_its_own_project_only(guest, bob):
     assert guest("/openstack/latest/", X_Tenant_ID=bob.project.id).status_code == 404
 
 
-def test_a_guest_posts_its_password_once(guest, ada):
+def test_a_guest_posts_its_password_once(new_guest, ada):
+    guest = new_guest()
     assert guest("/openstack/latest/password").content == b""
     assert guest("/openstack/latest/password", "PUT").status_code == 400
     assert guest("/openstack/latest/password", "POST", body=b"x" * 1021).status_code == 400
@@ -186,22 +213,20 @@ def test_a_huge_question_is_refused_before_it_is_read(guest):
     assert guest("/openstack/latest/password", "POST", body=b"x" * 5000).status_code == 413
 
 
-def test_a_change_is_seen_after_a_few_seconds(guest, ada, clock):
-    from datetime import timedelta
-
+def test_a_change_is_seen_after_a_few_seconds(new_guest, ada, stage):
+    guest = new_guest()
     before = guest("/openstack/latest/meta_data.json").json()["meta"]
     ada.ok("POST", f"/compute/v2.1/servers/{guest.server_id}/metadata", {"metadata": {"c": "d"}})
     assert guest("/openstack/latest/meta_data.json").json()["meta"] == before
-    clock.advance(timedelta(seconds=6))
+    stage.clock.advance(timedelta(seconds=6))
     assert guest("/openstack/latest/meta_data.json").json()["meta"] == before | {"c": "d"}
 
 
-def test_a_deleted_server_knows_nothing_any_more(guest, ada, stage, clock):
-    from datetime import timedelta
-
+def test_a_deleted_server_knows_nothing_any_more(new_guest, ada, stage):
+    guest = new_guest()
     ada.call("DELETE", f"/compute/v2.1/servers/{guest.server_id}")
     stage.settle()
-    clock.advance(timedelta(seconds=6))
+    stage.clock.advance(timedelta(seconds=6))
     assert guest("/openstack/latest/meta_data.json").status_code == 404
 
 
