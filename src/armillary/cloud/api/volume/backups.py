@@ -18,12 +18,13 @@ from armillary.cloud.api.volume.listing import (
     equals,
     listed,
     metadata,
+    named,
     page_asked,
     times,
 )
 from armillary.cloud.api.volume.volumes import described, described_changes
 from armillary.cloud.volumes.backups import NewBackup
-from armillary.cloud.volumes.model import Backup
+from armillary.cloud.volumes.model import Backup, BackupStatus
 from armillary.cloud.volumes.service import VolumeService
 from armillary.cloud.volumes.store import backups as table
 
@@ -35,7 +36,7 @@ _SORTS = frozenset({"id", "status", "size", "name", "volume_id", "created_at", "
 def _filters(version: int) -> dict[str, Filter]:
     known: dict[str, Filter] = {
         "name": equals(table.c.name),
-        "status": equals(table.c.status),
+        "status": named(table.c.status, BackupStatus),
         "volume_id": equals(table.c.volume_id),
         "snapshot_id": equals(table.c.snapshot_id),
     }

@@ -7,6 +7,7 @@ import re
 from ast import literal_eval
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -22,6 +23,7 @@ from armillary.cloud.volumes.paging import MOST_IN_A_PAGE, Page
 
 Filter = Callable[[str], ColumnElement[bool]]
 _MOST_OFFSET = 2147483647
+_OLD_NAMES = {"display_name": "name", "volume_size": "size"}
 _KEY = re.compile(r"[a-zA-Z0-9-_:. /]{1,255}")
 _OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "gt": lambda column, value: column > value,
@@ -68,6 +70,7 @@ def _order(query: Mapping[str, str], keys: frozenset[str]) -> tuple[tuple[str, b
         pairs = [(key.strip(), way.strip() or "desc") for key, _, way in words]
     else:
         pairs = [(query.get("sort_key", "created_at").strip(), query.get("sort_dir", "desc").strip())]
+    pairs = [(_OLD_NAMES.get(key, key), way) for key, way in pairs]
     for key, way in pairs:
         if key not in keys and key != "id":
             raise Invalid("Invalid input received: Invalid sort key", code="invalid_input")
@@ -97,6 +100,7 @@ def conditions(
         if key in _OF_PAGES:
             continue
         name = key.removesuffix("~")
+        name = _OLD_NAMES.get(name, name)
         if name in known:
             like = key.endswith("~") and version >= 34 and name in table.c
             found.append(table.c[name].contains(value, autoescape=True) if like else known[name](value))
@@ -113,6 +117,11 @@ _OF_PAGES = frozenset(
 def equals(column: ColumnElement[Any]) -> Filter:
     """A filter for one value."""
     return lambda value: column == value
+
+
+def named(column: ColumnElement[Any], kind: type[StrEnum]) -> Filter:
+    """A filter for a member of an enumeration; what is none matches nothing."""
+    return lambda value: column == kind(value) if value in set(kind) else false()
 
 
 def number(column: ColumnElement[Any]) -> Filter:

@@ -108,7 +108,7 @@ CREATE_SNAPSHOT = wrapped(
     "snapshot",
     thing(
         required=("volume_id",),
-        volume_id=UUID,
+        volume_id=UUID_OR_NOTHING,
         name=TEXT,
         description=TEXT,
         display_name=TEXT,

@@ -18,10 +18,12 @@ from armillary.cloud.api.volume.listing import (
     equals,
     listed,
     metadata,
+    named,
     page_asked,
     times,
 )
 from armillary.cloud.api.volume.volumes import described, described_changes, item_asked, item_of
+from armillary.cloud.volumes.model import SnapshotStatus
 from armillary.cloud.volumes.service import VolumeService
 from armillary.cloud.volumes.store import snapshots as table
 
@@ -37,7 +39,7 @@ _FORCE_IS_GONE = (
 def _filters(version: int) -> dict[str, Filter]:
     known: dict[str, Filter] = {
         "name": equals(table.c.name),
-        "status": equals(table.c.status),
+        "status": named(table.c.status, SnapshotStatus),
         "volume_id": equals(table.c.volume_id),
         "user_id": equals(table.c.user_id),
     }
@@ -77,11 +79,11 @@ def create_snapshot(body: Body, who: Who, service: Volumes, version: Version) ->
     asked = check(schemas.CREATE_SNAPSHOT, body)["snapshot"]
     flag = asked.get("force")
     if version >= 66 and flag is not None and not truth(flag):
-        service.show(who, asked["volume_id"])
+        service.show(who, str(asked["volume_id"]))
         raise Invalid(_FORCE_IS_GONE, code="force_is_gone")
     made = service.snapshots.create(
         who,
-        asked["volume_id"],
+        str(asked["volume_id"]),
         **described(asked),
         metadata=asked.get("metadata"),
         force=version >= 66 or (flag is not None and truth(flag)),

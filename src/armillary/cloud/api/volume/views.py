@@ -30,8 +30,9 @@ def volume(
     version: int,
     attachments: Sequence[Attachment],
     types: Mapping[str, str],
+    extended: bool = True,
 ) -> JSON:
-    """A volume in detail."""
+    """A volume in detail; `extended` with what Cinder adds wherever one is shown, not where one is changed."""
     as_admin = who.is_cloud_admin
     answer: JSON = {
         "id": item.id,
@@ -59,11 +60,13 @@ def volume(
     }
     if as_admin:
         answer["migration_status"] = None
+    if extended and as_admin:
         answer["os-vol-host-attr:host"] = HOST if item.placed else None
         answer["os-vol-mig-status-attr:migstat"] = None
         answer["os-vol-mig-status-attr:name_id"] = None
-    answer["os-vol-tenant-attr:tenant_id"] = item.project_id
-    if item.image_metadata:
+    if extended:
+        answer["os-vol-tenant-attr:tenant_id"] = item.project_id
+    if extended and item.image_metadata:
         answer["volume_image_metadata"] = dict(item.image_metadata)
     if version >= 13:
         answer["group_id"] = item.group_id

@@ -22,12 +22,13 @@ from armillary.cloud.api.volume.listing import (
     equals,
     listed,
     metadata,
+    named,
     number,
     page_asked,
     times,
 )
 from armillary.cloud.volumes.creation import NewVolume
-from armillary.cloud.volumes.model import Volume
+from armillary.cloud.volumes.model import Volume, VolumeStatus
 from armillary.cloud.volumes.service import VolumeService
 from armillary.cloud.volumes.store import volumes as table
 
@@ -41,7 +42,7 @@ _SORTS = frozenset(
 def _filters(version: int) -> dict[str, Filter]:
     known: dict[str, Filter] = {
         "name": equals(table.c.name),
-        "status": equals(table.c.status),
+        "status": named(table.c.status, VolumeStatus),
         "metadata": metadata(table.c.metadata),
         "bootable": boolean(table.c.bootable),
         "availability_zone": equals(table.c.availability_zone),
@@ -58,7 +59,15 @@ def _filters(version: int) -> dict[str, Filter]:
     return known
 
 
-def shown(service: VolumeService, item: Volume, request: Request, who: Principal, version: int) -> JSON:
+def shown(
+    service: VolumeService,
+    item: Volume,
+    request: Request,
+    who: Principal,
+    version: int,
+    *,
+    extended: bool = True,
+) -> JSON:
     """One volume in detail."""
     return views.volume(
         item,
@@ -67,6 +76,7 @@ def shown(service: VolumeService, item: Volume, request: Request, who: Principal
         version=version,
         attachments=service.attachments_of([item]).get(item.id, ()),
         types=service.type_names(),
+        extended=extended,
     )
 
 
@@ -147,7 +157,8 @@ def create_volume(request: Request, body: Body, who: Who, service: Volumes, vers
             "Invalid input received: Volume size 'None' must be an integer and greater than 0",
             code="invalid_input",
         )
-    return {"volume": shown(service, service.create(who, wanted), request, who, version)}
+    made = service.create(who, wanted)
+    return {"volume": shown(service, made, request, who, version, extended=False)}
 
 
 def _image(reference: str) -> str:
@@ -189,7 +200,8 @@ def update_volume(
     volume_id: str, request: Request, body: Body, who: Who, service: Volumes, version: Version
 ) -> JSON:
     changes = described_changes(check(schemas.update("volume", version), body)["volume"])
-    return {"volume": shown(service, service.update(who, volume_id, changes), request, who, version)}
+    changed = service.update(who, volume_id, changes)
+    return {"volume": shown(service, changed, request, who, version, extended=False)}
 
 
 @router.delete("/volumes/{volume_id}", status_code=202)
