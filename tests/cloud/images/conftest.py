@@ -55,7 +55,7 @@ class Bench:
         )
         self.images.recover()
 
-    def queued(self, who: Principal, name: str = "base", **attributes: object) -> Image:
+    def queued(self, who: Principal, name: str | None = "base", **attributes: object) -> Image:
         formats = {"disk_format": "raw", "container_format": "bare"}
         return self.images.create(who, {"name": name, **formats, **attributes})
 

@@ -11,7 +11,7 @@ import pytest
 from armillary.accounts.model import Principal
 from armillary.base.errors import ArmillaryError, Conflict, Invalid, NotFound, PreconditionFailed, TooLarge
 from armillary.base.ids import Sha512
-from armillary.cloud.images.model import Declared
+from armillary.cloud.images.model import Declared, Status
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -159,6 +159,37 @@ def test_a_snapshot_is_taken_over_and_becomes_active(bench: Bench, ada: Principa
     bench.images.fail_snapshot(image.id, "the disk broke")
     assert bench.status(image) == "killed"
     assert bench.images.show(ada, image.id).fault == "the disk broke"
+
+
+@pytest.mark.parametrize(
+    ("formats", "reason"),
+    [
+        ({"disk_format": "vmdk"}, "disk format is vmdk"),
+        ({"container_format": "ova"}, "container format is ova"),
+        ({"disk_format": "qcow2"}, "not a qcow2 image"),
+    ],
+)
+def test_what_is_no_disk_is_kept_and_not_booted(
+    bench: Bench, ada: Principal, formats: dict[str, str], reason: str
+) -> None:
+    image = bench.active(ada, **formats)
+    with pytest.raises(Invalid) as refusal:
+        bench.images.resolve_bootable(ada, image.id)
+    assert refusal.value.code == "image_not_bootable" and reason in refusal.value.message
+
+
+def test_what_was_staged_is_still_there_after_a_crash(bench: Bench, ada: Principal) -> None:
+    staged, begun = bench.queued(ada), bench.queued(ada)
+    with bench.images.receiving(ada, staged.id, Declared(), into=Status.UPLOADING) as arrival:
+        arrival.write(b"x" * 512)
+        bench.images.complete(staged.id, arrival)
+    with bench.images.receiving(ada, begun.id, Declared(), into=Status.UPLOADING) as arrival:
+        arrival.write(b"y" * 512)
+        bench.restart()
+        assert bench.images.show(ada, begun.id).status is Status.QUEUED
+    assert bench.images.import_staged(ada, staged.id).status is Status.ACTIVE
+    with pytest.raises(Conflict):
+        bench.images.import_staged(ada, begun.id)
 
 
 def test_only_an_active_image_boots(bench: Bench, ada: Principal, bob: Principal) -> None:

@@ -40,6 +40,10 @@ class ImageRefused(ValueError):
     """The content is not an image of the declared format, or not one that may be run here."""
 
 
+class ImageUnrecognised(ImageRefused):
+    """The content is nothing that is known here: it can be kept, and no engine may open it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Header:
     """What matters of a sound qcow2 header."""
@@ -68,10 +72,13 @@ def inspect(start: bytes, *, length: int) -> Header:
 
     Raises:
         ImageRefused: it is no qcow2, names other files, is encrypted or corrupt, or its figures are absurd.
+        ImageUnrecognised: it is no image of any format.
     """
     if len(start) < _HEADER.size or start[:4] != MAGIC:
         found = next((name for magic, name in _FOREIGN.items() if start.startswith(magic)), None)
-        raise ImageRefused(f"it is not a qcow2 image{f' but a {found} image' if found else ''}")
+        if found is None:
+            raise ImageUnrecognised("it is not a qcow2 image")
+        raise ImageRefused(f"it is not a qcow2 image but a {found} image")
     (
         _,
         version,

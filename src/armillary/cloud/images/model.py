@@ -15,6 +15,8 @@ class Status(StrEnum):
 
     QUEUED = "queued"
     """registered, without content"""
+    UPLOADING = "uploading"
+    """content arrives, or waits, beside the image until it is imported"""
     SAVING = "saving"
     """content is arriving; nobody sees any of it"""
     ACTIVE = "active"
@@ -43,8 +45,12 @@ class MemberStatus(StrEnum):
     REJECTED = "rejected"
 
 
-DISK_FORMATS = ("raw", "qcow2")
-CONTAINER_FORMATS = ("bare",)
+DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
+CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+BOOTABLE_DISK_FORMATS = ("raw", "qcow2")
+"""What machines and volumes are made from; the others are kept and given back."""
+PACKED_CONTAINER_FORMATS = ("ova", "docker", "compressed")
+"""Those in which the disk is not the content itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,7 @@ class Image:
     size: int | None = None
     virtual_size: int | None = None
     fault: str = ""
+    """Why its content could not be made, or why no machine can be made from it."""
 
 
 @dataclass(frozen=True, kw_only=True)

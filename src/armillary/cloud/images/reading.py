@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -12,8 +13,24 @@ from armillary.base.errors import Forbidden, Invalid, NotFound
 from armillary.base.ids import Sha512
 from armillary.cloud.access import allow_writing, sees
 from armillary.cloud.images.blobs import Blobs
-from armillary.cloud.images.model import Image, Query, Status, Visibility
+from armillary.cloud.images.model import (
+    BOOTABLE_DISK_FORMATS,
+    PACKED_CONTAINER_FORMATS,
+    Image,
+    Query,
+    Status,
+    Visibility,
+)
 from armillary.cloud.images.store import IMAGES, MEMBERS, listed
+
+
+def _unfit(image: Image) -> str:
+    """Why no machine can be made from an image's content; empty if one can."""
+    if image.disk_format not in BOOTABLE_DISK_FORMATS:
+        return f"its disk format is {image.disk_format}"
+    if image.container_format in PACKED_CONTAINER_FORMATS:
+        return f"its container format is {image.container_format}"
+    return image.fault
 
 
 class ImageReading:
@@ -39,22 +56,15 @@ class ImageReading:
         Raises:
             Invalid: the marker is not an image that the principal sees.
         """
-        found: list[Image] = []
         with self._reading() as connection:
-            rows = listed(connection, principal, query)
+            after = None
             if query.marker is not None:
                 try:
-                    self._seen(connection, principal, query.marker)
+                    after = self._seen(connection, principal, query.marker)
                 except NotFound as error:
-                    raise Invalid(f"Invalid marker. {error.message}", code="marker_not_found") from error
-                for image in rows:
-                    if image.id == query.marker:
-                        break
-            for image in rows:
-                if len(found) == query.limit:
-                    return found, True
-                found.append(image)
-        return found, False
+                    raise Invalid(error.message, code="marker_not_found") from error
+            found = list(islice(listed(connection, principal, query, after=after), query.limit + 1))
+        return found[: query.limit], len(found) > query.limit
 
     def open(self, principal: Principal, image_id: str) -> tuple[Image, Path | None]:
         """Return an image and the file of its content, None while it has none.
@@ -76,11 +86,18 @@ class ImageReading:
 
         Raises:
             NotFound: there is none, for this principal.
-            Invalid: it is not active.
+            Invalid: it is not active, or nothing that a machine can be made from.
         """
         image = self.show(principal, image_id)
         # an image of a server that boots from a volume has no bytes: it says which volumes to make
         something = image.sha512 is not None or "block_device_mapping" in image.properties
+        if image.sha512 is not None and (unfit := _unfit(image)):
+            raise Invalid(
+                f"Image {image.id} is unacceptable: {unfit}.",
+                code="image_not_bootable",
+                facts={"image": image.id, "reason": unfit},
+                remedy="Convert it with qemu-img to qcow2 or raw, and upload that.",
+            )
         if image.status is not Status.ACTIVE or not something:
             raise Invalid(
                 f"Image {image.id} is not active.",

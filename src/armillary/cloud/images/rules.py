@@ -106,7 +106,9 @@ def _format(name: str, value: Any) -> str | None:
 
 def _amount(name: str, value: Any) -> int:
     _require(isinstance(value, int) and not isinstance(value, bool), value, "'integer'")
-    if not 0 <= value < 2**31:
+    if value < 0:
+        raise Invalid(f"Invalid value '{value}' for parameter '{name}': Cannot be a negative value")
+    if value >= 2**31:
         raise Invalid(f"Invalid value '{value}' for parameter '{name}': it must be between 0 and 2147483647")
     return value
 

@@ -18,8 +18,8 @@ from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound
 from armillary.base.ids import ImageId, Sha512, new_uuid
 from armillary.base.units import Bytes
 from armillary.cloud.access import allow_writing
-from armillary.cloud.core.qcow2 import ImageRefused, inspect, inspect_raw
 from armillary.cloud.images.blobs import Arrival, Blobs, Content
+from armillary.cloud.images.examining import FROM_OTHER_CONTENT, look_at, merged, noted_digests
 from armillary.cloud.images.model import Declared, Image, Status, Visibility
 from armillary.cloud.images.reading import ImageReading
 from armillary.cloud.images.rules import BASE, Change, apply, check_properties, check_writable, checked
@@ -27,8 +27,6 @@ from armillary.cloud.images.sharing import ImageSharing
 from armillary.cloud.images.store import IMAGES, MEMBERS, create_all, images, members
 
 LARGEST = Bytes(256 * 2**30)
-_FROM_OTHER_CONTENT = "owner_specified."
-"""Prefix of the properties in which openstacksdk notes digests of what it uploaded."""
 
 
 class ImageService(ImageReading):
@@ -78,10 +76,12 @@ class ImageService(ImageReading):
         image_id = attributes.pop("id", None) or new_uuid()
         if not isinstance(image_id, str) or not _is_uuid(image_id):
             raise Invalid(f"Provided object does not match schema 'image': {image_id!r} is not an image's id")
+        owner = attributes.pop("owner", None) or project.id
+        if owner != project.id and not principal.is_cloud_admin:
+            raise Forbidden(f"You are not permitted to create images owned by '{owner}'.")
         for name in attributes:
             check_writable(name, is_admin=principal.is_cloud_admin)
         values = {name: checked(name, value) for name, value in attributes.items()}
-        owner = values.pop("owner", project.id)
         properties = {name: values.pop(name) for name in list(values) if name not in BASE}
         check_properties(properties)
         now = self._clock.now()
@@ -91,7 +91,7 @@ class ImageService(ImageReading):
         }  # fmt: skip
         image = Image(
             id=ImageId(image_id),
-            project_id=owner,
+            project_id=checked("owner", owner),
             owner_person=principal.person.id,
             status=Status.QUEUED,
             created_at=now,
@@ -156,8 +156,13 @@ class ImageService(ImageReading):
     # content
 
     @contextmanager
-    def receiving(self, principal: Principal, image_id: str, declared: Declared) -> Generator[Arrival]:
+    def receiving(
+        self, principal: Principal, image_id: str, declared: Declared, *, into: Status = Status.SAVING
+    ) -> Generator[Arrival]:
         """Receive the content of a queued image: write to what you get; then `complete` it.
+
+        With `into` UPLOADING the content only waits beside the image: then `complete` stages it, and
+        `import_staged` makes the image active.
 
         If that does not come, for whatever reason, the image is queued again and no bytes are left.
 
@@ -169,28 +174,30 @@ class ImageService(ImageReading):
             image = self._owned(connection, principal, image_id, "upload_image")
             if image.status is not Status.QUEUED:
                 raise Conflict(
-                    f"Image status transition from {image.status.value} to saving is not allowed",
+                    f"Image status transition from {image.status.value} to {into.value} is not allowed",
                     code="image_not_queued",
                 )
-            if image.disk_format is None or image.container_format is None:
+            missing = [name for name in ("disk_format", "container_format") if getattr(image, name) is None]
+            if missing:
                 raise Invalid(
-                    "Properties disk_format and container_format must be set prior to saving data.",
+                    f"Propert{'y' if len(missing) == 1 else 'ies'} {', '.join(missing)} must be set prior to "
+                    "saving data.",
                     code="image_format_missing",
                 )
-            noted = _noted_digests(image.properties)
-            arrival = self._blobs.arrival(declared=_merged(declared, noted), limit=self._largest)
-            self._save(connection, replace(image, status=Status.SAVING, fault=""))
+            noted = noted_digests(image.properties)
+            arrival = self._blobs.arrival(declared=merged(declared, noted), limit=self._largest)
+            self._save(connection, replace(image, status=into, fault=""))
         try:
             with arrival:
                 yield arrival
         finally:
             with self._engine.begin() as connection:
                 left = IMAGES.get(connection, image_id)
-                if left is not None and left.status is Status.SAVING:
+                if left is not None and left.status is into and left.sha512 is None:
                     self._save(connection, replace(left, status=Status.QUEUED))
 
     def complete(self, image_id: str, arrival: Arrival) -> Image:
-        """Make the image active with what arrived.
+        """Make the image active with what arrived, or stage it.
 
         Raises:
             PreconditionFailed: bytes are missing or differ from what was declared.
@@ -198,28 +205,48 @@ class ImageService(ImageReading):
             NotFound: the image was deleted meanwhile.
         """
         content = arrival.finish()
-        return self._activate(image_id, arrival.path, content, frozenset({Status.SAVING}))
+        before = frozenset({Status.SAVING, Status.UPLOADING})
+        return self._activate(image_id, arrival.path, content, before)
+
+    def import_staged(self, principal: Principal, image_id: str) -> Image:
+        """Make an image active with the content that was staged for it.
+
+        Raises:
+            Conflict: nothing was staged, or the image has its content.
+        """
+        with self._engine.begin() as connection:
+            image = self._owned(connection, principal, image_id, "modify_image")
+            if image.status is Status.UPLOADING and image.sha512 is not None:
+                return self._save(connection, replace(image, status=Status.ACTIVE))
+        raise Conflict(
+            "Image needs to be staged before 'glance-direct' method can be used"
+            if image.status in (Status.QUEUED, Status.UPLOADING)
+            else f"Image with status {image.status.value} cannot be target for import",
+            code="image_not_staged",
+        )
 
     def _activate(self, image_id: str, file: Path, content: Content, before: frozenset[Status]) -> Image:
         with self._reading() as connection:
             image = IMAGES.get(connection, image_id)
         if image is None or image.status not in before:
             raise NotFound(f"No image found with ID {image_id}", code="image_not_found")
-        virtual_size = virtual_size_of(image.disk_format, content)
+        virtual_size, unfit = look_at(image.disk_format, content)
         with self._contents:
             self._blobs.keep(file, content.sha512)
             with self._engine.begin() as connection:
                 image = IMAGES.get(connection, image_id)
                 if image is not None and image.status in before:
+                    staged = image.status is Status.UPLOADING
                     return self._save(
                         connection,
                         replace(
                             image,
-                            status=Status.ACTIVE,
+                            status=Status.UPLOADING if staged else Status.ACTIVE,
                             checksum=content.md5,
                             sha512=content.sha512,
                             size=content.length,
                             virtual_size=virtual_size,
+                            fault=unfit,
                         ),
                     )
             self._drop_unneeded([content.sha512])
@@ -231,7 +258,7 @@ class ImageService(ImageReading):
         self, principal: Principal, name: str, properties: Mapping[str, str], *, min_disk: int = 0
     ) -> Image:
         """Register the image that a snapshot will fill: private, and queued until then."""
-        kept = {key: value for key, value in properties.items() if not key.startswith(_FROM_OTHER_CONTENT)}
+        kept = {key: value for key, value in properties.items() if not key.startswith(FROM_OTHER_CONTENT)}
         attributes: dict[str, Any] = {
             "name": name, "disk_format": "qcow2", "container_format": "bare", "min_disk": min_disk,
             "visibility": "private",
@@ -239,13 +266,18 @@ class ImageService(ImageReading):
         return self.create(principal, {**kept, **attributes})
 
     def commit_snapshot(self, image_id: str, file: Path) -> Image:
-        """Take over a complete qcow2 file, which is moved, and make the image active with it.
+        """Take over a complete file of the image's format, which is moved, and make the image active with it.
 
         Raises:
             NotFound: the image was deleted meanwhile.
             Invalid: the file is not what it should be.
         """
         content = self._blobs.take(file, limit=self._largest)
+        with self._reading() as connection:
+            image = IMAGES.get(connection, image_id)
+        _, unfit = look_at(image.disk_format if image else None, content)
+        if unfit:
+            raise Invalid(f"The image is refused: {unfit}", code="image_refused", facts={"reason": unfit})
         return self._activate(image_id, file, content, frozenset({Status.QUEUED, Status.SAVING}))
 
     def fail_snapshot(self, image_id: str, why: str) -> None:
@@ -295,7 +327,8 @@ class ImageService(ImageReading):
         """Clear away what a crash interrupted: uploads begin anew, and contents that nobody needs go."""
         self._blobs.clear_arrivals()
         with self._engine.begin() as connection:
-            for image in IMAGES.find(connection, images.c.status == Status.SAVING):
+            unfinished = images.c.status.in_((Status.SAVING, Status.UPLOADING))
+            for image in IMAGES.find(connection, unfinished & images.c.sha512.is_(None)):
                 self._save(connection, replace(image, status=Status.QUEUED))
         self.sweep()
 
@@ -323,45 +356,6 @@ class ImageService(ImageReading):
         changed = replace(image, updated_at=self._clock.now())
         IMAGES.save(connection, changed)
         return changed
-
-
-def virtual_size_of(disk_format: str | None, content: Content) -> int:
-    """Return the size of the disk that a content holds.
-
-    Raises:
-        Invalid: it is no image of that format, or not a safe one.
-    """
-    try:
-        if disk_format == "qcow2":
-            return inspect(content.start, length=content.length).virtual_size
-        return inspect_raw(content.start, length=content.length)
-    except ImageRefused as error:
-        raise Invalid(
-            f"The image is refused: {error}",
-            code="image_refused",
-            facts={"disk_format": disk_format, "reason": str(error)},
-        ) from error
-
-
-def _noted_digests(properties: Mapping[str, str]) -> Declared:
-    """Return the digests that openstacksdk notes as properties before it uploads; some are empty."""
-    prefix = f"{_FROM_OTHER_CONTENT}openstack."
-    return Declared(
-        md5=properties.get(f"{prefix}md5") or None, sha256=properties.get(f"{prefix}sha256") or None
-    )
-
-
-def _merged(declared: Declared, noted: Declared) -> Declared:
-    """Return what a sender said in one way or the other.
-
-    Raises:
-        Invalid: it said two different things.
-    """
-    for name in ("md5", "sha256"):
-        one, other = getattr(declared, name), getattr(noted, name)
-        if one and other and one.lower() != other.lower():
-            raise Invalid(f"Two different values of {name} were declared", code="image_digest_mismatch")
-    return replace(declared, md5=declared.md5 or noted.md5, sha256=declared.sha256 or noted.sha256)
 
 
 def _is_uuid(text: str) -> bool:

@@ -93,9 +93,7 @@ class ImageSharing(ImageReading):
         """
         choices = [s.value for s in MemberStatus]
         if status not in choices:
-            raise Invalid(
-                f"Provided object does not match schema 'member': {status!r} is not one of {choices}"
-            )
+            raise Invalid('Incorrect request: Status must be "pending", "accepted" or "rejected".')
         with self._engine.begin() as connection:
             image = self._shared(connection, principal, image_id)
             project = allow_writing(principal, "modify_member")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import (
@@ -71,23 +71,15 @@ members = Table(
 IMAGES = Records(table=images, kind=Image)
 MEMBERS = Records(table=members, kind=Member)
 
-SORTABLE = frozenset(
-    (
-        "id",
-        "name",
-        "status",
-        "visibility",
-        "disk_format",
-        "container_format",
-        "min_disk",
-        "min_ram",
-        "protected",
-        "created_at",
-        "updated_at",
-        "checksum",
-        "size",
-        "virtual_size",
-    )
+SORTABLE = (
+    "name",
+    "status",
+    "container_format",
+    "disk_format",
+    "size",
+    "id",
+    "created_at",
+    "updated_at",
 )
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "lt": operator.lt,
@@ -104,20 +96,45 @@ def create_all(engine: Engine) -> None:
     metadata.create_all(engine)
 
 
-def listed(connection: Connection, principal: Principal, query: Query) -> Iterator[Image]:
-    """The images that a query asks for and the principal may see, in order, without marker and limit."""
-    where = [_visible(principal, query), *_restrictions(query)]
-    statement = select(images).where(*where)
-    for name, descends in query.sort:
-        column = images.c[name]
-        statement = statement.order_by(column.desc() if descends else column.asc())
+def listed(
+    connection: Connection, principal: Principal, query: Query, *, after: Image | None = None
+) -> Iterator[Image]:
+    """The images that a query asks for and the principal may see, in order, from the one behind `after` on.
+
+    One at a time, however many there are: whoever asks takes as many as a page has.
+    """
     # ties have an order too, or pages would overlap
-    statement = statement.order_by(images.c.created_at.desc(), images.c.id.desc())
+    order = (*query.sort, ("created_at", True), ("id", True))
+    where = [_visible(principal, query), *_restrictions(query)]
+    if after is not None:
+        where.append(_behind(order, after))
+    statement = select(images).where(*where)
+    for name, descends in order:
+        column = images.c[name]
+        statement = statement.order_by(column.desc().nulls_last() if descends else column.asc().nulls_first())
+    if not (query.tags or query.properties):
+        statement = statement.limit(query.limit + 1)
     for row in connection.execution_options(yield_per=200).execute(statement).mappings():
         image = Image(**row)
         properties = image.properties
         if query.tags <= set(image.tags) and all(properties.get(k) == v for k, v in query.properties.items()):
             yield image
+
+
+def _behind(order: Iterable[tuple[str, bool]], image: Image) -> ColumnElement[bool]:
+    """Whether a row comes after an image in an order in which nothing is the least: NULL comes first."""
+    behind, same = false(), true()
+    for name, descends in order:
+        column, value = images.c[name], getattr(image, name)
+        if value is None:
+            further = false() if descends else column.is_not(None)
+        elif descends:
+            further = or_(column < value, column.is_(None))
+        else:
+            further = column > value
+        behind = or_(behind, and_(same, further))
+        same = and_(same, column.is_not_distinct_from(value))
+    return behind
 
 
 def _visible(principal: Principal, query: Query) -> ColumnElement[bool]:

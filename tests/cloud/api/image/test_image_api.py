@@ -114,14 +114,14 @@ def test_an_upload_needs_the_media_type_of_bytes(mine: Client) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({"disk_format": "bogus"}, 400, "&#x27;bogus&#x27; is not one of [None, &#x27;raw&#x27;"),
+        ({"disk_format": "bogus"}, 400, "&#x27;bogus&#x27; is not one of [None, &#x27;ami&#x27;"),
         ({"visibility": "odd"}, 400, "is not one of"),
         ({"min_disk": -1}, 400, "min_disk"),
         ({"protected": "yes"}, 400, "is not of type"),
         ({"weight": 3}, 400, "is not of type"),
         ({"status": "active"}, 403, "read-only"),
         ({"locations": []}, 403, "reserved"),
-        ({"owner": "somebody"}, 403, "reserved"),
+        ({"owner": "somebody"}, 403, "not permitted to create images owned by"),
         ({"id": "seven"}, 400, "id"),
         ([], 400, "JSON object"),
     ],
@@ -300,9 +300,12 @@ def test_a_deleted_image_is_gone(mine: Client) -> None:
 
 def test_the_schemas_have_the_formats_that_are_taken(mine: Client) -> None:
     schema = mine("GET", "/v2/schemas/image").json()
-    assert schema["properties"]["disk_format"]["enum"] == [None, "raw", "qcow2"]
+    assert schema["properties"]["disk_format"]["enum"] == [
+        None, "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop",
+    ]  # fmt: skip
     assert mine("GET", "/v2/schemas/images").json()["properties"]["images"]["items"] == schema
-    assert mine("GET", "/v2/schemas/member").json()["name"] == "member"
+    for name in ("member", "members", "task", "tasks"):
+        assert mine("GET", f"/v2/schemas/{name}").json()["name"] == name
     assert mine("GET", "/v2/info/stores").json() == {"stores": [{"id": "file", "default": "true"}]}
-    assert mine("GET", "/v2/info/import").json()["import-methods"]["value"] == []
+    assert mine("GET", "/v2/info/import").json()["import-methods"]["value"] == ["glance-direct"]
     assert mine("GET", "/v2/nothing").status_code == 404

@@ -19,15 +19,22 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid
 from armillary.cloud.api.image.faults import page
 from armillary.cloud.images.blobs import Arrival
-from armillary.cloud.images.model import Declared, Image
+from armillary.cloud.images.model import Declared, Image, Status
 from armillary.cloud.images.service import ImageService
 
 _CHUNK = 1 << 20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-async def receive(images: ImageService, principal: Principal, image_id: str, request: Request) -> None:
-    """Take an image's bytes from a request's body.
+async def receive(
+    images: ImageService,
+    principal: Principal,
+    image_id: str,
+    request: Request,
+    *,
+    into: Status = Status.SAVING,
+) -> None:
+    """Take an image's bytes from a request's body; see `ImageService.receiving` for `into`.
 
     Raises:
         ArmillaryError: as `ImageService.receiving` and `complete` say.
@@ -36,7 +43,7 @@ async def receive(images: ImageService, principal: Principal, image_id: str, req
     declared = declared_by(request)
     with ExitStack() as stack:
         arrival = await run_in_threadpool(
-            stack.enter_context, images.receiving(principal, image_id, declared)
+            stack.enter_context, images.receiving(principal, image_id, declared, into=into)
         )
         try:
             await _copy(request, arrival)

@@ -101,9 +101,9 @@ def _filter(parts: _Parts, name: str, value: str) -> None:
     elif name in _FLAGS:
         parts.flags[name] = _flag(name, value)
     elif name in ("size_min", "size_max"):
-        parts.ranges.append(("size", "gte" if name == "size_min" else "lte", _whole(name, value)))
+        parts.ranges.append(("size", "gte" if name == "size_min" else "lte", _whole(value)))
     elif name in ("min_ram", "min_disk", "size"):
-        parts.ranges.append((name, "eq", _whole(name, value)))
+        parts.ranges.append((name, "eq", _whole(value)))
     elif name in ("created_at", "updated_at"):
         parts.ranges.append(_moment(name, value))
     else:
@@ -137,20 +137,22 @@ def _member_status(text: str) -> MemberStatus | None:
 
 def _flag(name: str, value: str) -> bool:
     if value.lower() not in ("true", "false"):
-        raise Invalid(f"Invalid value '{value}' for '{name}' filter. Valid values are \"true\" or \"false\".")
+        raise Invalid(f"Invalid value '{value}' for '{name}' filter. Valid values are 'true' or 'false'.")
     return value.lower() == "true"
 
 
-def _whole(name: str, value: str) -> int:
+def _whole(value: str) -> int:
     if not value.isdigit():
-        raise Invalid(f"Invalid value '{value}' for '{name}' filter: it must be a non-negative integer")
+        raise Invalid("Unable to filter on a range with a non-numeric value.")
     return int(value)
 
 
 def _moment(name: str, value: str) -> tuple[str, str, datetime]:
     operator, colon, rest = value.partition(":")
-    if not colon or operator not in _OPERATORS:
+    if not colon or operator[:1].isdigit():  # a moment has colons of its own
         operator, rest = "eq", value
+    elif operator not in _OPERATORS:
+        raise Invalid("Unable to filter on a unknown operator.")
     try:
         return name, operator, from_iso(rest)
     except ValueError:
@@ -181,9 +183,7 @@ def _sort(combined: str | None, keys: list[str], directions: list[str]) -> tuple
         pairs = list(zip(wanted, paired, strict=True))
     for key, direction in pairs:
         if key not in SORTABLE:
-            raise Invalid(
-                f"Invalid sort key: {key}. It must be one of the following: {', '.join(sorted(SORTABLE))}."
-            )
+            raise Invalid(f"Invalid sort key: {key}. It must be one of the following: {', '.join(SORTABLE)}.")
         if direction not in ("", "asc", "desc"):
             raise Invalid(f"Invalid sort direction: {direction}")
     return tuple((key, direction != "asc") for key, direction in pairs)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from armillary.base.errors import Invalid, NotFound
-from armillary.cloud.api.image import content, members, schemas
+from armillary.cloud.api.image import content, importing, members, schemas
 from armillary.cloud.api.image.body import json_body, media_type
 from armillary.cloud.api.image.faults import GlanceRoute
 from armillary.cloud.api.image.listing import links, query_from
@@ -41,6 +41,7 @@ def router(*, images: ImageService, base_url: str) -> APIRouter:
     _add_collection(v2, images, base_url)
     _add_item(v2, images)
     _add_content(v2, images)
+    importing.add(v2, images)
     members.add(v2, images)
     routes.include_router(v2)
 
@@ -77,6 +78,8 @@ def _add_discovery(v2: APIRouter) -> None:
         "images": schemas.images_schema,
         "member": schemas.member_schema,
         "members": schemas.members_schema,
+        "task": schemas.task_schema,
+        "tasks": schemas.tasks_schema,
     }
 
     @v2.get("/schemas/{name}")
@@ -85,14 +88,21 @@ def _add_discovery(v2: APIRouter) -> None:
             raise NotFound("The resource could not be found.")
         return GlanceJSON(documents[name]())
 
-    @v2.get("/info/import")
-    def import_methods() -> GlanceJSON:
-        methods = {"description": "Import methods available.", "type": "array", "value": list[str]()}
-        return GlanceJSON({"import-methods": methods})
+    @v2.get("/schemas/metadefs/{name}")
+    def metadefs_schema(name: str) -> GlanceJSON:
+        found = schemas.metadefs_schema(name)
+        if found is None:
+            raise NotFound("The resource could not be found.")
+        return GlanceJSON(found)
 
-    @v2.get("/info/stores")
-    def stores() -> GlanceJSON:
-        return GlanceJSON({"stores": [{"id": STORE, "default": "true"}]})
+    @v2.get("/metadefs/namespaces")
+    def namespaces() -> GlanceJSON:
+        path = "/v2/metadefs/namespaces"
+        return GlanceJSON({"namespaces": [], "first": path, "schema": "/v2/schemas/metadefs/namespaces"})
+
+    @v2.get("/metadefs/resource_types")
+    def resource_types() -> GlanceJSON:
+        return GlanceJSON({"resource_types": []})
 
 
 def _add_collection(v2: APIRouter, images: ImageService, base_url: str) -> None:
@@ -112,7 +122,7 @@ def _add_collection(v2: APIRouter, images: ImageService, base_url: str) -> None:
         image = await run_in_threadpool(images.create, principal, cast("dict[str, Any]", body))
         headers = {
             "Location": f"{base_url}/v2/images/{image.id}",
-            "OpenStack-image-import-methods": "",
+            "OpenStack-image-import-methods": ",".join(importing.METHODS),
             "OpenStack-image-store-ids": STORE,
         }
         return GlanceJSON(image_view(image), status_code=201, headers=headers)

@@ -19,6 +19,41 @@ def image_schema() -> dict[str, Any]:
     return schema
 
 
+@cache
+def _others() -> dict[str, Any]:
+    return json.loads((Path(__file__).parent / "other_schemas.json").read_text(encoding="utf-8"))
+
+
+def task_schema() -> dict[str, Any]:
+    """Return the schema of a task."""
+    return _others()["task"]
+
+
+def tasks_schema() -> dict[str, Any]:
+    """Return the schema of a list of tasks, which leaves out what they were given and gave."""
+    task = task_schema()
+    hidden = {"input", "result", "message"}
+    kept = {name: value for name, value in task["properties"].items() if name not in hidden}
+    return _collection("tasks", task | {"properties": kept})
+
+
+def metadefs_schema(name: str) -> dict[str, Any] | None:
+    """Return the schema of a kind of metadata definitions or of a list of them; None if there is no such kind."""
+    known = _others()
+    if (one := known.get(f"metadefs/{name}")) is not None:
+        return one
+    kind = {"properties": "property", "namespaces": "namespace"}.get(name, name.removesuffix("s"))
+    one = known.get(f"metadefs/{kind}")
+    if one is None or kind == name:
+        return None
+    collection = "resource_type_associations" if kind == "resource_type" else name
+    item = {key: value for key, value in one.items() if key != "definitions"}
+    schema: dict[str, Any] = _collection(collection, item)
+    if kind == "property":  # these are found by their names
+        schema["properties"]["properties"] = {"type": "object", "additionalProperties": item}
+    return schema | ({"definitions": one["definitions"]} if "definitions" in one else {})
+
+
 def images_schema() -> dict[str, Any]:
     """Return the schema of a list of images."""
     return _collection("images", image_schema())

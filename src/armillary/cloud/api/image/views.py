@@ -25,6 +25,7 @@ class GlanceJSON(JSONResponse):
 def image_view(image: Image) -> dict[str, Any]:
     """Return an image as Image v2.15 shows it."""
     whole = image.status in (Status.ACTIVE, Status.DEACTIVATED)
+    digest, checksum = (image.sha512, image.checksum) if whole else (None, None)
     view: dict[str, Any] = dict(image.properties)
     if image.fault:
         view["armillary_fault"] = image.fault
@@ -34,16 +35,16 @@ def image_view(image: Image) -> dict[str, Any]:
         "container_format": image.container_format,
         "visibility": image.visibility.value,
         "size": image.size,
-        "virtual_size": image.virtual_size,
+        "virtual_size": image.virtual_size if whole else None,
         "status": image.status.value,
-        "checksum": image.checksum,
+        "checksum": checksum,
         "protected": image.protected,
         "min_ram": image.min_ram,
         "min_disk": image.min_disk,
         "owner": image.project_id,
         "os_hidden": image.os_hidden,
-        "os_hash_algo": "sha512" if image.sha512 else None,
-        "os_hash_value": image.sha512,
+        "os_hash_algo": "sha512" if digest else None,
+        "os_hash_value": digest,
         "id": image.id,
         "created_at": to_iso(image.created_at),
         "updated_at": to_iso(image.updated_at),

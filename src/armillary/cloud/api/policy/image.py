@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from armillary.cloud.api.policy.rows import ANYONE, MEMBER, READER, USER, Row
+from armillary.cloud.api.policy.rows import ADMIN, ANYONE, MEMBER, READER, USER, Row
 
 _IMAGE = "/v2/images/{image_id}"
 
@@ -12,7 +12,13 @@ ROWS = (
     Row("GET", "/", "", ANYONE, "the versions of the service"),
     Row("GET", "/versions", "", ANYONE, "the versions of the service"),
     Row("GET", "/v2/schemas/{name}", "", USER, "the JSON schemas of images and members"),
-    Row("GET", "/v2/info/import", "", USER, "the ways to import images: none"),
+    Row("GET", "/v2/schemas/metadefs/{name}", "", USER, "the JSON schemas of metadata definitions"),
+    Row("GET", "/v2/metadefs/namespaces", "get_metadef_namespaces", USER, "list metadata definitions: none"),
+    Row("GET", "/v2/metadefs/resource_types", "list_metadef_resource_types", USER, "list what they are for: nothing"),
+    Row("GET", "/v2/tasks", "tasks_api_access", ADMIN, "list tasks: none"),
+    Row("GET", "/v2/tasks/{task_id}", "tasks_api_access", ADMIN, "show a task; there is none"),
+    Row("GET", "/v2/info/usage", "", USER, "what of Keystone's limits is used: there are none"),
+    Row("GET", "/v2/info/import", "", USER, "the ways to import images"),
     Row("GET", "/v2/info/stores", "", USER, "where images are kept"),
 
     Row("GET", "/v2/images", "get_images", READER, "list images"),
@@ -25,6 +31,9 @@ ROWS = (
     Row("POST", _IMAGE + "/actions/{action}", "deactivate", MEMBER, "deactivate or reactivate an image", foreign=404),
     Row("PUT", _IMAGE + "/file", "upload_image", MEMBER, "upload an image's bytes", foreign=404),
     Row("GET", _IMAGE + "/file", "download_image", READER, "download an image's bytes", foreign=404),
+    Row("PUT", _IMAGE + "/stage", "modify_image", MEMBER, "upload bytes that wait to be imported", foreign=404),
+    Row("POST", _IMAGE + "/import", "modify_image", MEMBER, "import what waits", foreign=404),
+    Row("GET", _IMAGE + "/tasks", "get_image", READER, "list the tasks of an image: none", foreign=404),
     Row("GET", _IMAGE + "/members", "get_members", READER, "list whom an image is shared with", foreign=404),
     Row("POST", _IMAGE + "/members", "add_member", MEMBER, "share an image", foreign=404),
     Row("GET", _IMAGE + "/members/{member_id}", "get_member", READER, "show a member of an image", foreign=404),
