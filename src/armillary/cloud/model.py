@@ -22,7 +22,10 @@ class Capacity:
 
 @dataclass(frozen=True, kw_only=True)
 class PortSpec:
-    """A network card of a machine: one Neutron port with one fixed IPv4 address."""
+    """A network card of a machine: one Neutron port with its first fixed IPv4 address.
+
+    A port of IPv6 alone has no `fixed_ip`; then `cidr` and `gateway_ip` are of a network that nothing is carried for.
+    """
 
     id: PortId
     network_id: NetworkId
@@ -130,6 +133,7 @@ class Rule:
 
     direction: str
     """`ingress` or `egress`"""
+    ethertype: str = "IPv4"
     protocol: str | None
     """`tcp`, `udp`, `icmp`, a protocol number as text, or None for any"""
     port_min: int | None
@@ -152,6 +156,27 @@ class MetadataSite:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PortAddress:
+    """An address of a port besides the one that its `PortSpec` has: any of IPv6, and further ones of IPv4."""
+
+    ip: str
+    cidr: str
+    mode: str = ""
+    """How a guest comes by it: `slaac`, `dhcpv6-stateless` and `dhcpv6-stateful` are told to it on its network; it
+    knows an address without a mode from elsewhere."""
+    resolvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressPair:
+    """Addresses that a port may use though they are not its own."""
+
+    cidr: str
+    mac: str | None = None
+    """None: with the port's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PortPlan:
     """What the fabric shall let through for one port of one machine."""
 
@@ -163,6 +188,8 @@ class PortPlan:
     floating_ip: str | None = None
     project_id: str = ""
     """Whose port it is."""
+    addresses: tuple[PortAddress, ...] = ()
+    pairs: tuple[AddressPair, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
 """The cloud's rules by themselves: states, quota, capacity, addresses, plans."""
 
+from dataclasses import replace
+
 import pytest
 
 from armillary.accounts.model import Allocation
@@ -163,7 +165,8 @@ def test_a_plan_names_every_server_s_port_with_its_rules():
         "server4", "10.0.0.4", 1400, "127.16.0.9",
     )  # fmt: skip
     assert two.floating_ip is None
-    remote, anywhere = one.rules
+    remote, of_ipv6, anywhere = one.rules
+    assert (of_ipv6.ethertype, anywhere.ethertype) == ("IPv6", "IPv4")
     assert remote.remote_ips == {"10.0.0.4", "10.0.0.5"}
     assert (anywhere.remote_cidr, anywhere.remote_ips) == (None, None)
 
@@ -177,3 +180,34 @@ def test_a_port_that_no_server_uses_is_not_in_the_plan(change):
 
 def test_a_port_without_port_security_is_not_filtered():
     assert not build_plan(_records(port_security_enabled=False)).ports[0].filtered
+
+
+def _with_ipv6(records, **subnet):
+    six = replace(records.subnets[0], id=SubnetId("six"), ip_version=6, cidr="fd00::/64", **subnet)
+    ports = [
+        replace(port, fixed_ips=(*port.fixed_ips, FixedIp(subnet_id=six.id, ip_address=f"fd00::{n}")))
+        for n, port in enumerate(records.ports)
+    ]
+    return replace(records, subnets=[*records.subnets, six], ports=ports)
+
+
+@pytest.mark.parametrize(
+    ("subnet", "mode"),
+    [
+        ({"ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"}, "slaac"),
+        ({"ipv6_ra_mode": "dhcpv6-stateless"}, "dhcpv6-stateless"),
+        ({}, "dhcpv6-stateful"),
+        ({"enable_dhcp": False}, ""),
+    ],
+)
+def test_a_plan_says_how_guests_come_by_their_ipv6_addresses(subnet, mode):
+    one = build_plan(_with_ipv6(_records(), **subnet)).ports[0]
+    assert [(a.ip, a.cidr, a.mode) for a in one.addresses] == [("fd00::0", "fd00::/64", mode)]
+    assert one.port.fixed_ip == "10.0.0.4"
+
+
+def test_a_port_of_ipv6_alone_has_a_card_without_an_ipv4_address():
+    records = _with_ipv6(_records())
+    alone = [replace(port, fixed_ips=port.fixed_ips[1:]) for port in records.ports]
+    one = build_plan(replace(records, ports=alone)).ports[0]
+    assert (one.port.fixed_ip, [a.ip for a in one.addresses]) == ("", ["fd00::0"])

@@ -6,10 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from armillary.base.ids import SecurityGroupId, ServerId, SubnetId
-from armillary.cloud.model import MetadataSite, NetworkPlan, PortPlan, PortSpec, Rule
+from armillary.cloud.model import (
+    AddressPair,
+    MetadataSite,
+    NetworkPlan,
+    PortAddress,
+    PortPlan,
+    PortSpec,
+    Rule,
+)
 from armillary.cloud.network.model import FloatingIp, Network, Port, SecurityGroupRule, Subnet
 
-_IPV4_CIDR_OF_ANY = "0.0.0.0/0"
+_ANYWHERE = ("0.0.0.0/0", "::/0")
+_NO_IPV4 = {"fixed_ip": "", "cidr": "169.254.0.0/24", "gateway_ip": "169.254.0.1"}
+"""of a port without an IPv4 address"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,20 +34,44 @@ class NetworkRecords:
 
 
 def port_spec(port: Port, network: Network, subnets: Mapping[SubnetId, Subnet]) -> PortSpec | None:
-    """The network card of a port, or None when it has no IPv4 address that an engine could serve."""
+    """The network card of a port, or None when it has no address that an engine could serve."""
+    ipv4: dict[str, str] | None = None
     for fixed in port.fixed_ips:
         subnet = subnets.get(fixed.subnet_id)
-        if subnet is not None and subnet.ip_version == 4:
-            return PortSpec(
-                id=port.id,
-                network_id=port.network_id,
-                mac=port.mac_address,
-                fixed_ip=fixed.ip_address,
-                cidr=subnet.cidr,
-                gateway_ip=subnet.gateway_ip or "",
-                mtu=network.mtu,
-            )
-    return None
+        if subnet is None:
+            continue
+        if subnet.ip_version == 4:
+            ipv4 = {"fixed_ip": fixed.ip_address, "cidr": subnet.cidr, "gateway_ip": subnet.gateway_ip or ""}
+            break
+        ipv4 = _NO_IPV4
+    if ipv4 is None:
+        return None
+    return PortSpec(id=port.id, network_id=port.network_id, mac=port.mac_address, mtu=network.mtu, **ipv4)
+
+
+def _more_addresses(
+    port: Port, spec: PortSpec, subnets: Mapping[SubnetId, Subnet]
+) -> tuple[PortAddress, ...]:
+    found: list[PortAddress] = []
+    for fixed in port.fixed_ips:
+        subnet = subnets.get(fixed.subnet_id)
+        if subnet is None or fixed.ip_address == spec.fixed_ip:
+            continue
+        served = subnet.ip_version == 6 and subnet.enable_dhcp
+        # a subnet that says nothing about its addresses serves them by DHCPv6, as the config drive tells the guest
+        mode = (subnet.ipv6_address_mode or subnet.ipv6_ra_mode or "dhcpv6-stateful") if served else ""
+        resolvers = subnet.dns_nameservers if subnet.ip_version == 6 else ()
+        found.append(
+            PortAddress(ip=fixed.ip_address, cidr=subnet.cidr, mode=mode, resolvers=tuple(resolvers))
+        )
+    return tuple(found)
+
+
+def _pairs(port: Port) -> tuple[AddressPair, ...]:
+    return tuple(
+        AddressPair(cidr=pair["ip_address"], mac=pair.get("mac_address"))
+        for pair in port.allowed_address_pairs
+    )
 
 
 def build_plan(
@@ -49,8 +83,7 @@ def build_plan(
     members = _addresses_by_group(records.ports)
     rules: dict[SecurityGroupId, list[Rule]] = {}
     for rule in records.rules:
-        if rule.ethertype == "IPv4":
-            rules.setdefault(rule.security_group_id, []).append(_resolve(rule, members))
+        rules.setdefault(rule.security_group_id, []).append(_resolve(rule, members))
     floating = {f.port_id: f.address for f in records.floating_ips if f.port_id}
 
     plans: list[PortPlan] = []
@@ -69,6 +102,8 @@ def build_plan(
                 filtered=port.port_security_enabled,
                 floating_ip=floating.get(port.id),
                 project_id=port.project_id,
+                addresses=_more_addresses(port, spec, subnets),
+                pairs=_pairs(port),
             )
         )
     return NetworkPlan(ports=tuple(plans), host_ports=frozenset(host_ports), metadata=metadata)
@@ -79,14 +114,16 @@ def _addresses_by_group(ports: Iterable[Port]) -> Mapping[SecurityGroupId, froze
     for port in ports:
         for group in port.security_groups:
             found.setdefault(group, set()).update(fixed.ip_address for fixed in port.fixed_ips)
+            found[group].update(pair["ip_address"] for pair in port.allowed_address_pairs)
     return {group: frozenset(addresses) for group, addresses in found.items()}
 
 
 def _resolve(rule: SecurityGroupRule, members: Mapping[SecurityGroupId, frozenset[str]]) -> Rule:
     remote_ips = members.get(rule.remote_group_id, frozenset[str]()) if rule.remote_group_id else None
-    cidr = rule.remote_ip_prefix if rule.remote_ip_prefix != _IPV4_CIDR_OF_ANY else None
+    cidr = rule.remote_ip_prefix if rule.remote_ip_prefix not in _ANYWHERE else None
     return Rule(
         direction=rule.direction,
+        ethertype=rule.ethertype,
         protocol=rule.protocol,
         port_min=rule.port_range_min,
         port_max=rule.port_range_max,

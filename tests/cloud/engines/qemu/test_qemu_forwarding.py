@@ -7,7 +7,8 @@ from frame_builder import ACK, BROADCAST, FIN, SLIRP, arp, ethernet, ping, tcp, 
 from frame_builder import ip as packed
 from frame_builder import mac as hardware
 
-from armillary.cloud.engines.qemu.forwarding import MAX_FLOWS, Forwarder, Port
+from armillary.cloud.engines.qemu.flows import MAX_FLOWS, Port
+from armillary.cloud.engines.qemu.forwarding import Forwarder
 from armillary.cloud.engines.qemu.rules import compile_rules
 
 A, B, C = "fa:16:3e:00:00:0a", "fa:16:3e:00:00:0b", "fa:16:3e:00:00:0c"
@@ -263,5 +264,7 @@ def test_ipv6_and_torn_frames_are_dropped():
     assert not any(net.enters(A, whole[:length]) for length in range(38))
 
 
-def test_rules_for_ipv6_match_nothing_here():
-    assert compile_rules([rule(cidr="::/0"), rule(protocol="ipv6-icmp")]) == ()
+def test_a_rule_of_one_ip_says_nothing_about_the_other():
+    assert compile_rules([rule(cidr="::/0")]) == ()
+    of_ipv6 = {**rule(protocol="tcp", low=22, high=22), "ethertype": "IPv6"}
+    assert Net(b=(of_ipv6,)).sends(A, a_to_b(dport=22)) is None

@@ -5,16 +5,18 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from frame_builder import BROADCAST, SLIRP, arp
+from ipv6_frames import icmp6, tcp6
 from switch_bench import SSH, Bench, port_plan
 
 from armillary.base.ids import new_uuid
 from armillary.cloud.engines.qemu.fabric import QemuFabric
 from armillary.cloud.engines.qemu.switch import own_addresses
-from armillary.cloud.model import NetworkPlan
+from armillary.cloud.model import NetworkPlan, PortAddress, Rule
 
 
 @pytest.fixture
@@ -35,6 +37,25 @@ def test_frames_reach_the_neighbour_and_the_way_out(bench):
     asks = arp(a.mac, BROADCAST, sender_ip=a.ip, target_ip="10.0.0.1")
     a.sends(asks)
     assert a.out.recv(2000) == asks
+
+
+def test_ipv6_passes_between_guests_that_are_told_their_prefix(bench):
+    of_ipv6 = [
+        PortAddress(ip=f"fd00::{number}", cidr="fd00::/64", mode="dhcpv6-stateful") for number in (1, 2)
+    ]
+    lets_in = Rule(
+        direction="ingress", ethertype="IPv6", protocol="tcp", port_min=22, port_max=22, remote_cidr=None
+    )
+    out = replace(lets_in, direction="egress", protocol=None, port_min=None, port_max=None)
+    a_plan = replace(A, addresses=(of_ipv6[0],), rules=(*A.rules, out))
+    b_plan = replace(B, addresses=(of_ipv6[1],), rules=(*B.rules, lets_in))
+    bench.fabric.apply(NetworkPlan(ports=(a_plan, b_plan)))
+    a, b = bench.guest(a_plan), bench.guest(b_plan)
+    a.sends(icmp6((a.mac, "33:33:00:00:00:02"), "fe80::f816:3eff:fe00:1", "ff02::2", 133))
+    assert a.card.recv(2000)[54] == 134
+    calls = tcp6((a.mac, b.mac), "fd00::1", "fd00::2", 40000, 22)
+    a.sends(calls)
+    assert b.card.recv(2000) == calls
 
 
 def test_answers_of_the_way_out_reach_the_card(bench):

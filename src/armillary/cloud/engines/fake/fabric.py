@@ -31,10 +31,15 @@ class FakeFabric:
             for number in _open_tcp(port)
         }
 
+    def _port_at(self, address: str) -> PortPlan | None:
+        for port in self.plan.ports:
+            if address == port.port.fixed_ip or address in {each.ip for each in port.addresses}:
+                return port
+        return None
+
     def passes(self, source_ip: str, target_ip: str, *, protocol: str, number: int | None = None) -> bool:
         """Whether the plan lets a first packet from one fixed IP reach another on the same network."""
-        source = next((p for p in self.plan.ports if p.port.fixed_ip == source_ip), None)
-        target = next((p for p in self.plan.ports if p.port.fixed_ip == target_ip), None)
+        source, target = self._port_at(source_ip), self._port_at(target_ip)
         if source is None or target is None or source.port.network_id != target.port.network_id:
             return False
         out = any(_matches(r, "egress", target_ip, protocol, number) for r in source.rules)
@@ -49,6 +54,8 @@ def _open_tcp(port: PortPlan) -> set[int]:
     for rule in port.rules:
         if rule.direction != "ingress" or rule.protocol not in {None, "tcp"} or rule.remote_ips is not None:
             continue
+        if rule.ethertype != "IPv4":
+            continue
         low, high = rule.port_min or 1, rule.port_max or 65535
         found.update(
             range(low, high + 1) if high - low < _MOST else (n for n in _WELL_KNOWN if low <= n <= high)
@@ -58,6 +65,8 @@ def _open_tcp(port: PortPlan) -> set[int]:
 
 def _matches(rule: Rule, direction: str, remote: str, protocol: str, number: int | None) -> bool:
     if rule.direction != direction or rule.protocol not in {None, protocol}:
+        return False
+    if rule.ethertype != f"IPv{ip_address(remote).version}":
         return False
     if rule.remote_ips is not None and remote not in rule.remote_ips:
         return False

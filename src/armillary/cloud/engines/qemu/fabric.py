@@ -122,6 +122,8 @@ class QemuFabric:
                     "cidr": port.port.cidr,
                     "gateway": port.port.gateway_ip,
                     "filtered": port.filtered,
+                    "addresses": [asdict(address) for address in port.addresses],
+                    "pairs": [asdict(pair) for pair in port.pairs],
                     "rules": [_rule(rule) for rule in port.rules],
                     "sockets": {
                         "nic": str(sockets.nic),
@@ -229,7 +231,9 @@ _EVERYTHING = Rule(direction="ingress", protocol=None, port_min=None, port_max=N
 
 def _tcp_ports(rules: Iterable[Rule]) -> Iterable[int]:
     for rule in rules:
-        if rule.direction != "ingress" or rule.protocol not in (None, "tcp", "6", "any"):
+        if rule.direction != "ingress" or rule.ethertype != "IPv4":
+            continue
+        if rule.protocol not in (None, "tcp", "6", "any"):
             continue
         if rule.remote_ips is not None or not _from_here(rule.remote_cidr):
             continue
@@ -282,6 +286,7 @@ def _current(monitor: Monitor, port: PortPlan) -> list[Forward]:
 def _rule(rule: Rule) -> dict[str, Any]:
     return {
         "direction": rule.direction,
+        "ethertype": rule.ethertype,
         "protocol": rule.protocol,
         "port_min": rule.port_min,
         "port_max": rule.port_max,

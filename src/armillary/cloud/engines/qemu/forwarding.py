@@ -8,17 +8,14 @@ nothing goes to a way out that was not found harmless here first.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from armillary.cloud.engines.qemu import frames
+from armillary.cloud.engines.qemu.flows import Entry, Exit, Port, add, new_flow, remember, touch
 from armillary.cloud.engines.qemu.frames import ICMP, TCP, UDP, Packet
-from armillary.cloud.engines.qemu.rules import WORLD, CompiledRule, allows
+from armillary.cloud.engines.qemu.ipv6 import Ipv6
+from armillary.cloud.engines.qemu.rules import WORLD, allows
 
-MAX_FLOWS = 16384
-"""Conversations remembered for one card; the oldest gives way."""
-_MAX_FRAGMENTS = 256
-_TCP_SECONDS, _CLOSED_SECONDS, _UDP_SECONDS, _ICMP_SECONDS = 5 * 86400.0, 60.0, 180.0, 30.0
 _DNS = 53
 METADATA_IP, METADATA_PORT = bytes((169, 254, 169, 254)), 80
 METADATA_MAC = bytes.fromhex("fa163ea9fea9")
@@ -34,62 +31,6 @@ _NEVER_OUTSIDE = tuple(
     )
 )
 
-Exit = tuple[str, str]
-"""Where a frame leaves the switch: a port's key, and `card`, `out` or `metadata`."""
-
-
-class Flow:
-    """A conversation that may go on in both directions."""
-
-    __slots__ = ("ends", "expires", "seconds")
-
-    def __init__(self, *, now: float, seconds: float) -> None:
-        self.expires = now + seconds
-        self.seconds = seconds
-        self.ends: list[tuple[dict[bytes, Entry], bytes]] = []
-
-    def forget(self) -> None:
-        """Remove the conversation from both sides' tables."""
-        for table, key in self.ends:
-            table.pop(key, None)
-
-
-Entry = tuple[Exit, bytes | None, Flow]
-"""Where frames of a conversation leave, the hardware address that they must name, the conversation."""
-
-
-@dataclass(kw_only=True)
-class Port:
-    """A machine's card as the switch knows it."""
-
-    key: str
-    network: str
-    mac: bytes
-    ip: bytes
-    subnet: IPv4Network
-    gateway: bytes
-    rules: tuple[CompiledRule, ...]
-    filtered: bool = True
-    sent: dict[bytes, Entry] = field(default_factory=dict[bytes, "Entry"])
-    """Conversations by the name that frames from the card give them."""
-    received: dict[bytes, Entry] = field(default_factory=dict[bytes, "Entry"])
-    """Conversations by the name that frames from the way out give them."""
-    fragments: dict[bytes, Exit] = field(default_factory=dict[bytes, "Exit"])
-    """Fragmented packets whose first fragment passed."""
-
-    def __post_init__(self) -> None:
-        self.card: Exit = (self.key, "card")
-        self.out: Exit = (self.key, "out")
-        self.metadata: Exit = (self.key, "metadata")
-        self.resolver = (int(self.subnet.network_address) + 3).to_bytes(4, "big")
-
-    def same_promises(self, other: Port) -> bool:
-        """Return whether conversations allowed under `other` are allowed under this one too."""
-        mine = (self.network, self.mac, self.ip, self.subnet, self.gateway, self.rules, self.filtered)
-        return mine == (
-            other.network, other.mac, other.ip, other.subnet, other.gateway, other.rules, other.filtered
-        )  # fmt: skip
-
 
 class Forwarder:
     """The switch's mind: ports, rules, and the conversations that they allowed."""
@@ -100,6 +41,7 @@ class Forwarder:
         self._by_ip: dict[tuple[str, bytes], Port] = {}
         self._host_ports: frozenset[int] = frozenset()
         self._own_addresses: frozenset[bytes] = frozenset()
+        self.ipv6 = Ipv6()
 
     def configure(
         self, ports: Iterable[Port], *, host_ports: frozenset[int], own_addresses: frozenset[bytes]
@@ -116,8 +58,14 @@ class Forwarder:
         for key, old in known.items():
             if key in self.ports and self.ports[key].same_promises(old):
                 self.ports[key] = old  # with its conversations
-        self._by_mac = {(port.network, port.mac): port for port in self.ports.values()}
-        self._by_ip = {(port.network, port.ip): port for port in self.ports.values()}
+        self._by_mac = {(port.network, mac): port for port in self.ports.values() for mac in port.macs}
+        self._by_mac |= {(port.network, port.mac): port for port in self.ports.values()}
+        self._by_ip = {
+            (port.network, address): port
+            for port in self.ports.values()
+            for address in (port.ip, port.link_local, *port.more)
+        }
+        self.ipv6.configure(self.ports.values(), self._by_mac, self._by_ip)
 
     def sweep(self, now: float) -> None:
         """Forget conversations that have been silent for too long."""
@@ -134,8 +82,8 @@ class Forwarder:
         if len(frame) > 37 and frame[12:15] == _PLAIN and frame[6:12] == port.mac and not _is_fragment(frame):
             entry = port.sent.get(frame[23:24] + frame[26:38])
             if entry is not None and entry[2].expires > now and entry[1] in (None, frame[:6]):
-                return _touch(entry, frame, now)
-        if len(frame) < 14 or (port.filtered and frame[6:12] != port.mac):
+                return _went_on(entry, frame, now)
+        if len(frame) < 14 or (port.filtered and frame[6:12] not in port.macs):
             return None
         kind = frame[12:14]
         if kind == frames.ARP:
@@ -150,7 +98,7 @@ class Forwarder:
         if len(frame) > 37 and frame[12:15] == _PLAIN and not _is_fragment(frame):
             entry = port.received.get(frame[23:24] + frame[26:38])
             if entry is not None and entry[2].expires > now:
-                _touch(entry, frame, now)
+                _went_on(entry, frame, now)
                 return True
         if frame[:6] not in (port.mac, frames.BROADCAST):
             return False
@@ -166,12 +114,12 @@ class Forwarder:
         arp = frames.read_arp(frame)
         if arp is None:
             return None
-        if port.filtered and (arp.sender_mac != port.mac or arp.sender_ip not in (port.ip, b"\0\0\0\0")):
+        if port.filtered and not _may_claim(port, arp):
             return None
         if arp.is_request:
             if arp.target_ip == METADATA_IP:  # some images have a route to it that goes through no router
                 return port.metadata
-            other = self._by_ip.get((port.network, arp.target_ip))
+            other = self._by_ip.get((port.network, arp.target_ip)) or self._stands_in(port, arp.target_ip)
             if other is not None and other is not port:
                 return other.card
             asks_out = arp.target_ip in (port.gateway, port.resolver, port.ip)
@@ -179,10 +127,19 @@ class Forwarder:
         other = self._by_mac.get((port.network, frame[:6]))
         return other.card if other is not None else port.out
 
+    def _stands_in(self, port: Port, address: bytes) -> Port | None:
+        """Return another port that may use an address by a pair that names it alone."""
+        for other in self.ports.values():
+            if other.network == port.network and other is not port:
+                for pair in other.pairs:
+                    if pair.covers(address, None, b"") and pair.netmask == 2 ** (8 * pair.length) - 1:
+                        return other
+        return None
+
     def _packet_from_card(self, port: Port, frame: bytes, packet: Packet, now: float) -> Exit | None:
         if frames.is_dhcp_request(packet) and packet.target in (port.gateway, b"\xff\xff\xff\xff"):
-            return port.out if packet.source in (port.ip, b"\0\0\0\0") else None
-        if port.filtered and (packet.source != port.ip or frames.is_dhcp_answer(packet)):
+            return port.out if port.ip and packet.source in (port.ip, b"\0\0\0\0") else None
+        if port.filtered and (not port.owns(packet.source, frame[6:12]) or frames.is_dhcp_answer(packet)):
             return None
         if packet.target == METADATA_IP:
             return port.metadata if self._asks_metadata(port, packet) else None
@@ -190,7 +147,7 @@ class Forwarder:
             return port.fragments.get(packet.fragment or b"")
         entry = port.sent.get(packet.conversation)
         if entry is not None and entry[2].expires > now and entry[1] in (None, frame[:6]):
-            leaves: Exit | None = _touch(entry, frame, now)
+            leaves: Exit | None = _went_on(entry, frame, now)
         elif packet.protocol == ICMP and packet.source_port in frames.ICMP_ERRORS:
             leaves = self._error_from_card(port, frame, packet, now)
         else:
@@ -200,19 +157,19 @@ class Forwarder:
             else:
                 leaves = self._to_outside(port, packet, now)
         if leaves is not None and packet.fragment is not None:
-            _remember(port.fragments, packet.fragment, leaves)
+            remember(port.fragments, packet.fragment, leaves)
         return leaves
 
     def _to_neighbour(self, port: Port, other: Port, packet: Packet, now: float) -> Exit | None:
-        if other is port or (other.filtered and packet.target != other.ip):
+        if other is port or (other.filtered and not other.owns(packet.target)):
             return None
         if port.filtered and not allows(port.rules, "egress", packet, packet.target):
             return None
         if other.filtered and not allows(other.rules, "ingress", packet, packet.source):
             return None
-        flow = _flow(packet, now)
-        _add(flow, port.sent, packet.conversation, (other.card, other.mac, flow))
-        _add(flow, other.sent, packet.reverse, (port.card, port.mac, flow))
+        flow = new_flow(packet, now)
+        add(flow, port.sent, packet.conversation, (other.card, other.mac, flow))
+        add(flow, other.sent, packet.reverse, (port.card, port.mac, flow))
         return other.card
 
     def _asks_metadata(self, port: Port, packet: Packet) -> bool:
@@ -226,9 +183,9 @@ class Forwarder:
             return None
         if port.filtered and not allows(port.rules, "egress", packet, packet.target):
             return None
-        flow = _flow(packet, now)
-        _add(flow, port.sent, packet.conversation, (port.out, None, flow))
-        _add(flow, port.received, packet.reverse, (port.card, None, flow))
+        flow = new_flow(packet, now)
+        add(flow, port.sent, packet.conversation, (port.out, None, flow))
+        add(flow, port.received, packet.reverse, (port.card, None, flow))
         return port.out
 
     def _harmless(self, port: Port, packet: Packet) -> bool:
@@ -267,7 +224,7 @@ class Forwarder:
             return packet.fragment in port.fragments
         entry = port.received.get(packet.conversation)
         if entry is not None and entry[2].expires > now:
-            _touch(entry, frame, now)
+            _went_on(entry, frame, now)
             passes = True
         elif packet.protocol == ICMP and packet.source_port in frames.ICMP_ERRORS:
             about = frames.read_ipv4(frame, packet.payload + 8)
@@ -275,7 +232,7 @@ class Forwarder:
         else:
             passes = self._enters(port, packet, now)
         if passes and packet.fragment is not None:
-            _remember(port.fragments, packet.fragment, port.card)
+            remember(port.fragments, packet.fragment, port.card)
         return passes
 
     def _enters(self, port: Port, packet: Packet, now: float) -> bool:
@@ -284,38 +241,21 @@ class Forwarder:
             return False
         if port.filtered and not allows(port.rules, "ingress", packet, WORLD):
             return False
-        flow = _flow(packet, now)
-        _add(flow, port.received, packet.conversation, (port.card, None, flow))
-        _add(flow, port.sent, packet.reverse, (port.out, None, flow))
+        flow = new_flow(packet, now)
+        add(flow, port.received, packet.conversation, (port.card, None, flow))
+        add(flow, port.sent, packet.reverse, (port.out, None, flow))
         return True
+
+
+def _went_on(entry: Entry, frame: bytes, now: float) -> Exit:
+    return touch(entry, frame, now, protocol=frame[23], payload=14 + (frame[14] & 0x0F) * 4)
+
+
+def _may_claim(port: Port, arp: frames.Arp) -> bool:
+    if arp.sender_ip == b"\0\0\0\0":
+        return arp.sender_mac == port.mac
+    return port.owns(arp.sender_ip, arp.sender_mac)
 
 
 def _is_fragment(frame: bytes) -> bool:
     return bool(frame[20] & 0x3F or frame[21])
-
-
-def _flow(packet: Packet, now: float) -> Flow:
-    seconds = {TCP: _TCP_SECONDS, ICMP: _ICMP_SECONDS}.get(packet.protocol, _UDP_SECONDS)
-    return Flow(now=now, seconds=seconds)
-
-
-def _add(flow: Flow, table: dict[bytes, Entry], key: bytes, entry: Entry) -> None:
-    if len(table) >= MAX_FLOWS:
-        table[next(iter(table))][2].forget()
-    table[key] = entry
-    flow.ends.append((table, key))
-
-
-def _touch(entry: Entry, frame: bytes, now: float) -> Exit:
-    """Note that a conversation lives; after a goodbye it is forgotten soon."""
-    flow = entry[2]
-    if frame[23] == TCP and frames.ends_tcp(frame, 14 + (frame[14] & 0x0F) * 4):
-        flow.seconds = _CLOSED_SECONDS
-    flow.expires = now + flow.seconds
-    return entry[0]
-
-
-def _remember(fragments: dict[bytes, Exit], fragment: bytes, leaves: Exit) -> None:
-    if len(fragments) >= _MAX_FRAGMENTS:
-        del fragments[next(iter(fragments))]
-    fragments[fragment] = leaves

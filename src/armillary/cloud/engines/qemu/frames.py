@@ -6,15 +6,29 @@ from typing import NamedTuple
 
 ARP = b"\x08\x06"
 IPV4 = b"\x08\x00"
+IPV6 = b"\x86\xdd"
 BROADCAST = b"\xff" * 6
 
-ICMP, TCP, UDP = 1, 6, 17
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 _ETHERNET = 14
 _ARP_LENGTH = 42
 _IPV4_ARP = b"\x00\x01\x08\x00\x06\x04"
 """Ethernet addresses for IPv4 addresses (RFC 826)."""
 ECHO_REPLY, UNREACHABLE, ECHO_REQUEST, TIME_EXCEEDED, PARAMETER_PROBLEM = 0, 3, 8, 11, 12
 ICMP_ERRORS = frozenset((UNREACHABLE, TIME_EXCEEDED, PARAMETER_PROBLEM))
+
+
+ECHO_REQUEST_V6, ECHO_REPLY_V6 = 128, 129
+ICMPV6_ERRORS = frozenset((1, 2, 3, 4))
+ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = (
+    133,
+    134,
+    135,
+    136,
+)
+MULTICAST_LISTENERS = frozenset((130, 131, 132, 143))
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION, _NO_NEXT = 0, 43, 44, 60, 59
+_MOST_EXTENSIONS = 8
 
 
 class Arp(NamedTuple):
@@ -27,7 +41,7 @@ class Arp(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """An IPv4 packet. Ports are 0 where the protocol has none; for ICMP they are type and code."""
+    """An IP packet. Ports are 0 where the protocol has none; for ICMP they are type and code."""
 
     protocol: int
     source: bytes
@@ -73,15 +87,44 @@ def read_ipv4(frame: bytes, start: int = _ETHERNET) -> Packet | None:
     return Packet(protocol, source, target, first, second, conversation, reverse, fragment, True, payload)
 
 
+def read_ipv6(frame: bytes, start: int = _ETHERNET) -> Packet | None:
+    """Return the IPv6 packet that begins at `start`, or None if it is not one or is cut before its ports."""
+    if len(frame) < start + 40 or frame[start] >> 4 != 6:
+        return None
+    source, target = frame[start + 8 : start + 24], frame[start + 24 : start + 40]
+    protocol, payload, fragment = frame[start + 6], start + 40, None
+    for _ in range(_MOST_EXTENSIONS):
+        if protocol not in (_HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION):
+            break
+        if len(frame) < payload + 8:
+            return None
+        if protocol == _FRAGMENT:
+            offset = int.from_bytes(frame[payload + 2 : payload + 4], "big")
+            fragment = source + target + frame[payload + 4 : payload + 8]
+            protocol, payload = frame[payload], payload + 8
+            if offset >> 3:
+                return Packet(protocol, source, target, 0, 0, b"", b"", fragment, False, payload)
+        else:
+            protocol, payload = frame[payload], payload + 8 + 8 * frame[payload + 1]
+    if len(frame) < payload + 4 and protocol != _NO_NEXT:
+        return None
+    first, second, own, other = _ports(frame, payload, protocol)
+    head = bytes([protocol])
+    conversation = head + source + target + own + other
+    reverse = head + target + source + other + own
+    return Packet(protocol, source, target, first, second, conversation, reverse, fragment, True, payload)
+
+
 def _ports(frame: bytes, payload: int, protocol: int) -> tuple[int, int, bytes, bytes]:
     """Return the two numbers that rules look at, and each side's end of the conversation."""
     if protocol in (TCP, UDP):
         own, other = frame[payload : payload + 2], frame[payload + 2 : payload + 4]
         return int.from_bytes(own, "big"), int.from_bytes(other, "big"), own, other
-    if protocol == ICMP:
+    if protocol in (ICMP, ICMPV6):
         kind, code = frame[payload], frame[payload + 1]
         # An echo and its reply share an identifier. Longer than two ports, so that the two never look alike.
-        name = b"echo" + frame[payload + 4 : payload + 6] if kind in (ECHO_REPLY, ECHO_REQUEST) else b"other"
+        echoes = (ECHO_REPLY, ECHO_REQUEST) if protocol == ICMP else (ECHO_REPLY_V6, ECHO_REQUEST_V6)
+        name = b"echo" + frame[payload + 4 : payload + 6] if kind in echoes else b"other"
         return kind, code, name, name
     return 0, 0, b"", b""
 

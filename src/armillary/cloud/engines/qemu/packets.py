@@ -29,7 +29,7 @@ def read_segment(frame: bytes, packet: Packet) -> Segment | None:
         return None
     source, target, seq, ack, length, flags, window, _, _ = _HEADER.unpack_from(frame, start)
     body = start + (length >> 4) * 4
-    if body < start + _HEADER.size or body > end or _sum(_pseudo(packet, end - start) + frame[start:end]):
+    if body < start + _HEADER.size or body > end or checksum(_pseudo(packet, end - start) + frame[start:end]):
         return None
     mss = _mss(frame[start + _HEADER.size : body]) if flags & SYN else None
     return Segment(source, target, seq, ack, flags, window, frame[body:end], mss)
@@ -59,12 +59,12 @@ def write_segment(segment: Segment, ends: Ends) -> bytes:
     tail = options + segment.data
     length = _HEADER.size + len(tail)
     pseudo = ends.source + ends.target + struct.pack(">BBH", 0, TCP, length)
-    checksum = _sum(pseudo + _HEADER.pack(*fields, segment.window, 0, 0) + tail)
-    tcp = _HEADER.pack(*fields, segment.window, checksum, 0) + tail
+    summed = checksum(pseudo + _HEADER.pack(*fields, segment.window, 0, 0) + tail)
+    tcp = _HEADER.pack(*fields, segment.window, summed, 0) + tail
     ip = struct.pack(
         ">BBHHHBBH4s4s", 0x45, 0, 20 + length, 0, _DO_NOT_FRAGMENT, _HOPS, TCP, 0, ends.source, ends.target
     )
-    ip = ip[:10] + struct.pack(">H", _sum(ip)) + ip[12:]
+    ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
     return ends.to_mac + ends.from_mac + IPV4 + ip + tcp
 
 
@@ -78,7 +78,7 @@ def _pseudo(packet: Packet, length: int) -> bytes:
     return packet.source + packet.target + struct.pack(">BBH", 0, packet.protocol, length)
 
 
-def _sum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     """Return the Internet checksum (RFC 1071); 0 for what holds its own right one."""
     if len(data) % 2:
         data += b"\0"

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any, NamedTuple
 
-from armillary.cloud.engines.qemu.frames import ICMP, TCP, UDP, Packet
+from armillary.cloud.engines.qemu.frames import ICMP, ICMPV6, TCP, UDP, Packet
 
 WORLD = IPv4Address("127.0.0.1").packed
 """Whence the floating IPs' callers come: this computer, to itself. (The guest sees its gateway's address.)"""
 
-_PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
-_NOT_IPV4 = frozenset(("icmpv6", "ipv6-icmp", "58"))
+_PROTOCOLS = {
+    "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": ICMP, "icmpv6": ICMPV6, "igmp": 2, "ipip": 4,
+    "ipv6-icmp": ICMPV6, "ospf": 89, "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": TCP, "udp": UDP, "udplite": 136,
+    "vrrp": 112,
+}  # fmt: skip
+_ANY = frozenset((None, "any", "0", "ip", "hopopt"))
 
 
 class CompiledRule(NamedTuple):
     """A rule as numbers."""
 
     direction: str
+    length: int
+    """of the addresses, in bytes: which IP it is about"""
     protocol: int | None
     low: int | None
     """The lowest port, or ICMP's type."""
@@ -30,27 +36,35 @@ class CompiledRule(NamedTuple):
 
 
 def compile_rules(rules: Iterable[Mapping[str, Any]]) -> tuple[CompiledRule, ...]:
-    """Return the rules as numbers; rules that no IPv4 packet can match are left out."""
+    """Return the rules as numbers; rules that no packet can match are left out."""
     return tuple(rule for rule in map(_compile, rules) if rule is not None)
 
 
 def _compile(rule: Mapping[str, Any]) -> CompiledRule | None:
     name: str | None = rule["protocol"]
     cidr: str | None = rule["remote_cidr"]
-    if name in _NOT_IPV4 or (cidr is not None and ":" in cidr):
+    version = 6 if rule.get("ethertype") == "IPv6" else 4
+    net = ip_network(cidr, strict=False) if cidr is not None else None
+    if name not in _ANY and name not in _PROTOCOLS and not str(name).isdecimal():
+        return None  # an extension header by its name, of which we see what is inside
+    if net is not None and net.version != version:
         return None
-    protocol = None if name in (None, "any", "0") else _PROTOCOLS.get(name) or int(name)
-    net = IPv4Network(cidr, strict=False) if cidr is not None else None
     remotes: list[str] | None = rule.get("remote_ips")
     return CompiledRule(
         direction=rule["direction"],
-        protocol=protocol,
+        length=4 if version == 4 else 16,
+        protocol=None if name in _ANY else _PROTOCOLS.get(str(name)) or int(str(name)),
         low=rule["port_min"],
         high=rule["port_max"],
         network=int(net.network_address) if net else None,
         netmask=int(net.netmask) if net else 0,
-        remotes=None if remotes is None else frozenset(IPv4Address(ip).packed for ip in remotes),
+        remotes=None if remotes is None else _packed(remotes),
     )
+
+
+def _packed(remotes: Iterable[str]) -> frozenset[bytes]:
+    """Return single addresses; of an address pair that is a range, only a lone address is a member."""
+    return frozenset(ip_address(remote).packed for remote in remotes if "/" not in remote)
 
 
 def allows(rules: Iterable[CompiledRule], direction: str, packet: Packet, remote: bytes) -> bool:
@@ -59,7 +73,7 @@ def allows(rules: Iterable[CompiledRule], direction: str, packet: Packet, remote
 
 
 def _matches(rule: CompiledRule, packet: Packet, remote: bytes) -> bool:
-    if rule.protocol is not None and rule.protocol != packet.protocol:
+    if rule.length != len(remote) or rule.protocol not in (None, packet.protocol):
         return False
     if rule.remotes is not None and remote not in rule.remotes:
         return False
@@ -67,7 +81,7 @@ def _matches(rule: CompiledRule, packet: Packet, remote: bytes) -> bool:
         return False
     if rule.low is None:
         return True
-    if packet.protocol == ICMP:
+    if packet.protocol in (ICMP, ICMPV6):
         # Neutron: port_range_min is the type, port_range_max the code, and no code means any
         return packet.source_port == rule.low and rule.high in (None, packet.target_port)
     return rule.low <= packet.target_port <= (rule.low if rule.high is None else rule.high)

@@ -21,15 +21,18 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from armillary.cloud.engines.qemu.forwarding import Exit, Forwarder, Port
+from armillary.cloud.engines.qemu import ipv6_router
+from armillary.cloud.engines.qemu.flows import Advertised, Exit, Port
+from armillary.cloud.engines.qemu.forwarding import Forwarder
+from armillary.cloud.engines.qemu.frames import IPV6
 from armillary.cloud.engines.qemu.metadata import TICK_SECONDS, MetadataProxy, read_plan
-from armillary.cloud.engines.qemu.rules import compile_rules
+from armillary.cloud.engines.qemu.plan_reading import read_port
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 _BURST = 64
 """Frames taken from one wire before the others have their turn."""
 _QUEUE = 512
@@ -165,14 +168,16 @@ class Switch:
         sockets: dict[Exit, tuple[Path, Path]] = {}
         ports: list[Port] = []
         for entry in state["ports"]:
-            port, ends = _port(entry), entry["sockets"]
+            port, ends = read_port(entry), entry["sockets"]
             ports.append(port)
             sockets[port.card] = (Path(ends["nic_switch"]), Path(ends["nic"]))
             sockets[port.out] = (Path(ends["slirp_switch"]), Path(ends["slirp"]))
         own = own_addresses()
+        before = {key: port.advertised for key, port in self._forwarder.ports.items()}
         self._forwarder.configure(ports, host_ports=frozenset(state["host_ports"]), own_addresses=own)
         self._rewire(sockets)
         self._metadata.configure(*read_plan(state))
+        self._advertise(before)
 
     def _rewire(self, sockets: dict[Exit, tuple[Path, Path]]) -> None:
         for leaves, wire in list(self._wires.items()):
@@ -219,6 +224,9 @@ class Switch:
             for _ in range(_BURST):
                 frame = receive(_MAX_FRAME)
                 if from_card:
+                    if frame[12:14] == IPV6:
+                        self._carry_ipv6(port, frame, now)
+                        continue
                     leaves = decide(port, frame, now)
                 else:
                     leaves = port.card if self._forwarder.from_out(port, frame, now) else None
@@ -231,6 +239,27 @@ class Switch:
                     self._metadata.take(leaves, frame, now)
         except BlockingIOError:
             return
+
+    def _carry_ipv6(self, port: Port, frame: bytes, now: float) -> None:
+        leaves = self._forwarder.ipv6.from_card(port, frame, now)
+        for way in leaves:
+            if way in self._wires:
+                self._wires[way].send(frame, now)
+            else:
+                said = ipv6_router.answer(port, frame)
+                if said is not None:
+                    self._wires[port.card].send(said, now)
+        if leaves:
+            self._carried += 1
+        else:
+            self._refused += 1
+
+    def _advertise(self, before: dict[str, Advertised | None]) -> None:
+        """Tell guests whose network has changed, without waiting for them to ask."""
+        now = time.monotonic()
+        for key, port in self._forwarder.ports.items():
+            if port.advertised is not None and before.get(key) != port.advertised:
+                self._wires[port.card].send(ipv6_router.advertisement(port, port.advertised), now)
 
     def _to_card(self, key: str, frame: bytes, now: float) -> None:
         self._wires[key, "card"].send(frame, now)
@@ -281,19 +310,6 @@ class Switch:
         self._control.close()
         self._control_path.unlink(missing_ok=True)
         self._epoll.close()
-
-
-def _port(entry: dict[str, Any]) -> Port:
-    return Port(
-        key=entry["key"],
-        network=entry["network"],
-        mac=bytes.fromhex(entry["mac"].replace(":", "")),
-        ip=IPv4Address(entry["ip"]).packed,
-        subnet=IPv4Network(entry["cidr"]),
-        gateway=IPv4Address(entry["gateway"]).packed,
-        rules=compile_rules(entry["rules"]),
-        filtered=entry["filtered"],
-    )
 
 
 def own_addresses(table: Path = Path("/proc/net/fib_trie")) -> frozenset[bytes]:
