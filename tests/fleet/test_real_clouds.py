@@ -153,6 +153,7 @@ def test_a_machine_lives_from_launch_to_snapshot_to_its_end(
     assert fleet.servers(EAST, project, {"role": "test"})[0].id == server.id
     assert fleet.servers(EAST, project, {"role": "other"}) == []
     assert isinstance(fleet.console_log(EAST, project, server.id), str)
+    assert "/console/vnc_lite.html?path=" in fleet.screen(EAST, project, server.id)
 
     fleet.stop_server(EAST, project, server.id)
     clouds.clouds["east"].settle()

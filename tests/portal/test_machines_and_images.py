@@ -72,6 +72,24 @@ def test_the_boot_log_is_shown_without_escape_sequences(
     assert "\x1b" not in page
 
 
+def test_a_running_machines_screen_is_a_page_of_its_cloud(
+    ada: Browser, clouds: list[FakeCloud], project: Project
+) -> None:
+    server = launch(ada, clouds, project)
+    screen = f"/machines/east/{server.id}/screen"
+    assert f'href="{screen}" target="_blank" rel="noopener noreferrer"' in ada.get(
+        f"/machines/east/{server.id}"
+    )
+    answer = ada.client.get(screen, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"http://east.example/console/{server.id}",
+    )
+    clouds[0].set_status(server.id, "SHUTOFF")
+    assert "/screen" not in ada.get(f"/machines/east/{server.id}")
+    assert ada.client.get(screen, follow_redirects=False).status_code == 409
+
+
 def test_a_failed_boot_shows_its_fault(ada: Browser, clouds: list[FakeCloud], project: Project) -> None:
     server = launch(ada, clouds, project)
     clouds[0].set_status(server.id, "ERROR", fault="No valid host was found.")

@@ -210,6 +210,12 @@ class FakeCloud:
         self.server(project, server_id)
         return "".join(self._consoles[server_id].splitlines(keepends=True)[-lines:])
 
+    def screen(self, project: Project, server_id: ServerId) -> str:
+        """An address of nothing."""
+        if self.server(project, server_id).status != "ACTIVE":
+            raise Conflict(f"Instance {server_id} is not ready", code="instance_not_ready")
+        return f"http://{self.name}.example/console/{server_id}"
+
     def ensure_key(self, project: Project, name: str, public_key: str) -> None:
         """Keep the key."""
         self._answer()

@@ -83,6 +83,10 @@ class CloudServers(Protocol):
         """The end of what it wrote on its serial console."""
         ...
 
+    def screen(self, project: Project, server_id: ServerId) -> str:
+        """An address, good for some minutes, at which a browser shows its screen. Conflict if it does not run."""
+        ...
+
     def ensure_key(self, project: Project, name: str, public_key: str) -> None:
         """Have the ssh key under that name. The same key again is fine; another under that name is Conflict."""
         ...

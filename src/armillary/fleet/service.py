@@ -248,6 +248,10 @@ class FleetService:
         """The end of what the machine wrote on its serial console."""
         return self._cloud(cloud).servers.console(project, server_id, lines)
 
+    def screen(self, cloud: CloudName, project: Project, server_id: ServerId) -> str:
+        """An address, good for some minutes, at which a browser shows the machine's screen."""
+        return self._cloud(cloud).servers.screen(project, server_id)
+
     def ensure_key(self, cloud: CloudName, project: Project, *, name: str, public_key: str) -> None:
         """Have an ssh public key there under `name`."""
         self._cloud(cloud).servers.ensure_key(project, name, public_key)

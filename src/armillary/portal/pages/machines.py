@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from armillary.accounts.model import Project
 from armillary.base.errors import ArmillaryError, NotFound
@@ -158,6 +158,15 @@ def state(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Resp
 def console(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
     where = (CloudName(cloud), visit.project, ServerId(server_id))
     return visit.page("_console.html", text=printable(portal.fleet.console_log(*where, lines=CONSOLE_LINES)))
+
+
+@router.get("/{cloud}/{server_id}/screen")
+def screen(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
+    """Lead to the cloud's own page with the screen: a link, since a form may lead nowhere but here (see security)."""
+    address = portal.fleet.screen(CloudName(cloud), visit.member(), ServerId(server_id))
+    if not address.startswith(("http://", "https://")):
+        raise NotFound("There is no such page.", code="page_not_found")
+    return RedirectResponse(address, 303)
 
 
 @router.get("/{cloud}/{server_id}/delete")
