@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import Engine
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
-from armillary.base.errors import NotFound
+from armillary.base.errors import Invalid, NotFound
 from armillary.base.ids import ImageId, ServerId, VolumeId, new_uuid
 from armillary.base.units import GiB
 from armillary.cloud.model import VolumeDisk
@@ -19,6 +21,8 @@ from armillary.cloud.volumes.ports import VolumeDisks
 from armillary.cloud.volumes.records import refuse, save, volume_seen
 from armillary.cloud.volumes.snapshots import Snapshots
 from armillary.cloud.volumes.store import ATTACHMENTS, VOLUMES, attachments
+
+log = logging.getLogger(__name__)
 
 _BUSY_WITH_SERVER = (
     VolumeStatus.RESERVED,
@@ -170,15 +174,19 @@ class ServerVolumes:
         return volume.id
 
     def discard(self, volume_id: VolumeId) -> None:
-        """Delete a volume that was to end with its server; its snapshots keep it, as in Cinder."""
+        """Delete a volume that was to end with its server; one with snapshots stays, as in Cinder."""
         self.detached(volume_id)
-        with self._engine.begin() as connection:
-            volume = VOLUMES.get(connection, volume_id)
-            if volume is None or volume.status is VolumeStatus.DELETING:
-                return
-            # a volume that is still being made has no way back to `available` for anybody to wait for
-            making = volume.status in (VolumeStatus.CREATING, VolumeStatus.DOWNLOADING)
-            volume = begin_deleting(connection, self._clock, volume, cascade=False, force=making)
+        try:
+            with self._engine.begin() as connection:
+                volume = VOLUMES.get(connection, volume_id)
+                if volume is None or volume.status is VolumeStatus.DELETING:
+                    return
+                # a volume that is still being made has no way back to `available` for anybody to wait for
+                making = volume.status in (VolumeStatus.CREATING, VolumeStatus.DOWNLOADING)
+                volume = begin_deleting(connection, self._clock, volume, cascade=False, force=making)
+        except Invalid as error:
+            log.warning("volume %s outlives its server: %s", volume_id, error.message)
+            return
         self._work.pursue(volume)
 
     def snapshot(self, principal: Principal, volume_id: VolumeId, *, name: str) -> str:
