@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import timedelta
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sqlalchemy import Connection, Engine, func, select
 
 from armillary.base.clock import Clock
@@ -17,6 +21,8 @@ from armillary.cloud import store
 from armillary.cloud.compute.model import Keypair
 
 MAX_KEYPAIRS = 100
+_VALID = timedelta(days=3650)
+"""of a certificate, as Nova's are"""
 
 
 class Keypairs:
@@ -55,14 +61,16 @@ class Keypairs:
     ) -> tuple[Keypair, str | None]:
         """Keep a public key under a name; without one make a pair, and return its private key this once.
 
+        `kind` is `ssh`, or `x509` for a certificate with which Windows guests are managed.
+
         Raises:
-            Invalid: the text is not an OpenSSH public key.
+            Invalid: the text is not an OpenSSH public key, or not a certificate.
             Conflict: the person has a key pair of this name.
         """
         private = None
         if public_key is None:
-            public_key, private = _make_pair()
-        fingerprint = _fingerprint(public_key)
+            public_key, private = _make_pair() if kind == "ssh" else _make_certificate(person_id, self._clock)
+        fingerprint = _fingerprint(public_key) if kind == "ssh" else _fingerprint_of_certificate(public_key)
         pair = Keypair(
             person_id=person_id,
             name=name,
@@ -98,6 +106,38 @@ def named(connection: Connection, person_id: PersonId, name: str) -> Keypair:
     if pair is None:
         raise NotFound(f"Keypair {name} not found for user {person_id}", code="keypair_not_found")
     return pair
+
+
+def _fingerprint_of_certificate(text: str) -> str:
+    try:
+        digest = x509.load_pem_x509_certificate(text.encode()).fingerprint(hashes.SHA1())  # noqa: S303  Nova's form
+    except ValueError as error:
+        raise Invalid(
+            "Keypair data is invalid: failed to generate X509 fingerprint",
+            code="invalid_keypair",
+            remedy="Give a certificate in PEM.",
+        ) from error
+    return digest.hex(":")
+
+
+def _make_certificate(person_id: PersonId, clock: Clock) -> tuple[str, str]:
+    """A certificate that its holder signed, and it with its key as PKCS #12 in base64, as Nova gives it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, person_id[:64])])
+    now = clock.now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + _VALID)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    whole = pkcs12.serialize_key_and_certificates(b"", key, certificate, None, serialization.NoEncryption())
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), base64.b64encode(whole).decode()
 
 
 def _fingerprint(public_key: str) -> str:

@@ -95,6 +95,10 @@ class Quotas:
         self._clock = clock
         self._projects = projects
 
+    def now(self) -> datetime:
+        """The moment at which a report ends that names none."""
+        return self._clock.now()
+
     def limits(self, connection: Connection, project_id: ProjectId) -> Amounts:
         """The limits that a new server is held against."""
         allocation = self._projects.project(project_id).allocation

@@ -89,18 +89,53 @@ def describe(problem: Any) -> str:
     if problem["type"] == "json_invalid":
         return "Malformed request body"
     path = [str(part) for part in problem["loc"] if part != "body"]
+    value = problem.get("input")
     if not path:
-        return "Malformed request body"  # none at all, or no object
+        return f"{value} is not of type 'object'"  # none at all, or something else
     if problem["type"] == "missing":
-        if len(path) == 1:
-            return f"'{path[0]}' is a required property"
-        value = problem.get("input")
-        return f"Invalid input for field/attribute {path[-2]}. Value: {value}. '{path[-1]}' is a required property"
-    if problem["type"] == "extra_forbidden":
-        field = path[-2] if len(path) > 1 else "body"
-        return (
-            f"Invalid input for field/attribute {field}. Additional properties are not allowed ('{path[-1]}' was "
-            "unexpected)"
-        )
-    value = str(problem.get("input"))[:255]
-    return f"Invalid input for field/attribute {'/'.join(path)}. Value: {value}. {problem['msg']}"
+        said, field = f"'{path[-1]}' is a required property", path[-2] if len(path) > 1 else None
+    elif problem["type"] == "extra_forbidden":
+        said = f"Additional properties are not allowed ('{path[-1]}' was unexpected)"
+        field, value = path[-2] if len(path) > 1 else None, {path[-1]: value}
+    else:
+        said, field = _said(problem), path[-1]
+    if field is None:
+        return said
+    return f"Invalid input for field/attribute {field}. Value: {str(value)[:255]}. {said}"
+
+
+_TYPES = {
+    "string_type": "string",
+    "dict_type": "object",
+    "model_type": "object",
+    "model_attributes_type": "object",
+    "list_type": "array",
+    "bool_type": "boolean",
+    "int_type": "integer",
+}
+
+
+def _said(problem: Any) -> str:
+    """What a schema of Nova's says where pydantic says it in other words."""
+    value, facts = repr(problem.get("input"))[:255], problem.get("ctx", {})
+    match problem["type"]:
+        case kind if kind in _TYPES:
+            return f"{value} is not of type '{_TYPES[kind]}'"
+        case "string_too_short" | "too_short":
+            return f"{value} is too short"
+        case "string_too_long" | "too_long":
+            return f"{value} is too long"
+        case "greater_than_equal":
+            return f"{value} is less than the minimum of {facts['ge']}"
+        case "less_than_equal":
+            return f"{value} is greater than the maximum of {facts['le']}"
+        case "int_parsing":
+            return f"{value} does not match '^-?[0-9]+$'"
+        case "string_pattern_mismatch":
+            return f"{value} does not match '{facts['pattern']}'"
+        case "literal_error" | "enum":
+            return f"{value} is not one of [{str(facts['expected']).replace(' or ', ', ')}]"
+        case "value_error":
+            return str(facts["error"])
+        case _:
+            return problem["msg"]

@@ -81,7 +81,7 @@ def _text(group: wire.SecurityGroupIn) -> dict[str, str]:
             raise Invalid(f"{field} is not a string or unicode", code="text_needed")
         if len(value) > _MOST:
             raise Invalid(f"{field} should not be greater than {_MOST} characters.", code="text_too_long")
-    return {"name": (group.name or "").strip(), "description": (group.description or "").strip()}
+    return {"name": group.name or "", "description": group.description or ""}
 
 
 @router.get("/os-security-groups")

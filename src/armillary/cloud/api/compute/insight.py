@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from armillary.base.clock import SystemClock
 from armillary.base.errors import Conflict
 from armillary.cloud.api.compute.deps import Compute, Network, Version, sights, since
 from armillary.cloud.api.compute.views import Sight
@@ -40,10 +40,10 @@ def show_diagnostics(
     sight = sights(compute, network, [server])[server.id]
     if version < 48:
         return {"memory": server.flavor.ram * 1024, **{f"cpu{n}_time": 0 for n in range(server.flavor.vcpus)}}
-    return _standard(server, sight)
+    return _standard(server, sight, compute.quotas.now())
 
 
-def _standard(server: Server, sight: Sight) -> dict[str, Any]:
+def _standard(server: Server, sight: Sight, now: datetime) -> dict[str, Any]:
     """Nova's own form; null is what is not measured."""
     nothing = ("rx_octets", "rx_errors", "rx_drop", "rx_packets", "rx_rate")
     nothing += tuple(name.replace("rx", "tx") for name in nothing)
@@ -55,7 +55,7 @@ def _standard(server: Server, sight: Sight) -> dict[str, Any]:
         "driver": "libvirt",
         "hypervisor": "qemu",
         "hypervisor_os": platform.system().lower(),
-        "uptime": _seconds_since_launch(server),
+        "uptime": int((now - server.launched_at).total_seconds()) if server.launched_at else None,
         "config_drive": server.config_drive,
         "num_cpus": server.flavor.vcpus,
         "num_nics": len(nics),
@@ -69,12 +69,6 @@ def _standard(server: Server, sight: Sight) -> dict[str, Any]:
 
 def _disks(server: Server, volumes: Sequence[Any]) -> int:
     return len(volumes) + (not server.from_volume) + (server.flavor.ephemeral > 0) + server.config_drive
-
-
-def _seconds_since_launch(server: Server) -> int | None:
-    if server.launched_at is None:
-        return None
-    return int((SystemClock().now() - server.launched_at).total_seconds())
 
 
 @router.get("/servers/{server_id}/topology")

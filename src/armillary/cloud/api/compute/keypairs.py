@@ -67,14 +67,10 @@ def create_keypair(body: wire.CreateKeypair, who: Caller, compute: Compute, vers
             "'public_key' is a required property",
             code="public_key_needed",
         )
-    if asked.type == "x509":
-        raise Invalid(
-            "This cloud keeps ssh keys only.",
-            code="keypair_type_not_supported",
-            remedy="Leave the type out.",
-        )
     owner = _person(who, asked.user_id, "create")
-    pair, private = compute.keypairs.create(owner, name=asked.name, public_key=asked.public_key)
+    pair, private = compute.keypairs.create(
+        owner, name=asked.name, public_key=asked.public_key, kind=asked.type
+    )
     view = views.keypair(pair, version=version) | {"user_id": pair.person_id}
     if private is not None:
         view["private_key"] = private

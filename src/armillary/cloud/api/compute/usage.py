@@ -19,12 +19,12 @@ from armillary.cloud.compute.quotas import Period, Usage
 router = APIRouter()
 
 
-def _period(request: Request, version: int, *, project_id: str | None) -> Period:
+def _period(request: Request, version: int, *, now: datetime, project_id: str | None) -> Period:
     query = request.query_params
     known = {"start": text, "end": text} | ({} if project_id else {"detailed": text})
     check_query(query, {**known, **(PAGING if version >= 40 else {})}, strict=version >= 75)
     try:
-        end = from_iso(query["end"]) if query.get("end") else datetime.now(UTC)
+        end = from_iso(query["end"]) if query.get("end") else now
         start = from_iso(query["start"]) if query.get("start") else end
     except ValueError as error:
         raise Invalid("Invalid datetime string: Datetime is in invalid format", code="bad_moment") from error
@@ -93,7 +93,7 @@ def list_usage(
     request: Request, who: Caller, compute: Compute, version: Version, base_url: BaseUrl
 ) -> dict[str, Any]:
     allow_administering(who, "os_compute_api:os-simple-tenant-usage:list")
-    period = _period(request, version, project_id=None)
+    period = _period(request, version, now=compute.quotas.now(), project_id=None)
     detailed = request.query_params.get("detailed") == "1"
     found = compute.quotas.usage(period)
     shown: dict[str, Any] = {
@@ -111,7 +111,7 @@ def show_usage(
 ) -> dict[str, Any]:
     if who.project is None or project_id != who.project.id:
         allow_administering(who, "os_compute_api:os-simple-tenant-usage:show")
-    period = _period(request, version, project_id=project_id)
+    period = _period(request, version, now=compute.quotas.now(), project_id=project_id)
     found = compute.quotas.usage(period)
     uses = found.projects.get(project_id, [])
     shown: dict[str, Any] = {"tenant_usage": _usage(project_id, uses, period, detailed=True) if uses else {}}
