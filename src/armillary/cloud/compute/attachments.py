@@ -78,11 +78,7 @@ class Attachments:
                 self._volumes.reserve(doing.principal, wish.volume_id)
             except (Invalid, NotFound, Conflict) as error:
                 ledger.lifecycle.disks.forget(device, error.message)
-                if isinstance(error, NotFound):
-                    raise NotFound(
-                        f"Volume {wish.volume_id} could not be found.", code="volume_not_found"
-                    ) from error
-                raise
+                raise self._in_nova_s_words(wish.volume_id, error) from error
             ledger.lifecycle.disks.pursue(server.id)
         return device
 
@@ -93,10 +89,16 @@ class Attachments:
                 code="tag_on_shelved",
             )
         if any(d.volume_id == wish.volume_id for d in devices_of(connection, server.id)):
-            raise Invalid(
-                f"Invalid volume: volume {wish.volume_id} is already attached to instances: {server.id}",
-                code="volume_attached",
-            )
+            raise _attached_to(wish.volume_id, server.id)
+
+    def _in_nova_s_words(
+        self, volume_id: VolumeId, error: Invalid | NotFound | Conflict
+    ) -> Invalid | NotFound | Conflict:
+        if isinstance(error, NotFound):
+            return NotFound(f"Volume {volume_id} could not be found.", code="volume_not_found")
+        with self._ledger.engine.execution_options(readonly=True).connect() as connection:
+            others = BLOCK_DEVICES.find(connection, block_devices.c.volume_id == volume_id)
+        return _attached_to(volume_id, others[0].server_id) if others else error
 
     def _new(self, connection: Connection, server: Server, wish: Wish) -> BlockDevice:
         devices = devices_of(connection, server.id)
@@ -184,6 +186,13 @@ class Attachments:
         if not found:
             raise _no_such(server_id, volume_id)
         return found[0]
+
+
+def _attached_to(volume_id: VolumeId, server_id: ServerId) -> Invalid:
+    return Invalid(
+        f"Invalid volume: volume {volume_id} is already attached to instances: {server_id}",
+        code="volume_attached",
+    )
 
 
 def _no_such(server_id: str, volume_id: str) -> NotFound:

@@ -53,7 +53,7 @@ class Imaging:
         properties = {
             **snapshot_properties(doing.principal, server), **metadata, "image_type": "backup", "backup_type": kind,
         }  # fmt: skip
-        image = self._begin(
+        return self._begin(
             doing,
             server,
             name,
@@ -63,7 +63,6 @@ class Imaging:
             kind=kind,
             rotation=rotation,
         )
-        return image
 
     def _look(self, doing: Doing, action: str) -> tuple[Server, Sequence[BlockDevice]]:
         with self._ledger.engine.execution_options(readonly=True).connect() as connection:

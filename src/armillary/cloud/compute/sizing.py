@@ -98,11 +98,10 @@ class Sizing:
 
     def _new_root(self, connection: Connection, server: Server, image: BootImage) -> Mapping[str, Any]:
         if server.from_volume:
-            roots = [d for d in devices_of(connection, server.id) if d.boot_index == 0 and d.volume_id]
-            metadata = (
-                self._volumes.disk(roots[0].volume_id).image_metadata if roots and roots[0].volume_id else {}
-            )
-            if metadata.get("image_id") != image.id:
+            roots = [
+                d.volume_id for d in devices_of(connection, server.id) if d.boot_index == 0 and d.volume_id
+            ]
+            if not roots or self._volumes.disk(roots[0]).image_metadata.get("image_id") != image.id:
                 raise Invalid(
                     f"Image {image.id} is unacceptable: Unable to rebuild with a different image for a volume-backed "
                     "server.",

@@ -112,7 +112,7 @@ def update_volume(
             changes = {"delete_on_termination": asked.delete_on_termination}
             compute.attachments.update(doing, volume_id, changes)
     elif len(asked.model_fields_set) > 1:
-        raise unexpected("volumeAttachment", sorted(asked.model_fields_set - {"volume_id"})[0])
+        raise unexpected("volumeAttachment", min(asked.model_fields_set - {"volume_id"}))
     if version < 85 or asked.volume_id != volume_id:
         allow_administering(who, "os_compute_api:os-volumes-attachments:swap")
         compute.attachments.check_swap(doing, volume_id, asked.volume_id)

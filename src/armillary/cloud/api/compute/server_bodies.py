@@ -204,9 +204,7 @@ class NewPassword(Body):
 
 
 class FixedIp(Body):
-    network_id: Annotated[str, BeforeValidator(lambda value: str(value)), Field(min_length=1)] = Field(
-        alias="networkId"
-    )
+    network_id: Ref = Field(alias="networkId")
 
 
 class OldFixedIp(Body):
