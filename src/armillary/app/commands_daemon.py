@@ -89,10 +89,13 @@ def reset_password(user: str) -> None:
     """
     from armillary.accounts.service import AccountsService, AccountsStore
     from armillary.app.database import make_engine
+    from armillary.app.schema import bring_up_to_date
     from armillary.base.clock import SystemClock
     from armillary.base.ids import new_secret
 
-    store = AccountsStore(engine=make_engine(load_settings().records_url))
+    records = make_engine(load_settings().records_url)
+    bring_up_to_date(records, "platform")
+    store = AccountsStore(engine=records)
     store.create_all()
     accounts = AccountsService(store=store, clock=SystemClock())
     made = new_secret(12)

@@ -17,6 +17,7 @@ from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.app.addresses import GUEST_HOST, Addresses
 from armillary.app.database import make_engine
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
+from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
@@ -82,6 +83,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     """Make the platform of `settings.home`, whose sockets are bound at `addresses`."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = make_engine(settings.records_url)
+    bring_up_to_date(database, "platform")
     authority = Authority(settings.home / "authority", clock)
     store = AccountsStore(engine=database)
     store.create_all()

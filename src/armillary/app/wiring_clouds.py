@@ -12,6 +12,7 @@ from armillary.accounts.service import AccountsService
 from armillary.app.acceleration import choose_acceleration
 from armillary.app.addresses import GUEST_HOST, Addresses
 from armillary.app.database import make_engine
+from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import CloudTable, Settings
 from armillary.app.vendor_data import vendor_data
 from armillary.base.clock import Clock
@@ -51,6 +52,8 @@ def build_clouds(
         directory = settings.home / "clouds" / table.name
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         machines, fabric = _engine(settings, table, accelerator)
+        records = make_engine(f"sqlite:///{directory / 'cloud.db'}")
+        bring_up_to_date(records, "cloud")
         clouds[name] = build_cloud(
             settings=CloudSettings(
                 name=name,
@@ -66,7 +69,7 @@ def build_clouds(
             machines=machines,
             fabric=fabric,
             volume_disks=_volume_disks(table, directory / "volumes"),
-            engine=make_engine(f"sqlite:///{directory / 'cloud.db'}"),
+            engine=records,
             clock=clock,
         )
     return clouds

@@ -1,0 +1,1 @@
+"""Revisions of the cloud's records, oldest first."""
