@@ -13,10 +13,13 @@ from pathlib import Path
 from socket import create_server
 from typing import Any
 
+import httpx2
 import openstack
 import pytest
 import uvicorn
 from warm_client import WarmClient
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from armillary.accounts.model import Allocation, Role
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
@@ -218,8 +221,22 @@ def test_refusals_reach_the_user_in_plain_words(live: Live, image: str) -> None:
     shown = live.ok("server", "show", "fail-boot-1", *JSON)
     assert shown["status"] == "ERROR"
     assert "asks the fake engine to fail" in str(shown["fault"])
-    assert "graphical consoles" in live.refused("console", "url", "show", "fail-boot-1")
+    assert "is not ready" in live.refused("console", "url", "show", "fail-boot-1")
     live.ok("server", "delete", "--wait", "fail-boot-1")
+
+
+@pytest.mark.timeout(300)
+def test_consoles_answer_at_the_addresses_that_the_commands_give(live: Live, image: str) -> None:
+    live.ok("server", "create", "--image", image, "--flavor", "c1-1gb-5", "--wait", "watched")
+    screen = live.ok("console", "url", "show", "--novnc", "watched", *JSON)
+    assert (screen["protocol"], screen["type"]) == ("vnc", "novnc")
+    assert "noVNC" in httpx2.get(screen["url"], trust_env=False).text
+    line = live.ok("console", "url", "show", "--serial", "watched", *JSON)["url"]
+    with connect(line, subprotocols=[Subprotocol("binary")], proxy=None) as serial:
+        assert b"login:" in serial.recv()
+    assert "Unavailable console type" in live.refused("console", "url", "show", "--spice", "watched")
+    assert "login:" in live.run("console", "log", "show", "--lines", "1", "watched").stdout
+    live.ok("server", "delete", "--wait", "watched")
 
 
 @pytest.mark.timeout(300)
