@@ -14,7 +14,7 @@ _NOT_HERE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL
 
 
 def copy_sparse(source: Path, target: Path) -> None:
-    """Copy a file that nobody writes to, and bring it to disk. What fails leaves a part of `target` behind.
+    """Copy a file that nobody writes to. What fails leaves a part of `target` behind; nothing is brought to disk.
 
     Raises:
         OSError: the disk is full, the source is gone, …
@@ -22,7 +22,6 @@ def copy_sparse(source: Path, target: Path) -> None:
     with source.open("rb") as origin, target.open("wb") as copy:
         if not _shared(origin.fileno(), copy.fileno()):
             _copy_extents(origin.fileno(), copy.fileno())
-        os.fsync(copy.fileno())
 
 
 def _shared(origin: int, copy: int) -> bool:

@@ -15,10 +15,13 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class DiskFolder:
-    """Files that are whole or not there. One process at a time uses a folder."""
+    """Files that are whole or not there. One process at a time uses a folder.
 
-    def __init__(self, *, directory: Path, suffix: str) -> None:
-        self._directory, self._suffix = directory, suffix
+    With `durable` that holds after a loss of power too.
+    """
+
+    def __init__(self, *, directory: Path, suffix: str, durable: bool = True) -> None:
+        self._directory, self._suffix, self._durable = directory, suffix, durable
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in directory.glob(f"*{_PART}"):
             part.unlink(missing_ok=True)  # what a killed process left
@@ -39,8 +42,9 @@ class DiskFolder:
             with told():
                 part.unlink(missing_ok=True)
                 yield part
-                with part.open("rb+") as file:
-                    os.fsync(file.fileno())
+                if self._durable:
+                    with part.open("rb+") as file:
+                        os.fsync(file.fileno())
                 part.replace(target)
                 self._sync()
         finally:
@@ -60,6 +64,8 @@ class DiskFolder:
 
     def _sync(self) -> None:
         """Let the folder's new contents survive a loss of power."""
+        if not self._durable:
+            return
         folder = os.open(self._directory, os.O_RDONLY)
         try:
             os.fsync(folder)

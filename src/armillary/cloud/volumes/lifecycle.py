@@ -145,16 +145,15 @@ class VolumeWork:
             if volume is None or volume.target is None:
                 return
             size = GiB(int(volume.target))
-            back = volume.previous_status or VolumeStatus.AVAILABLE
             refused = self.no_room(connection, size - volume.size)
             if refused is not None:
-                self._fail(connection, volume, back, refused, records.EXTENDING)
+                self._fail(connection, volume, None, refused, records.EXTENDING)
                 return
             server_id = records.server_of(connection, volume_id)
         with self._failing_as(volume, VolumeStatus.ERROR_EXTENDING, records.EXTENDING):
             if server_id is None or not self._holder.grow_volume(server_id, volume_id, size):
                 self._disks.grow(volume_name(volume_id), size)
-            self._settle(volume, status=back, size=size, previous_status=None, target=None)
+            self._settle(volume, status=None, size=size, target=None)
 
     def revert(self, volume_id: VolumeId) -> None:
         """Give a volume the bytes of a snapshot back."""
@@ -176,17 +175,16 @@ class VolumeWork:
         if volume is None or volume.target is None:
             return
         image_id, _, disk_format = volume.target.partition(" ")
-        back = volume.previous_status or VolumeStatus.AVAILABLE
         file, moment = self._directory / image_id, moment_name(volume_id)
         try:
-            with self._failing_as(volume, back, records.TO_IMAGE):
+            with self._failing_as(volume, None, records.TO_IMAGE):
                 name = volume_name(volume_id)
-                if back is VolumeStatus.IN_USE:
+                if volume.previous_status is VolumeStatus.IN_USE:
                     self._moments.catch(volume_id, moment, volume.size)
                     name = moment
                 self._disks.export(name, file, disk_format=disk_format)
                 self._images.commit_snapshot(image_id, file)
-                self._settle(volume, status=back, previous_status=None, target=None)
+                self._settle(volume, status=None, target=None)
         finally:
             file.unlink(missing_ok=True)
             self._disks.remove(moment)
@@ -227,25 +225,30 @@ class VolumeWork:
         volume = VOLUMES.get(connection, volume_id)
         return volume if volume is not None and volume.status in statuses else None
 
-    def _settle(self, volume: Volume, **changes: Any) -> None:
-        """Write an outcome, unless something else (a forced deletion) has taken the volume over meanwhile."""
+    def _settle(self, volume: Volume, *, status: VolumeStatus | None, **changes: Any) -> None:
+        """Write an outcome, unless something else (a forced deletion) has taken the volume over meanwhile.
+
+        Without a status it returns to the one it had: read again, for its server may have gone during the work.
+        """
         with self._engine.begin() as connection:
             current = self._with(connection, volume.id, volume.status)
             if current is not None:
-                save(connection, self._clock, current, **changes)
+                after = status or _before(current)
+                save(connection, self._clock, current, status=after, previous_status=None, **changes)
 
     def _fail(
-        self, connection: Connection, volume: Volume, status: VolumeStatus, why: str, action: str
+        self, connection: Connection, volume: Volume, status: VolumeStatus | None, why: str, action: str
     ) -> None:
         log.warning("volume %s: %s", volume.id, why)
         tell(
             connection, self._clock, project_id=volume.project_id, kind="VOLUME", resource_id=volume.id,
             action=action, why=why,
         )  # fmt: skip
-        save(connection, self._clock, volume, status=status, previous_status=None, target=None)
+        after = status or _before(volume)
+        save(connection, self._clock, volume, status=after, previous_status=None, target=None)
 
     @contextmanager
-    def _failing_as(self, volume: Volume, status: VolumeStatus, action: str) -> Generator[None]:
+    def _failing_as(self, volume: Volume, status: VolumeStatus | None, action: str) -> Generator[None]:
         """Write what goes wrong in the block into the volume's status, and tell its project."""
         try:
             with foreign_code():
@@ -255,6 +258,11 @@ class VolumeWork:
                 current = self._with(connection, volume.id, volume.status)
                 if current is not None:
                     self._fail(connection, current, status, words(error), action)
+
+
+def _before(volume: Volume) -> VolumeStatus:
+    """What a volume was before the work on it began."""
+    return volume.previous_status or VolumeStatus.AVAILABLE
 
 
 def _ids(connection: Connection, table: Records[Any]) -> list[str]:

@@ -26,7 +26,7 @@ class FakeVolumeDisks:
     format = "raw"
 
     def __init__(self, *, directory: Path) -> None:
-        self._folder = DiskFolder(directory=directory, suffix=".raw")
+        self._folder = DiskFolder(directory=directory, suffix=".raw", durable=False)
         self._failure: str | None = None
 
     def fail_next(self, message: str = "The fake disks were told to fail.") -> None:
