@@ -4,7 +4,6 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from armillary.cloud.consoles.service import LIFETIME
@@ -125,29 +124,28 @@ def test_a_console_ends_with_its_machine(stage, ada):
             screen.receive_bytes()
 
 
-def refused(stage, path, **headers):
+def opens(stage, path, **headers):
     try:
         with stage.http.websocket_connect(path, headers=headers):
-            return None
-    except WebSocketDenialResponse as denial:
-        # a client that has asked for a WebSocket would take a body for a frame
-        return denial.status_code if not denial.content else "a body"
+            return True
+    except WebSocketDisconnect:
+        return False
 
 
 def test_an_address_opens_nothing_but_its_own_console(stage, ada, server_id):
     screen, line = line_of(url_of(ada, server_id)), line_of(url_of(ada, server_id, "serial", "serial"))
-    assert refused(stage, screen.replace("websockify", "serial")) == 401
-    assert refused(stage, line.replace("/serial", "/websockify")) == 401
-    assert refused(stage, screen.replace("token=", "token=bad")) == 401
-    assert refused(stage, "/console/websockify") == 401
+    assert not opens(stage, screen.replace("websockify", "serial"))
+    assert not opens(stage, line.replace("/serial", "/websockify"))
+    assert not opens(stage, screen.replace("token=", "token=bad"))
+    assert not opens(stage, "/console/websockify")
 
 
 def test_an_address_ends_after_ten_minutes(stage, ada, server_id):
     path = line_of(url_of(ada, server_id))
     stage.clock.advance(LIFETIME - timedelta(seconds=1))
-    assert refused(stage, path) is None
+    assert opens(stage, path)
     stage.clock.advance(timedelta(seconds=1))
-    assert refused(stage, path) == 401
+    assert not opens(stage, path)
 
 
 def test_an_address_ends_with_its_server(stage, ada):
@@ -155,14 +153,14 @@ def test_an_address_ends_with_its_server(stage, ada):
     path = line_of(url_of(ada, server_id))
     ada.call("DELETE", f"/compute/v2.1/servers/{server_id}")
     stage.settle()
-    assert refused(stage, path) == 401
+    assert not opens(stage, path)
 
 
 def test_pages_from_elsewhere_open_nothing(stage, ada, server_id):
     path = line_of(url_of(ada, server_id))
-    assert refused(stage, path, origin="https://evil.example") == 403
-    assert refused(stage, path, origin="null") == 403
-    assert refused(stage, path, origin="http://testserver", host="testserver") is None
+    assert not opens(stage, path, origin="https://evil.example")
+    assert not opens(stage, path, origin="null")
+    assert opens(stage, path, origin="http://testserver", host="testserver")
 
 
 def test_no_other_room_opens_websockets(stage):

@@ -32,14 +32,14 @@ def console_app(*, consoles: ConsoleService, prefix: str) -> ASGIApp:
 
     async def open_(websocket: WebSocket, kind: Literal["novnc", "serial"]) -> None:
         if not _from_here(websocket):
-            await _refuse(websocket, 403)
+            await websocket.close()  # before it is accepted: the server answers 403
             return
         try:
             opened = await run_in_threadpool(consoles.opened, websocket.query_params.get("token", ""))
         except NotFound:
             opened = None
         if opened is None or opened.kind != kind:
-            await _refuse(websocket, 401)
+            await websocket.close()
             return
         await sessions.carry(
             websocket, opened.socket, server_id=opened.server_id, alone=opened.kind == SERIAL
@@ -65,17 +65,6 @@ def _from_here(websocket: WebSocket) -> bool:
     """Return whether a page of ours, or no page at all, opens the WebSocket: browsers let any page try."""
     origin = websocket.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
-
-
-async def _refuse(websocket: WebSocket, status: int) -> None:
-    """Refuse before the connection becomes a WebSocket, without a body, which clients would take for a frame."""
-    if "websocket.http.response" in websocket.scope.get("extensions", {}):
-        await websocket.receive()
-        headers = [(b"content-length", b"0")]
-        await websocket.send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-        await websocket.send({"type": "websocket.http.response.body", "body": b""})
-    else:
-        await websocket.close()
 
 
 class _Guarded:
