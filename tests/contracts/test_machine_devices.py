@@ -1,6 +1,7 @@
 """What every engine promises of cards and disks that come and go while machines run."""
 
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,18 @@ def test_a_suspended_machine_keeps_the_devices_that_its_memory_knows(bench: Benc
     assert not bench.machines.grow_volume(spec.id, volume.id, GiB(2)), "its file is at rest"
     bench.machines.resume(spec)
     assert bench.machines.grow_volume(spec.id, volume.id, GiB(2))
+
+
+def test_the_consoles_of_a_running_machine_answer(bench: Bench) -> None:
+    offered = bench.machines.consoles(bench.boots().id)
+    assert offered.display is not None
+    assert offered.serial is not None
+    with socket.socket(socket.AF_UNIX) as screen, socket.socket(socket.AF_UNIX) as line:
+        screen.settimeout(10)
+        screen.connect(str(offered.display))
+        assert screen.recv(12, socket.MSG_WAITALL) == b"RFB 003.008\n"
+        line.connect(str(offered.serial))
+        assert line.send(b"\r") == 1
 
 
 def test_consoles_are_offered_while_the_machine_runs_at_most(bench: Bench) -> None:
