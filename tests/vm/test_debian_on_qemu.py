@@ -15,9 +15,10 @@ from golden import is_alive, process_of_machine
 
 from armillary.base.ids import NetworkId, PortId, new_uuid
 from armillary.base.units import GiB, MiB
+from armillary.cloud.core.addressing import eui64
 from armillary.cloud.engines.qemu.machines import QemuMachines
 from armillary.cloud.engines.qemu.switch import own_addresses
-from armillary.cloud.model import MachineState, PortPlan, PortSpec, Rule
+from armillary.cloud.model import MachineState, PortAddress, PortPlan, PortSpec, Rule
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
@@ -65,6 +66,29 @@ def test_neighbours_reach_what_the_rules_open_and_nothing_else(pair):
     pair.connect(OUT, SSH, members)
     assert pair.a.opens(pair.b.ip, 8000)
     assert "1 received" in pair.a.run(f"ping -c 1 -W 10 {pair.b.ip}")
+
+
+def test_neighbours_of_an_ipv6_subnet_make_themselves_its_addresses_and_reach_what_the_rules_open(pair):
+    addresses = [eui64("fd00:78::/64", each.spec.ports[0].mac) for each in (pair.a, pair.b)]
+    out = replace(OUT, ethertype="IPv6")
+    pings = replace(out, direction="ingress", protocol="ipv6-icmp")
+
+    def connect(*rules):
+        pair.connect(OUT, SSH, out, *rules)
+        plans = tuple(
+            replace(port, addresses=(PortAddress(ip=address, cidr="fd00:78::/64", mode="slaac"),))
+            for port, address in zip(pair.plan.ports, addresses, strict=True)
+        )
+        pair.plan = replace(pair.plan, ports=plans)
+        pair.fabric.apply(pair.plan)
+
+    connect(pings)
+    for each, address in zip((pair.a, pair.b), addresses, strict=True):
+        wait = f"for n in $(seq 60); do ip -6 -o addr show | grep -q {address} && break; sleep 1; done"
+        assert address in each.run(f"{wait}; ip -6 -o addr show")
+    assert "1 received" in pair.a.run(f"ping -6 -c 1 -W 20 {addresses[1]}")
+    connect()
+    assert "0 received" in pair.a.run(f"ping -6 -c 1 -W 3 {addresses[1]}")
 
 
 def test_of_this_computer_only_the_platform_is_reached(pair):

@@ -73,6 +73,7 @@ class Cloud:
         """Make records and machines agree; call it at the start and every few seconds."""
         self.volumes.reconcile()
         self.compute.reconcile()
+        self.network.reconcile()
 
     def addresses(self, server_id: ServerId) -> Mapping[int, tuple[str, int]]:
         """Where a server's open TCP ports answer on this computer now."""
@@ -117,6 +118,7 @@ def build_cloud(
         furnish_projects=settings.furnish_projects,
         applied=keeper.settle,
         ssh_port=keeper.ssh_port,
+        projects=lambda: [project.id for project in accounts.projects()],
     )
     images = ImageService(engine=engine, directory=settings.directory / "images", clock=clock)
     metadata = MetadataService(

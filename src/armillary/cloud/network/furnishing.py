@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -103,11 +103,11 @@ class Furnishing:
                     code="network_in_use",
                 )
 
-    def clear(self, projects: Collection[str]) -> None:
+    def clear(self, projects: Callable[[], Collection[str]]) -> None:
         """Take away what projects that are not among these were given, unless somebody uses it."""
         with self._desk.reading() as connection:
-            gone = set(connection.execute(select(store.furnished.c.project_id)).scalars()) - set(projects)
-        for project_id in gone:
+            furnished = set(connection.execute(select(store.furnished.c.project_id)).scalars())
+        for project_id in furnished.difference(projects()) if furnished else ():
             with self._desk.writing() as connection:
                 self._clear(connection, ProjectId(project_id))
             self._known.discard(project_id)

@@ -44,6 +44,7 @@ class NetworkService:
         furnish_projects: bool = True,
         applied: Callable[[], None] = lambda: None,
         ssh_port: Callable[[ServerId], int | None] = lambda _: None,
+        projects: Callable[[], Collection[str]],
     ) -> None:
         """Take over the cloud's network records.
 
@@ -55,6 +56,7 @@ class NetworkService:
             furnish_projects: whether projects get a network of their own.
             applied: waits for a moment until the fabric has followed.
             ssh_port: where a server's ssh answers at its floating IP.
+            projects: the projects that there are.
         """
         self.desk = desk = Desk(
             engine=engine,
@@ -76,6 +78,7 @@ class NetworkService:
         self.furnishing = Furnishing(desk=desk, networks=furnish_projects)
         self.applied = applied
         self.ssh_port = ssh_port
+        self._projects = projects
         self._provide_public(floating_cidr)
 
     def _provide_public(self, cidr: str) -> None:
@@ -101,6 +104,6 @@ class NetworkService:
         """Give a project its first security group and network, once."""
         self.furnishing.furnish(project)
 
-    def reconcile(self, projects: Collection[str]) -> None:
-        """Take away what was given to projects that are not among these any more."""
-        self.furnishing.clear(projects)
+    def reconcile(self) -> None:
+        """Take away what was given to projects that are not there any more."""
+        self.furnishing.clear(self._projects)
