@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from armillary.base.errors import ArmillaryError, Invalid, NotFound
+from armillary.base.errors import Invalid, NotFound
 from armillary.cloud.api.compute import wire
 from armillary.cloud.api.compute.deps import BaseUrl, Compute, Version, until
 from armillary.cloud.api.compute.queries import PAGING, check_query, text, truth
@@ -33,14 +36,15 @@ def _service_id(binary: str, version: int) -> int | str:
     return str(uuid.uuid5(_SPACE, binary)) if version >= 53 else _NUMBERS[binary]
 
 
-class NotSupported(ArmillaryError):
-    """Nova's drivers may leave things out, and then it says so."""
-
-    code = "not_supported"
-    status = 501
-
-
 # hypervisors
+
+
+def _uptime() -> str:
+    """How long this computer has run, and its load, in the words of `uptime`."""
+    days, seconds = divmod(int(time.monotonic()), 86_400)
+    load = ", ".join(f"{one:.2f}" for one in os.getloadavg())
+    clock = f"{seconds // 3600}:{seconds // 60 % 60:02}"
+    return f" {datetime.now(UTC):%H:%M:%S} up {days} days, {clock},  load average: {load}"
 
 
 def _statistics(compute: ComputeService) -> dict[str, int]:
@@ -82,7 +86,7 @@ def _hypervisor(
         "service": {"id": _service_id(COMPUTE, version), "host": HOST, "disabled_reason": service.reason},
     }
     if version >= 88:
-        return shown | {"uptime": None}
+        return shown | {"uptime": _uptime()}
     return shown | _statistics(compute) | {"cpu_info": {} if version >= 28 else "{}"}
 
 
@@ -156,10 +160,11 @@ def show_hypervisor(
 
 
 @router.get("/os-hypervisors/{hypervisor_id}/uptime")
-def show_uptime(hypervisor_id: str, version: Version) -> dict[str, Any]:
+def show_uptime(hypervisor_id: str, compute: Compute, version: Version) -> dict[str, Any]:
     until(version, 87)
     _check_hypervisor(hypervisor_id, version)
-    raise NotSupported("The requested functionality is not supported.")
+    shown = _hypervisor(compute, version, in_full=False)
+    return {"hypervisor": {**shown, "uptime": _uptime()}}
 
 
 @router.get("/os-hypervisors/{pattern}/search")

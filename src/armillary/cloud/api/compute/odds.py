@@ -9,8 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from armillary.base.errors import ArmillaryError, NotFound
 from armillary.cloud.api.compute import wire
-from armillary.cloud.api.compute.deps import Compute, Version, until
-from armillary.cloud.api.compute.hosts import NotSupported
+from armillary.cloud.api.compute.deps import Compute
 from armillary.cloud.api.shared import Caller
 
 router = APIRouter()
@@ -38,12 +37,6 @@ for _path in _GONE:
     router.add_api_route(f"{_path}/{{rest:path}}", _gone, methods=_METHODS)
 for _path in ("/os-networks", "/os-tenant-networks"):
     router.add_api_route(_path, _gone, methods=["POST"])
-
-
-@router.get("/os-baremetal-nodes")
-def list_nodes(version: Version) -> dict[str, Any]:
-    until(version, 35)
-    raise NotSupported("The requested functionality is not supported.")
 
 
 @router.post("/os-server-external-events")

@@ -58,3 +58,9 @@ class Row(NamedTuple):
     foreign: int = 0
     """What everybody but an administrator is answered for what another project, or user, has; 0 where no such
     thing can be named, or where all see it."""
+    gives: tuple[int, ...] = ()
+    """The statuses of success, where the route does not name its only one."""
+    refuses: tuple[int, ...] = ()
+    """Refusals that its kind does not usually have."""
+    media_type: str = ""
+    """What it answers in, if it is not JSON."""

@@ -1,0 +1,1 @@
+"""Each service described in OpenAPI: from its routes, and from its rows in the policy."""
