@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from armillary.cloud.compute.model import Server
 from armillary.cloud.network.model import Port, Subnet
@@ -24,11 +25,14 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """A volume that the server has."""
+    """A disk of the server that was asked for by itself."""
 
+    kind: Literal["volume", "ephemeral", "swap", "root"]
+    """`root` is a disk made from an image; a volume may be what the server boots from as well."""
     device: str
     """such as `/dev/vdb`"""
-    serial: str
+    serial: str = ""
+    """of a volume: its id"""
     boot: bool = False
     tag: str | None = None
 

@@ -196,11 +196,11 @@ def _devices(about: About, version: str) -> list[dict[str, Any]]:
             found.append(
                 {**trusted, "type": "nic", "mac": card.port.mac_address, **place, "tags": [card.tag]}
             )
-    found += [
-        {"type": "disk", "serial": disk.serial, "path": disk.device, **place, "tags": [disk.tag]}
-        for disk in about.disks
-        if disk.tag is not None
-    ]
+    for disk in about.disks:
+        if disk.tag is not None:
+            names = {"serial": disk.serial, "path": disk.device}
+            told = {name: value for name, value in names.items() if value}
+            found.append({"type": "disk", **told, **place, "tags": [disk.tag]})
     return found
 
 
@@ -252,8 +252,10 @@ def _block_devices(about: About) -> dict[str, str]:
     found = {"ami": root.removeprefix("/dev/"), "root": root}
     if about.server.flavor.ephemeral:
         found["ephemeral0"] = "/dev/vdb"
-    others = sorted(disk.device for disk in about.disks if not disk.boot)
-    return found | {f"ebs{index}": device for index, device in enumerate(others)}
+    for kind, name in (("ephemeral", "ephemeral{}"), ("swap", "swap"), ("volume", "ebs{}")):
+        devices = sorted(disk.device for disk in about.disks if disk.kind == kind and not disk.boot)
+        found |= {name.format(index): device for index, device in enumerate(devices)}
+    return found
 
 
 def _ec2_item(about: About, version: str, words: list[str]) -> Item | None:

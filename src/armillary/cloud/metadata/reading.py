@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from sqlalchemy import Connection
 
 from armillary.cloud import store
-from armillary.cloud.compute.model import DeviceState, Server
+from armillary.cloud.compute.model import BlockDevice, DeviceState, Server
 from armillary.cloud.compute.store import INTERFACES, devices_of, interfaces
 from armillary.cloud.core.about import About, Card, Disk
 from armillary.cloud.metadata.store import PASSWORDS
@@ -42,6 +43,7 @@ def read_about(connection: Connection, server: Server, *, static: Mapping[str, s
         ),
         disks=tuple(
             Disk(
+                kind=_kind(device),
                 device=device.device_name,
                 serial=device.volume_id or "",
                 boot=device.boot_index == 0,
@@ -54,3 +56,11 @@ def read_about(connection: Connection, server: Server, *, static: Mapping[str, s
         static=static,
         password=posted.password if posted is not None else "",
     )
+
+
+def _kind(device: BlockDevice) -> Literal["volume", "ephemeral", "swap", "root"]:
+    if device.destination_type == "volume":
+        return "volume"
+    if device.source_type == "image":
+        return "root"
+    return "swap" if device.guest_format == "swap" else "ephemeral"

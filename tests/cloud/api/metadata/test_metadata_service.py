@@ -39,13 +39,10 @@ def bob(common_member_of):
 
 
 @pytest.fixture(scope="module")
-def new_guest(stage, ada):
-    """Makes a server of ada's, and gives back how it asks: as the switch carries its questions."""
+def asks(stage, ada):
+    """How a server of ada's asks: as the switch carries its questions."""
 
-    def make():
-        script = base64.b64encode(SCRIPT).decode()
-        server_id = ada.up("vm1", key_name="k1", user_data=script, metadata={"a": "b"})
-
+    def of(server_id):
         def ask(path, method="GET", *, body=None, **fields):
             signed = {
                 "X-Instance-ID": server_id,
@@ -58,6 +55,17 @@ def new_guest(stage, ada):
 
         ask.server_id = server_id
         return ask
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def new_guest(ada, asks):
+    """Makes a server of ada's that asks."""
+
+    def make():
+        script = base64.b64encode(SCRIPT).decode()
+        return asks(ada.up("vm1", key_name="k1", user_data=script, metadata={"a": "b"}))
 
     return make
 
@@ -135,6 +143,29 @@ def test_a_guest_reads_its_links_and_networks(guest, ada):
     assert (link["ethernet_mac_address"], link["mtu"]) == (port["mac_address"], 1500)
     assert network == {
         "id": "network0", "type": "ipv4_dhcp", "link": link["id"], "network_id": port["network_id"],
+    }  # fmt: skip
+
+
+def test_devices_that_the_user_named_are_told_by_mac_and_serial_number(stage, ada, asks):
+    (network,) = ada.ok("GET", "/network/v2.0/networks?name=m51-net")["networks"]
+    volume = ada.ok("POST", f"/volume/v3/{ada.project.id}/volumes", {"volume": {"size": 1, "name": "raw"}})[
+        "volume"
+    ]
+    stage.settle()
+    disks = [
+        {"uuid": ada.image(), "source_type": "image", "destination_type": "local", "boot_index": 0},
+        {"uuid": volume["id"], "source_type": "volume", "destination_type": "volume", "tag": "raw frames"},
+    ]
+    server_id = ada.up(
+        "tagged", networks=[{"uuid": network["id"], "tag": "science"}], block_device_mapping_v2=disks
+    )
+    (port,) = ada.ok("GET", f"/network/v2.0/ports?device_id={server_id}")["ports"]
+    card, disk = asks(server_id)("/openstack/latest/meta_data.json").json()["devices"]
+    assert (card["type"], card["mac"], card["tags"]) == ("nic", port["mac_address"], ["science"])
+    assert (disk["type"], disk["serial"], disk["tags"]) == ("disk", volume["id"], ["raw frames"])
+    assert asks(server_id)("/latest/meta-data/block-device-mapping/ebs0").text == disk["path"]
+    assert asks(server_id)("/openstack/2016-06-30/meta_data.json").json()["devices"][0].keys() == {
+        "type", "mac", "bus", "address", "tags",
     }  # fmt: skip
 
 
