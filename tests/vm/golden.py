@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +104,10 @@ class Golden:
         """Run a stock `openstack` command that prints something, as the astronomer on the first cloud."""
         return json.loads(self.run("openstack", *command, "-f", "json"))
 
-    def inside(self, script: str, *, within: float = 60) -> str:
-        """Run a script in the demo's machine, as soon as it lets us in."""
+    def inside(self, script: str, *, within: float = 60, at: Sequence[str] = ()) -> str:
+        """Run a script in the demo's machine, or in the one that ssh finds `at`, as soon as it lets us in."""
         ssh = next(line for line in self.said.splitlines() if line.startswith("Machine")).split()[1:]
+        ssh = [*ssh[:3], *at] if at else ssh  # the same key opens all of them
         options = [f"-o{each}" for each in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
                    "LogLevel=ERROR", "ConnectTimeout=10", "ServerAliveInterval=5")]  # fmt: skip
         end = time.monotonic() + within
