@@ -21,6 +21,8 @@ class Furnished:
     flavor: str
     flavor_alt: str
     public_network: str
+    disk_gib: int
+    """what a system disk made from the image needs, on a server or as a volume"""
 
 
 def furnish(target: Target, *, image: Path, disk_format: str, ram_mib: int, disk_gib: int) -> Furnished:
@@ -67,6 +69,7 @@ def furnish(target: Target, *, image: Path, disk_format: str, ram_mib: int, disk
         flavor=_FLAVORS["tempest"],
         flavor_alt=_FLAVORS["tempest-alt"],
         public_network=outer.id,
+        disk_gib=disk_gib,
     )
 
 

@@ -68,6 +68,7 @@ build_timeout = 60
 [volume]
 build_timeout = 120
 build_interval = 1
+volume_size = {has.disk_gib}
 catalog_type = volumev3
 [volume-feature-enabled]
 backup = false
