@@ -15,6 +15,7 @@ from armillary.base.ids import CloudName
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.identity.catalog import Catalog, CatalogService
 from armillary.cloud.api.policy.gate import gate
+from armillary.cloud.api.limits import Limited
 from armillary.cloud.api.shared import Prefixes, RequestIds, no_such_page
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.consoles.service import ConsoleService
@@ -55,6 +56,8 @@ def create_cloud_app(
     metadata: MetadataService,
     consoles: ConsoleService,
     volumes: VolumeService,
+    requests_per_minute: int,
+    sign_ins_per_minute: int,
 ) -> ASGIApp:
     """Put the services together.
 
@@ -71,6 +74,8 @@ def create_cloud_app(
         metadata: answers guests.
         consoles: opens consoles.
         volumes: volumes.
+        requests_per_minute: that one token may make; 0 means no bound.
+        sign_ins_per_minute: that one address may make; 0 means no bound.
     """
     auth_url = catalog.identity_url
 
@@ -81,6 +86,7 @@ def create_cloud_app(
 
     def identity() -> ASGIApp:
         from armillary.cloud.api.identity.router import router as identity_router
+        from armillary.cloud.api.openapi.document import publish
         from armillary.cloud.api.policy import identity as policy
 
         decide = gate(service="identity", prefix="/identity", rows=policy.ROWS)
@@ -88,6 +94,7 @@ def create_cloud_app(
             title="Identity", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)]
         )
         app.state.authenticate = auth.principal
+        publish(app, service="identity", prefix="/identity", rows=policy.ROWS)
         routes = identity_router(accounts=accounts, catalog=catalog, clock=clock, auth=auth)
         app.include_router(routes, prefix="/identity")
         return RequestIds(app)
@@ -134,7 +141,10 @@ def create_cloud_app(
         METADATA_PREFIX: metadata_,
         "/console": console,
     }
-    return Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog)))
+    return Limited(
+        Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog))),
+        clock=clock, requests_per_minute=requests_per_minute, sign_ins_per_minute=sign_ins_per_minute,
+    )  # fmt: skip
 
 
 class _Front:

@@ -33,6 +33,7 @@ from armillary.cloud.api.compute import (
 )
 from armillary.cloud.api.compute import consoles as console_rooms
 from armillary.cloud.api.compute.faults import fault, speak_nova
+from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import compute as policy
 from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds
@@ -71,6 +72,7 @@ def compute_app(
     app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_nova(app)
+    publish(app, service="compute", prefix=prefix, rows=policy.ROWS)
     app.include_router(versions.router, prefix=prefix)
     for room in _ROOMS:
         app.include_router(room.router, prefix=f"{prefix}/v2.1")

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.network import odds, outside, plain, security
 from armillary.cloud.api.network.faults import neutron_error, speak_neutron
+from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import network as policy
 from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, RequestIds
@@ -24,6 +25,7 @@ def network_app(
     app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_neutron(app)
+    publish(app, service="network", prefix=prefix, rows=policy.ROWS)
     app.include_router(odds.versions, prefix=prefix)
     for room in (plain, security, outside, odds):
         app.include_router(room.router, prefix=f"{prefix}/v2.0")

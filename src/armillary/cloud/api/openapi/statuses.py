@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from armillary.cloud.api.policy.rows import ANYONE, USER, Row
+from armillary.cloud.api.policy.rows import ANYONE, Row
 
 _VERSIONED = {"compute", "volume"}
 _WITH_BODY = {"POST", "PUT", "PATCH"}
@@ -54,13 +54,35 @@ _UNAUTHORIZED = _ERROR["identity"]
 """of keystonemiddleware, which stands before all services but Image"""
 
 
+_USUAL = {
+    ("identity", "POST"): 201,
+    ("identity", "PUT"): 204,
+    ("identity", "DELETE"): 204,
+    ("image", "POST"): 201,
+    ("image", "PUT"): 204,
+    ("image", "DELETE"): 204,
+}
+"""What services answer whose routes make their responses themselves."""
+
+
+def successes_of(service: str, row: Row, declared: int) -> set[int]:
+    """Return the statuses of success that a row may have; `declared` is what its route names."""
+    if row.gives:
+        return set(row.gives)
+    if row.action:
+        return {200, 202}  # most are only accepted; some have something to tell
+    if declared != 200:
+        return {declared}
+    if service == "identity" and row.rule.startswith(("identity:check_", "identity:get_project_tag")):
+        return {204}
+    return {_USUAL.get((service, row.method), 200)}
+
+
 def errors_of(service: str, row: Row) -> set[int]:
     """Return the statuses of the refusals that a row may have."""
     found = {400}
     if row.least is not ANYONE:
-        found.add(401)
-        if row.least is not USER or row.project or row.foreign:
-            found.add(403)
+        found |= {401, 403}  # even where no role is asked for, a credential can be limited to other requests
     if service in _VERSIONED:
         found |= {404, 406}  # what a microversion does not have is not there
     if "{" in row.path or row.method in _WITH_BODY:
@@ -82,11 +104,13 @@ def responses(service: str, row: Row, *, declared: int, shape: dict[str, Any]) -
         shape: the schema that goes with it.
     """
     found: dict[str, Any] = {}
-    for status in sorted(row.gives or (declared,)):
+    for status in sorted(successes_of(service, row, declared)):
         found[str(status)] = {"description": HTTPStatus(status).phrase}
-        if status not in (202, 204) or row.media_type:
+        if status != 204:
             kind = row.media_type or _JSON
-            found[str(status)]["content"] = {kind: {"schema": shape if status == declared else {}}}
+            found[str(status)]["content"] = {
+                kind: {"schema": shape if status == declared and not row.media_type else {}}
+            }
     for status in sorted(errors_of(service, row)):
         found.setdefault(str(status), {"description": HTTPStatus(status).phrase, **_refusal(service, status)})
     return found

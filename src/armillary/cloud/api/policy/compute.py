@@ -9,14 +9,16 @@ _SERVER = "/v2.1/servers/{server_id}"
 _ACTION = f"{_SERVER}/action"
 
 
-def _act(action: str, rule: str, says: str, least: Least = MEMBER) -> Row:
-    return Row("POST", _ACTION, _N + rule, least, says, action=action, foreign=404 if least is MEMBER else 0)
+def _act(action: str, rule: str, says: str, least: Least = MEMBER, *, refuses: tuple[int, ...] = ()) -> Row:
+    foreign = 404 if least is MEMBER else 0
+    return Row("POST", _ACTION, _N + rule, least, says, action=action, foreign=foreign, refuses=refuses)
 
 
 # one row a line: the table is read across
 # fmt: off
 ROWS = (
     Row("GET", "/", "", ANYONE, "the versions of the service"),
+    Row("GET", "/openapi.json", "", ANYONE, "this service as an OpenAPI document"),
     Row("GET", "/v2.1", "", ANYONE, "the version with its microversions"),
     Row("GET", "/v2", "", ANYONE, "the version before microversions"),
 
@@ -38,7 +40,7 @@ ROWS = (
     Row("PUT", _SERVER + "/tags", _N + "os-server-tags:update_all", MEMBER, "replace all tags", foreign=404),
     Row("DELETE", _SERVER + "/tags", _N + "os-server-tags:delete_all", MEMBER, "delete all tags", foreign=404),
     Row("GET", _SERVER + "/tags/{tag}", _N + "os-server-tags:show", READER, "ask for a tag", foreign=404),
-    Row("PUT", _SERVER + "/tags/{tag}", _N + "os-server-tags:update", MEMBER, "add a tag", foreign=404),
+    Row("PUT", _SERVER + "/tags/{tag}", _N + "os-server-tags:update", MEMBER, "add a tag", foreign=404, gives=(201, 204)),
     Row("DELETE", _SERVER + "/tags/{tag}", _N + "os-server-tags:delete", MEMBER, "delete a tag", foreign=404),
     Row("GET", _SERVER + "/os-instance-actions", _N + "os-instance-actions:list", READER, "what was done to a server", foreign=404),
     Row("GET", _SERVER + "/os-instance-actions/{action_id}", _N + "os-instance-actions:show", READER, "one thing that was done to a server", foreign=404),
@@ -89,7 +91,7 @@ ROWS = (
     _act("reboot", "servers:reboot", "restart a server"),
     _act("rebuild", "servers:rebuild", "begin again from an image"),
     _act("rescue", "os-rescue", "start a server from another image, to mend it"),
-    _act("resetNetwork", "os-admin-actions:reset_network", "set a server's network up again", ADMIN),
+    _act("resetNetwork", "os-admin-actions:reset_network", "set a server's network up again", ADMIN, refuses=(410,)),
     _act("resize", "servers:resize", "give a server another flavor"),
     _act("restore", "os-deferred-delete:restore", "bring a server back that is to be deleted"),
     _act("resume", "os-suspend-server:resume", "go on with a suspended server"),
@@ -119,9 +121,9 @@ ROWS = (
     Row("DELETE", "/v2.1/flavors/{flavor_id}/os-extra_specs/{key}", _N + "os-flavor-extra-specs:delete", ADMIN, "delete an extra spec"),
 
     Row("GET", "/v2.1/os-keypairs", _N + "os-keypairs:index", USER, "list one's keypairs", project=True),
-    Row("POST", "/v2.1/os-keypairs", _N + "os-keypairs:create", USER, "make a keypair of one's own", project=True),
+    Row("POST", "/v2.1/os-keypairs", _N + "os-keypairs:create", USER, "make a keypair of one's own", project=True, gives=(200, 201)),
     Row("GET", "/v2.1/os-keypairs/{name}", _N + "os-keypairs:show", USER, "show a keypair of one's own", foreign=404, project=True),
-    Row("DELETE", "/v2.1/os-keypairs/{name}", _N + "os-keypairs:delete", USER, "delete a keypair of one's own", foreign=404, project=True),
+    Row("DELETE", "/v2.1/os-keypairs/{name}", _N + "os-keypairs:delete", USER, "delete a keypair of one's own", foreign=404, project=True, gives=(202, 204)),
 
     Row("GET", "/v2.1/limits", _N + "limits", READER, "what the project may use, and uses", project=True),
     Row("GET", "/v2.1/os-quota-sets/{project_id}", _N + "os-quota-sets:show", READER, "show a project's quotas", foreign=403),
@@ -184,10 +186,10 @@ ROWS = (
     Row("PUT", "/v2.1/images/{image_id}/metadata/{key}", "", MEMBER, "set an item of an image's metadata, until 2.38", foreign=404),
     Row("DELETE", "/v2.1/images/{image_id}/metadata/{key}", "", MEMBER, "delete an item of an image's metadata, until 2.38", foreign=404),
     Row("GET", "/v2.1/os-networks", _N + "os-networks:list", READER, "list networks, until 2.35"),
-    Row("POST", "/v2.1/os-networks", "", USER, "gone"),
+    Row("POST", "/v2.1/os-networks", "", USER, "gone", refuses=(410,)),
     Row("GET", "/v2.1/os-networks/{network_id}", _N + "os-networks:show", READER, "show a network, until 2.35", foreign=404),
     Row("GET", "/v2.1/os-tenant-networks", _N + "os-tenant-networks:list", READER, "list networks briefly, until 2.35"),
-    Row("POST", "/v2.1/os-tenant-networks", "", USER, "gone"),
+    Row("POST", "/v2.1/os-tenant-networks", "", USER, "gone", refuses=(410,)),
     Row("GET", "/v2.1/os-tenant-networks/{network_id}", _N + "os-tenant-networks:show", READER, "show a network briefly, until 2.35", foreign=404),
     Row("GET", "/v2.1/os-floating-ips", _N + "os-floating-ips:list", READER, "list floating IPs, until 2.35"),
     Row("POST", "/v2.1/os-floating-ips", _N + "os-floating-ips:create", MEMBER, "take a floating IP, until 2.35", project=True),

@@ -53,10 +53,11 @@ def _grants(place: str, where: str, *, system: bool = False) -> list[Row]:
 # one row a line: the table is read across
 # fmt: off
 ROWS = (
-    Row("GET", "/", "", ANYONE, "the versions of the service"),
+    Row("GET", "/", "", ANYONE, "the versions of the service", gives=(300,)),
+    Row("GET", "/openapi.json", "", ANYONE, "this service as an OpenAPI document"),
     Row("GET", "/v3", "", ANYONE, "the version"),
 
-    Row("POST", "/v3/auth/tokens", "", ANYONE, "sign in"),
+    Row("POST", "/v3/auth/tokens", "", ANYONE, "sign in", refuses=(401, 403)),
     Row("GET", "/v3/auth/tokens", _I + "validate_token", USER, "show a token of one's own", foreign=403),
     Row("DELETE", "/v3/auth/tokens", _I + "revoke_token", USER, "revoke a token of one's own", foreign=403),
     Row("GET", "/v3/auth/catalog", _I + "get_auth_catalog", USER, "the catalog of a token's project"),
@@ -70,10 +71,10 @@ ROWS = (
     Row("PATCH", "/v3/projects/{project_id}", _I + "update_project", ADMIN, "change a project"),
     Row("DELETE", "/v3/projects/{project_id}", _I + "delete_project", ADMIN, "delete a project"),
     Row("GET", _TAGS, _I + "list_project_tags", USER, "list the tags of one's token's project", foreign=403),
-    Row("PUT", _TAGS, _I + "update_project_tags", ADMIN, "replace a project's tags"),
+    Row("PUT", _TAGS, _I + "update_project_tags", ADMIN, "replace a project's tags", gives=(200,)),
     Row("DELETE", _TAGS, _I + "delete_project_tags", ADMIN, "delete a project's tags"),
     Row("GET", _TAGS + "/{tag}", _I + "get_project_tag", USER, "ask whether one's token's project has a tag", foreign=403),
-    Row("PUT", _TAGS + "/{tag}", _I + "create_project_tag", ADMIN, "add a tag to a project"),
+    Row("PUT", _TAGS + "/{tag}", _I + "create_project_tag", ADMIN, "add a tag to a project", gives=(201,)),
     Row("DELETE", _TAGS + "/{tag}", _I + "delete_project_tag", ADMIN, "delete a tag of a project"),
     Row("PATCH", "/v3/domains/{domain_id}", _I + "update_domain", ADMIN, "change the domain; it is fixed"),
     Row("DELETE", "/v3/domains/{domain_id}", _I + "delete_domain", ADMIN, "delete the domain; it is fixed"),
@@ -86,7 +87,7 @@ ROWS = (
     Row("GET", _USER, _I + "get_user", USER, "show oneself", foreign=403),
     Row("PATCH", _USER, _I + "update_user", ADMIN, "change a user"),
     Row("DELETE", _USER, _I + "delete_user", ADMIN, "delete a user"),
-    Row("POST", _USER + "/password", "", ANYONE, "change a password: the old one is the proof"),
+    Row("POST", _USER + "/password", "", ANYONE, "change a password: the old one is the proof", gives=(204,), refuses=(401,)),
     Row("GET", _USER + "/projects", _I + "list_user_projects", USER, "list one's projects", foreign=403),
     Row("GET", _USER + "/groups", _I + "list_groups_for_user", USER, "list one's groups", foreign=403),
     Row("GET", _APP, _I + "list_application_credentials", USER, "list one's application credentials", foreign=403),

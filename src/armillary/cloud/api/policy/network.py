@@ -19,7 +19,9 @@ def _collection(path: str, item: str, one: str, name: str, *, tags: bool = True)
         tag = single + "/tags/{tag}"
         yield Row("GET", single + "/tags", f"get_{one}", READER, f"list the tags of a {name}", foreign=404)
         yield Row("PUT", single + "/tags", f"update_{one}", MEMBER, f"set the tags of a {name}", foreign=404)
-        yield Row("DELETE", single + "/tags", f"update_{one}", MEMBER, f"clear the tags of a {name}", foreign=404)
+        yield Row(
+            "DELETE", single + "/tags", f"update_{one}", MEMBER, f"clear the tags of a {name}", foreign=404
+        )
         yield Row("GET", tag, f"get_{one}", READER, f"whether a {name} has a tag", foreign=404)
         yield Row("PUT", tag, f"update_{one}", MEMBER, f"give a {name} a tag", foreign=404)
         yield Row("DELETE", tag, f"update_{one}", MEMBER, f"take a tag from a {name}", foreign=404)
@@ -32,6 +34,7 @@ _QUOTA = "/v2.0/quotas/{project_id}"
 # fmt: off
 ROWS = (
     Row("GET", "/", "", ANYONE, "the versions of the service"),
+    Row("GET", "/openapi.json", "", ANYONE, "this service as an OpenAPI document"),
     Row("GET", "/v2.0", "", USER, "the collections"),
     Row("GET", "/v2.0/extensions", "", USER, "list extensions"),
     Row("GET", "/v2.0/extensions/{alias}", "", USER, "show an extension"),
@@ -68,6 +71,6 @@ ROWS = (
     Row("GET", "/v2.0/service-providers", "get_service_provider", READER, "list who provides routers"),
     Row("GET", "/v2.0/network-ip-availabilities", "get_network_ip_availability", READER, "list how many addresses networks have left; there are some for administrators alone"),
     Row("GET", "/v2.0/network-ip-availabilities/{network_id}", "get_network_ip_availability", ADMIN, "how many addresses a network has left"),
-    Row("GET", "/v2.0/auto-allocated-topology/{project_id}", "get_auto_allocated_topology", MEMBER, "the network of a project that names none, made if there is none", project=True, foreign=403),
+    Row("GET", "/v2.0/auto-allocated-topology/{project_id}", "get_auto_allocated_topology", MEMBER, "the network of a project that names none, made if there is none", project=True, foreign=403, refuses=(409,)),
     Row("DELETE", "/v2.0/auto-allocated-topology/{project_id}", "delete_auto_allocated_topology", MEMBER, "take that network away", project=True, foreign=403),
 )

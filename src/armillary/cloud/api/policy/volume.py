@@ -38,7 +38,8 @@ def _empty(collection: str, rule: str, least: Least, what: str) -> tuple[Row, ..
 # one row a line: the table is read across
 # fmt: off
 ROWS = (
-    Row("GET", "/", "", ANYONE, "the versions of the service"),
+    Row("GET", "/", "", ANYONE, "the versions of the service", gives=(300,)),
+    Row("GET", "/openapi.json", "", ANYONE, "this service as an OpenAPI document"),
     Row("GET", "/v3", "", USER, "the version with its microversions; the real one wants a token for it too"),
 
     Row("GET", _V3 + "/volumes", "volume:get_all", READER, "list volumes"),

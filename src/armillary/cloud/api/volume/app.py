@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from armillary.base.errors import ArmillaryError
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute.faults import fault, speak_nova
+from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import volume as policy
 from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds, spoken
@@ -97,6 +98,7 @@ def volume_app(
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_nova(app)
     app.add_exception_handler(OverLimit, _over_limit)
+    publish(app, service="volume", prefix=prefix, rows=policy.ROWS)
     app.include_router(versions, prefix=prefix)
     for room in ROOMS:
         app.include_router(room, prefix=prefix + "/v3/{project_id}")
