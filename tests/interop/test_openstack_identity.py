@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from socket import create_server
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 import uvicorn
@@ -20,6 +21,7 @@ from armillary.accounts.model import Allocation, Role
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
 from armillary.base.clock import SystemClock
+from armillary.base.errors import Unauthorized
 from armillary.base.units import GiB, MiB
 from armillary.cloud.api.identity import Catalog, CatalogService, router
 
@@ -113,14 +115,30 @@ def test_a_member_lists_only_their_own_projects(openstack: OpenStack) -> None:
     assert [project["Name"] for project in json.loads(done.stdout)] == ["m51"]
 
 
-def test_an_administrator_manages_people_projects_and_roles(
-    openstack: OpenStack, accounts: AccountsService
-) -> None:
-    def run(*words: str) -> str:
-        done = openstack(*words, username="root")
+@pytest.fixture
+def run(openstack: OpenStack) -> Callable[..., str]:
+    """Runs a command, as root unless told otherwise, that must go well, and returns what it prints."""
+
+    def made(*words: str, **settings: str) -> str:
+        done = openstack(*words, **({"username": "root"} | settings))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    return made
+
+
+def as_json(text: str) -> Any:
+    return json.loads(text)
+
+
+def refused(openstack: OpenStack, *words: str, says: str, **settings: str) -> None:
+    done = openstack(*words, **({"username": "root"} | settings))
+    assert done.returncode != 0 and says in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_an_administrator_manages_people_projects_and_roles(
+    run: Callable[..., str], accounts: AccountsService
+) -> None:
     run("project", "create", "survey", "--description", "A survey")
     run("user", "create", "bob", "--password", PASSWORD, "--email", "bob@example.org")
     run("role", "add", "--project", "survey", "--user", "bob", "reader")
@@ -128,6 +146,167 @@ def test_an_administrator_manages_people_projects_and_roles(
     assert [(one["Role"], one["User"]) for one in listed] == [("reader", "bob@Default")]
     survey, bob = accounts.project_named("survey"), accounts.person_named("bob")
     assert [(m.project, m.role) for m in accounts.projects_of(bob.id)] == [(survey, Role.READER)]
+
+
+def test_a_project_from_its_creation_to_its_end(run: Callable[..., str], openstack: OpenStack) -> None:
+    words = ("--description", "deep", "--disable", "--tag", "hot", "--tag", "far", "-f", "json")
+    made = as_json(run("project", "create", *words, "fields"))
+    assert (made["enabled"], made["description"], made["tags"]) == (False, "deep", ["hot", "far"])
+    refused(openstack, "project", "create", "fields", says="409")
+    assert as_json(run("project", "create", "--or-show", "fields", "-f", "json"))["id"] == made["id"]
+    run("project", "set", "--name", "deep-fields", "--enable", "--remove-tag", "far", "fields")
+    listed = as_json(run("project", "list", "--long", "--tags", "hot", "-f", "json"))
+    assert [(one["Name"], one["Enabled"]) for one in listed] == [("deep-fields", True)]
+    refused(openstack, "project", "create", "--parent", "m51", "inner", says="within them")
+    run("project", "delete", "deep-fields")
+    refused(openstack, "project", "show", "deep-fields", says="No Project found")
+
+
+def test_a_user_from_the_creation_to_the_end(run: Callable[..., str], openstack: OpenStack) -> None:
+    user = (
+        "--project",
+        "m51",
+        "--email",
+        "vera@example.org",
+        "--description",
+        "Vera",
+        "--password",
+        PASSWORD,
+    )
+    made = as_json(run("user", "create", *user, "vera", "-f", "json"))
+    assert made["email"] == "vera@example.org" and made["default_project_id"]
+    hers = {"username": "vera", "project_name": ""}
+    assert '"project_id"' not in run("token", "issue", "-f", "json", **hers)
+    run("role", "add", "--user", "vera", "--project", "m51", "member")
+    token = as_json(run("token", "issue", "-f", "json", **hers))
+    assert token["project_id"] == made["default_project_id"]
+    newer = "another horse battery"
+    run("user", "password", "set", "--original-password", PASSWORD, "--password", newer, **hers)
+    run("user", "set", "--name", "v-rubin", "--email", "v@example.org", "--description", "V.", "vera")
+    listed = as_json(run("user", "list", "--long", "--project", "m51", "-f", "json"))
+    assert "v-rubin" in [one["Name"] for one in listed]
+    run("user", "set", "--disable", "v-rubin")
+    refused(openstack, "token", "issue", says="401", username="v-rubin", password=newer)
+    run("user", "delete", "v-rubin")
+    refused(openstack, "user", "show", "v-rubin", says="No User found")
+
+
+def test_roles_are_given_in_projects_the_domain_and_the_system(
+    run: Callable[..., str], openstack: OpenStack
+) -> None:
+    run("user", "create", "--password", PASSWORD, "judge")
+    places = (("--project", "spies"), ("--domain", "default"), ("--system", "all"))
+    for place in places:
+        run("role", "add", "--user", "judge", *place, "admin")
+    run("role", "add", "--user", "judge", "--project", "spies", "service")
+    mine = as_json(run("role", "assignment", "list", "--user", "judge", "--names", "-f", "json"))
+    scopes = sorted((one["Role"], one["Project"], one["Domain"], one["System"]) for one in mine)
+    assert scopes == [
+        ("admin", "", "", "all"),
+        ("admin", "", "Default", ""),
+        ("admin", "spies@Default", "", ""),
+        ("service", "spies@Default", "", ""),
+    ]
+    effective = as_json(
+        run("role", "assignment", "list", "--user", "judge", "--system", "all", "--effective", "-f", "json")
+    )
+    assert len(effective) == 4  # admin, and what it implies
+    # an administrator of the cloud by role, in that scope alone
+    by_role = {"username": "judge", "project_name": "spies"}
+    assert "judge" in run("user", "list", **by_role)
+    refused(openstack, "user", "set", "--password", "my own password", "root", says="403", **by_role)
+    for place in places:
+        run("role", "remove", "--user", "judge", *place, "admin")
+    refused(openstack, "user", "list", says="403", **by_role)
+    run("user", "delete", "judge")
+    assert as_json(run("role", "show", "member", "-f", "json"))["name"] == "member"
+    prior = [one["Prior Role Name"] for one in as_json(run("implied", "role", "list", "-f", "json"))]
+    assert prior == ["admin", "manager", "member"]
+
+
+def test_a_group_from_its_creation_to_its_end(run: Callable[..., str], openstack: OpenStack) -> None:
+    run("group", "create", "--description", "d", "shift")
+    run("group", "add", "user", "shift", "ada")
+    assert "ada in group shift" in run("group", "contains", "user", "shift", "ada")
+    run("role", "add", "--group", "shift", "--project", "spies", "reader")
+    hers = {"username": "ada", "project_name": "spies"}
+    run("token", "issue", **hers)
+    (given,) = as_json(run("role", "assignment", "list", "--group", "shift", "--names", "-f", "json"))
+    assert (given["Role"], given["Group"]) == ("reader", "shift@Default")
+    run("group", "set", "--name", "crew", "--description", "e", "shift")
+    assert [one["Name"] for one in as_json(run("group", "list", "--user", "ada", "-f", "json"))] == ["crew"]
+    assert "ada" in run("user", "list", "--group", "crew")
+    run("group", "remove", "user", "crew", "ada")
+    refused(openstack, "token", "issue", says="401", **hers)
+    run("group", "delete", "crew")
+    refused(openstack, "group", "show", "crew", says="No Group found")
+
+
+def test_a_token_is_revoked(run: Callable[..., str], accounts: AccountsService) -> None:
+    secret = run("token", "issue", "-f", "value", "-c", "id", username="ada").strip()
+    assert accounts.check_token(secret).person.user_name == "ada"
+    run("token", "revoke", secret, username="ada")
+    with pytest.raises(Unauthorized):
+        accounts.check_token(secret)
+
+
+def test_what_the_catalog_says_is_read_and_not_changed(run: Callable[..., str], openstack: OpenStack) -> None:
+    assert "keystone" in run("catalog", "list", username="ada")
+    assert as_json(run("catalog", "show", "identity", "-f", "json"))["name"] == "keystone"
+    for words, says in (
+        (("region", "list"), "RegionOne"),
+        (("service", "show", "keystone"), "identity"),
+        (("endpoint", "list", "--service", "keystone", "--interface", "public"), "/identity/v3"),
+        (("domain", "show", "default"), "The default domain"),
+        (("limit", "list"), ""),
+    ):
+        assert says in run(*words), words
+    for words in ("domain create x", "service create x"):
+        refused(openstack, *words.split(), says="403")
+
+
+def test_a_pair_of_keys_from_its_creation_to_its_end(run: Callable[..., str]) -> None:
+    hers = {"username": "ada"}
+    pair = as_json(run("ec2", "credentials", "create", "-f", "json", **hers))
+    assert as_json(run("ec2", "credentials", "show", pair["access"], "-f", "json", **hers)) == pair
+    assert pair["access"] in run("ec2", "credentials", "list", **hers)
+    run("ec2", "credentials", "delete", pair["access"], **hers)
+    assert pair["access"] not in run("ec2", "credentials", "list", **hers)
+
+
+def test_an_application_credential_is_limited_to_access_rules(
+    run: Callable[..., str], openstack: OpenStack
+) -> None:
+    hers = {"username": "ada"}
+    rules = '[{"service": "identity", "method": "GET", "path": "/v3/users/*"}]'
+    words = (
+        "--access-rules",
+        rules,
+        "--expiration",
+        "2099-01-01T00:00:00",
+        "--description",
+        "d",
+        "-f",
+        "json",
+    )
+    made = as_json(run("application", "credential", "create", *words, "narrow", **hers))
+    made = {key.lower(): value for key, value in made.items()}
+    by_credential = {
+        "auth_type": "v3applicationcredential",
+        "application_credential_id": made["id"],
+        "application_credential_secret": made["secret"],
+        **dict.fromkeys(
+            ("username", "password", "project_name", "user_domain_name", "project_domain_name"), ""
+        ),
+    }
+    refused(openstack, "project", "list", says="401", **by_credential)
+    (rule,) = as_json(run("access", "rule", "list", "-f", "json", **hers))
+    assert (rule["Service"], rule["Method"], rule["Path"]) == ("identity", "GET", "/v3/users/*")
+    assert rule["ID"] in run("access", "rule", "show", rule["ID"], **hers)
+    refused(openstack, "access", "rule", "delete", rule["ID"], says="403", **hers)
+    run("application", "credential", "delete", "narrow", **hers)
+    run("access", "rule", "delete", rule["ID"], **hers)
+    assert as_json(run("access", "rule", "list", "-f", "json", **hers)) == []
 
 
 def test_an_application_credential_is_made_used_listed_and_deleted(openstack: OpenStack) -> None:

@@ -95,12 +95,14 @@ def access(base_url: str, user: str, project: str) -> dict[str, str]:
 def openstack(openstack_client: WarmClient, base_url: str, tmp_path: Path) -> OpenStack:
     """Runs the command as ada in m51, or as `user` in `project`."""
 
-    def run(*words: str, user: str = "ada", project: str = "m51") -> CompletedProcess[str]:
+    def run(
+        *words: str, user: str = "ada", project: str = "m51", fails: bool = False
+    ) -> CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         clean |= {"HOME": str(tmp_path)}  # no clouds.yaml of whoever runs the tests
         clean |= {f"OS_{name.upper()}": value for name, value in access(base_url, user, project).items()}
         done = openstack_client.run("openstack", *words, env=clean, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        assert (done.returncode != 0) == fails, done.stderr
         return done
 
     return run
@@ -136,6 +138,51 @@ def test_an_image_from_its_creation_to_its_end(openstack: OpenStack, tmp_path: P
     openstack("image", "set", "--name", "whirlpool", "m51")
     openstack("image", "delete", "whirlpool")
     assert json.loads(openstack("image", "list", "-f", "json").stdout) == []
+
+
+@pytest.mark.timeout(300)
+def test_an_image_with_every_option_is_protected_hidden_and_withdrawn(
+    openstack: OpenStack, connection: Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").write_bytes(CONTENT)
+    identifier = "7b5d2a3a-5a43-4a8c-a2fb-0d8a0a8b6e01"
+    made = openstack(
+        "image", "create", "--id", identifier, "--disk-format", "vmdk", "--container-format", "ovf",
+        "--min-disk", "3", "--min-ram", "64", "--file", "disk", "--protected", "--private", "--tag", "t1",
+        "--tag", "t2", "--property", "a=b", "--project", connection.current_project_id, "all", "-f", "json",
+    )  # fmt: skip
+    image = json.loads(made.stdout)
+    assert (image["id"], image["disk_format"], image["container_format"]) == (identifier, "vmdk", "ovf")
+    assert (image["min_disk"], image["min_ram"], image["protected"]) == (3, 64, True)
+    assert (image["status"], image["visibility"]) == ("active", "private")
+    assert "is protected and cannot be deleted" in openstack("image", "delete", "all", fails=True).stderr
+    openstack("image", "set", "--unprotected", "--hidden", "--community", "--deactivate", "all")
+    assert json.loads(openstack("image", "list", "-f", "json").stdout) == []
+    words = ("--hidden", "--community", "--tag", "t1", "--property", "a=b", "--sort", "name:asc,size:desc")
+    (listed,) = json.loads(openstack("image", "list", "--long", *words, "-f", "json").stdout)
+    assert (listed["Status"], listed["Visibility"]) == ("deactivated", "community")
+    openstack("image", "save", "--file", "no", "all", fails=True)
+    openstack(
+        "image", "set", "--activate", "--unhidden", "--private", "--name", "still", "--os-distro", "debian",
+        "--architecture", "x86_64", identifier,
+    )  # fmt: skip
+    shown = connection.image.get_image(identifier)
+    assert (shown.name, shown.os_distro, shown.architecture) == ("still", "debian", "x86_64")
+    openstack("image", "delete", "still")
+
+
+@pytest.mark.timeout(300)
+def test_an_image_is_imported_by_way_of_the_stage(openstack: OpenStack, tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(CONTENT)
+    made = openstack("image", "create", "--import", "--file", "disk", "direct", "-f", "json")
+    assert json.loads(made.stdout)["status"] == "active"
+    says = openstack(
+        "image", "import", "--method", "web-download", "--uri", "http://x.test", "direct", fails=True
+    )
+    assert "not supported" in says.stderr
+    assert "glance-direct" in openstack("image", "import", "info").stdout
+    assert json.loads(openstack("image", "metadef", "namespace", "list", "-f", "json").stdout) == []
+    openstack("image", "delete", "direct")
 
 
 @pytest.mark.timeout(300)

@@ -57,10 +57,11 @@ def inspect_raw(start: bytes, *, length: int) -> int:
     """Return the virtual size of a raw image, given its first bytes and its length.
 
     Raises:
-        ImageRefused: it is empty, or another format under a false name.
+        ImageUnrecognised: it is empty.
+        ImageRefused: it is another format under a false name.
     """
     if length == 0:
-        raise ImageRefused("the image is empty")
+        raise ImageUnrecognised("the image is empty")
     for magic, name in {MAGIC: "qcow2", **_FOREIGN}.items():
         if start.startswith(magic):
             raise ImageRefused(f"it was declared raw, but it is a {name} image")

@@ -155,9 +155,10 @@ def _fixed() -> Forbidden:
 def _need_default_domain(wish: dict[str, Any]) -> None:
     if wish.get("is_domain"):
         raise Invalid("This cloud has one domain, default.")
-    for name in ("domain_id", "parent_id"):
-        if some_text(wish, name) not in (None, DOMAIN["id"]):
-            raise NotFound(f"Could not find domain: {wish[name]}.")
+    if some_text(wish, "domain_id") not in (None, DOMAIN["id"]):
+        raise NotFound(f"Could not find domain: {wish['domain_id']}.")
+    if some_text(wish, "parent_id") not in (None, DOMAIN["id"]):
+        raise Invalid("Projects of this cloud have no projects within them: the parent of all is the domain.")
 
 
 def _duplicate(name: str) -> Conflict:
