@@ -40,8 +40,9 @@ _WORDS = {
 
 def settings_page() -> str:
     """Return the page of all settings."""
-    rows = _rows(Settings, "ARMILLARY_", skip=("clouds", "batch", "vospace"))
+    rows = _rows(Settings, "ARMILLARY_", skip=("clouds", "batch", "limits", "vospace"))
     batch = _rows(_model(Settings.model_fields["batch"]), "ARMILLARY_BATCH__")
+    limits = _rows(_model(Settings.model_fields["limits"]), "ARMILLARY_LIMITS__")
     vospace = _rows(_model(Settings.model_fields["vospace"]), "ARMILLARY_VOSPACE__")
     clouds = _rows(_model(Settings.model_fields["clouds"]), "")
     head = "| Setting | Type | Default | Environment | |\n|---|---|---|---|---|\n"
@@ -57,6 +58,9 @@ findings named. Settings are read once, when the platform starts. Of `database_u
 ## `[batch]`
 
 {head}{_table(batch)}
+## `[limits]`
+
+{head}{_table(limits)}
 ## `[vospace]`
 
 {head}{_table(vospace)}

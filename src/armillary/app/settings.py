@@ -77,6 +77,17 @@ class BatchTable(_Table):
     tick_seconds: float = Field(default=2, gt=0, description="how often the scaler looks")
 
 
+class LimitsTable(_Table):
+    """`[limits]`"""
+
+    requests_per_minute: int = Field(
+        default=6000, ge=0, description="that one token may make of a cloud's APIs; 0: no bound"
+    )
+    sign_ins_per_minute: int = Field(
+        default=600, ge=0, description="that one address may make at a cloud; 0: no bound"
+    )
+
+
 class VOSpaceTable(_Table):
     """`[vospace]`"""
 
@@ -115,6 +126,7 @@ class Settings(BaseSettings):
     )
     clouds: list[CloudTable] = Field(default_factory=_default_clouds)
     batch: BatchTable = BatchTable()
+    limits: LimitsTable = LimitsTable()
     vospace: VOSpaceTable = VOSpaceTable()
 
     @classmethod

@@ -63,6 +63,8 @@ def build_clouds(
                 floating_cidr=table.floating_cidr,
                 vendor_data=extra,
                 host_ports=host_ports,
+                requests_per_minute=settings.limits.requests_per_minute,
+                sign_ins_per_minute=settings.limits.sign_ins_per_minute,
                 metadata_secret=_secret(directory / "metadata.secret"),
             ),
             accounts=accounts,

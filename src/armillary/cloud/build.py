@@ -43,6 +43,10 @@ class CloudSettings:
     """A cloud-init document that every guest is given, under the user's own."""
     host_ports: frozenset[int] = frozenset()
     """TCP ports of this computer that guests may reach at their gateway."""
+    requests_per_minute: int = 6000
+    """That one token may make; 0 means no bound."""
+    sign_ins_per_minute: int = 600
+    """That one address may make; 0 means no bound."""
     furnish_projects: bool = True
     """Whether a project gets a network of its own."""
     metadata_secret: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
@@ -170,6 +174,8 @@ def build_cloud(
         metadata=metadata,
         consoles=consoles,
         volumes=volumes,
+        requests_per_minute=settings.requests_per_minute,
+        sign_ins_per_minute=settings.sign_ins_per_minute,
     )
     return Cloud(app=app, images=images, compute=compute, network=network, volumes=volumes, keeper=keeper)
 

@@ -14,8 +14,8 @@ from armillary.base.clock import Clock
 from armillary.base.ids import CloudName
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.identity.catalog import Catalog, CatalogService
+from armillary.cloud.api.limits import Limited, Limits
 from armillary.cloud.api.policy.gate import gate
-from armillary.cloud.api.limits import Limited
 from armillary.cloud.api.shared import Prefixes, RequestIds, no_such_page
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.consoles.service import ConsoleService
@@ -132,19 +132,23 @@ def create_cloud_app(
 
         return console_app(consoles=consoles, prefix="/console")
 
+    limits = Limits(
+        clock=clock, requests_per_minute=requests_per_minute, sign_ins_per_minute=sign_ins_per_minute
+    )
+
+    def limited(service: str, make: Callable[[], ASGIApp]) -> Callable[[], ASGIApp]:
+        return lambda: Limited(make(), service=service, limits=limits)
+
     rooms: dict[str, Callable[[], ASGIApp]] = {
-        "/identity": identity,
-        "/image": image,
-        "/compute": compute_,
-        "/network": network_,
-        "/volume": volume,
+        "/identity": limited("identity", identity),
+        "/image": limited("image", image),
+        "/compute": limited("compute", compute_),
+        "/network": limited("network", network_),
+        "/volume": limited("volume", volume),
         METADATA_PREFIX: metadata_,
         "/console": console,
     }
-    return Limited(
-        Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog))),
-        clock=clock, requests_per_minute=requests_per_minute, sign_ins_per_minute=sign_ins_per_minute,
-    )  # fmt: skip
+    return Prefixes(rooms, otherwise=RequestIds(_Front(name=name, catalog=catalog)))
 
 
 class _Front:
