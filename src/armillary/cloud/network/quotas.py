@@ -80,11 +80,13 @@ class Quotas:
         _may_see(who, project_id)
         return QUOTAS
 
-    def availability(self, networks: Sequence[Network]) -> Sequence[Availability]:
-        """How many addresses these networks have, and how many are held."""
+    def availability(self, networks: Sequence[Network], *, version: int = 0) -> Sequence[Availability]:
+        """How many addresses these networks have, of one version of IP or (0) of both, and how many are held."""
         with self._desk.reading() as connection:
             ids = [network.id for network in networks]
-            subnets = store.SUBNETS.find(connection, store.subnets.c.network_id.in_(ids))
+            columns = store.subnets.c
+            of_version = (columns.ip_version == version,) if version else ()
+            subnets = store.SUBNETS.find(connection, columns.network_id.in_(ids), *of_version)
             held = store.addresses.c
             query = (
                 select(held.subnet_id, func.count())

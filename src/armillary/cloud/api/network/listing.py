@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,8 +17,8 @@ _NOT_FILTERS = {"fields", "limit", "marker", "page_reverse", "sort_key", "sort_d
 _TAGS = {"tags", "tags-any", "not-tags", "not-tags-any"}
 
 
-def query_of(request: Request, shelf: Shelf[Any]) -> Query:
-    """Read what a list request asks for.
+def query_of(request: Request, known: Shelf[Any] | Collection[str]) -> Query:
+    """Read what a list request asks for, of things whose filters are known.
 
     Raises:
         Invalid: an attribute that there is not, or a page that cannot be, in Neutron's words.
@@ -26,20 +26,21 @@ def query_of(request: Request, shelf: Shelf[Any]) -> Query:
     sent = request.query_params
     names = [name for name in dict.fromkeys(sent) if name not in _NOT_FILTERS]
     filters = {name: sent.getlist(name) for name in names if name not in _TAGS}
-    unknown = [name for name in filters if name not in shelf.facets]
+    facets, columns = (known.facets, known.columns) if isinstance(known, Shelf) else (known, ())
+    unknown = [name for name in filters if name not in facets]
     if unknown:
         raise bad(f"{unknown} is invalid attribute for filtering", code="http_bad_request")
     return Query(
         filters=filters,
         tags={name: sent.getlist(name) for name in names if name in _TAGS},
-        order=_order(request, shelf),
+        order=_order(request, columns),
         limit=check_limit(sent.get("limit")),
         marker=sent.get("marker"),
         backwards=sent.get("page_reverse", "").lower() in {"true", "1"},
     )
 
 
-def _order(request: Request, shelf: Shelf[Any]) -> list[tuple[str, bool]]:
+def _order(request: Request, columns: Collection[str]) -> list[tuple[str, bool]]:
     keys, directions = (request.query_params.getlist(name) for name in ("sort_key", "sort_dir"))
     if len(keys) != len(directions):
         raise bad("The number of sort_keys and sort_dirs must be same", code="http_bad_request")
@@ -49,7 +50,7 @@ def _order(request: Request, shelf: Shelf[Any]) -> list[tuple[str, bool]]:
             f"{wrong} is invalid value for sort_dirs, valid value is 'asc' and 'desc'",
             code="http_bad_request",
         )
-    unknown = [key for key in keys if key not in shelf.columns]
+    unknown = [key for key in keys if key not in columns]
     if unknown:
         raise bad(f"{unknown} is invalid attribute for sort_keys", code="http_bad_request")
     return [(key, word == "desc") for key, word in zip(keys, directions, strict=True)]

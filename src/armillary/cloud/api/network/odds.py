@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Body, Request
@@ -13,16 +14,19 @@ from armillary.cloud.api.network import outside, plain, security, views
 from armillary.cloud.api.network.attributes import Attribute, boolean, integer, read_body
 from armillary.cloud.api.network.deps import Member, Network
 from armillary.cloud.api.network.extensions import EXTENSIONS
-from armillary.cloud.api.network.listing import filtered, pruned
+from armillary.cloud.api.network.listing import answered, filtered, pruned, query_of
 from armillary.cloud.api.shared import Caller
 from armillary.cloud.network.desk import QUOTAS, forbid
-from armillary.cloud.network.listing import Query
 from armillary.cloud.network.quotas import Availability
 
 router = APIRouter()
 versions = APIRouter()
 JSON = dict[str, Any]
 _LIMIT = Attribute(read=integer(-1))
+_OF_NETWORKS = {
+    "network_id": "id", "network_name": "name", "project_id": "project_id", "tenant_id": "project_id", "ip_version": ""
+}  # fmt: skip
+"""Filters of a list of networks' addresses, by what they are called for networks; one is for the subnets."""
 
 
 @versions.get("/")
@@ -154,9 +158,12 @@ def reset_quota(project_id: str, who: Member, network: Network) -> Response:
 def list_availabilities(request: Request, who: Member, network: Network) -> JSON:
     if not who.is_cloud_admin:
         return {"network_ip_availabilities": []}
-    found = network.networks.page(who, Query()).items
-    shown = [_availability(each) for each in network.quotas.availability(found)]
-    return filtered(request, "network_ip_availabilities", shown)
+    asked = query_of(request, _OF_NETWORKS)
+    version = asked.filters.get("ip_version", ["0"])[0]
+    filters = {_OF_NETWORKS[name]: values for name, values in asked.filters.items() if _OF_NETWORKS[name]}
+    page = network.networks.page(who, replace(asked, filters=filters))
+    found = network.quotas.availability(page.items, version=int(version) if version.isdecimal() else 0)
+    return answered(request, "network_ip_availabilities", page, [_availability(each) for each in found])
 
 
 @router.get("/network-ip-availabilities/{network_id}")
