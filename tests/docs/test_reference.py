@@ -13,7 +13,7 @@ from armillary.app import reference, reference_errors
 from armillary.app.main import COMMANDS
 from armillary.batch.api import agents
 from armillary.cli.main import LazyGroup
-from armillary.cloud.api.compute import actions, odds
+from armillary.cloud.api.compute import actions, versions
 from armillary.cloud.core.flavors import DEFAULT_FLAVORS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,13 +56,17 @@ def test_every_command_of_the_daemon_has_a_place_in_the_reference():
         assert f"`armillary {command}`" in page
 
 
-def test_the_page_of_the_openstack_apis_says_what_compute_does():
-    page = (DOCS / "reference" / "openstack.md").read_text()
-    for action in actions._ACTIONS:
+def test_every_action_on_a_server_has_a_place_in_the_reference():
+    page = (DOCS / "reference" / "servers.md").read_text()
+    for action in actions.NAMES:
         assert f"`{action}`" in page
+
+
+def test_the_page_of_the_openstack_apis_says_what_compute_offers():
+    page = (DOCS / "reference" / "openstack.md").read_text()
     for flavor in DEFAULT_FLAVORS:
         assert f"`{flavor.name}`" in page
-    assert f"microversions to 2.{odds.MAXIMUM}" in page
+    assert f"microversions to 2.{versions.MAXIMUM}" in page
 
 
 def test_every_call_of_an_agent_has_a_place_in_its_page():
