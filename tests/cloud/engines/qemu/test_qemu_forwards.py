@@ -1,9 +1,9 @@
-"""Which TCP ports a floating IP answers for."""
+"""Which ports a floating IP answers for."""
 
 import pytest
 
 from armillary.base.ids import NetworkId, PortId, ServerId
-from armillary.cloud.engines.qemu.fabric import WELL_KNOWN, wanted_forwards
+from armillary.cloud.engines.qemu.fabric import WELL_KNOWN, WELL_KNOWN_UDP, wanted_forwards
 from armillary.cloud.model import PortPlan, PortSpec, Rule
 
 SPEC = PortSpec(
@@ -23,8 +23,8 @@ def opened(*rules, floating_ip="127.16.0.5", filtered=True):
         server_id=ServerId("s"), port=SPEC, rules=rules, floating_ip=floating_ip, filtered=filtered
     )
     forwards = wanted_forwards(plan)
-    assert all(address == floating_ip for address, _ in forwards)
-    return {number for _, number in forwards}
+    assert {(way.address, way.fixed_ip) for way in forwards} <= {(floating_ip, "10.0.0.5")}
+    return {way.number if way.protocol == "tcp" else f"{way.number}/udp" for way in forwards}
 
 
 def test_a_rule_for_one_port_opens_that_port():
@@ -43,7 +43,6 @@ def test_a_wide_range_is_opened_at_the_well_known_ports():
 @pytest.mark.parametrize(
     "closed",
     [
-        rule(protocol="udp", low=53, high=53),
         rule(protocol="icmp"),
         rule(low=22, high=22, direction="egress"),
         rule(low=22, high=22, cidr="10.0.0.0/24"),
@@ -61,3 +60,19 @@ def test_without_a_floating_ip_nothing_is_open():
 
 def test_without_port_security_the_well_known_ports_are_open():
     assert opened(filtered=False) == set(WELL_KNOWN)
+
+
+def test_udp_is_open_where_a_rule_names_it():
+    assert opened(rule("udp", low=60000, high=60010)) == {f"{number}/udp" for number in range(60000, 60011)}
+    assert opened(rule("17")) == {f"{number}/udp" for number in WELL_KNOWN_UDP}
+
+
+def test_each_address_of_a_port_has_its_own_floating_ip():
+    further = (("127.16.0.6", "10.0.0.6"),)
+    plan = PortPlan(
+        server_id=ServerId("s"), port=SPEC, rules=(rule(low=22, high=22),), floating_ip="127.16.0.5",
+        further_floating_ips=further,
+    )  # fmt: skip
+    assert {(way.address, way.fixed_ip) for way in wanted_forwards(plan)} == {
+        ("127.16.0.5", "10.0.0.5"), *further,
+    }  # fmt: skip

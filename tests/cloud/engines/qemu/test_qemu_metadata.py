@@ -1,24 +1,27 @@
 """Guests ask the switch's process for metadata: frames go in, and what the cloud is asked comes out signed."""
 
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from frame_builder import BROADCAST, SLIRP, arp, ip, mac
-from switch_bench import Bench, Guest, port_plan
+from switch_bench import OUT, Bench, Guest, port_plan
 from tcp_peer import Peer
 
 from armillary.base.ids import new_uuid
 from armillary.cloud.core.signature import sign
-from armillary.cloud.engines.qemu.frames import read_arp, read_ipv4
-from armillary.cloud.engines.qemu.packets import Ends, read_segment, write_segment
+from armillary.cloud.engines.qemu.frames import ICMPV6, read_arp, read_ipv4, read_ipv6
+from armillary.cloud.engines.qemu.packets import Ends, checksum, read_segment, write_segment
 from armillary.cloud.model import MetadataSite, NetworkPlan, Rule
 
-METADATA = "169.254.169.254"
-A, B = (replace(port_plan(number), project_id=f"project-{number}") for number in (1, 2))
+METADATA, METADATA_V6 = "169.254.169.254", "fe80::a9fe:a9fe"
+OUT_V6 = replace(OUT, ethertype="IPv6")
+A, B = (replace(port_plan(number, OUT_V6), project_id=f"project-{number}") for number in (1, 2))
 
 
 class Service(ThreadingHTTPServer):
@@ -84,19 +87,29 @@ def b(guests: tuple[Guest, Guest], a: Guest) -> Guest:
     return guests[1]
 
 
-def gets(guest: Guest, path: str, *, head: bytes = b"", port: int = 40000, router: str = SLIRP) -> bytes:
+def gets(
+    guest: Guest,
+    path: str,
+    *,
+    head: bytes = b"",
+    port: int = 40000,
+    router: str = SLIRP,
+    own: str = "",
+    there: str = METADATA,
+) -> bytes:
     """Ask as a guest's own TCP would, and return the whole answer."""
     peer = Peer(port=port)
-    there = Ends(to_mac=mac(router), from_mac=mac(guest.mac), source=ip(guest.ip), target=ip(METADATA))
-    guest.sends(write_segment(peer.opens(), there))
+    source, target = ip_address(own or guest.ip).packed, ip_address(there).packed
+    ends = Ends(to_mac=mac(router), from_mac=mac(guest.mac), source=source, target=target)
+    guest.sends(write_segment(peer.opens(), ends))
     asked = False
     while not (peer.closed or peer.refused):
         frame = guest.card.recv(20000)
-        packet = read_ipv4(frame)
+        packet = read_ipv4(frame) or read_ipv6(frame)
         assert packet is not None
         segment = read_segment(frame, packet)
         assert segment is not None
-        assert (packet.source, packet.target) == (ip(METADATA), ip(guest.ip))
+        assert (packet.source, packet.target) == (target, source)
         assert frame[:12] == mac(guest.mac) + mac(router)
         said = peer.takes(segment)
         if not asked and peer.theirs is not None:
@@ -105,7 +118,7 @@ def gets(guest: Guest, path: str, *, head: bytes = b"", port: int = 40000, route
         if peer.ended:
             said += peer.closes()
         for answer in said:
-            guest.sends(write_segment(answer, there))
+            guest.sends(write_segment(answer, ends))
     return peer.heard
 
 
@@ -138,6 +151,25 @@ def test_a_guest_that_looks_for_the_service_on_its_own_wire_finds_it(a):
     assert (answer.is_request, answer.sender_ip, answer.target_ip) == (False, ip(METADATA), ip(a.ip))
     found = answer.sender_mac.hex(":")
     assert b"server-1 " in gets(a, "/", router=found)
+
+
+def test_a_guest_finds_the_service_by_ipv6_too(a):
+    own, there = ip_address("fe80::f816:3eff:fe00:1").packed, ip_address(METADATA_V6).packed
+    wanted = struct.pack(">BBHI", 135, 0, 0, 0) + there + b"\x01\x01" + mac(a.mac)
+    group = ip_address("ff02::1:fffe:a9fe").packed
+    head = struct.pack(">IHBB", 6 << 28, len(wanted), ICMPV6, 255) + own + group
+    a.sends(mac("33:33:ff:fe:a9:fe") + mac(a.mac) + b"\x86\xdd" + head + wanted)
+    frame = a.card.recv(2000)
+    packet = read_ipv6(frame)
+    assert packet is not None
+    assert (packet.source, packet.target, packet.source_port) == (there, own, 136)
+    said = frame[54:]
+    assert (said[8:24], said[24:26]) == (there, b"\x02\x01")
+    assert checksum(there + own + struct.pack(">II", len(said), ICMPV6) + said) == 0
+    answer = gets(
+        a, "/", router=said[26:32].hex(":"), own="fe80::f816:3eff:fe00:1", there=METADATA_V6, port=40002
+    )
+    assert b"server-1 " in answer
 
 
 def test_the_platform_may_be_down_and_come_back(bench, service, a):

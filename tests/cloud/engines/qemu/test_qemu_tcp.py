@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tcp_peer import Peer
 
-from armillary.cloud.engines.qemu.frames import read_ipv4
+from armillary.cloud.engines.qemu.frames import read_ipv4, read_ipv6
 from armillary.cloud.engines.qemu.packets import Ends, read_segment, write_segment
 from armillary.cloud.engines.qemu.tcp import ACK, FIN, MOST_RECEIVED, RST, SYN, Connection, Segment, refuse
 
@@ -166,16 +166,19 @@ ENDS = Ends(
 )  # fmt: skip
 
 
+ENDS_V6 = ENDS._replace(source=bytes.fromhex("fe80" + 10 * "00" + "a9fea9fe"), target=bytes(range(16)))
+
+
 @given(
-    data=st.binary(max_size=60), seq=st.integers(0, 2**32 - 1), mss=st.none() | st.integers(100, 9000),
+    ends=st.sampled_from((ENDS, ENDS_V6)), data=st.binary(max_size=60), seq=st.integers(0, 2**32 - 1), mss=st.none() | st.integers(100, 9000),
     padding=st.integers(0, 20),
 )  # fmt: skip
-def test_a_segment_is_read_as_it_was_written(data, seq, mss, padding):
+def test_a_segment_is_read_as_it_was_written(ends, data, seq, mss, padding):
     segment = Segment(80, 40000, seq, 5, SYN | ACK, 16384, data, mss)
-    frame = write_segment(segment, ENDS) + bytes(padding)  # short frames are filled up on their way
-    packet = read_ipv4(frame)
+    frame = write_segment(segment, ends) + bytes(padding)  # short frames are filled up on their way
+    packet = read_ipv4(frame) or read_ipv6(frame)
     assert packet is not None
     assert read_segment(frame, packet) == segment
     damaged = bytearray(frame)
-    damaged[14 + 20 + 5] ^= 1
+    damaged[packet.payload + 5] ^= 1
     assert read_segment(bytes(damaged), packet) is None

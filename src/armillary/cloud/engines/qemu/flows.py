@@ -8,12 +8,17 @@ from typing import NamedTuple
 
 from armillary.cloud.engines.qemu import frames
 from armillary.cloud.engines.qemu.frames import ICMP, ICMPV6, TCP, Packet
-from armillary.cloud.engines.qemu.rules import CompiledRule
+from armillary.cloud.engines.qemu.rules import CompiledRule, allows
 
 MAX_FLOWS = 16384
 """Conversations remembered for one card; the oldest gives way."""
 _MAX_FRAGMENTS = 256
 _TCP_SECONDS, _CLOSED_SECONDS, _UDP_SECONDS, _ICMP_SECONDS = 5 * 86400.0, 60.0, 180.0, 30.0
+
+METADATA_IP, METADATA_IPV6 = bytes((169, 254, 169, 254)), bytes.fromhex("fe8000000000000000000000a9fea9fe")
+METADATA_PORT = 80
+METADATA_MAC = bytes.fromhex("fa163ea9fea9")
+"""What guests are told that has these addresses, when they look for them on their own wire."""
 
 Exit = tuple[str, str]
 """Where a frame leaves the switch: a port's key, and `card`, `out` or `metadata`."""
@@ -147,3 +152,10 @@ def remember(fragments: dict[bytes, Exit], fragment: bytes, leaves: Exit) -> Non
     if len(fragments) >= _MAX_FRAGMENTS:
         del fragments[next(iter(fragments))]
     fragments[fragment] = leaves
+
+
+def asks_metadata(port: Port, packet: Packet) -> bool:
+    """Return whether a packet may go to the metadata service; no conversation is remembered, each is asked."""
+    if packet.protocol != TCP or packet.target_port != METADATA_PORT or packet.fragment is not None:
+        return False
+    return not port.filtered or allows(port.rules, "egress", packet, packet.target)

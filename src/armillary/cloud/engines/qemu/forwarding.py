@@ -11,15 +11,22 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network
 
 from armillary.cloud.engines.qemu import frames
-from armillary.cloud.engines.qemu.flows import Entry, Exit, Port, add, new_flow, remember, touch
+from armillary.cloud.engines.qemu.flows import (
+    METADATA_IP,
+    Entry,
+    Exit,
+    Port,
+    add,
+    asks_metadata,
+    new_flow,
+    remember,
+    touch,
+)
 from armillary.cloud.engines.qemu.frames import ICMP, TCP, UDP, Packet
 from armillary.cloud.engines.qemu.ipv6 import Ipv6
 from armillary.cloud.engines.qemu.rules import WORLD, allows
 
 _DNS = 53
-METADATA_IP, METADATA_PORT = bytes((169, 254, 169, 254)), 80
-METADATA_MAC = bytes.fromhex("fa163ea9fea9")
-"""What guests are told that has the metadata service's address, when they look for it on their own wire."""
 _PLAIN = b"\x08\x00\x45"
 """IPv4 whose header has no options."""
 _NEVER_OUTSIDE = tuple(
@@ -142,7 +149,7 @@ class Forwarder:
         if port.filtered and (not port.owns(packet.source, frame[6:12]) or frames.is_dhcp_answer(packet)):
             return None
         if packet.target == METADATA_IP:
-            return port.metadata if self._asks_metadata(port, packet) else None
+            return port.metadata if asks_metadata(port, packet) else None
         if not packet.is_first:
             return port.fragments.get(packet.fragment or b"")
         entry = port.sent.get(packet.conversation)
@@ -171,12 +178,6 @@ class Forwarder:
         add(flow, port.sent, packet.conversation, (other.card, other.mac, flow))
         add(flow, other.sent, packet.reverse, (port.card, port.mac, flow))
         return other.card
-
-    def _asks_metadata(self, port: Port, packet: Packet) -> bool:
-        """Return whether a packet may go to the metadata service; no conversation is remembered, each is asked."""
-        if packet.protocol != TCP or packet.target_port != METADATA_PORT or packet.fragment is not None:
-            return False
-        return not port.filtered or allows(port.rules, "egress", packet, packet.target)
 
     def _to_outside(self, port: Port, packet: Packet, now: float) -> Exit | None:
         if not self._harmless(port, packet):

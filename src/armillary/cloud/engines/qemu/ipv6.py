@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from armillary.cloud.engines.qemu import frames
-from armillary.cloud.engines.qemu.flows import Exit, Flow, Port, add, new_flow, remember, touch
+from armillary.cloud.engines.qemu.flows import (
+    METADATA_IPV6,
+    Exit,
+    Flow,
+    Port,
+    add,
+    asks_metadata,
+    new_flow,
+    remember,
+    touch,
+)
 from armillary.cloud.engines.qemu.frames import ICMPV6, UDP, Packet
 from armillary.cloud.engines.qemu.rules import allows
 
@@ -52,6 +62,8 @@ class Ipv6:
                 return ()  # every card hears what is meant for it: nobody has to say what it listens to
             if kind in (frames.NEIGHBOUR_SOLICITATION, frames.NEIGHBOUR_ADVERTISEMENT):
                 return self._discovery(port, frame, packet)
+        if packet.target == METADATA_IPV6:
+            return (port.metadata,) if asks_metadata(port, packet) else ()
         if _asks_dhcp(packet):
             return ((port.key, "router"),)
         if packet.target[0] == 0xFF:
@@ -81,12 +93,14 @@ class Ipv6:
         return packet.source == port.link_local or port.owns(packet.source, mac)
 
     def _discovery(self, port: Port, frame: bytes, packet: Packet) -> tuple[Exit, ...]:
-        if frame[6:12] != frame[:6] and packet.target[0] != 0xFF:
+        if frame[6:12] != frame[:6] and packet.target[0] != 0xFF and packet.target != METADATA_IPV6:
             other = self._by_mac.get((port.network, frame[:6]))
             return (other.card,) if other is not None and other is not port else ()
+        wanted = frame[packet.payload :][_TARGET]
+        if wanted == METADATA_IPV6:  # the switch has that address, and nobody else
+            return (port.metadata,) if packet.source_port == frames.NEIGHBOUR_SOLICITATION else ()
         if packet.source_port == frames.NEIGHBOUR_ADVERTISEMENT:
             return self._others(port)
-        wanted = frame[packet.payload :][_TARGET]
         other = self._by_ip.get((port.network, wanted))
         if other is not None:
             return (other.card,) if other is not port else ()

@@ -1,6 +1,6 @@
-"""Answers guests at 169.254.169.254: the switch is the metadata service's proxy, as a router's agent is in Neutron.
+"""Answers guests at 169.254.169.254 and fe80::a9fe:a9fe: the switch is the metadata service's proxy, as a router's agent is in Neutron.
 
-A guest's frames for that address end here, in a TCP of our own, so that it is certain who asks: the card is known, and
+A guest's frames for these addresses end here, in a TCP of our own, so that it is certain who asks: the card is known, and
 nothing in a frame is believed. The question goes on to the cloud over loopback, signed. See
 docs/decisions/0009-the-switch-answers-for-metadata.md.
 """
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from armillary.cloud.core.signature import sign
 from armillary.cloud.engines.qemu import frames
-from armillary.cloud.engines.qemu.forwarding import METADATA_MAC, Exit
+from armillary.cloud.engines.qemu.flows import METADATA_IPV6, METADATA_MAC, Exit
 from armillary.cloud.engines.qemu.http_question import (
     Question,
     Unclear,
@@ -24,7 +24,13 @@ from armillary.cloud.engines.qemu.http_question import (
     refusal,
     write_question,
 )
-from armillary.cloud.engines.qemu.packets import Ends, answer_arp, read_segment, write_segment
+from armillary.cloud.engines.qemu.packets import (
+    Ends,
+    answer_arp,
+    answer_discovery,
+    read_segment,
+    write_segment,
+)
 from armillary.cloud.engines.qemu.tcp import ACK, FIN, RST, SYN, Connection, Segment, refuse
 
 TICK_SECONDS = 0.2
@@ -32,8 +38,8 @@ TICK_SECONDS = 0.2
 _MOST_TALKS, _MOST_TALKS_OF_ONE = 128, 16
 _TALK_SECONDS = 30.0
 _MOST_ANSWER = 1 << 20
-_HEADERS = 40
-"""Bytes of a packet that are not TCP's payload."""
+_HEADERS = {4: 40, 16: 60}
+"""Bytes of a packet that are not TCP's payload, by the length of its addresses."""
 
 Key = tuple[str, bytes, int]
 """A guest's end of a conversation: its card, address and port."""
@@ -105,7 +111,11 @@ class MetadataProxy:
         if frame[12:14] == frames.ARP:
             self._send_frame(key, answer_arp(frame, METADATA_MAC), now)
             return
-        packet = frames.read_ipv4(frame)
+        is_ipv4 = frame[12:14] == frames.IPV4
+        packet = frames.read_ipv4(frame) if is_ipv4 else frames.read_ipv6(frame)
+        if packet is not None and packet.protocol == frames.ICMPV6:
+            self._send_frame(key, answer_discovery(frame, packet, METADATA_MAC, METADATA_IPV6), now)
+            return
         segment = read_segment(frame, packet) if packet is not None else None
         if packet is None or segment is None:
             return
@@ -121,7 +131,9 @@ class MetadataProxy:
                     self._send_frame(key[0], write_segment(answer, ends), now)
             elif self._has_room(key[0]):
                 first = int.from_bytes(os.urandom(4), "big")
-                connection = Connection(syn=segment, first=first, mss=guest.mtu - _HEADERS, now=now)
+                connection = Connection(
+                    syn=segment, first=first, mss=guest.mtu - _HEADERS[len(ends.source)], now=now
+                )
                 talk = _Talk(key=key, connection=connection, ends=ends, deadline=now + _TALK_SECONDS)
                 self._talks[key] = talk
                 self._say(talk, [connection.open()], now)

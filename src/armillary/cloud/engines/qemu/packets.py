@@ -1,19 +1,21 @@
-"""TCP segments and ARP answers from and to Ethernet frames. Pure, standard library only."""
+"""TCP segments, and answers to who looks for an address, from and to Ethernet frames. Pure, standard library only."""
 
 from __future__ import annotations
 
 import struct
 from typing import NamedTuple
 
-from armillary.cloud.engines.qemu.frames import ARP, IPV4, TCP, Packet
+from armillary.cloud.engines.qemu.frames import ARP, ICMPV6, IPV4, IPV6, NEIGHBOUR_ADVERTISEMENT, TCP, Packet
 from armillary.cloud.engines.qemu.tcp import SYN, Segment
 
 _HEADER = struct.Struct(">HHIIBBHHH")
-_DO_NOT_FRAGMENT, _HOPS = 0x4000, 64
+_DO_NOT_FRAGMENT, _HOPS, _ALL_HOPS = 0x4000, 64, 255
+_SOLICITED_AND_SURE = 0x60000000
+"""Flags of a neighbour advertisement (RFC 4861, 4.4): it was asked for, and takes the place of what was known."""
 
 
 class Ends(NamedTuple):
-    """The two ends of a wire as a frame names them: hardware and IPv4 addresses."""
+    """The two ends of a wire as a frame names them: hardware addresses, and addresses of one IP."""
 
     to_mac: bytes
     from_mac: bytes
@@ -23,13 +25,17 @@ class Ends(NamedTuple):
 
 def read_segment(frame: bytes, packet: Packet) -> Segment | None:
     """Return the TCP segment in a frame, or None if it is cut, or damaged on its way."""
-    start, total = packet.payload, int.from_bytes(frame[16:18], "big")
-    end = 14 + total
+    start, is_ipv4 = packet.payload, len(packet.source) == 4
+    end = 14 + int.from_bytes(frame[16:18], "big") if is_ipv4 else 54 + int.from_bytes(frame[18:20], "big")
     if packet.protocol != TCP or end > len(frame) or end < start + _HEADER.size:
         return None
     source, target, seq, ack, length, flags, window, _, _ = _HEADER.unpack_from(frame, start)
     body = start + (length >> 4) * 4
-    if body < start + _HEADER.size or body > end or checksum(_pseudo(packet, end - start) + frame[start:end]):
+    if (
+        body < start + _HEADER.size
+        or body > end
+        or checksum(_pseudo(packet.source, packet.target, TCP, end - start) + frame[start:end])
+    ):
         return None
     mss = _mss(frame[start + _HEADER.size : body]) if flags & SYN else None
     return Segment(source, target, seq, ack, flags, window, frame[body:end], mss)
@@ -58,9 +64,11 @@ def write_segment(segment: Segment, ends: Ends) -> bytes:
     fields = [segment.source_port, segment.target_port, segment.seq, segment.ack, words, segment.flags]
     tail = options + segment.data
     length = _HEADER.size + len(tail)
-    pseudo = ends.source + ends.target + struct.pack(">BBH", 0, TCP, length)
+    pseudo = _pseudo(ends.source, ends.target, TCP, length)
     summed = checksum(pseudo + _HEADER.pack(*fields, segment.window, 0, 0) + tail)
     tcp = _HEADER.pack(*fields, segment.window, summed, 0) + tail
+    if len(ends.source) == 16:
+        return ends.to_mac + ends.from_mac + IPV6 + _ipv6(ends.source, ends.target, TCP, length, _HOPS) + tcp
     ip = struct.pack(
         ">BBHHHBBH4s4s", 0x45, 0, 20 + length, 0, _DO_NOT_FRAGMENT, _HOPS, TCP, 0, ends.source, ends.target
     )
@@ -74,8 +82,25 @@ def answer_arp(frame: bytes, mac: bytes) -> bytes:
     return asker + mac + ARP + frame[14:20] + b"\x00\x02" + mac + asked_ip + asker + asker_ip
 
 
-def _pseudo(packet: Packet, length: int) -> bytes:
-    return packet.source + packet.target + struct.pack(">BBH", 0, packet.protocol, length)
+def answer_discovery(frame: bytes, packet: Packet, mac: bytes, address: bytes) -> bytes:
+    """Return the frame that tells who looks for an IPv6 address of ours that it is here (RFC 4861)."""
+    body = (
+        struct.pack(">BBHI", NEIGHBOUR_ADVERTISEMENT, 0, 0, _SOLICITED_AND_SURE) + address + b"\x02\x01" + mac
+    )
+    summed = checksum(_pseudo(address, packet.source, ICMPV6, len(body)) + body)
+    body = body[:2] + struct.pack(">H", summed) + body[4:]
+    return frame[6:12] + mac + IPV6 + _ipv6(address, packet.source, ICMPV6, len(body), _ALL_HOPS) + body
+
+
+def _ipv6(source: bytes, target: bytes, protocol: int, length: int, hops: int) -> bytes:
+    return struct.pack(">IHBB", 6 << 28, length, protocol, hops) + source + target
+
+
+def _pseudo(source: bytes, target: bytes, protocol: int, length: int) -> bytes:
+    """Return the header that checksums cover beside the packet (RFC 9293, 3.1; RFC 8200, 8.1)."""
+    form = ">BBH" if len(source) == 4 else ">HHI"
+    fields = (0, protocol, length) if len(source) == 4 else (length >> 16, length & 0xFFFF, protocol)
+    return source + target + struct.pack(form, *fields)
 
 
 def checksum(data: bytes) -> int:

@@ -245,6 +245,8 @@ class Switch:
         for way in leaves:
             if way in self._wires:
                 self._wires[way].send(frame, now)
+            elif way == port.metadata:
+                self._metadata.take(way, frame, now)
             else:
                 said = ipv6_router.answer(port, frame)
                 if said is not None:
