@@ -186,6 +186,8 @@ class PortPlan:
     filtered: bool = True
     """False when port security is off: everything passes."""
     floating_ip: str | None = None
+    further_floating_ips: tuple[tuple[str, str], ...] = ()
+    """Those for other addresses of the port than its first: each with the address that it is for."""
     project_id: str = ""
     """Whose port it is."""
     addresses: tuple[PortAddress, ...] = ()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from armillary.base.ids import SecurityGroupId, ServerId, SubnetId
+from armillary.base.ids import PortId, SecurityGroupId, ServerId, SubnetId
 from armillary.cloud.model import (
     AddressPair,
     MetadataSite,
@@ -67,6 +68,12 @@ def _more_addresses(
     return tuple(found)
 
 
+def _floating_ips(spec: PortSpec, bound: Sequence[FloatingIp]) -> dict[str, Any]:
+    first = next((each for each in bound if each.fixed_ip_address in {None, spec.fixed_ip}), None)
+    further = tuple((each.address, each.fixed_ip_address or "") for each in bound if each is not first)
+    return {"floating_ip": first.address if first else None, "further_floating_ips": further}
+
+
 def _pairs(port: Port) -> tuple[AddressPair, ...]:
     return tuple(
         AddressPair(cidr=pair["ip_address"], mac=pair.get("mac_address"))
@@ -84,7 +91,10 @@ def build_plan(
     rules: dict[SecurityGroupId, list[Rule]] = {}
     for rule in records.rules:
         rules.setdefault(rule.security_group_id, []).append(_resolve(rule, members))
-    floating = {f.port_id: f.address for f in records.floating_ips if f.port_id}
+    floating: dict[PortId, list[FloatingIp]] = {}
+    for each in records.floating_ips:
+        if each.port_id:
+            floating.setdefault(each.port_id, []).append(each)
 
     plans: list[PortPlan] = []
     for port in records.ports:
@@ -100,7 +110,7 @@ def build_plan(
                 port=spec,
                 rules=tuple(rule for group in port.security_groups for rule in rules.get(group, ())),
                 filtered=port.port_security_enabled,
-                floating_ip=floating.get(port.id),
+                **_floating_ips(spec, floating.get(port.id, ())),
                 project_id=port.project_id,
                 addresses=_more_addresses(port, spec, subnets),
                 pairs=_pairs(port),

@@ -206,6 +206,27 @@ def test_a_floating_ip_answers_for_what_the_rules_open_and_no_longer(bench):
     assert answers(("127.16.77.5", 8080))
 
 
+def is_taken(address: tuple[str, int]) -> bool:
+    """Whether somebody listens for datagrams there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+        try:
+            ours.bind(address)
+        except OSError:
+            return True
+        return False
+
+
+def test_a_floating_ip_takes_datagrams_where_a_rule_names_them(bench):
+    spec = bench.boots()
+    open_plan = plan(spec, 8022)
+    udp = replace(open_plan.ports[0].rules[0], protocol="udp", port_min=8053, port_max=8053)
+    bench.fabric.apply(NetworkPlan(ports=(replace(open_plan.ports[0], rules=(udp,)),)))
+    assert is_taken(("127.16.77.5", 8053))
+    assert bench.fabric.addresses(spec.id) == {}, "there are TCP ports alone"
+    bench.fabric.apply(open_plan)
+    assert not is_taken(("127.16.77.5", 8053))
+
+
 def test_a_floating_ip_moves_and_goes(bench):
     spec = bench.boots()
     bench.fabric.apply(plan(spec, 8022))

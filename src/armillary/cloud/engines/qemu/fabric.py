@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from armillary.base.errors import Unavailable
 from armillary.base.ids import ServerId
@@ -31,11 +31,28 @@ _NARROW = 32
 """A range of at most so many ports is forwarded whole, a wider one only at the ports below."""
 WELL_KNOWN = (22, 80, 443, 3000, 5000, 5432, 5900, 5901, 6006, 8000, 8080, 8443, 8888, 9000, 9618)
 """What people serve on their machines: ssh, web, databases, desktops, notebooks, HTCondor."""
-_FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+(\S+)\s+(\d+)")
+WELL_KNOWN_UDP = (53, 123, 443, 514, 1194, 4433, 51820, 60001)
+"""Names, time, the web's third version, logs, two kinds of private networks, mosh."""
+_NAMES = {"tcp": (None, "tcp", "6", "any"), "udp": ("udp", "17")}
+_FORWARD = re.compile(r"(TCP|UDP)\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+(\S+)\s+(\d+)")
 _ANSWER_SECONDS = 10.0
 
-Forward = tuple[str, int, int]
-"""The address and port on this computer, and the machine's port."""
+
+class Wanted(NamedTuple):
+    """What shall answer at a floating IP."""
+
+    protocol: str
+    address: str
+    number: int
+    """the port, of the machine and, if this user may bind it, at the floating IP"""
+    fixed_ip: str
+
+
+class Forward(NamedTuple):
+    """What answers at a floating IP."""
+
+    wanted: Wanted
+    host_port: int
 
 
 class QemuFabric:
@@ -45,7 +62,7 @@ class QemuFabric:
         self._layout = Layout(directory=directory.absolute())
         self._lock = threading.Lock()
         self._plans: dict[str, PortPlan] = {}
-        self._settled: dict[str, tuple[int, int, frozenset[tuple[str, int]]]] = {}
+        self._settled: dict[str, tuple[int, int, frozenset[Wanted]]] = {}
         """By port: the process, the age of the card's way out in it, and the wish that were last brought together."""
         self._failed: dict[str, list[str]] = {}
         """By port: what could not be forwarded the last time, so that it is told once."""
@@ -73,9 +90,9 @@ class QemuFabric:
         found: dict[int, tuple[str, int]] = {}
         for port in list(self._plans.values()):
             if port.server_id == server_id and port.floating_ip:
-                for address, host_port, guest_port in self._forwards(port):
-                    if address == port.floating_ip:
-                        found[guest_port] = (address, host_port)
+                for wanted, host_port in self._forwards(port):
+                    if wanted.address == port.floating_ip and wanted.protocol == "tcp":
+                        found[wanted.number] = (wanted.address, host_port)
         return found
 
     def close(self) -> None:
@@ -174,7 +191,7 @@ class QemuFabric:
 
     # -- forwards
 
-    def _settle(self, port: PortPlan, wanted: frozenset[tuple[str, int]]) -> None:
+    def _settle(self, port: PortPlan, wanted: frozenset[Wanted]) -> None:
         """Bring the forwards of a running machine together with what is wanted; remember it, so as not to ask again."""
         key, files = port_key(port.port.id), self._layout.machine(port.server_id)
         pid = holder(files.pidfile)
@@ -218,22 +235,29 @@ def _made_at(way_out: Path) -> int | None:
         return None
 
 
-def wanted_forwards(port: PortPlan) -> frozenset[tuple[str, int]]:
-    """Return (floating IP, TCP port) for what the port's ingress rules open to this computer."""
-    if not port.floating_ip:
-        return frozenset()
+def wanted_forwards(port: PortPlan) -> frozenset[Wanted]:
+    """Return what the port's ingress rules open to this computer at its floating IPs."""
     rules = port.rules if port.filtered else (_EVERYTHING,)
-    return frozenset((port.floating_ip, number) for number in _tcp_ports(rules))
+    ways = [(port.floating_ip, port.port.fixed_ip)] if port.floating_ip else []
+    ways += port.further_floating_ips
+    return frozenset(
+        Wanted(protocol, address, number, fixed_ip)
+        for address, fixed_ip in ways
+        for protocol in ("tcp", "udp")
+        for number in _open(rules, protocol)
+    )
 
 
 _EVERYTHING = Rule(direction="ingress", protocol=None, port_min=None, port_max=None, remote_cidr=None)
 
 
-def _tcp_ports(rules: Iterable[Rule]) -> Iterable[int]:
+def _open(rules: Iterable[Rule], protocol: str) -> Iterable[int]:
+    """Return the open ports; UDP's only where a rule names it, since each is a socket that QEMU holds."""
+    known = {"tcp": WELL_KNOWN, "udp": WELL_KNOWN_UDP}[protocol]
     for rule in rules:
         if rule.direction != "ingress" or rule.ethertype != "IPv4":
             continue
-        if rule.protocol not in (None, "tcp", "6", "any"):
+        if rule.protocol not in _NAMES[protocol]:
             continue
         if rule.remote_ips is not None or not _from_here(rule.remote_cidr):
             continue
@@ -242,7 +266,7 @@ def _tcp_ports(rules: Iterable[Rule]) -> Iterable[int]:
         if high - low < _NARROW:
             yield from range(low, high + 1)
         else:
-            yield from (number for number in WELL_KNOWN if low <= number <= high)
+            yield from (number for number in known if low <= number <= high)
 
 
 def _from_here(cidr: str | None) -> bool:
@@ -250,24 +274,24 @@ def _from_here(cidr: str | None) -> bool:
     return cidr is None or (":" not in cidr and IPv4Address("127.0.0.1") in IPv4Network(cidr, strict=False))
 
 
-def _reconcile(monitor: Monitor, port: PortPlan, wanted: frozenset[tuple[str, int]]) -> list[str]:
+def _reconcile(monitor: Monitor, port: PortPlan, wanted: frozenset[Wanted]) -> list[str]:
     """Remove what is not wanted, add what is missing; return what could not be added."""
     netdev = f"u{port_key(port.port.id)}"
-    present: set[tuple[str, int]] = set()
-    for address, host_port, guest_port in _current(monitor, port):
-        if (address, guest_port) in wanted:
-            present.add((address, guest_port))
+    present: set[Wanted] = set()
+    for way, host_port in _current(monitor, port):
+        if way in wanted:
+            present.add(way)
         else:
-            monitor.human(f"hostfwd_remove {netdev} tcp:{address}:{host_port}")
+            monitor.human(f"hostfwd_remove {netdev} {way.protocol}:{way.address}:{host_port}")
     failed: list[str] = []
-    for address, guest_port in sorted(wanted - present):
-        fallback = guest_port + FALLBACK_OFFSET
-        for host_port in (guest_port, fallback if fallback < 65536 else guest_port):
-            words = f"{netdev} tcp:{address}:{host_port}-{port.port.fixed_ip}:{guest_port}"
+    for protocol, address, number, fixed_ip in sorted(wanted - present):
+        fallback = number + FALLBACK_OFFSET
+        for host_port in (number, fallback if fallback < 65536 else number):
+            words = f"{netdev} {protocol}:{address}:{host_port}-{fixed_ip}:{number}"
             if not monitor.human(f"hostfwd_add {words}").strip():
                 break
         else:
-            failed.append(f"{address}:{guest_port}")
+            failed.append(f"{address}:{number}" if protocol == "tcp" else f"{address}:{number}/udp")
     return failed
 
 
@@ -279,7 +303,8 @@ def _current(monitor: Monitor, port: PortPlan) -> list[Forward]:
             here = f"(u{port_key(port.port.id)})" in line
         match = _FORWARD.search(line) if here else None
         if match:
-            found.append((match[1], int(match[2]), int(match[4])))
+            protocol, address, host_port, fixed_ip, number = match.groups()
+            found.append(Forward(Wanted(protocol.lower(), address, int(number), fixed_ip), int(host_port)))
     return found
 
 
