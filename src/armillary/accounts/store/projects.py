@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     CompoundSelect,
     Connection,
     RowMapping,
     Select,
+    bindparam,
     delete,
     func,
     insert,
@@ -92,9 +94,8 @@ class ProjectsTable:
 
     def effective_roles(self, project_id: ProjectId, person_id: PersonId) -> frozenset[Role]:
         """The same and those of the person's groups."""
-        found = _effective(grants.c.person_id == person_id, group_members.c.person_id == person_id).subquery()
-        query = select(found.c.role).where(found.c.project_id == project_id)
-        return frozenset(Role(word) for word in self._db.scalars(query))
+        names = {"project_id": project_id, "person_id": person_id}
+        return frozenset(Role(word) for word in self._db.scalars(_ROLES, names))
 
     def grant(self, project_id: ProjectId, person_id: PersonId, role: Role) -> None:
         """Give a role; it may be there already."""
@@ -195,6 +196,17 @@ def _effective(
     by_groups = select(group_grants.c.project_id, group_members.c.person_id, group_grants.c.role)
     in_projects = group_grants.c.project_id.is_not(None)
     return union_all(direct, by_groups.select_from(joined).where(through_group & in_projects))
+
+
+def _roles_of_one() -> Select[Any]:
+    who: BindParameter[str] = bindparam("person_id")
+    where: BindParameter[str] = bindparam("project_id")
+    found = _effective(grants.c.person_id == who, group_members.c.person_id == who).subquery()
+    return select(found.c.role).where(found.c.project_id == where)
+
+
+_ROLES = _roles_of_one()
+"""Made once: every token that is issued asks it."""
 
 
 def _members(effective: CompoundSelect[*tuple[Any, ...]]) -> Select[Any]:
