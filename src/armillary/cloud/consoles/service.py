@@ -22,6 +22,8 @@ from armillary.cloud.ports import Devices
 LIFETIME = timedelta(minutes=10)
 """Nova's default for `token_ttl`. A console that is open stays open after that."""
 NOVNC, SERIAL = "novnc", "serial"
+MOST_TICKETS = 32
+"""of one server at once; the oldest gives way"""
 _KIND_OF = {"vnc": NOVNC, "serial": SERIAL}
 
 
@@ -78,6 +80,9 @@ class ConsoleService:
         ticket = Ticket(digest=_digest(secret), server_id=server.id, kind=kind, expires_at=now + LIFETIME)
         with self._engine.begin() as connection:
             TICKETS.remove(connection, tickets.c.expires_at < now)
+            known = TICKETS.find(connection, tickets.c.server_id == server.id)
+            oldest = sorted(known, key=lambda each: each.expires_at)[: -MOST_TICKETS + 1]
+            TICKETS.remove(connection, tickets.c.digest.in_([each.digest for each in oldest]))
             TICKETS.add(connection, ticket)
         return self._address(kind, secret)
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from armillary.cloud.consoles.service import LIFETIME
+from armillary.cloud.consoles.service import LIFETIME, MOST_TICKETS
 from armillary.cloud.engines.fake.consoles import HEIGHT, WIDTH
 
 ORIGIN = "http://cloud.test:9101"
@@ -146,6 +146,14 @@ def test_an_address_ends_after_ten_minutes(stage, ada, server_id):
     assert opens(stage, path)
     stage.clock.advance(timedelta(seconds=1))
     assert not opens(stage, path)
+
+
+def test_so_many_addresses_of_one_server_are_good_at_once(stage, ada, server_id):
+    paths: list[str] = []
+    for _ in range(MOST_TICKETS + 1):
+        paths.append(line_of(url_of(ada, server_id)))
+        stage.clock.advance(timedelta(seconds=1))
+    assert [opens(stage, path) for path in (paths[0], paths[1], paths[-1])] == [False, True, True]
 
 
 def test_an_address_ends_with_its_server(stage, ada):
