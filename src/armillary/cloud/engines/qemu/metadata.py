@@ -35,7 +35,7 @@ from armillary.cloud.engines.qemu.tcp import ACK, FIN, RST, SYN, Connection, Seg
 
 TICK_SECONDS = 0.2
 """How often `tick` wants to be called while anybody talks."""
-_MOST_TALKS, _MOST_TALKS_OF_ONE = 128, 16
+_MOST_TALKS, _MOST_TALKS_OF_ONE = 512, 16
 _TALK_SECONDS = 30.0
 _MOST_ANSWER = 1 << 20
 _HEADERS = {4: 40, 16: 60}
