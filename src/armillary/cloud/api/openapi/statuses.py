@@ -106,7 +106,8 @@ def responses(service: str, row: Row, *, declared: int, shape: dict[str, Any]) -
     found: dict[str, Any] = {}
     for status in sorted(successes_of(service, row, declared)):
         found[str(status)] = {"description": HTTPStatus(status).phrase}
-        if status != 204:
+        empty = status == 204 or row.method == "DELETE" or (row.action and status == 202)
+        if not empty:
             kind = row.media_type or _JSON
             found[str(status)]["content"] = {
                 kind: {"schema": shape if status == declared and not row.media_type else {}}

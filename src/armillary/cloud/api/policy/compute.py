@@ -173,7 +173,7 @@ ROWS = (
     Row("GET", "/v2.1/os-services", _N + "os-services:list", ADMIN, "list services"),
     Row("PUT", "/v2.1/os-services/{what}", _N + "os-services:update", ADMIN, "switch a service on or off"),
     Row("DELETE", "/v2.1/os-services/{service_id}", _N + "os-services:delete", ADMIN, "forget a service"),
-    Row("POST", "/v2.1/os-server-external-events", _N + "os-server-external-events:create", ADMIN, "tell compute what other services did"),
+    Row("POST", "/v2.1/os-server-external-events", _N + "os-server-external-events:create", ADMIN, "tell compute what other services did", gives=(200, 207)),
 
     Row("GET", "/v2.1/images", "", READER, "list images, until 2.35"),
     Row("GET", "/v2.1/images/detail", "", READER, "list images in detail, until 2.35"),

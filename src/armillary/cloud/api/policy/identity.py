@@ -58,8 +58,8 @@ ROWS = (
     Row("GET", "/v3", "", ANYONE, "the version"),
 
     Row("POST", "/v3/auth/tokens", "", ANYONE, "sign in", refuses=(401, 403)),
-    Row("GET", "/v3/auth/tokens", _I + "validate_token", USER, "show a token of one's own", foreign=403),
-    Row("DELETE", "/v3/auth/tokens", _I + "revoke_token", USER, "revoke a token of one's own", foreign=403),
+    Row("GET", "/v3/auth/tokens", _I + "validate_token", USER, "show a token of one's own", foreign=403, refuses=(404,)),
+    Row("DELETE", "/v3/auth/tokens", _I + "revoke_token", USER, "revoke a token of one's own", foreign=403, refuses=(404,)),
     Row("GET", "/v3/auth/catalog", _I + "get_auth_catalog", USER, "the catalog of a token's project"),
     Row("GET", "/v3/auth/projects", _I + "get_auth_projects", USER, "what one may ask a token for"),
     Row("GET", "/v3/auth/domains", _I + "get_auth_domains", USER, "the domains that one may ask a token for"),

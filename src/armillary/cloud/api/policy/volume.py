@@ -67,6 +67,7 @@ ROWS = (
     _act("os-unset_image_metadata", _X + "volume_image_metadata:remove", "remove an image property of a volume"),
     _act("os-volume_upload_image", _X + "volume_actions:upload_image", "copy a volume to an image"),
     _act("revert", "volume:revert_to_snapshot", "give a volume the bytes of its latest snapshot back"),
+    _act("os-reimage", _X + "volume_actions:reimage", "write an image over a volume"),
     _act("os-reserve", _X + "volume_actions:reserve", "mark a volume as about to be attached"),
     _act("os-unreserve", _X + "volume_actions:unreserve", "take that mark away"),
     _act("os-attach", _X + "volume_actions:attach", "record that somebody has a volume"),
