@@ -24,6 +24,7 @@ from armillary.cloud.compute.records import (
     own,
     save,
 )
+from armillary.cloud.compute.strands import Strands
 
 Change = Callable[[Connection, Server], Mapping[str, Any]]
 """Checks a server further, and says what else to write in its record."""
@@ -46,10 +47,11 @@ def nothing_more(_connection: Connection, _server: Server) -> Mapping[str, Any]:
 class Ledger:
     """Writes down that something is to be done to a server, and queues it."""
 
-    def __init__(self, *, engine: Engine, clock: Clock, lifecycle: Lifecycle) -> None:
+    def __init__(self, *, engine: Engine, clock: Clock, lifecycle: Lifecycle, strands: Strands) -> None:
         self.engine = engine
         self.clock = clock
         self.lifecycle = lifecycle
+        self.strands = strands
 
     def begin(
         self,
@@ -72,8 +74,10 @@ class Ledger:
         Raises:
             NotFound, Conflict: in Nova's words; nothing is written then.
         """
-        server = self.write(doing, action, task, change, noted=noted)
-        self.lifecycle.pursue(server)
+        # held, or else a pass of the reconciler might find a copy that nobody makes yet, and give it up
+        with self.strands.holding(doing.server_id):
+            server = self.write(doing, action, task, change, noted=noted)
+            self.lifecycle.pursue(server)
         return server
 
     def write(

@@ -172,12 +172,11 @@ class Booting:
         server = bench.task(server_id, TaskState.DELETING)
         if server is None:
             return
-        why = "the server was deleted before the snapshot began"
-        for image_id in {server.snapshot_image_id, server.shelved_image_id} - {None}:
-            assert image_id is not None, "None was taken out"
-            bench.images.fail_snapshot(
-                image_id, why
-            )  # its job never began, or was interrupted; else it is active
+        if server.snapshot_image_id is not None:  # its job never began, or was interrupted; else it is active
+            why = "the server was deleted before the snapshot began"
+            bench.images.fail_snapshot(server.snapshot_image_id, why)
+        if server.shelved_image_id is not None:  # as Nova: what it was shelved in ends with it
+            bench.images.drop(server.shelved_image_id)
         bench.machines.destroy(server_id)
         self._disks.release(server_id)
         with bench.engine.begin() as connection:

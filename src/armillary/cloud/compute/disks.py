@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from armillary.accounts.model import Principal
 from armillary.base.errors import ArmillaryError
 from armillary.base.ids import ImageId, ServerId, VolumeId
 from armillary.base.units import GiB
-from armillary.cloud.compute.model import BlockDevice, DeviceState, Server
+from armillary.cloud.compute.model import BlockDevice, DeviceState, Server, TaskState
 from armillary.cloud.compute.records import alive, finish_actions
 from armillary.cloud.compute.store import BLOCK_DEVICES, block_devices, devices_of
 from armillary.cloud.compute.work import Workbench, foreign_code, words
@@ -25,6 +26,7 @@ _LOOK_EVERY = 0.05
 _LOOKS = 12_000
 """Ten minutes: a volume that is made from an image is copied."""
 _BEING_MADE = frozenset({"creating", "downloading"})
+_TAKEN = frozenset({"reserved", "attaching", "in-use"})
 
 
 class Disks:
@@ -36,7 +38,7 @@ class Disks:
     # for a server that is being built
 
     def prepare(self, server: Server) -> bool:
-        """Make the volumes that a new server asked for, and wait for them; False if the platform ends meanwhile.
+        """Make the volumes that a new server asked for, and take them; False if the platform or the server ends meanwhile.
 
         Raises:
             ArmillaryError: one could not be made, or is not there for the taking.
@@ -45,24 +47,36 @@ class Disks:
             wanted = wanted_volumes(connection, server.id)
         for device in wanted:
             volume_id = device.volume_id or self._make(server, device)
-            status = self._bench.volumes.status(volume_id)
-            for _ in range(_LOOKS):
-                if status not in _BEING_MADE:
-                    break
-                if not self._bench.strands.pause(_LOOK_EVERY):
-                    return False
-                status = self._bench.volumes.status(volume_id)
-            mine = "reserved" if device.source_type == "volume" else "available"
-            if status not in {mine, "in-use"}:
+            status = self._wait(server, volume_id)
+            if status is None:
+                return False
+            if status == "available":
+                # one that was made for it, or whose reservation a kill came before
+                self._bench.volumes.reserve(self._owner(server), volume_id)
+            elif status not in _TAKEN or self._is_another_s(replace(device, volume_id=volume_id)):
                 raise BootFailed(f"Volume {volume_id} cannot be attached: its status is {status}.")
             size = self._bench.volumes.disk(volume_id).size
             self._bench.save_device(replace(device, volume_id=volume_id, size=size))
         return True
 
+    def _wait(self, server: Server, volume_id: VolumeId) -> str | None:
+        """The status of a volume once it is made; None if nobody waits for it any more."""
+        for _ in range(_LOOKS):
+            status = self._bench.volumes.status(volume_id)
+            if status not in _BEING_MADE:
+                return status
+            waiting = self._bench.task(server.id, TaskState.BLOCK_DEVICE_MAPPING)
+            if waiting is None or not self._bench.strands.pause(_LOOK_EVERY):
+                return None
+        raise BootFailed(f"Volume {volume_id} did not finish being created.")
+
+    def _owner(self, server: Server) -> Principal:
+        return self._bench.projects.principal(server.user_id, server.project_id)
+
     def _make(self, server: Server, device: BlockDevice) -> VolumeId:
         source = device.source_id or ""
         volume_id = self._bench.volumes.make(
-            self._bench.projects.principal(server.user_id, server.project_id),
+            self._owner(server),
             name="",
             size=GiB(device.size or 0),
             image_id=ImageId(source) if device.source_type == "image" else None,
@@ -105,7 +119,7 @@ class Disks:
         server, device = found
         assert device.volume_id is not None, "only volumes are attached"
         status, error = self._bench.volumes.status(device.volume_id), None
-        if status not in {"reserved", "attaching", "in-use"} or self._is_another_s(device):
+        if status not in _TAKEN or self._is_another_s(device):
             # a kill came between the record and the reservation: the request was never answered
             self.forget(device, f"volume {device.volume_id} was not reserved")
             return

@@ -83,8 +83,9 @@ class Imaging:
             if kind is None:
                 self._ledger.begin(doing, action, task, change)
             else:
-                self._ledger.write(doing, action, task, change)
-                self._ledger.lifecycle.back_up(server.id, kind=kind, rotation=rotation)
+                with self._ledger.strands.holding(server.id):
+                    self._ledger.write(doing, action, task, change)
+                    self._ledger.lifecycle.back_up(server.id, kind=kind, rotation=rotation)
         except (Conflict, NotFound):
             self._images.fail_snapshot(image.id, "the server was busy or gone")
             raise

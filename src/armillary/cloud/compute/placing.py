@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection
 
+from armillary.base.units import GiB
 from armillary.cloud import store
 from armillary.cloud.compute.model import Server
 from armillary.cloud.compute.server_groups import kept_apart
 from armillary.cloud.core.quota import no_room
 from armillary.cloud.model import Capacity
+from armillary.cloud.volumes.store import gigabytes_placed
 
 
 def placed(connection: Connection) -> list[Server]:
@@ -21,5 +25,7 @@ def no_place(connection: Connection, capacity: Capacity, server: Server) -> str 
     apart = kept_apart(connection, server)
     if apart is not None:
         return apart
+    # volumes lie on the same disk
+    left = replace(capacity, disk=GiB(capacity.disk - gigabytes_placed(connection)))
     others = [other for other in placed(connection) if other.id != server.id]
-    return no_room(capacity, [other.footprint for other in others], server.footprint)
+    return no_room(left, [other.footprint for other in others], server.footprint)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from armillary.base.ids import ServerId
 from armillary.cloud import store
 from armillary.cloud.compute.lifecycle import Lifecycle
-from armillary.cloud.compute.model import Server, VmState
+from armillary.cloud.compute.model import TaskState, VmState
 from armillary.cloud.compute.records import alive, fault, save
 from armillary.cloud.compute.store import restless_servers
 from armillary.cloud.compute.work import Workbench
@@ -12,6 +17,23 @@ from armillary.cloud.core.states import observed
 from armillary.cloud.model import MachineState
 
 _GONE = "The machine's disks are gone from this computer."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Brief:
+    """As much of a server's record as a pass looks at: there may be many thousands."""
+
+    id: ServerId
+    vm_state: VmState
+    task_state: TaskState | None
+    charged: bool
+
+
+def _brief(connection: Connection) -> list[_Brief]:
+    columns = store.servers.c
+    query = select(columns.id, columns.vm_state, columns.task_state, columns.charged)
+    rows = connection.execute(query.where(columns.deleted_at.is_(None))).mappings()
+    return [_Brief(**row) for row in rows]
 
 
 class Reconciler:
@@ -30,14 +52,14 @@ class Reconciler:
         # Records before machines: a machine that a record has just been written for is then never an orphan, and
         # whatever changed between the two looks is checked again before it is acted on.
         with self._engine.execution_options(readonly=True).connect() as connection:
-            servers = store.SERVERS.find(connection, store.servers.c.deleted_at.is_(None))
+            servers = _brief(connection)
             restless = restless_servers(connection)
         states = self._machines.states()
         for server in servers:
             if self._strands.busy(server.id):
                 continue
             if server.task_state is not None:
-                self._lifecycle.resume(server)
+                self._resume(server.id)
             elif server.id in restless:
                 self._lifecycle.disks.pursue(server.id)
                 self._lifecycle.cards.pursue(server.id)
@@ -48,7 +70,13 @@ class Reconciler:
             self._lifecycle.destroy_orphan(server_id)
         self._keeper.apply()
 
-    def _believe(self, server: Server, machine: MachineState) -> None:
+    def _resume(self, server_id: ServerId) -> None:
+        with self._engine.execution_options(readonly=True).connect() as connection:
+            server = alive(connection, server_id)
+        if server is not None:
+            self._lifecycle.resume(server)
+
+    def _believe(self, server: _Brief, machine: MachineState) -> None:
         state = observed(server.vm_state, machine)
         if state is server.vm_state:
             return

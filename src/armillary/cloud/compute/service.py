@@ -81,7 +81,7 @@ class ComputeService:
         )  # fmt: skip
         self._lifecycle = Lifecycle(bench=bench)
         self._reconciler = Reconciler(bench=bench, lifecycle=self._lifecycle)
-        ledger = Ledger(engine=engine, clock=clock, lifecycle=self._lifecycle)
+        ledger = Ledger(engine=engine, clock=clock, lifecycle=self._lifecycle, strands=self._strands)
         self._making = Making(
             ledger=ledger, creation=creation, images=images, volumes=volumes, network=network,
             strands=self._strands,
