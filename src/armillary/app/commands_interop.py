@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -115,6 +116,7 @@ def _judge(
     json_file: Path | None,
 ) -> bool:
     say(f"tempest, {engine} engine, {credentials} credentials")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that our platform and its machines end with us
     kept = workspace or Path(tempfile.mkdtemp(prefix="armillary-tempest-"))
     if kept.exists() and any(kept.iterdir()):
         raise Invalid(f"{kept} is not empty", code="workspace_not_empty", remedy="name a new directory")
