@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from armillary.base.ids import ApplicationId, PersonId, ProjectId, TokenId
 from armillary.base.units import GiB, MiB
@@ -53,6 +54,8 @@ class Person:
     locale: str = "en"
     default_project_id: ProjectId | None = None
     """What Keystone's tokens are for when nothing is asked; perhaps no project of theirs."""
+    extras: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    """What else Keystone's clients wrote beside them; it means nothing to us."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,8 @@ class Project:
     enabled: bool
     created_at: datetime
     tags: tuple[str, ...] = ()
+    extras: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    """As a person's."""
     furnished: bool = True
     """Whether clouds give it a first network; those made through the Identity API find what OpenStack gives."""
 

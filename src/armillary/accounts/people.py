@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from armillary.accounts.base_service import ServiceBase, need_free_user_name, need_person, storable
@@ -93,6 +94,7 @@ class People(ServiceBase):
         enabled: bool = True,
         locale: str = "en",
         default_project_id: ProjectId | None = None,
+        extras: Mapping[str, Any] | None = None,
     ) -> Person:
         """Make a person on an administrator's behalf, without an application.
 
@@ -119,6 +121,7 @@ class People(ServiceBase):
                 enabled=enabled,
                 locale=locale,
                 default_project_id=default_project_id,
+                extras=dict(extras or {}),
             )
 
     def _add_person(
@@ -141,6 +144,7 @@ class People(ServiceBase):
         enabled: bool | None = None,
         is_admin: bool | None = None,
         default_project_id: ProjectId | None = None,
+        extras: Mapping[str, Any] | None = None,
     ) -> Person:
         """Change what is given. A person who is switched off cannot use any credential from that moment.
 
@@ -161,6 +165,7 @@ class People(ServiceBase):
             "enabled": enabled,
             "is_admin": is_admin,
             "default_project_id": default_project_id,
+            "extras": None if extras is None else dict(extras),
         }
         changes = {name: value for name, value in given.items() if value is not None}
         with self._store.write() as records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from armillary.accounts.base_service import (
@@ -50,6 +51,7 @@ class Projects(ServiceBase):
         *,
         enabled: bool = True,
         tags: tuple[str, ...] = (),
+        extras: Mapping[str, Any] | None = None,
         furnished: bool = True,
     ) -> Project:
         """Make a project without members on an administrator's behalf.
@@ -72,6 +74,7 @@ class Projects(ServiceBase):
             enabled=enabled,
             created_at=self._clock.now(),
             tags=tags,
+            extras=dict(extras or {}),
             furnished=furnished,
         )
         with self._store.write() as records:
@@ -88,6 +91,7 @@ class Projects(ServiceBase):
         allocation: Allocation | None = None,
         enabled: bool | None = None,
         tags: tuple[str, ...] | None = None,
+        extras: Mapping[str, Any] | None = None,
     ) -> Project:
         """Change what is given. Credentials for a project that is switched off are refused at once."""
         findings = Findings()
@@ -105,6 +109,7 @@ class Projects(ServiceBase):
             "allocation": allocation,
             "enabled": enabled,
             "tags": tags,
+            "extras": None if extras is None else dict(extras),
         }
         changes = {field: value for field, value in given.items() if value is not None}
         with self._store.write() as records:

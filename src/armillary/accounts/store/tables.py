@@ -129,6 +129,7 @@ people = Table(
     Column("password_hash", Text),
     Column("previous_hash", Text),
     Column("default_project_id", String(64)),  # no foreign key: Keystone takes any
+    Column("extras", JSON, nullable=False),
 )
 
 projects = Table(
@@ -141,6 +142,7 @@ projects = Table(
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("tags", Words, nullable=False),
+    Column("extras", JSON, nullable=False),
     Column("furnished", Boolean, nullable=False),
 )
 

@@ -177,6 +177,27 @@ def test_without_a_scope_a_token_is_for_the_default_project_if_that_is_open(
     assert "project" not in body
 
 
+def test_what_else_clients_write_beside_users_and_projects_is_kept(
+    http: TestClient, admin: Person, sign: Sign
+) -> None:
+    judge = sign("admin", in_project("admin"))
+    for kind in ("user", "project"):
+        wish = {kind: {"name": "extra", "colour": "red", "depth": 3}}
+        made = http.post(f"{V3}/{kind}s", headers=judge, json=wish).json()[kind]
+        assert (made["colour"], made["depth"]) == ("red", 3)
+        url = f"{V3}/{kind}s/{made['id']}"
+        http.patch(url, headers=judge, json={kind: {"colour": None, "name": "other"}})
+        shown = http.get(url, headers=judge).json()[kind]
+        assert (shown.get("colour"), shown["depth"], shown["name"]) == (None, 3, "other")
+
+
+def test_a_projects_name_is_as_long_as_keystone_has_it(http: TestClient, admin: Person, sign: Sign) -> None:
+    judge = sign("admin", in_project("admin"))
+    for length, status in ((64, 201), (65, 400)):
+        wish = {"project": {"name": "a" * length}}
+        assert http.post(f"{V3}/projects", headers=judge, json=wish).status_code == status
+
+
 @pytest.mark.parametrize("thing", ["regions", "services", "endpoints", "domains", "roles"])
 def test_what_is_fixed_is_refused_to_administrators_too(
     http: TestClient, admin: Person, ada: Person, sign: Sign, thing: str

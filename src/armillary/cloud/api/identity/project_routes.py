@@ -16,6 +16,7 @@ from armillary.cloud.api.identity.room import (
     DOMAIN,
     JSONObject,
     Room,
+    extras_of,
     need_object,
     need_text,
     some_flag,
@@ -23,6 +24,25 @@ from armillary.cloud.api.identity.room import (
     wanted_flag,
 )
 from armillary.cloud.api.identity.tag_routes import matches, tags_of
+
+NAME_MAX = 64
+"""Characters; Keystone's own bound."""
+_KNOWN = frozenset(
+    [
+        "id",
+        "name",
+        "domain_id",
+        "parent_id",
+        "is_domain",
+        "enabled",
+        "description",
+        "tags",
+        "options",
+        "links",
+        "parents",
+        "subtree",
+    ]
+)
 
 
 def add(routes: APIRouter, room: Room) -> None:
@@ -60,6 +80,7 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
         wish = need_object(body, "project")
         _need_default_domain(wish)
         name = need_text(wish, "name")
+        _short(name)
         try:
             project = room.accounts.create_project(
                 name,
@@ -67,6 +88,7 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
                 room.allocation,
                 enabled=some_flag(wish, "enabled") is not False,
                 tags=tags_of(wish) or (),
+                extras=extras_of(wish, _KNOWN, {}),
                 furnished=False,
             )
         except Conflict as error:
@@ -82,10 +104,10 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
     @routes.patch("/v3/projects/{project_id}")
     def update(project_id: str, body: JSONObject, who: Principal = room.signed_in) -> KeystoneJSON:
         need_admin(who, "identity:update_project")
-        room.project(project_id)
+        before = room.project(project_id)
         wish = need_object(body, "project")
         _need_default_domain(wish)
-        name = some_text(wish, "name")
+        name = _short(some_text(wish, "name"))
         try:
             project = room.accounts.update_project(
                 ProjectId(project_id),
@@ -93,6 +115,7 @@ def _add_projects(routes: APIRouter, room: Room) -> None:
                 description=some_text(wish, "description"),
                 enabled=some_flag(wish, "enabled"),
                 tags=tags_of(wish),
+                extras=extras_of(wish, _KNOWN, before.extras),
             )
         except Conflict as error:
             raise _duplicate(name or "") from error
@@ -150,6 +173,12 @@ def _add_domains(routes: APIRouter, room: Room) -> None:
 
 def _fixed() -> Forbidden:
     return Forbidden("This cloud has one domain, default, which stays as it is.")
+
+
+def _short(name: str | None) -> str | None:
+    if name is not None and len(name) > NAME_MAX:
+        raise Invalid(f"Invalid input for field 'name': {name!r} is too long")
+    return name
 
 
 def _need_default_domain(wish: dict[str, Any]) -> None:

@@ -110,6 +110,12 @@ def some_flag(body: Mapping[str, Any], name: str) -> bool | None:
     return value
 
 
+def extras_of(wish: Mapping[str, Any], known: frozenset[str], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Keystone keeps beside the attributes that it knows: what was there, as a body changes it."""
+    merged = {**before, **{name: value for name, value in wish.items() if name not in known}}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
 def in_default_domain(body: Mapping[str, Any]) -> bool:
     """Whether an object names our only domain, by id or name, or in a reference to it."""
     if body.get("id") is not None:

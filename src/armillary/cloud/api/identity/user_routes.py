@@ -15,11 +15,30 @@ from armillary.cloud.api.identity.room import (
     DOMAIN,
     JSONObject,
     Room,
+    extras_of,
     need_object,
     need_text,
     some_flag,
     some_text,
     wanted_flag,
+)
+
+_KNOWN = frozenset(
+    [
+        "id",
+        "name",
+        "domain_id",
+        "enabled",
+        "email",
+        "description",
+        "password",
+        "original_password",
+        "default_project_id",
+        "options",
+        "links",
+        "password_expires_at",
+        "federated",
+    ]
 )
 
 
@@ -91,6 +110,7 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
                 email=some_text(wish, "email") or "",
                 enabled=some_flag(wish, "enabled") is not False,
                 default_project_id=_default_project(wish),
+                extras=extras_of(wish, _KNOWN, {}),
             )
         except Conflict as error:
             raise _duplicate(name) from error
@@ -111,6 +131,7 @@ def _add_writing(routes: APIRouter, room: Room) -> None:
             email=some_text(wish, "email"),
             enabled=some_flag(wish, "enabled"),
             default_project_id=_default_project(wish),
+            extras=extras_of(wish, _KNOWN, person.extras),
         )
         return KeystoneJSON({"user": views.user(changed, room.url)})
 

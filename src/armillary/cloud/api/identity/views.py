@@ -35,22 +35,26 @@ def audit_id(token_id: TokenId) -> str:
 
 def user(person: Person, url: str) -> dict[str, Any]:
     """Return a user."""
-    return {
-        "id": person.id,
-        "name": person.user_name,
-        "domain_id": DOMAIN["id"],
-        "enabled": person.enabled,
-        "email": person.email,
-        "description": person.full_name,
-        "password_expires_at": None,
-        "options": {},
-        "links": {"self": f"{url}/users/{person.id}"},
-    } | ({"default_project_id": person.default_project_id} if person.default_project_id else {})
+    return (
+        dict(person.extras)
+        | {
+            "id": person.id,
+            "name": person.user_name,
+            "domain_id": DOMAIN["id"],
+            "enabled": person.enabled,
+            "email": person.email,
+            "description": person.full_name,
+            "password_expires_at": None,
+            "options": {},
+            "links": {"self": f"{url}/users/{person.id}"},
+        }
+        | ({"default_project_id": person.default_project_id} if person.default_project_id else {})
+    )
 
 
 def project(value: Project, url: str) -> dict[str, Any]:
     """Return a project."""
-    return {
+    return dict(value.extras) | {
         "id": value.id,
         "name": value.name,
         "domain_id": DOMAIN["id"],
