@@ -62,6 +62,13 @@ def test_image_properties_of_a_volume_cannot_make_its_image_public(stage, shelf)
     assert (image["visibility"], image["hw_disk_bus"]) == ("private", "scsi")
 
 
+def test_an_image_is_written_over_a_volume(shelf):
+    volume_id = shelf.make()
+    shelf.acted(volume_id, "os-reimage", image_id=shelf.user.image(content=HELLO))
+    shown = shelf.show(volume_id)
+    assert (shelf.begins(volume_id), shown["status"], shown["bootable"]) == (b"hello", "available", "true")
+
+
 def test_a_volume_grows_and_never_shrinks(stage, shelf):
     volume_id = shelf.make()
     shelf.acted(volume_id, "os-extend", new_size=3)

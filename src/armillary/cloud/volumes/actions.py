@@ -12,6 +12,7 @@ from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import ServerId, new_uuid
 from armillary.cloud.images.rules import BASE, READ_ONLY, RESERVED
+from armillary.cloud.volumes.creation import VolumeCreation, described, of_image
 from armillary.cloud.volumes.lifecycle import VolumeWork
 from armillary.cloud.volumes.model import Attachment, SnapshotStatus, Volume, VolumeStatus
 from armillary.cloud.volumes.ports import Images, SourceImage
@@ -39,6 +40,7 @@ class VolumeActions:
         images: Images,
         quotas: VolumeQuotas,
         types: Types,
+        creation: VolumeCreation,
         work: VolumeWork,
     ) -> None:
         self._engine = engine
@@ -46,6 +48,7 @@ class VolumeActions:
         self._images = images
         self._quotas = quotas
         self._types = types
+        self._creation = creation
         self._work = work
 
     def extend(self, principal: Principal, volume_id: str, size: int, *, in_use_too: bool) -> None:
@@ -80,11 +83,12 @@ class VolumeActions:
         with self._engine.begin() as connection:
             volume = volume_seen(connection, principal, volume_id)
             kind = self._types.named(connection, principal, wanted)
-            self._must_be(volume, (VolumeStatus.AVAILABLE, VolumeStatus.IN_USE), "retype")
-            if kind.id == volume.volume_type_id:
-                raise Invalid(
-                    f"Invalid volume: Retype requires migration but is not allowed; the volume has type {kind.name}.",
-                    code="same_volume_type",
+            free = volume.status in (VolumeStatus.AVAILABLE, VolumeStatus.IN_USE)
+            if not free or volume.group_id is not None or kind.id == volume.volume_type_id:
+                raise refuse(
+                    "Retype needs volume to be in available or in-use state, not be part of an active migration or a "
+                    "consistency group, requested type has to be different that the one from the volume, and for "
+                    "in-use volumes front-end qos specs cannot change."
                 )
             self._quotas.charge_volume(connection, volume.project_id, size=0, type_name=kind.name, count=0)
             save(connection, self._clock, volume, volume_type_id=kind.id)
@@ -124,7 +128,10 @@ class VolumeActions:
         with self._engine.begin() as connection:
             volume = volume_seen(connection, principal, volume_id)
             if key not in volume.image_metadata:
-                raise NotFound("Metadata item was not found.", code="metadata_item_not_found")
+                raise NotFound(
+                    f"Glance metadata for volume/snapshot {volume_id} cannot be found.",
+                    code="metadata_item_not_found",
+                )
             left = {name: value for name, value in volume.image_metadata.items() if name != key}
             save(connection, self._clock, volume, image_metadata=left)
 
@@ -183,6 +190,25 @@ class VolumeActions:
             if latest.status is not SnapshotStatus.AVAILABLE:
                 raise Conflict(f"Invalid snapshot: {about} Snapshot's status must be 'available'.")
             volume = save(connection, self._clock, volume, status=VolumeStatus.REVERTING, target=snapshot_id)
+        self._work.pursue(volume)
+
+    def reimage(self, principal: Principal, volume_id: str, image_id: str, *, reserved_too: bool) -> None:
+        """Begin to write an image over a volume; one that is reserved for a server only if `reserved_too`."""
+        with self._engine.begin() as connection:
+            volume = volume_seen(connection, principal, volume_id)
+            allowed = [VolumeStatus.AVAILABLE, VolumeStatus.ERROR]
+            allowed += [VolumeStatus.RESERVED] if reserved_too else []
+            if volume.status not in allowed:
+                raise refuse(
+                    f"Volume {volume_id} status must be {either(allowed)}, but current status is {volume.status}."
+                )
+            image = self._creation.image(principal, image_id, volume.size)
+            before = volume.status
+            volume = save(
+                connection, self._clock, volume, status=VolumeStatus.DOWNLOADING, source=of_image(image),
+                bootable=True, image_metadata=described(image),
+                previous_status=before if before is VolumeStatus.RESERVED else None,
+            )  # fmt: skip
         self._work.pursue(volume)
 
     # Cinder's older way of attaching, in which the client does the work itself
@@ -255,23 +281,15 @@ class VolumeActions:
             volume = volume_seen(connection, principal, volume_id)
             there = attachments_of(connection, volume_id)
             known = [item for item in there if attachment_id in (None, item.id)]
-            if not known:
+            if not known and attachment_id is not None:
                 raise Invalid(
                     f"Volume attachment could not be found with filter: attachment_id = {attachment_id}.",
                     code="attachment_not_found",
                 )
             check_not_of_compute(known)
             ATTACHMENTS.remove(connection, attachments.c.id.in_([item.id for item in known]))
-            if len(known) == len(there):
+            if len(known) == len(there) and volume.status in _HELD:
                 save(connection, self._clock, volume, status=VolumeStatus.AVAILABLE)
-
-    @staticmethod
-    def _must_be(volume: Volume, allowed: tuple[VolumeStatus, ...], what: str) -> None:
-        if volume.status not in allowed:
-            raise refuse(
-                f"Volume {volume.id} status must be {either(allowed)} to {what}, but current status is: "
-                f"{volume.status}."
-            )
 
 
 def check_not_of_compute(found: Iterable[Attachment]) -> None:
@@ -289,3 +307,4 @@ def check_not_of_compute(found: Iterable[Attachment]) -> None:
 
 
 _OF_THE_IMAGE_ALONE = frozenset({"image_id", "image_name", "size", "checksum", *BASE, *READ_ONLY, *RESERVED})
+_HELD = (VolumeStatus.IN_USE, VolumeStatus.ATTACHING, VolumeStatus.RESERVED, VolumeStatus.DETACHING)

@@ -140,7 +140,7 @@ class Backups:
                 status=BackupStatus.CREATING,
                 availability_zone=AVAILABILITY_ZONE,
                 created_at=now,
-                updated_at=now,
+                updated_at=None,
                 data_timestamp=snapshot.created_at if snapshot else now,
                 parent_id=parent.id if parent else None,
                 bootable=volume.bootable,

@@ -89,7 +89,7 @@ class VolumeCreation:
             raise bad_input(f"Volume size '{wanted.size}' must be an integer and greater than 0")
         if size < origin.size:
             raise bad_input(origin.words.format(size=size, origin=origin.size))
-        image = self._image(principal, wanted.image_id, size) if wanted.image_id is not None else None
+        image = self.image(principal, wanted.image_id, size) if wanted.image_id is not None else None
         if wanted.availability_zone not in (None, AVAILABILITY_ZONE):
             raise Invalid(
                 f"Availability zone '{wanted.availability_zone}' is invalid.", code="bad_availability_zone"
@@ -110,12 +110,12 @@ class VolumeCreation:
             volume_type_id=kind.id,
             availability_zone=AVAILABILITY_ZONE,
             created_at=now,
-            updated_at=now,
+            updated_at=None,
             group_id=wanted.group_id,
             metadata=dict(wanted.metadata),
-            source=_of_image(image) if image else origin.source,
+            source=of_image(image) if image else origin.source,
             bootable=image is not None or origin.bootable,
-            image_metadata=_described(image) if image else origin.image_metadata,
+            image_metadata=described(image) if image else origin.image_metadata,
         )
         return VOLUMES.add(connection, volume)
 
@@ -150,7 +150,8 @@ class VolumeCreation:
             return _Origin(source=source, size=snapshot.size, words=_SMALLER_THAN_SNAPSHOT)
         return _like(origin, source, snapshot.size, _SMALLER_THAN_SNAPSHOT)
 
-    def _image(self, principal: Principal, image_id: str, size: int) -> SourceImage:
+    def image(self, principal: Principal, image_id: str, size: int) -> SourceImage:
+        """An image that a volume of this size may be made from; Invalid otherwise."""
         try:
             image = self._images.resolve_bootable(principal, image_id)
         except NotFound as error:
@@ -193,11 +194,12 @@ def _like(origin: Volume, source: Source, size: int, words: str) -> _Origin:
     )
 
 
-def _of_image(image: SourceImage) -> Source:
+def of_image(image: SourceImage) -> Source:
+    """Where a volume made from an image comes from."""
     return Source(image_id=image.id, image_sha512=image.sha512, image_format=image.disk_format or "raw")
 
 
-def _described(image: SourceImage) -> dict[str, str]:
+def described(image: SourceImage) -> dict[str, str]:
     """What Cinder notes of the image that a volume was made from."""
     known = {
         "image_id": image.id,

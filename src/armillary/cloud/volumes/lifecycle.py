@@ -114,7 +114,7 @@ class VolumeWork:
         action = records.FROM_IMAGE if volume.source.image_id else records.MAKING
         with self._failing_as(volume, VolumeStatus.ERROR, action):
             self._fill(volume)
-            self._settle(volume, status=VolumeStatus.AVAILABLE)
+            self._settle(volume, status=None)  # available, or reserved if it was written anew for a server
 
     def _fill(self, volume: Volume) -> None:
         source, name = volume.source, volume_name(volume.id)

@@ -87,7 +87,7 @@ class Volume:
     volume_type_id: str
     availability_zone: str
     created_at: datetime
-    updated_at: datetime
+    updated_at: datetime | None
     source: Source = field(default_factory=Source)
     previous_status: VolumeStatus | None = None
     """What it returns to after an upload or a backup."""
@@ -146,7 +146,7 @@ class Snapshot:
     size: GiB
     status: SnapshotStatus
     created_at: datetime
-    updated_at: datetime
+    updated_at: datetime | None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     group_snapshot_id: str | None = None
 
@@ -176,7 +176,7 @@ class Backup:
     status: BackupStatus
     availability_zone: str
     created_at: datetime
-    updated_at: datetime
+    updated_at: datetime | None
     data_timestamp: datetime
     parent_id: str | None = None
     bootable: bool = False

@@ -128,7 +128,10 @@ class VolumeQuotas:
             limits = self._limits(connection, known)
             unknown = [name for name in amounts if name not in limits]
             if unknown:
-                raise Invalid(f"Bad key(s) in quota set: {', '.join(unknown)}", code="unknown_quota")
+                raise Invalid(
+                    f"Invalid input received: Bad key(s) in quota set: {', '.join(unknown)}",
+                    code="unknown_quota",
+                )
             store.set_quota_overrides(connection, project_id, _SERVICE, amounts)
             return self._limits(connection, known)
 

@@ -80,8 +80,9 @@ class VolumeService:
             strands=self._strands, directory=directory,
         )  # fmt: skip
         self.actions = VolumeActions(
-            engine=engine, clock=clock, images=images, quotas=self.quotas, types=self.types, work=self._work
-        )
+            engine=engine, clock=clock, images=images, quotas=self.quotas, types=self.types,
+            creation=self._creation, work=self._work,
+        )  # fmt: skip
         self.snapshots = Snapshots(
             engine=engine, clock=clock, disks=disks, moments=moments, quotas=self.quotas, types=self.types,
             work=self._work, strands=self._strands,

@@ -119,7 +119,7 @@ class Snapshots:
                 size=volume.size,
                 status=SnapshotStatus.CREATING,
                 created_at=now,
-                updated_at=now,
+                updated_at=None,
                 metadata=dict(metadata or {}),
             )
             SNAPSHOTS.add(connection, snapshot)

@@ -8,7 +8,7 @@ from sqlalchemy import JSON, Boolean, Column, Connection, Integer, String, Table
 
 from armillary.base.ids import ProjectId
 from armillary.cloud.records import Kept, Moment, Named, Records
-from armillary.cloud.store import metadata, servers
+from armillary.cloud.store import SERVERS, metadata, servers
 from armillary.cloud.volumes.model import (
     Attachment,
     Backup,
@@ -36,7 +36,7 @@ def _described() -> list[Column[Any]]:
         Column("description", String(255)),
         Column("size", Integer, nullable=False),
         Column("created_at", Moment, nullable=False, index=True),
-        Column("updated_at", Moment, nullable=False),
+        Column("updated_at", Moment),
         Column("metadata", JSON, nullable=False),
     ]
 
@@ -192,5 +192,5 @@ def gigabytes_placed(connection: Connection) -> int:
 
 def gigabytes_of_servers(connection: Connection) -> int:
     """GiB of the cloud's disk that the placed servers' own disks may come to fill."""
-    flavors = connection.execute(select(servers.c.flavor).where(servers.c.placed)).scalars()
-    return sum(flavor.disk + flavor.ephemeral for flavor in flavors)
+    found = [server.footprint for server in SERVERS.find(connection, servers.c.placed)]
+    return sum(needed.disk + needed.ephemeral for needed in found)

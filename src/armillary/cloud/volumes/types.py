@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from armillary.cloud.volumes.store import TYPES, VOLUMES, default_types, type_ac
 
 DEFAULT_TYPE_ID = "2f0f5a34-98f3-5c0e-9d53-6f1d1ad5a1d0"
 DEFAULT_TYPE = "__DEFAULT__"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){4}[0-9a-fA-F]{8}")
 
 
 class Types:
@@ -45,7 +47,8 @@ class Types:
         for kind in found:
             if kind.is_public or principal.is_cloud_admin or self._granted(connection, principal, kind.id):
                 return kind
-        raise NotFound(f"Volume type {wanted} could not be found.", code="volume_type_not_found")
+        named = "" if _UUID.fullmatch(wanted) else "with name "
+        raise NotFound(f"Volume type {named}{wanted} could not be found.", code="volume_type_not_found")
 
     def default(
         self, connection: Connection, project_id: ProjectId, *, inherited: str | None = None

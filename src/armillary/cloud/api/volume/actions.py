@@ -20,6 +20,7 @@ from armillary.cloud.api.volume.schemas import (
     NAME,
     SIZE,
     TEXT,
+    UUID,
     UUID_OR_NOTHING,
     thing,
 )
@@ -54,7 +55,9 @@ def _retype(asked: Asked) -> None:
 
 def _reset_status(asked: Asked) -> None:
     if not asked.argument:
-        raise Invalid("Must specify 'status', 'attach_status' or 'migration_status'", code="bad_body")
+        raise Invalid(
+            "Must specify 'status', 'attach_status' or 'migration_status' for update.", code="bad_body"
+        )
     asked.service.actions.reset_status(asked.who, asked.volume_id, asked.argument.get("status"))
 
 
@@ -200,6 +203,14 @@ def _revert(asked: Asked) -> None:
     asked.service.actions.revert(asked.who, asked.volume_id, str(asked.argument.get("snapshot_id")))
 
 
+def _reimage(asked: Asked) -> None:
+    if asked.version < 68:
+        raise _unknown("os-reimage")
+    reserved_too = truth(asked.argument.get("reimage_reserved", "false"))
+    image_id = asked.argument["image_id"]
+    asked.service.actions.reimage(asked.who, asked.volume_id, image_id, reserved_too=reserved_too)
+
+
 def _migrate(asked: Asked) -> None:
     asked.service.show(asked.who, asked.volume_id)
     raise Conflict(
@@ -261,6 +272,10 @@ ACTIONS: Mapping[str, tuple[JSON, Do]] = {
     "os-initialize_connection": (_CONNECTOR, _connect),
     "os-terminate_connection": (_CONNECTOR, _disconnect),
     "os-volume_upload_image": (_UPLOAD, _upload),
+    "os-reimage": (
+        thing(required=("image_id",), open_=True, image_id=UUID, reimage_reserved=BOOLEAN),
+        _reimage,
+    ),
     "revert": (thing(open_=True, snapshot_id=TEXT), _revert),
     "os-migrate_volume": (_ANY, _migrate),
     "os-migrate_volume_completion": (_ANY, _migrate),
@@ -270,13 +285,18 @@ SNAPSHOT_ACTIONS = ("os-reset_status", "os-force_delete", "os-update_snapshot_st
 
 def _only(body: dict[str, Any], known: Mapping[str, object] | tuple[str, ...]) -> str:
     name = next(iter(body), "")
-    if len(body) != 1 or name not in known:
+    if len(body) != 1:
+        raise Invalid("Malformed request body", code="bad_body")
+    if name not in known:
         raise _unknown(name)
     return name
 
 
 def _unknown(name: str) -> Invalid:
-    return Invalid(f"There is no such action: {name}", code="unknown_action")
+    return Invalid(
+        f"There is no such action: {name}. Verify the request body and Content-Type header and try again.",
+        code="unknown_action",
+    )
 
 
 @router.post("/volumes/{volume_id}/action", status_code=202)

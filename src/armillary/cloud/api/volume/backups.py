@@ -93,7 +93,7 @@ def list_backups_in_detail(request: Request, who: Who, service: Volumes, version
 
 def _list(request: Request, who: Principal, service: VolumeService, version: int, *, detail: bool) -> JSON:
     page = page_asked(request, keys=_SORTS)
-    where = conditions(request, who, table, _filters(version), version=version)
+    where = conditions(request, who, table, _filters(version), version=version, resource="backup")
     everybody = all_projects(request, who)
     found = service.backups.list(who, page, where=where, all_projects=everybody)
     if detail:

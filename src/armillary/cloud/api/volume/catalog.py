@@ -123,10 +123,10 @@ EXTENSIONS: tuple[tuple[str, str, str, str], ...] = (
 RESOURCE_FILTERS: Mapping[str, tuple[str, ...]] = {
     "volume": (
         "name", "status", "metadata", "bootable", "migration_status", "availability_zone", "group_id", "size",
-        "created_at", "updated_at",
+        "created_at", "updated_at", "consumes_quota",
     ),
     "backup": ("name", "status", "volume_id"),
-    "snapshot": ("name", "status", "volume_id", "metadata", "availability_zone"),
+    "snapshot": ("name", "status", "volume_id", "metadata", "availability_zone", "consumes_quota"),
     "group": ("name",),
     "group_snapshot": ("name", "status", "group_id"),
     "attachment": ("volume_id", "status", "instance_id", "attach_status"),

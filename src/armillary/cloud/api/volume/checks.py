@@ -1,7 +1,8 @@
 """Checks bodies against JSON schemas, with the words of the library that Cinder uses for it.
 
 Only the keywords that Block Storage's schemas need: type, required, properties, patternProperties,
-additionalProperties, items, enum, pattern, minimum, maximum, minLength, maxLength, format (uuid), anyOf.
+additionalProperties, items, enum, pattern, minimum, maximum, minLength, maxLength,
+maxProperties, format (uuid), anyOf.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ def _look(schema: Schema, value: Any, place: str) -> None:
                 raise _refused(place, value, problem)
     if isinstance(value, dict):
         _look_inside(schema, cast("dict[str, Any]", value), place)
+    problem = _any_of(schema["anyOf"], value) if "anyOf" in schema else None
+    if problem:
+        raise _refused(place, value, problem)
     if isinstance(value, list) and "items" in schema:
         for index, item in enumerate(cast("list[Any]", value)):
             _look(schema["items"], item, str(index))
@@ -137,6 +141,11 @@ def _format(name: str, value: Any) -> str | None:
     return None if is_uuid(value) else f"{value!r} is not a 'uuid'"
 
 
+def _max_properties(most: int, value: Any) -> str | None:
+    many = isinstance(value, dict) and len(cast("dict[str, Any]", value)) > most
+    return f"{value!r} has too many properties" if many else None
+
+
 def _any_of(choices: list[Schema], value: Any) -> str | None:
     for choice in choices:
         try:
@@ -156,7 +165,7 @@ _RULES: Mapping[str, Callable[[Any, Any], str | None]] = {
     "minLength": _min_length,
     "maxLength": _max_length,
     "format": _format,
-    "anyOf": _any_of,
+    "maxProperties": _max_properties,
 }
 
 

@@ -49,7 +49,7 @@ def since(version: int, needed: int) -> None:
         NotFound: the client asked with an earlier one.
     """
     if version < needed:
-        raise NotFound(f"API version 3.{version} is not supported on this method.", code="wrong_microversion")
+        raise NotFound("The resource could not be found.", code="wrong_microversion")
 
 
 def stamp(moment: datetime | None) -> str | None:

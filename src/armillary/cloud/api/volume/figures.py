@@ -18,6 +18,13 @@ from armillary.cloud.core.config_drive import AVAILABILITY_ZONE
 
 router = APIRouter()
 
+_MOST = 2147483647
+_PARTS = (
+    ("cinder-scheduler", "armillary"),
+    ("cinder-volume", "armillary@disk"),
+    ("cinder-backup", "armillary"),
+)
+
 
 @router.get("/limits")
 def show_limits(request: Request, who: Who, service: Volumes, version: Version) -> JSON:
@@ -62,8 +69,21 @@ def show_default_quotas(wanted: str, who: Who, service: Volumes) -> JSON:
 @router.put("/os-quota-sets/{wanted}")
 def set_quotas(wanted: str, body: Body, who: Who, service: Volumes) -> JSON:
     asked: Mapping[str, Any] = check(schemas.QUOTAS, body)["quota_set"]
-    amounts = {name: int(amount) for name, amount in asked.items() if name not in ("tenant_id", "force")}
+    amounts = {
+        name: _amount(name, value) for name, value in asked.items() if name not in ("tenant_id", "force")
+    }
     return {"quota_set": service.quotas.set(wanted, amounts)}
+
+
+def _amount(name: str, value: Any) -> int:
+    try:
+        amount = int(value)
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"{name} must be an integer", code="bad_quota") from error
+    if not -1 <= amount <= _MOST:
+        bound = ">= -1" if amount < 0 else f"<= {_MOST}"
+        raise Invalid(f"{name} must be {bound}", code="bad_quota")
+    return amount
 
 
 @router.delete("/os-quota-sets/{wanted}")
@@ -74,7 +94,7 @@ def reset_quotas(wanted: str, who: Who, service: Volumes) -> JSON:
 
 @router.get("/os-quota-class-sets/{name}")
 def show_class_quotas(name: str, who: Who, service: Volumes) -> JSON:
-    return {"quota_set": {**service.quotas.defaults(who, project_of(who).id), "id": name}}
+    return {"quota_class_set": {**service.quotas.defaults(who, project_of(who).id), "id": name}}
 
 
 @router.put("/os-quota-class-sets/{name}")
@@ -116,11 +136,7 @@ def list_services(request: Request, who: Who, service: Volumes, version: Version
     host, binary = (request.query_params.get(name) for name in ("host", "binary"))
     now = stamp(service.now())
     rows: list[JSON] = []
-    for name, where in (
-        ("cinder-scheduler", "armillary"),
-        ("cinder-volume", "armillary@disk"),
-        ("cinder-backup", "armillary"),
-    ):
+    for name, where in _PARTS:
         row: JSON = {
             "binary": name,
             "host": where,
@@ -192,15 +208,18 @@ def show_capabilities(host: str, who: Who) -> JSON:
 
 @router.get("/os-hosts")
 def list_hosts(who: Who, service: Volumes) -> JSON:
-    row = {
-        "host_name": HOST,
-        "service": "cinder-volume",
-        "zone": AVAILABILITY_ZONE,
-        "service-status": "available",
-        "service-state": "enabled",
-        "last-update": stamp(service.now()),
-    }
-    return {"hosts": [row]}
+    rows = [
+        {
+            "host_name": host,
+            "service": part,
+            "zone": AVAILABILITY_ZONE,
+            "service-status": "available",
+            "service-state": "enabled",
+            "last-update": stamp(service.now()),
+        }
+        for part, host in _PARTS
+    ]
+    return {"hosts": rows}
 
 
 @router.get("/resource_filters")

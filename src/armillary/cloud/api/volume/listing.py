@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Table, and_, false, true
 from armillary.accounts.model import Principal
 from armillary.base.clock import from_iso
 from armillary.base.errors import Invalid
+from armillary.cloud.api.volume.catalog import RESOURCE_FILTERS
 from armillary.cloud.api.volume.checks import truth
 from armillary.cloud.api.volume.deps import JSON, MINE
 from armillary.cloud.volumes.paging import MOST_IN_A_PAGE, Page
@@ -24,6 +25,7 @@ from armillary.cloud.volumes.paging import MOST_IN_A_PAGE, Page
 Filter = Callable[[str], ColumnElement[bool]]
 _MOST_OFFSET = 2147483647
 _OLD_NAMES = {"display_name": "name", "volume_size": "size"}
+_FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 _KEY = re.compile(r"[a-zA-Z0-9-_:. /]{1,255}")
 _OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "gt": lambda column, value: column > value,
@@ -42,20 +44,24 @@ def page_asked(request: Request, *, keys: frozenset[str]) -> Page:
         Invalid: limit, offset or order make no sense.
     """
     query = request.query_params
-    limit = _whole(query.get("limit", str(MOST_IN_A_PAGE)), "limit")
-    offset = _whole(query.get("offset", "0"), "offset")
+    limit = _whole(
+        query.get("limit", str(MOST_IN_A_PAGE)),
+        "limit param must be an integer",
+        "limit param must be positive",
+    )
+    offset = _whole(query.get("offset", "0"), "offset must be an integer", "offset must be >= 0")
     if offset > _MOST_OFFSET:
         raise Invalid(f"offset must be <= {_MOST_OFFSET}", code="bad_page")
     return Page(limit=limit, marker=query.get("marker"), offset=offset, sort=_order(query, keys))
 
 
-def _whole(text: str, name: str) -> int:
+def _whole(text: str, no_number: str, negative: str) -> int:
     try:
         number = int(text)
     except ValueError as error:
-        raise Invalid(f"{name} param must be an integer", code="bad_page") from error
+        raise Invalid(no_number, code="bad_page") from error
     if number < 0:
-        raise Invalid(f"{name} param must be positive", code="bad_page")
+        raise Invalid(negative, code="bad_page")
     return number
 
 
@@ -76,7 +82,7 @@ def _order(query: Mapping[str, str], keys: frozenset[str]) -> tuple[tuple[str, b
             raise Invalid("Invalid input received: Invalid sort key", code="invalid_input")
         if way not in ("asc", "desc"):
             raise Invalid(
-                f"Invalid input received: Unknown sort direction, must be one of: asc, desc; got {way}",
+                "Invalid input received: Unknown sort direction, must be 'desc' or 'asc'.",
                 code="invalid_input",
             )
     return tuple((key, way == "desc") for key, way in pairs)
@@ -88,7 +94,13 @@ def all_projects(request: Request, who: Principal) -> bool:
 
 
 def conditions(
-    request: Request, who: Principal, table: Table, known: Mapping[str, Filter], *, version: int
+    request: Request,
+    who: Principal,
+    table: Table,
+    known: Mapping[str, Filter],
+    *,
+    version: int,
+    resource: str = "",
 ) -> list[ColumnElement[bool]]:
     """What a query restricts a list to.
 
@@ -96,17 +108,27 @@ def conditions(
     for a part of the text, from 3.34 on.
     """
     found: list[ColumnElement[bool]] = []
+    strangers: list[str] = []
     for key, value in request.query_params.items():
         if key in _OF_PAGES:
             continue
         name = key.removesuffix("~")
         name = _OLD_NAMES.get(name, name)
+        if name not in RESOURCE_FILTERS.get(resource, known) and name not in _OF_PROJECTS:
+            strangers.append(key)
         if name in known:
             like = key.endswith("~") and version >= 34 and name in table.c
             found.append(table.c[name].contains(value, autoescape=True) if like else known[name](value))
         elif name in ("project_id", "tenant_id") and who.is_cloud_admin:
             found.append(table.c.project_id == value)
+    if strangers and version >= 31 and not who.is_cloud_admin:
+        raise Invalid(
+            f"Invalid filters {','.join(strangers)} are found in query options.", code="unknown_filter"
+        )
     return found
+
+
+_OF_PROJECTS = frozenset({"project_id", "tenant_id"})
 
 
 _OF_PAGES = frozenset(
@@ -129,9 +151,17 @@ def number(column: ColumnElement[Any]) -> Filter:
     return lambda value: column == (int(value) if value.isdigit() else -1)
 
 
-def boolean(column: ColumnElement[Any]) -> Filter:
-    """A filter for a truth value."""
-    return lambda value: column == truth(value)
+def boolean(column: ColumnElement[Any], *, strict: bool) -> Filter:
+    """A filter for a truth value; if `strict`, what is none is refused, else it is true as long as it is not false."""
+
+    def wanted(value: str) -> ColumnElement[bool]:
+        if value.lower() in _FALSE:
+            return column.is_(False)
+        if strict and not truth(value):
+            raise Invalid(f"Invalid input received: '{column.key} = {value}'", code="invalid_input")
+        return column.is_(True)
+
+    return wanted
 
 
 def metadata(column: ColumnElement[Any]) -> Filter:

@@ -163,7 +163,7 @@ def create_attachment(body: Body, who: Who, service: Volumes, version: Version) 
         who,
         asked["volume_uuid"],
         server_id=asked.get("instance_uuid"),
-        mode=(asked.get("mode") or "rw") if version >= 54 else "rw",
+        mode=(asked.get("mode") or "null") if version >= 54 else "null",
     )
     return {"attachment": _attachment(made, detail=True)}
 

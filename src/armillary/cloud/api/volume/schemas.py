@@ -54,11 +54,16 @@ def thing(*, required: tuple[str, ...] = (), open_: bool = False, **properties: 
     }
 
 
+_WORDS: JSON = {"type": ["string", "null"]}
+"""How long these may be is said in other words; see `volumes.described`."""
+_DESCRIBED: JSON = {
+    "name": _WORDS,
+    "description": _WORDS,
+    "display_name": _WORDS,
+    "display_description": _WORDS,
+}
 _VOLUME: JSON = {
-    "name": TEXT,
-    "description": TEXT,
-    "display_name": TEXT,
-    "display_description": TEXT,
+    **_DESCRIBED,
     "volume_type": TEXT,
     "metadata": METADATA_OR_NOTHING,
     "snapshot_id": UUID_OR_NOTHING,
@@ -86,9 +91,6 @@ def create_volume(version: int) -> JSON:
     return wrapped("volume", volume, **{"OS-SCH-HNT:scheduler_hints": hints})
 
 
-_DESCRIBED: JSON = {"name": TEXT, "description": TEXT, "display_name": TEXT, "display_description": TEXT}
-
-
 def update(kind: str, version: int) -> JSON:
     """A change of name, description or metadata of a volume, a snapshot or a backup."""
     inner: JSON = {
@@ -102,17 +104,14 @@ def update(kind: str, version: int) -> JSON:
 
 
 METADATA_BODY = wrapped("metadata", METADATA)
-ITEM_BODY = wrapped("meta", METADATA)
+ITEM_BODY = wrapped("meta", {**METADATA, "maxProperties": 1})
 
 CREATE_SNAPSHOT = wrapped(
     "snapshot",
     thing(
         required=("volume_id",),
         volume_id=UUID_OR_NOTHING,
-        name=TEXT,
-        description=TEXT,
-        display_name=TEXT,
-        display_description=TEXT,
+        **_DESCRIBED,
         force={"type": ["boolean", "string", "null"], "enum": [*BOOLEAN["enum"], None]},
         metadata=METADATA_OR_NOTHING,
     ),
@@ -123,10 +122,10 @@ CREATE_BACKUP = wrapped(
         required=("volume_id",),
         volume_id=UUID,
         container=TEXT,
-        description=TEXT,
+        description=_WORDS,
         incremental=BOOLEAN,
         force=BOOLEAN,
-        name=TEXT,
+        name=_WORDS,
         snapshot_id=UUID_OR_NOTHING,
         metadata=METADATA_OR_NOTHING,
         availability_zone=TEXT,
@@ -165,13 +164,7 @@ QUOTAS = wrapped(
     {
         "type": "object",
         "patternProperties": {
-            "^(?!tenant_id|force).+$": {
-                "type": ["integer", "string"],
-                "pattern": "^-?[0-9]+$",
-                "minimum": -1,
-                "maximum": _MOST,
-            },
-            "^(tenant_id|force)$": {},
+            "^[a-zA-Z0-9-_:. ]{1,300}$": {"type": ["integer", "string", "boolean"]},
         },
     },
 )

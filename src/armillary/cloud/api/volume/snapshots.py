@@ -63,7 +63,7 @@ def list_snapshots_in_detail(request: Request, who: Who, service: Volumes, versi
 
 def _list(request: Request, who: Principal, service: VolumeService, version: int, *, detail: bool) -> JSON:
     page = page_asked(request, keys=_SORTS)
-    where = conditions(request, who, table, _filters(version), version=version)
+    where = conditions(request, who, table, _filters(version), version=version, resource="snapshot")
     everybody = all_projects(request, who)
     found = service.snapshots.list(who, page, where=where, all_projects=everybody)
     items = [views.snapshot(item, version=version if detail else 0, extended=detail) for item in found]

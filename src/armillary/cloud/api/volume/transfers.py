@@ -8,7 +8,7 @@ from starlette.responses import Response
 from armillary.accounts.model import Principal
 from armillary.cloud.api.volume import schemas
 from armillary.cloud.api.volume.checks import check, truth
-from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, links, since, stamp
+from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, links, stamp
 from armillary.cloud.api.volume.listing import Filter, all_projects, conditions, equals, listed, page_asked
 from armillary.cloud.volumes.model import Transfer
 from armillary.cloud.volumes.service import VolumeService
@@ -18,12 +18,6 @@ router = APIRouter()
 
 _SORTS = frozenset({"id", "name", "created_at", "volume_id"})
 _OLD, _NEW = "os-volume-transfer", "volume-transfers"
-
-
-def _check_path(request: Request, version: int) -> None:
-    """The newer path came with microversion 3.55."""
-    if f"/{_NEW}" in request.url.path:
-        since(version, 55)
 
 
 def _plain(item: Transfer, request: Request) -> JSON:
@@ -59,7 +53,6 @@ def list_transfers_in_detail(request: Request, who: Who, service: Volumes, versi
 
 
 def _list(request: Request, who: Principal, service: VolumeService, version: int, *, detail: bool) -> JSON:
-    _check_path(request, version)
     page = page_asked(request, keys=_SORTS)
     known: dict[str, Filter] = {"name": equals(table.c.name), "volume_id": equals(table.c.volume_id)}
     where = conditions(request, who, table, known, version=version)
@@ -71,7 +64,6 @@ def _list(request: Request, who: Principal, service: VolumeService, version: int
 @router.post(f"/{_OLD}", status_code=202)
 @router.post(f"/{_NEW}", status_code=202)
 def create_transfer(request: Request, body: Body, who: Who, service: Volumes, version: Version) -> JSON:
-    _check_path(request, version)
     asked = check(schemas.CREATE_TRANSFER, body)["transfer"]
     without = version >= 55 and truth(asked.get("no_snapshots", "false"))
     made, key = service.transfers.create(
@@ -83,7 +75,6 @@ def create_transfer(request: Request, body: Body, who: Who, service: Volumes, ve
 @router.get(f"/{_OLD}/{{transfer_id}}")
 @router.get(f"/{_NEW}/{{transfer_id}}")
 def show_transfer(transfer_id: str, request: Request, who: Who, service: Volumes, version: Version) -> JSON:
-    _check_path(request, version)
     return {"transfer": _detail(service.transfers.show(who, transfer_id), request, version)}
 
 
@@ -92,7 +83,6 @@ def show_transfer(transfer_id: str, request: Request, who: Who, service: Volumes
 def delete_transfer(
     transfer_id: str, request: Request, who: Who, service: Volumes, version: Version
 ) -> Response:
-    _check_path(request, version)
     service.transfers.delete(who, transfer_id)
     return Response(status_code=202)
 
@@ -102,6 +92,5 @@ def delete_transfer(
 def accept_transfer(
     transfer_id: str, request: Request, body: Body, who: Who, service: Volumes, version: Version
 ) -> JSON:
-    _check_path(request, version)
     key = check(schemas.ACCEPT_TRANSFER, body)["accept"]["auth_key"]
     return {"transfer": _plain(service.transfers.accept(who, transfer_id, key), request)}

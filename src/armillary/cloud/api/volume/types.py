@@ -23,8 +23,8 @@ _FOR_ALL = frozenset({"RESKEY:availability_zones", "multiattach", "replication_e
 """Extra specs that everybody may see; the others tell of the disks behind."""
 
 
-def view(item: VolumeType, who: Principal) -> JSON:
-    """A type; its specs and qualities are for administrators."""
+def view(item: VolumeType, who: Principal, *, access: bool = True, qos: bool = True) -> JSON:
+    """A type; its specs and qualities are for administrators. Cinder leaves some of it out where a type is changed."""
     specs = {key: value for key, value in item.extra_specs.items() if who.is_cloud_admin or key in _FOR_ALL}
     answer: JSON = {
         "id": item.id,
@@ -33,9 +33,10 @@ def view(item: VolumeType, who: Principal) -> JSON:
         "description": item.description,
         "extra_specs": specs,
     }
-    if who.is_cloud_admin:
+    if qos and who.is_cloud_admin:
         answer["qos_specs_id"] = item.qos_id
-    answer[f"{_ACCESS}:is_public"] = item.is_public
+    if access:
+        answer[f"{_ACCESS}:is_public"] = item.is_public
     return answer
 
 
@@ -62,7 +63,7 @@ def create_type(body: Body, who: Who, service: Volumes) -> JSON:
         is_public=truth(asked.get(f"{_ACCESS}:is_public", True)),
         extra_specs=asked.get("extra_specs") or {},
     )
-    return {"volume_type": view(made, who)}
+    return {"volume_type": view(made, who, qos=False)}
 
 
 def _name(text: str) -> str:
@@ -74,7 +75,9 @@ def _name(text: str) -> str:
 
 @router.get("/types/{type_id}")
 def show_type(type_id: str, who: Who, service: Volumes) -> JSON:
-    return {"volume_type": view(service.types.show(who, type_id), who)}
+    plain = type_id == "default"
+    found = service.types.show(who, type_id)
+    return {"volume_type": view(found, who, access=not plain, qos=not plain)}
 
 
 @router.put("/types/{type_id}")
@@ -87,7 +90,7 @@ def update_type(type_id: str, body: Body, who: Who, service: Volumes) -> JSON:
         changes["name"] = _name(changes["name"])
     if "is_public" in changes:
         changes["is_public"] = truth(changes["is_public"])
-    return {"volume_type": view(service.types.update(who, type_id, changes), who)}
+    return {"volume_type": view(service.types.update(who, type_id, changes), who, access=False, qos=False)}
 
 
 @router.delete("/types/{type_id}", status_code=202)
@@ -164,7 +167,7 @@ def change_access(type_id: str, body: Body, who: Who, service: Volumes) -> Respo
     name = next(iter(body), "")
     if len(body) != 1 or name not in ACTIONS:
         raise Invalid(f"There is no such action: {name}", code="unknown_action")
-    inner = schemas.thing(required=("project",), project=schemas.NAME)
+    inner = schemas.thing(required=("project",), project=schemas.UUID)
     project_id = check(schemas.wrapped(name, inner), body)[name]["project"]
     change = service.types.grant if name == ACTIONS[0] else service.types.withdraw
     change(who, type_id, project_id)

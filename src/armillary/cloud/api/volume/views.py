@@ -73,7 +73,7 @@ def volume(
     if as_admin and version >= 21:
         answer["provider_id"] = None
     if version >= 48:
-        answer["shared_targets"] = False
+        answer["shared_targets"] = not item.placed
         answer["service_uuid"] = SERVICE_ID if item.placed else None
     if as_admin and version >= 61:
         answer["cluster_name"] = None

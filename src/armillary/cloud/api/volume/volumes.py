@@ -34,6 +34,7 @@ from armillary.cloud.volumes.store import volumes as table
 
 router = APIRouter()
 
+_LONGEST = 255
 _SORTS = frozenset(
     {"id", "status", "size", "availability_zone", "name", "bootable", "created_at", "updated_at", "user_id"}
 )
@@ -44,7 +45,7 @@ def _filters(version: int) -> dict[str, Filter]:
         "name": equals(table.c.name),
         "status": named(table.c.status, VolumeStatus),
         "metadata": metadata(table.c.metadata),
-        "bootable": boolean(table.c.bootable),
+        "bootable": boolean(table.c.bootable, strict=version >= 2),
         "availability_zone": equals(table.c.availability_zone),
         "size": number(table.c.size),
         "user_id": equals(table.c.user_id),
@@ -92,7 +93,7 @@ def list_volumes_in_detail(request: Request, who: Who, service: Volumes, version
 
 def _list(request: Request, who: Principal, service: VolumeService, version: int, *, detail: bool) -> JSON:
     page = page_asked(request, keys=_SORTS)
-    where = conditions(request, who, table, _filters(version), version=version)
+    where = conditions(request, who, table, _filters(version), version=version, resource="volume")
     everybody = all_projects(request, who)
     found = service.list(who, page, where=where, all_projects=everybody)
     if detail:
@@ -176,7 +177,14 @@ def described(asked: Mapping[str, Any]) -> dict[str, str | None]:
     """Name and description, also under their older names, without blanks around them."""
     name = asked.get("name", asked.get("display_name"))
     text = asked.get("description", asked.get("display_description"))
-    return {"name": name.strip() if name else name, "description": text.strip() if text else text}
+    found = {"name": name.strip() if name else name, "description": text.strip() if text else text}
+    for key, value in found.items():
+        if value and len(value) > _LONGEST:
+            raise Invalid(
+                f"Invalid input received: {key} has {len(value)} characters, more than {_LONGEST}.",
+                code="invalid_input",
+            )
+    return found
 
 
 def described_changes(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,8 +267,6 @@ def item_asked(body: Any, key: str) -> dict[str, str]:
     items: dict[str, str] = check(schemas.ITEM_BODY, body)["meta"]
     if key not in items:
         raise Invalid("Request body and URI mismatch", code="bad_metadata")
-    if len(items) > 1:
-        raise Invalid("Request body contains too many items", code="bad_metadata")
     return items
 
 
