@@ -80,7 +80,7 @@ def successes_of(service: str, row: Row, declared: int) -> set[int]:
 
 def errors_of(service: str, row: Row) -> set[int]:
     """Return the statuses of the refusals that a row may have."""
-    found = {400}
+    found = {400, 413, 429}  # what no service understands, takes, or has time for
     if row.least is not ANYONE:
         found |= {401, 403}  # even where no role is asked for, a credential can be limited to other requests
     if service in _VERSIONED:
@@ -89,8 +89,8 @@ def errors_of(service: str, row: Row) -> set[int]:
         found.add(404)
     if row.method != "GET":
         found |= {403, 409}
-    if row.method in _WITH_BODY:
-        found.add(413)
+    if service == "network":
+        found.add(404)  # a marker, too, is looked for
     return found | set(row.refuses)
 
 
