@@ -175,7 +175,7 @@ def test_metadata_tags_and_name_can_be_changed(ada):
         ({"imageRef": "4f1e9c2e-0000-4000-8000-000000000000"}, "Can not find requested image"),
         ({"key_name": "nope"}, "Invalid key_name provided."),
         ({"networks": [{"uuid": "nope"}]}, "Network nope could not be found."),
-        ({"name": ""}, "Invalid input for field/attribute server/name"),
+        ({"name": ""}, "Invalid input for field/attribute name"),
         ({"user_data": "%" * 70000}, "Invalid input for field/attribute user_data"),
         ({"bogus": 1}, "Additional properties are not allowed ('bogus' was unexpected)"),
     ],

@@ -42,7 +42,7 @@ def test_a_resize_that_fails_leaves_the_old_size_running(stage, ada, root, does,
     does(server_id, "resize", {"flavorRef": "c2-2gb-10"})
     assert (ada.status(server_id), flavor(ada, server_id)) == ("ACTIVE", "c1-1gb-5")
     assert machine(server_id) == "running"
-    (migration,) = root.ok("GET", "/compute/v2.1/os-migrations")["migrations"]
+    (migration,) = root.ok("GET", f"/compute/v2.1/os-migrations?instance_uuid={server_id}")["migrations"]
     assert (migration["status"], migration["instance_uuid"]) == ("error", server_id)
     does(server_id, "resize", {"flavorRef": "c2-2gb-10"})
     assert ada.status(server_id) == "VERIFY_RESIZE"
@@ -50,7 +50,10 @@ def test_a_resize_that_fails_leaves_the_old_size_running(stage, ada, root, does,
 
 def test_migrations_tell_of_resizes(stage, ada, root, does, server_id):
     def statuses():
-        return [m["status"] for m in root.ok("GET", "/compute/v2.1/os-migrations")["migrations"]]
+        return [
+            m["status"]
+            for m in root.ok("GET", f"/compute/v2.1/os-migrations?instance_uuid={server_id}")["migrations"]
+        ]
 
     does(server_id, "resize", {"flavorRef": "c2-2gb-10"})
     assert statuses() == ["finished"]

@@ -1,6 +1,7 @@
 """Servers that are kept as images: shelved, backed up, and snapshots of those that boot from volumes."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -59,16 +60,18 @@ def test_a_server_that_finds_no_room_stays_shelved(stage, ada, root, does, serve
     assert images(ada)["vm1-shelved"]["status"] == "active"
 
 
-def test_a_shelved_server_can_be_deleted(stage, ada, does, server_id):
+def test_a_shelved_server_is_deleted_with_its_image(stage, ada, does, server_id):
     does(server_id, "shelve")
     assert ada.call("DELETE", f"/compute/v2.1/servers/{server_id}").status_code == 204
     stage.settle()
     assert ada.call("GET", f"/compute/v2.1/servers/{server_id}").status_code == 404
     assert ada.used() == (0, 0, 0)
+    assert "vm1-shelved" not in images(ada)
 
 
-def test_as_many_backups_are_kept_as_were_asked_for(ada, does, server_id):
+def test_as_many_backups_are_kept_as_were_asked_for(stage, ada, does, server_id):
     for number in range(3):
+        stage.clock.advance(timedelta(seconds=1))
         wish = {"name": f"b{number}", "backup_type": "daily", "rotation": 2}
         assert does(server_id, "createBackup", wish).json()["image_id"]
     does(server_id, "createBackup", {"name": "w", "backup_type": "weekly", "rotation": 1})

@@ -75,7 +75,7 @@ def test_a_password_is_not_kept_once_the_guest_has_it(stage, ada, does, image):
             "Unable to allocate a single hostname to multiple instances",
         ),
         ("2.93", {"name": "  "}, "field/attribute name"),
-        ("2.93", {"metadata": {"a b c/": "d"}}, "field/attribute server/metadata"),
+        ("2.93", {"metadata": {"a b c/": "d"}}, "field/attribute metadata"),
         ("2.93", {"accessIPv4": "1.2.3"}, "accessIPv4"),
         ("2.93", {"user_data": "not base64!"}, "It is not a 'base64'"),
     ],
