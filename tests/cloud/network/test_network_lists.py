@@ -34,6 +34,7 @@ def test_filters_are_alternatives_of_a_value_and_all_hold(neutron, five):
     group = ports[0]["security_groups"][0]
     assert len(listed(f"ports?security_groups={group}&network_id={network}")) == 5
     assert listed("ports?security_groups=none") == []
+    assert listed("ports?revision_number=99999999999999999999") == []
     assert listed("networks?router:external=True&fields=name") == [{"name": "public"}]
     assert names(listed("subnets?ip_version=4&cidr=10.50.0.0/24")) == [""]
 

@@ -108,6 +108,7 @@ def test_a_port_keeps_what_it_was_given_and_takes_changes(neutron):
     assert [fixed["ip_address"] for fixed in changed["fixed_ips"]] == ["10.50.0.77", "10.50.0.78"]
     assert changed["revision_number"] == port["revision_number"] + 1
     assert neutron.cannot_change("port", port["id"], mac_address="fa:16:3e:00:00:09")[0] == 403
+    assert neutron.change("port", port["id"], security_groups=None)["security_groups"] == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from armillary.cloud.network.desk import bad
 from armillary.cloud.network.model import Resource
 from armillary.cloud.records import Records
 
+_BEYOND = 2**31
+"""No record has such a number, and a database refuses to look for it."""
 MOST = 1000
 """things on one page; a list without a limit goes on behind a link after so many, as with `pagination_max_limit`"""
 
@@ -61,7 +63,7 @@ def flag(column: ColumnElement[Any]) -> Facet:
 
 def number(column: ColumnElement[Any]) -> Facet:
     """A filter on a whole number."""
-    return lambda values: column.in_([_whole(value) for value in values])
+    return lambda values: column.in_([n for n in map(_whole, values) if abs(n) < _BEYOND])
 
 
 def member(column: ColumnElement[Any]) -> Facet:

@@ -98,9 +98,9 @@ class Ports(Shelf[Port]):
         mac = changes.get("mac_address", item.mac_address)
         if mac != item.mac_address:
             check_mac(connection, network, mac)
-        if changes.get("security_groups") is not None:
+        if "security_groups" in changes:
             changes["security_groups"] = find_groups(
-                connection, who, item.project_id, changes["security_groups"]
+                connection, who, item.project_id, changes["security_groups"] or []
             )
         secure = changes.get("port_security_enabled", item.port_security_enabled)
         groups = changes.get("security_groups", item.security_groups)
