@@ -159,6 +159,7 @@ VOLUME: dict[str, Any] = {
     f"POST {_VOLUME}/action os-set_image_metadata": {"metadata": {"k": "v"}},
     f"POST {_VOLUME}/action os-unset_image_metadata": {"key": "k"},
     f"POST {_VOLUME}/action os-volume_upload_image": {"image_name": "copy"},
+    f"POST {_VOLUME}/action os-reimage": {"image_id": "<image_id>"},
     f"POST {_VOLUME}/action revert": {"snapshot_id": "<snapshot_id>"},
     f"POST {_VOLUME}/action os-attach": {"instance_uuid": "<server_id>", "mountpoint": "/dev/vdb"},
     f"POST {_VOLUME}/action os-detach": {},
