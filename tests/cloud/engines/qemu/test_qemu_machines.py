@@ -13,7 +13,7 @@ from armillary.base.ids import new_uuid
 from armillary.base.units import GiB
 from armillary.cloud.engines.qemu.fabric import FALLBACK_OFFSET, QemuFabric
 from armillary.cloud.engines.qemu.tiny import SAYS
-from armillary.cloud.model import MachineState, NetworkPlan
+from armillary.cloud.model import MachineState, NetworkPlan, PortPlan
 from armillary.cloud.ports import BootFailed
 
 pytestmark = pytest.mark.vm
@@ -204,6 +204,24 @@ def test_a_floating_ip_answers_for_what_the_rules_open_and_no_longer(bench):
     bench.fabric.apply(plan(spec, 8080))
     assert not answers(("127.16.77.5", 8022))
     assert answers(("127.16.77.5", 8080))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"gateway_ip": ""},
+        {"gateway_ip": "10.9.0.1"},
+        {"gateway_ip": "10.0.0.2", "fixed_ip": "10.0.0.1", "cidr": "10.0.0.0/30"},
+        {"fixed_ip": "", "cidr": "169.254.0.0/24", "gateway_ip": "169.254.0.1"},
+    ],
+    ids=["no gateway", "a gateway elsewhere", "a tiny subnet", "IPv6 alone"],
+)
+def test_a_machine_starts_on_every_network_that_there_can_be(bench, odd):
+    spec = bench.spec()
+    port = replace(spec.ports[0], **odd)
+    bench.machines.boot(replace(spec, ports=(port,)))
+    bench.fabric.apply(NetworkPlan(ports=(PortPlan(server_id=spec.id, port=port, rules=()),)))
+    assert bench.machines.states() == {spec.id: MachineState.RUNNING}
 
 
 def is_taken(address: tuple[str, int]) -> bool:

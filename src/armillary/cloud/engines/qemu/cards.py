@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,7 @@ def card(port: PortSpec, files: MachineFiles, slot: int) -> Card:
     """Return a card wired to the switch, and its owner's way out, wired to the switch as well."""
     key, sockets = port_key(port.id), files.port(port.id)
     hub = int(key, 16) % 2**31
-    resolver = str(IPv4Network(port.cidr).network_address + 3)
-    stack = {"net": port.cidr, "host": port.gateway_ip, "dhcpstart": port.fixed_ip, "dns": resolver}
+    stack = _stack(port)
     mtu = {"host_mtu": port.mtu} if port.mtu != 1500 else {}
     name = card_device(port.id)
     return Card(
@@ -56,6 +55,24 @@ def card(port: PortSpec, files: MachineFiles, slot: int) -> Card:
             **mtu,
         },
     )
+
+
+def _stack(port: PortSpec) -> dict[str, str]:
+    """Return the addresses of a card's way out. All must be on its network, those too that it has no use for.
+
+    A network without a gateway gets one that the switch lets nobody reach; a card without an IPv4 address is offered
+    one that the switch does not carry.
+    """
+    net = IPv4Network(port.cidr)
+    free = (str(net.network_address + number) for number in (1, 2, 4) if number < net.num_addresses)
+    spare = next((address for address in free if address not in {port.fixed_ip, port.gateway_ip}), "")
+    has_gateway = bool(port.gateway_ip) and IPv4Address(port.gateway_ip) in net
+    return {
+        "net": port.cidr,
+        "host": port.gateway_ip if has_gateway else spare,
+        "dhcpstart": port.fixed_ip or spare,
+        "dns": str(net.network_address + 3),
+    }
 
 
 def _wire(name: str, here: Path, there: Path) -> dict[str, Any]:
