@@ -187,3 +187,17 @@ def test_other_actions_answer_as_nova_does(root, does, server_id, action, argume
 def test_a_forced_deletion_ends_a_server(ada, does, server_id):
     does(server_id, "forceDelete")
     assert ada.call("GET", f"/compute/v2.1/servers/{server_id}").status_code == 404
+
+
+def test_a_host_that_is_closed_takes_no_new_server_and_keeps_those_that_it_has(
+    stage, ada, root, does, server_id
+):
+    (service,) = [s for s in root.ok("GET", "/compute/v2.1/os-services?binary=nova-compute")["services"]]
+    url = f"/compute/v2.1/os-services/{service['id']}"
+    root.ok("PUT", url, {"status": "disabled"})
+    refused = ada.up("later")
+    assert ada.server(refused)["fault"]["message"].startswith("No valid host was found.")
+    does(server_id, "reboot", {"type": "HARD"})
+    assert ada.status(server_id) == "ACTIVE"
+    root.ok("PUT", url, {"status": "enabled"})
+    assert ada.status(ada.up("then")) == "ACTIVE"
