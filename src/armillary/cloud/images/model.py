@@ -96,6 +96,19 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Task:
+    """An import that was done: it is over before it is answered, so every task has succeeded."""
+
+    id: str
+    image_id: ImageId
+    project_id: ProjectId
+    person_id: PersonId
+    method: str
+    request_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Query:
     """What a list of images shall contain. Empty attributes do not restrict it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
@@ -19,9 +20,10 @@ from armillary.cloud.images.model import (
     Image,
     Query,
     Status,
+    Task,
     Visibility,
 )
-from armillary.cloud.images.store import IMAGES, MEMBERS, listed
+from armillary.cloud.images.store import IMAGES, MEMBERS, TASKS, listed, tasks
 
 
 def _unfit(image: Image) -> str:
@@ -80,6 +82,13 @@ class ImageReading:
             )
         whole = image.status in (Status.ACTIVE, Status.DEACTIVATED) and image.sha512 is not None
         return image, self._blobs.path(image.sha512) if whole and image.sha512 else None
+
+    def tasks(self, *, image_id: str | None = None) -> Sequence[Task]:
+        """Return the imports of an image, or of all, that were done lately, the newest first."""
+        with self._reading() as connection:
+            wanted = () if image_id is None else (tasks.c.image_id == image_id,)
+            found = TASKS.find(connection, *wanted)
+        return sorted(found, key=lambda task: (task.created_at, task.id), reverse=True)
 
     def resolve_bootable(self, principal: Principal, image_id: str) -> Image:
         """Return an image that a machine may be made from.

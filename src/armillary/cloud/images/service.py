@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from armillary.base.units import Bytes
 from armillary.cloud.access import allow_writing
 from armillary.cloud.images.blobs import Arrival, Blobs, Content
 from armillary.cloud.images.examining import FROM_OTHER_CONTENT, look_at, merged, noted_digests
-from armillary.cloud.images.model import Declared, Image, Status, Visibility
+from armillary.cloud.images.model import Declared, Image, Status, Task, Visibility
 from armillary.cloud.images.reading import ImageReading
 from armillary.cloud.images.rules import BASE, Change, apply, check_properties, check_writable, checked
 from armillary.cloud.images.sharing import ImageSharing
-from armillary.cloud.images.store import IMAGES, MEMBERS, create_all, images, members
+from armillary.cloud.images.store import IMAGES, MEMBERS, TASKS, create_all, images, members, tasks
 
 LARGEST = Bytes(256 * 2**30)
+TASKS_KEPT = timedelta(hours=48)
 
 
 class ImageService(ImageReading):
@@ -208,8 +210,8 @@ class ImageService(ImageReading):
         before = frozenset({Status.SAVING, Status.UPLOADING})
         return self._activate(image_id, arrival.path, content, before)
 
-    def import_staged(self, principal: Principal, image_id: str) -> Image:
-        """Make an image active with the content that was staged for it.
+    def import_staged(self, principal: Principal, image_id: str, *, request_id: str = "") -> Image:
+        """Make an image active with the content that was staged for it, and note that as a task.
 
         Raises:
             Conflict: nothing was staged, or the image has its content.
@@ -217,6 +219,13 @@ class ImageService(ImageReading):
         with self._engine.begin() as connection:
             image = self._owned(connection, principal, image_id, "modify_image")
             if image.status is Status.UPLOADING and image.sha512 is not None:
+                now = self._clock.now()
+                TASKS.remove(connection, tasks.c.created_at < now - TASKS_KEPT)
+                done = Task(
+                    id=new_uuid(), image_id=image.id, project_id=image.project_id,
+                    person_id=principal.person.id, method="glance-direct", request_id=request_id, created_at=now,
+                )  # fmt: skip
+                TASKS.add(connection, done)
                 return self._save(connection, replace(image, status=Status.ACTIVE))
         raise Conflict(
             "Image needs to be staged before 'glance-direct' method can be used"

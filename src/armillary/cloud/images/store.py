@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Engine,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
     Text,
@@ -28,7 +30,7 @@ from sqlalchemy import (
 )
 
 from armillary.accounts.model import Principal
-from armillary.cloud.images.model import Image, Member, MemberStatus, Query, Status, Visibility
+from armillary.cloud.images.model import Image, Member, MemberStatus, Query, Status, Task, Visibility
 from armillary.cloud.records import Listed, Moment, Named, Records
 
 metadata = MetaData()
@@ -68,8 +70,21 @@ members = Table(
     Column("updated_at", Moment, nullable=False),
 )
 
+tasks = Table(
+    "image_tasks",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("image_id", String(36), nullable=False, index=True),
+    Column("project_id", String(64), nullable=False),
+    Column("person_id", String(64), nullable=False),
+    Column("method", String(64), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("created_at", Moment, nullable=False, index=True),
+)
+
 IMAGES = Records(table=images, kind=Image)
 MEMBERS = Records(table=members, kind=Member)
+TASKS = Records(table=tasks, kind=Task)
 
 SORTABLE = (
     "name",
@@ -103,22 +118,35 @@ def listed(
 
     One at a time, however many there are: whoever asks takes as many as a page has.
     """
+    project = principal.project.id if principal.project else ""
+    if after is None and query == Query(limit=query.limit):
+        statement = _whole_list(project, principal.is_cloud_admin, query.limit)
+    else:
+        statement = _statement(project, principal.is_cloud_admin, query, after)
+    for row in connection.execution_options(yield_per=200).execute(statement).mappings():
+        image = Image(**row)
+        properties = image.properties
+        if query.tags <= set(image.tags) and all(properties.get(k) == v for k, v in query.properties.items()):
+            yield image
+
+
+@lru_cache(maxsize=256)
+def _whole_list(project: str, is_cloud_admin: bool, limit: int) -> Select[Any]:
+    """The first page of all images, which every client asks for: to build its statement costs more than to run it."""
+    return _statement(project, is_cloud_admin, Query(limit=limit), None)
+
+
+def _statement(project: str, is_cloud_admin: bool, query: Query, after: Image | None) -> Select[Any]:
     # ties have an order too, or pages would overlap
     order = (*query.sort, ("created_at", True), ("id", True))
-    where = [_visible(principal, query), *_restrictions(query)]
+    where = [_visible(project, query, is_cloud_admin=is_cloud_admin), *_restrictions(query)]
     if after is not None:
         where.append(_behind(order, after))
     statement = select(images).where(*where)
     for name, descends in order:
         column = images.c[name]
         statement = statement.order_by(column.desc().nulls_last() if descends else column.asc().nulls_first())
-    if not (query.tags or query.properties):
-        statement = statement.limit(query.limit + 1)
-    for row in connection.execution_options(yield_per=200).execute(statement).mappings():
-        image = Image(**row)
-        properties = image.properties
-        if query.tags <= set(image.tags) and all(properties.get(k) == v for k, v in query.properties.items()):
-            yield image
+    return statement if query.tags or query.properties else statement.limit(query.limit + 1)
 
 
 def _behind(order: Iterable[tuple[str, bool]], image: Image) -> ColumnElement[bool]:
@@ -137,8 +165,7 @@ def _behind(order: Iterable[tuple[str, bool]], image: Image) -> ColumnElement[bo
     return behind
 
 
-def _visible(principal: Principal, query: Query) -> ColumnElement[bool]:
-    project = principal.project.id if principal.project else ""
+def _visible(project: str, query: Query, *, is_cloud_admin: bool) -> ColumnElement[bool]:
     own = images.c.project_id == project
     shared_with_me = and_(images.c.visibility == Visibility.SHARED, _has_member(project, query.member_status))
     by_visibility = {
@@ -148,11 +175,11 @@ def _visible(principal: Principal, query: Query) -> ColumnElement[bool]:
         Visibility.PRIVATE: own,
     }
     if query.visibility is not None:
-        may = true() if principal.is_cloud_admin else by_visibility[query.visibility]
+        may = true() if is_cloud_admin else by_visibility[query.visibility]
         return and_(images.c.visibility == query.visibility, may)
     open_to_all = [Visibility.PUBLIC] + ([Visibility.COMMUNITY] if query.every_visibility else [])
     usual = or_(own, images.c.visibility.in_(open_to_all), shared_with_me)
-    if principal.is_cloud_admin:
+    if is_cloud_admin:
         return true() if query.every_visibility else or_(own, images.c.visibility != Visibility.COMMUNITY)
     return usual
 

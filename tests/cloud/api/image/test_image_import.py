@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from armillary.accounts.model import Role
+from armillary.accounts.service import AccountsService
+from armillary.base.ids import ProjectId
+
 if TYPE_CHECKING:
     from conftest import Client
 
@@ -27,7 +31,10 @@ def test_what_is_staged_waits_until_it_is_imported(mine: Client) -> None:
     again = stage(mine, image_id)
     assert again.status_code == 409
     assert "Image status transition from uploading to uploading is not allowed" in again.text
-    assert mine("POST", f"{url}/import", json=DIRECT).status_code == 202
+    taken = mine("POST", f"{url}/import", json=DIRECT)
+    assert taken.status_code == 202
+    (task,) = mine("GET", f"{url}/tasks").json()["tasks"]
+    assert (task["status"], task["request_id"]) == ("success", taken.headers["x-openstack-request-id"])
     image = mine("GET", url).json()
     assert image["status"] == "active" and image["checksum"]
     assert mine("GET", f"{url}/file").content == CONTENT
@@ -116,11 +123,20 @@ def test_an_image_without_an_id_is_not_there(mine: Client) -> None:
     assert [mine(method, "/v2/images/").status_code for method in ("GET", "DELETE")] == [404, 404]
 
 
-def test_tasks_are_for_administrators(mine: Client) -> None:
+def test_tasks_are_for_administrators(mine: Client, accounts: AccountsService) -> None:
     refused = mine("GET", "/v2/tasks")
     assert refused.status_code == 403
     assert "You are not authorized to complete tasks_api_access action." in refused.text
     assert mine("GET", f"/v2/images/{mine.create()}/tasks").json() == {"tasks": []}
+    image_id = mine.create()
+    stage(mine, image_id)
+    mine("POST", f"/v2/images/{image_id}/import", json=DIRECT)
+    ada = accounts.person_named("ada")
+    accounts.grant(ProjectId(mine.project_id), ada.id, Role.CLOUD_ADMIN)
+    (task,) = mine("GET", "/v2/tasks").json()["tasks"]
+    assert (task["image_id"], task["user_id"]) == (image_id, ada.id)
+    assert mine("GET", f"/v2/tasks/{task['id']}").json() == task
+    assert mine("GET", "/v2/tasks/nope").status_code == 404
 
 
 METADEFS = {

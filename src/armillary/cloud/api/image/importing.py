@@ -1,6 +1,6 @@
-"""Importing: contents that wait beside their image until it is told to take them; and the tasks that this would make.
+"""Importing: contents that wait beside their image until it is told to take them; and the tasks that this makes.
 
-An import is over before it is answered, so that nothing is left to be listed as a task.
+An import is over before it is answered; that it was is kept as a task for a while.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from armillary.base.errors import Invalid, NotFound
 from armillary.cloud.api.image import content
 from armillary.cloud.api.image.body import json_body, media_type
 from armillary.cloud.api.image.patch import WrongMediaType
-from armillary.cloud.api.image.views import STORE, GlanceJSON
-from armillary.cloud.api.shared import Caller
+from armillary.cloud.api.image.views import STORE, GlanceJSON, task_view
+from armillary.cloud.api.shared import Caller, RequestId
 from armillary.cloud.images.model import Status
 from armillary.cloud.images.service import ImageService
 
@@ -48,22 +48,26 @@ def add(v2: APIRouter, images: ImageService) -> None:
         return Response(status_code=204)
 
     @v2.post("/images/{image_id}/import")
-    async def take(principal: Caller, image_id: str, request: Request) -> Response:
+    async def take(principal: Caller, image_id: str, request: Request, number: RequestId) -> Response:
         _check_method(await json_body(request))
-        await run_in_threadpool(images.import_staged, principal, image_id)
+        await run_in_threadpool(images.import_staged, principal, image_id, request_id=number)
         return Response(status_code=202)
 
     @v2.get("/images/{image_id}/tasks")
     def tasks_of(principal: Caller, image_id: str) -> GlanceJSON:
-        images.show(principal, image_id)
-        return GlanceJSON({"tasks": []})
+        image = images.show(principal, image_id)
+        return GlanceJSON({"tasks": [task_view(task) for task in images.tasks(image_id=image.id)]})
 
     @v2.get("/tasks")
     def tasks() -> GlanceJSON:
-        return GlanceJSON({"tasks": [], "first": "/v2/tasks", "schema": "/v2/schemas/tasks"})
+        found = [task_view(task) for task in images.tasks()]
+        return GlanceJSON({"tasks": found, "first": "/v2/tasks", "schema": "/v2/schemas/tasks"})
 
     @v2.get("/tasks/{task_id}")
-    def task(task_id: str) -> None:
+    def task(task_id: str) -> GlanceJSON:
+        for one in images.tasks():
+            if one.id == task_id:
+                return GlanceJSON(task_view(one))
         raise NotFound(f"Could not find task {task_id}")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from armillary.base.clock import to_iso
-from armillary.cloud.images.model import Image, Member, Status
+from armillary.cloud.images.model import Image, Member, Status, Task
+from armillary.cloud.images.service import TASKS_KEPT
 
 STORE = "file"
 
@@ -56,6 +57,32 @@ def image_view(image: Image) -> dict[str, Any]:
     if whole:
         view["stores"] = STORE
     return view
+
+
+def task_view(task: Task) -> dict[str, Any]:
+    """Return a task as Image v2 shows it."""
+    moment = to_iso(task.created_at)
+    return {
+        "id": task.id,
+        "type": "api_image_import",
+        "status": "success",
+        "owner": task.project_id,
+        "user_id": task.person_id,
+        "image_id": task.image_id,
+        "request_id": task.request_id,
+        "input": {
+            "image_id": task.image_id,
+            "import_req": {"method": {"name": task.method}},
+            "backend": [STORE],
+        },
+        "result": {"image_id": task.image_id},
+        "message": "",
+        "created_at": moment,
+        "updated_at": moment,
+        "expires_at": to_iso(task.created_at + TASKS_KEPT),
+        "self": f"/v2/tasks/{task.id}",
+        "schema": "/v2/schemas/task",
+    }
 
 
 def member_view(member: Member) -> dict[str, Any]:
