@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -96,12 +97,21 @@ def _operation(service: str, rows: Sequence[Row], seen: Mapping[str, Any]) -> JS
         "operationId": f"{first.method.lower()} {first.path}",
         "summary": first.says if not first.action else "one of its actions",
         "description": _who(rows),
-        "parameters": [*seen.get("parameters", ()), *_missing(seen, queries_of(first))],
+        "parameters": [
+            *seen.get("parameters", ()),
+            *_missing(seen, [*_in_path(first.path), *queries_of(first)]),
+        ],
         "responses": dict(sorted(answers.items())),
         "security": [] if first.least is ANYONE else [{"token": list[str]()}],
     }
     body = actions_body(list(rows)) if first.action else body_of(service, first) or seen.get("requestBody")
     return shown | ({"requestBody": body} if body else {})
+
+
+def _in_path(path: str) -> list[JSONObject]:
+    """The parameters of a path; FastAPI leaves out those that a route does not look at, such as Cinder's project."""
+    names = re.findall(r"{([^}:]+)", path)
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
 
 
 def _missing(seen: Mapping[str, Any], queries: list[JSONObject]) -> list[JSONObject]:
