@@ -9,7 +9,7 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid
 from armillary.cloud.api.volume import schemas, views
 from armillary.cloud.api.volume.checks import check, truth
-from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, links, since, stamp
+from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, links, since, stamp, takes
 from armillary.cloud.api.volume.listing import (
     Filter,
     all_projects,
@@ -108,7 +108,7 @@ def _list(request: Request, who: Principal, service: VolumeService, version: int
     return listed(request, "backups", items, page, path=path, count=count)
 
 
-@router.post("/backups", status_code=202)
+@router.post("/backups", status_code=202, openapi_extra=takes(schemas.CREATE_BACKUP))
 def create_backup(request: Request, body: Body, who: Who, service: Volumes, version: Version) -> JSON:
     asked = check(schemas.CREATE_BACKUP, body)["backup"]
     wanted = NewBackup(
@@ -132,7 +132,7 @@ def show_backup(backup_id: str, request: Request, who: Who, service: Volumes, ve
     return {"backup": _shown(service, service.backups.show(who, backup_id), request, who, version)}
 
 
-@router.put("/backups/{backup_id}")
+@router.put("/backups/{backup_id}", openapi_extra=takes(schemas.update("backup", 53)))
 def update_backup(
     backup_id: str, request: Request, body: Body, who: Who, service: Volumes, version: Version
 ) -> JSON:
@@ -148,7 +148,7 @@ def delete_backup(backup_id: str, who: Who, service: Volumes) -> Response:
     return Response(status_code=202)
 
 
-@router.post("/backups/{backup_id}/restore", status_code=202)
+@router.post("/backups/{backup_id}/restore", status_code=202, openapi_extra=takes(schemas.RESTORE))
 def restore_backup(backup_id: str, body: Body, who: Who, service: Volumes) -> JSON:
     asked = check(schemas.RESTORE, body)["restore"]
     volume = service.backups.restore(who, backup_id, volume_id=asked.get("volume_id"), name=asked.get("name"))

@@ -12,7 +12,7 @@ from armillary.cloud.access import project_of
 from armillary.cloud.api.volume import schemas
 from armillary.cloud.api.volume.catalog import EXTENSIONS, RESOURCE_FILTERS
 from armillary.cloud.api.volume.checks import check, truth
-from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, since, stamp
+from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, since, stamp, takes
 from armillary.cloud.api.volume.views import HOST
 from armillary.cloud.core.config_drive import AVAILABILITY_ZONE
 
@@ -66,7 +66,7 @@ def show_default_quotas(wanted: str, who: Who, service: Volumes) -> JSON:
     return {"quota_set": {**service.quotas.defaults(who, wanted), "id": wanted}}
 
 
-@router.put("/os-quota-sets/{wanted}")
+@router.put("/os-quota-sets/{wanted}", openapi_extra=takes(schemas.QUOTAS))
 def set_quotas(wanted: str, body: Body, who: Who, service: Volumes) -> JSON:
     asked: Mapping[str, Any] = check(schemas.QUOTAS, body)["quota_set"]
     amounts = {

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.cloud.api.volume import schemas
 from armillary.cloud.api.volume.checks import check, truth
-from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, links, since, stamp
+from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, links, since, stamp, takes
 from armillary.cloud.api.volume.listing import Filter, all_projects, conditions, equals, listed, page_asked
 from armillary.cloud.volumes.model import Attachment, Message, QosSpecs
 from armillary.cloud.volumes.store import attachments as attachment_table
@@ -36,7 +36,7 @@ def list_qos(request: Request, who: Who, service: Volumes) -> JSON:
     )
 
 
-@router.post("/qos-specs")
+@router.post("/qos-specs", openapi_extra=takes(schemas.CREATE_QOS))
 def create_qos(request: Request, body: Body, who: Who, service: Volumes) -> JSON:
     del who
     asked = dict(check(schemas.CREATE_QOS, body)["qos_specs"])
@@ -51,7 +51,7 @@ def show_qos(qos_id: str, request: Request, who: Who, service: Volumes) -> JSON:
     return _qos_answer(service.qos.show(qos_id), request)
 
 
-@router.put("/qos-specs/{qos_id}")
+@router.put("/qos-specs/{qos_id}", openapi_extra=takes(schemas.SET_QOS))
 def set_qos(qos_id: str, body: Body, who: Who, service: Volumes) -> JSON:
     del who
     asked = check(schemas.SET_QOS, body)
@@ -153,7 +153,7 @@ def _attachments(request: Request, who: Who, service: Volumes, version: int, *, 
     return listed(request, "attachments", items, page, path="attachments")
 
 
-@router.post("/attachments")
+@router.post("/attachments", openapi_extra=takes(schemas.ATTACHMENT))
 def create_attachment(body: Body, who: Who, service: Volumes, version: Version) -> JSON:
     since(version, 27)
     asked = check(schemas.ATTACHMENT, body)["attachment"]
@@ -174,7 +174,7 @@ def show_attachment(attachment_id: str, who: Who, service: Volumes, version: Ver
     return {"attachment": _attachment(service.attachments.show(who, attachment_id), detail=True)}
 
 
-@router.put("/attachments/{attachment_id}")
+@router.put("/attachments/{attachment_id}", openapi_extra=takes(schemas.UPDATE_ATTACHMENT))
 def update_attachment(attachment_id: str, body: Body, who: Who, service: Volumes, version: Version) -> None:
     since(version, 27)
     check(schemas.UPDATE_ATTACHMENT, body)

@@ -9,7 +9,7 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid
 from armillary.cloud.api.volume import schemas, views
 from armillary.cloud.api.volume.checks import check, truth
-from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who
+from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, takes
 from armillary.cloud.api.volume.listing import (
     Filter,
     all_projects,
@@ -74,7 +74,7 @@ def _list(request: Request, who: Principal, service: VolumeService, version: int
     return listed(request, "snapshots", items, page, path=path, count=count)
 
 
-@router.post("/snapshots", status_code=202)
+@router.post("/snapshots", status_code=202, openapi_extra=takes(schemas.CREATE_SNAPSHOT))
 def create_snapshot(body: Body, who: Who, service: Volumes, version: Version) -> JSON:
     asked = check(schemas.CREATE_SNAPSHOT, body)["snapshot"]
     flag = asked.get("force")
@@ -96,7 +96,7 @@ def show_snapshot(snapshot_id: str, who: Who, service: Volumes, version: Version
     return {"snapshot": views.snapshot(service.snapshots.show(who, snapshot_id), version=version)}
 
 
-@router.put("/snapshots/{snapshot_id}")
+@router.put("/snapshots/{snapshot_id}", openapi_extra=takes(schemas.update("snapshot", 53)))
 def update_snapshot(snapshot_id: str, body: Body, who: Who, service: Volumes, version: Version) -> JSON:
     changes = described_changes(check(schemas.update("snapshot", version), body)["snapshot"])
     changed = service.snapshots.update(who, snapshot_id, changes)
@@ -114,7 +114,7 @@ def list_metadata(snapshot_id: str, who: Who, service: Volumes) -> JSON:
     return {"metadata": dict(service.snapshots.show(who, snapshot_id).metadata)}
 
 
-@router.post("/snapshots/{snapshot_id}/metadata")
+@router.post("/snapshots/{snapshot_id}/metadata", openapi_extra=takes(schemas.METADATA_BODY))
 def add_metadata(snapshot_id: str, body: Body, who: Who, service: Volumes) -> JSON:
     items = check(schemas.METADATA_BODY, body)["metadata"]
     kept = service.snapshots.show(who, snapshot_id).metadata
@@ -122,7 +122,7 @@ def add_metadata(snapshot_id: str, body: Body, who: Who, service: Volumes) -> JS
     return {"metadata": dict(changed.metadata)}
 
 
-@router.put("/snapshots/{snapshot_id}/metadata")
+@router.put("/snapshots/{snapshot_id}/metadata", openapi_extra=takes(schemas.METADATA_BODY))
 def replace_metadata(snapshot_id: str, body: Body, who: Who, service: Volumes) -> JSON:
     items = check(schemas.METADATA_BODY, body)["metadata"]
     return {"metadata": dict(service.snapshots.update(who, snapshot_id, {"metadata": items}).metadata)}
@@ -134,7 +134,7 @@ def show_metadata_item(snapshot_id: str, key: str, who: Who, service: Volumes) -
     return {"meta": item_of(found, key, f"Snapshot {snapshot_id}")}
 
 
-@router.put("/snapshots/{snapshot_id}/metadata/{key}")
+@router.put("/snapshots/{snapshot_id}/metadata/{key}", openapi_extra=takes(schemas.ITEM_BODY))
 def set_metadata_item(snapshot_id: str, key: str, body: Body, who: Who, service: Volumes) -> JSON:
     items = item_asked(body, key)
     kept = service.snapshots.show(who, snapshot_id).metadata

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from armillary.accounts.model import Principal
 from armillary.cloud.api.volume import schemas
 from armillary.cloud.api.volume.checks import check, truth
-from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, links, stamp
+from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, links, stamp, takes
 from armillary.cloud.api.volume.listing import Filter, all_projects, conditions, equals, listed, page_asked
 from armillary.cloud.volumes.model import Transfer
 from armillary.cloud.volumes.service import VolumeService
@@ -61,8 +61,8 @@ def _list(request: Request, who: Principal, service: VolumeService, version: int
     return listed(request, "transfers", items, page, path=f"{_NEW}/detail" if detail else _NEW)
 
 
-@router.post(f"/{_OLD}", status_code=202)
-@router.post(f"/{_NEW}", status_code=202)
+@router.post(f"/{_OLD}", status_code=202, openapi_extra=takes(schemas.CREATE_TRANSFER))
+@router.post(f"/{_NEW}", status_code=202, openapi_extra=takes(schemas.CREATE_TRANSFER))
 def create_transfer(request: Request, body: Body, who: Who, service: Volumes, version: Version) -> JSON:
     asked = check(schemas.CREATE_TRANSFER, body)["transfer"]
     without = version >= 55 and truth(asked.get("no_snapshots", "false"))
@@ -87,8 +87,8 @@ def delete_transfer(
     return Response(status_code=202)
 
 
-@router.post(f"/{_OLD}/{{transfer_id}}/accept", status_code=202)
-@router.post(f"/{_NEW}/{{transfer_id}}/accept", status_code=202)
+@router.post(f"/{_OLD}/{{transfer_id}}/accept", status_code=202, openapi_extra=takes(schemas.ACCEPT_TRANSFER))
+@router.post(f"/{_NEW}/{{transfer_id}}/accept", status_code=202, openapi_extra=takes(schemas.ACCEPT_TRANSFER))
 def accept_transfer(
     transfer_id: str, request: Request, body: Body, who: Who, service: Volumes, version: Version
 ) -> JSON:

@@ -11,7 +11,7 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid, NotFound
 from armillary.cloud.api.volume import schemas
 from armillary.cloud.api.volume.checks import check, truth
-from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, since
+from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, since, takes
 from armillary.cloud.api.volume.listing import listed, page_asked
 from armillary.cloud.volumes.model import VolumeType
 
@@ -54,7 +54,7 @@ def list_types(request: Request, who: Who, service: Volumes) -> JSON:
     return listed(request, "volume_types", [view(item, who) for item in found], page, path="types")
 
 
-@router.post("/types")
+@router.post("/types", openapi_extra=takes(schemas.CREATE_TYPE))
 def create_type(body: Body, who: Who, service: Volumes) -> JSON:
     asked = check(schemas.CREATE_TYPE, body)["volume_type"]
     made = service.types.create(
@@ -80,7 +80,7 @@ def show_type(type_id: str, who: Who, service: Volumes) -> JSON:
     return {"volume_type": view(found, who, access=not plain, qos=not plain)}
 
 
-@router.put("/types/{type_id}")
+@router.put("/types/{type_id}", openapi_extra=takes(schemas.UPDATE_TYPE))
 def update_type(type_id: str, body: Body, who: Who, service: Volumes) -> JSON:
     asked: dict[str, Any] = check(schemas.UPDATE_TYPE, body)["volume_type"]
     changes = {key: value for key, value in asked.items() if value is not None}
@@ -107,7 +107,7 @@ def list_extra_specs(type_id: str, who: Who, service: Volumes) -> JSON:
     return {"extra_specs": view(service.types.show(who, type_id), who)["extra_specs"]}
 
 
-@router.post("/types/{type_id}/extra_specs")
+@router.post("/types/{type_id}/extra_specs", openapi_extra=takes(schemas.EXTRA_SPECS))
 def add_extra_specs(type_id: str, body: Body, who: Who, service: Volumes) -> JSON:
     asked = check(schemas.EXTRA_SPECS, body)["extra_specs"]
     kept = service.types.show(who, type_id).extra_specs
@@ -123,7 +123,7 @@ def show_extra_spec(type_id: str, key: str, who: Who, service: Volumes) -> JSON:
     return {key: specs[key]}
 
 
-@router.put("/types/{type_id}/extra_specs/{key}")
+@router.put("/types/{type_id}/extra_specs/{key}", openapi_extra=takes(schemas.SPECS))
 def set_extra_spec(type_id: str, key: str, body: Body, who: Who, service: Volumes) -> JSON:
     asked = check(schemas.SPECS, body)
     if list(asked) != [key]:
@@ -216,7 +216,7 @@ def show_default_type(wanted: str, who: Who, service: Volumes, version: Version)
     return {"default_type": _default(*service.types.project_defaults(wanted)[0])}
 
 
-@router.put("/default-types/{wanted}")
+@router.put("/default-types/{wanted}", openapi_extra=takes(schemas.DEFAULT_TYPE))
 def set_default_type(wanted: str, body: Body, who: Who, service: Volumes, version: Version) -> JSON:
     since(version, 62)
     asked = check(schemas.DEFAULT_TYPE, body)["default_type"]["volume_type"]

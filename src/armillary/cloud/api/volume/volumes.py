@@ -12,7 +12,7 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid, NotFound
 from armillary.cloud.api.volume import schemas, views
 from armillary.cloud.api.volume.checks import check, is_uuid, truth
-from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, since
+from armillary.cloud.api.volume.deps import JSON, Body, Version, Volumes, Who, since, takes
 from armillary.cloud.api.volume.listing import (
     Filter,
     all_projects,
@@ -127,7 +127,7 @@ def summarize(request: Request, who: Who, service: Volumes, version: Version) ->
     return {"volume-summary": answer}
 
 
-@router.post("/volumes", status_code=202)
+@router.post("/volumes", status_code=202, openapi_extra=takes(schemas.create_volume(70)))
 def create_volume(request: Request, body: Body, who: Who, service: Volumes, version: Version) -> JSON:
     asked = check(schemas.create_volume(version), body)["volume"]
     if truth(asked.get("multiattach") or False):
@@ -203,7 +203,7 @@ def show_volume(volume_id: str, request: Request, who: Who, service: Volumes, ve
     return {"volume": shown(service, service.show(who, volume_id), request, who, version)}
 
 
-@router.put("/volumes/{volume_id}")
+@router.put("/volumes/{volume_id}", openapi_extra=takes(schemas.update("volume", 53)))
 def update_volume(
     volume_id: str, request: Request, body: Body, who: Who, service: Volumes, version: Version
 ) -> JSON:
@@ -225,13 +225,13 @@ def list_metadata(volume_id: str, who: Who, service: Volumes) -> JSON:
     return {"metadata": dict(service.show(who, volume_id).metadata)}
 
 
-@router.post("/volumes/{volume_id}/metadata")
+@router.post("/volumes/{volume_id}/metadata", openapi_extra=takes(schemas.METADATA_BODY))
 def add_metadata(volume_id: str, body: Body, who: Who, service: Volumes) -> JSON:
     items = check(schemas.METADATA_BODY, body)["metadata"]
     return {"metadata": dict(service.set_metadata(who, volume_id, items, keep=True))}
 
 
-@router.put("/volumes/{volume_id}/metadata")
+@router.put("/volumes/{volume_id}/metadata", openapi_extra=takes(schemas.METADATA_BODY))
 def replace_metadata(volume_id: str, body: Body, who: Who, service: Volumes) -> JSON:
     items = check(schemas.METADATA_BODY, body)["metadata"]
     return {"metadata": dict(service.set_metadata(who, volume_id, items, keep=False))}
@@ -242,7 +242,7 @@ def show_metadata_item(volume_id: str, key: str, who: Who, service: Volumes) -> 
     return {"meta": item_of(service.show(who, volume_id).metadata, key, f"Volume {volume_id}")}
 
 
-@router.put("/volumes/{volume_id}/metadata/{key}")
+@router.put("/volumes/{volume_id}/metadata/{key}", openapi_extra=takes(schemas.ITEM_BODY))
 def set_metadata_item(volume_id: str, key: str, body: Body, who: Who, service: Volumes) -> JSON:
     items = item_asked(body, key)
     service.set_metadata(who, volume_id, items, keep=True)
