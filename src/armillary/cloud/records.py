@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    bindparam,
     delete,
     insert,
     select,
@@ -103,6 +104,10 @@ class Records(Generic[T]):
         self.table = table
         self._kind = kind
         self._keys = list(table.primary_key.columns)
+        # made once: to build a statement costs more than SQLite needs to answer it
+        self._by_key = select(table).where(*(column == bindparam(column.name) for column in self._keys))
+        made = [table.c.created_at] if "created_at" in table.c else []
+        self._oldest_first = select(table).order_by(*(made or self._keys), *(self._keys[:1] if made else ()))
 
     def object(self, row: RowMapping) -> T:
         """The object that a row of the table is."""
@@ -113,20 +118,17 @@ class Records(Generic[T]):
 
     def get(self, connection: Connection, *key: str) -> T | None:
         """The object with this primary key, or None."""
-        where = [column == value for column, value in zip(self._keys, key, strict=True)]
-        row = connection.execute(select(self.table).where(*where)).mappings().first()
+        named = {column.name: value for column, value in zip(self._keys, key, strict=True)}
+        row = connection.execute(self._by_key, named).mappings().first()
         return self.object(row) if row else None
 
     def find(
         self, connection: Connection, *where: ColumnElement[bool], newest_first: bool = False
     ) -> list[T]:
         """The objects that match, oldest first."""
-        query = select(self.table).where(*where)
-        if "created_at" in self.table.c:
-            made = self.table.c.created_at
-            query = query.order_by(made.desc() if newest_first else made, self._keys[0])
-        else:
-            query = query.order_by(*self._keys)
+        query = self._oldest_first.where(*where)
+        if newest_first:
+            query = query.order_by(None).order_by(self.table.c.created_at.desc(), self._keys[0])
         return [self.object(row) for row in connection.execute(query).mappings()]
 
     def read(self, connection: Connection, statement: Select[Any]) -> list[T]:

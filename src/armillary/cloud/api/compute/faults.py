@@ -90,6 +90,8 @@ def describe(problem: Any) -> str:
         return "Malformed request body"
     path = [str(part) for part in problem["loc"] if part != "body"]
     value = problem.get("input")
+    if path[-1:] == ["[key]"]:
+        path = path[:-2]  # the key is the value that does not do
     if not path:
         return f"{value} is not of type 'object'"  # none at all, or something else
     if problem["type"] == "missing":
