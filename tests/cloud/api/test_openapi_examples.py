@@ -18,7 +18,6 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 
 pytestmark = pytest.mark.interop
 
-schemathesis.serializer.alias("application/openstack-images-v2.1-json-patch", "application/json")
 SERVICES = ["identity", "image", "compute", "network", "volume"]
 EXAMPLES = int(os.environ.get("ARMILLARY_EXAMPLES", "3"))
 """requests of each operation; the whole takes hundreds (see docs/how-to/judge-the-cloud.md)"""

@@ -1,4 +1,4 @@
-"""JSON patches of images, in the two media types that Image v2 knows."""
+"""JSON patches of images, in the two media types that Image v2 knows, and in RFC 6902's, which general clients send."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from armillary.cloud.images.rules import Change
 MEDIA_TYPES = (
     "application/openstack-images-v2.1-json-patch",
     "application/openstack-images-v2.0-json-patch",
+    "application/json-patch+json",
 )
 _OPS = ("add", "replace", "remove")
 

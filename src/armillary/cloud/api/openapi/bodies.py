@@ -12,7 +12,7 @@ _TEXT: JSONSchema = {"type": "string"}
 _MAYBE: JSONSchema = {"type": ["string", "null"]}
 _ANYTHING: JSONSchema = {}
 _FLAG: JSONSchema = {"type": "boolean"}
-_PATCH = "application/openstack-images-v2.1-json-patch"
+_PATCHES = ("application/openstack-images-v2.1-json-patch", "application/json-patch+json")
 _BYTES = "application/octet-stream"
 
 
@@ -46,7 +46,9 @@ _READ: Mapping[tuple[str, str], Mapping[str, JSONSchema]] = {
             min_disk={"type": "integer"}, min_ram={"type": "integer"}, tags={"type": "array", "items": _TEXT},
         )
     },
-    ("image", "PATCH /v2/images/{image_id}"): {_PATCH: {"type": "array", "items": _STEP}},
+    ("image", "PATCH /v2/images/{image_id}"): {
+        kind: {"type": "array", "items": _STEP} for kind in _PATCHES
+    },
     ("image", "PUT /v2/images/{image_id}/file"): {_BYTES: {"type": "string", "format": "binary"}},
     ("image", "POST /v2/images/{image_id}/members"): {"application/json": _object("member", member=_TEXT)},
     ("image", "PUT /v2/images/{image_id}/members/{member_id}"): {
