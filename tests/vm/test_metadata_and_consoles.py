@@ -110,9 +110,11 @@ def test_the_screen_answers_at_its_address(golden: Golden) -> None:
         assert width >= 640
         screen.send(b"\x02\x00\x00\x01" + bytes(4))  # raw pixels, and nothing else
         screen.send(b"\x03\x00" + bytes(4) + first[:4])
-        pixels = hears(screen, b"\xaa\xaa\xaa", seconds=30)  # the grey in which a console writes
-        assert b"\xaa\xaa\xaa" in pixels
-        assert height >= 400
+        heard = b""
+        while len(heard) < 4 * width * height:
+            heard += bytes(screen.recv(timeout=60))
+    pixels = {heard[at : at + 4] for at in range(16, len(heard) - 3, 4)}
+    assert len(pixels) > 1, "there is nothing on the screen"
 
 
 @pytest.fixture(scope="module")
