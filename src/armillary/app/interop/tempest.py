@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -158,7 +158,13 @@ class Tempest:
             return
         self._say("making accounts beforehand")
         generate = ["account-generator", "-c", configuration, "-r", str(workers), "--with-admin", "-i", "3"]
-        self._run([self._program("tempest"), *generate, accounts])
+        signed_in = {
+            "OS_USERNAME": target.user,
+            "OS_PASSWORD": target.password,
+            "OS_PROJECT_NAME": target.project,
+            "OS_DOMAIN_NAME": target.domain,
+        }
+        self._run([self._program("tempest"), *generate, accounts], env=signed_in)
         configuration.write_text(
             text.replace(
                 "use_dynamic_credentials = true",
@@ -226,10 +232,12 @@ class Tempest:
             if re.search(only, name) and re.search(of, name) and not (but and re.search(but, name))
         ]  # fmt: skip
 
-    def _run(self, command: list[str | Path], *, cwd: Path | None = None) -> str:
+    def _run(
+        self, command: list[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> str:
         ran = subprocess.run(
             [str(word) for word in command], cwd=cwd, capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            env={**os.environ, "PYTHONWARNINGS": "ignore", **(env or {})},
         )  # fmt: skip
         if ran.returncode:
             raise Unavailable(
