@@ -10,7 +10,7 @@ def test_every_service_tells_its_versions_to_anybody(stage):
     assert get("/compute/v2.1/").status_code == 200
     assert get("/network/").json()["versions"][0]["id"] == "v2.0"
     assert get("/volume/").status_code == 300
-    assert get("/volume/v3/").json()["versions"][0]["version"] == "3.70"
+    assert get("/volume/v3/").status_code == 401, "as Cinder, which tells only the versions at its root to anybody"
     assert get("/identity/v3").json()["version"]["status"] == "stable"
     assert get("/").json()["cloud"] == "east"
 
@@ -128,7 +128,7 @@ def test_batch_cores_come_on_top_with_ram_in_proportion(member_of):
 
 
 @pytest.mark.parametrize(
-    "path", ["os-hypervisors", "os-hypervisors/statistics", "os-services", "os-migrations"]
+    "path", ["os-hypervisors", "os-hypervisors/detail", "os-services", "os-migrations"]
 )
 def test_what_the_host_is_made_of_is_for_administrators(ada, root, path):
     assert ada.call("GET", f"/compute/v2.1/{path}").status_code == 403
@@ -157,17 +157,7 @@ def test_actions_on_a_server_are_kept_with_their_request(stage, ada):
     assert shown["events"][0]["result"] == "Success"
 
 
-def test_what_this_cloud_cannot_do_it_refuses_in_plain_words(ada):
+def test_what_is_no_action_is_refused_in_nova_s_words(ada):
     server_id = ada.up()
-    answer = ada.act(server_id, "shelve")
-    assert answer.status_code == 400
-    assert "does not know how to 'shelve'" in answer.json()["badRequest"]["message"]
     assert ada.act(server_id, "bogus").json()["badRequest"]["message"] == "There is no such action: bogus"
-    for path, body in (
-        ("os-interface", {"interfaceAttachment": {}}),
-        ("os-volume_attachments", {"volumeAttachment": {"volumeId": "v"}}),
-    ):
-        assert ada.call("POST", f"/compute/v2.1/servers/{server_id}/{path}", body).status_code == 400
     assert ada.call("POST", "/compute/v2.1/os-server-groups", {"server_group": {}}).status_code == 400
-    url = f"/compute/v2.1/servers/{server_id}/remote-consoles"
-    assert ada.call("POST", url, {"remote_console": {"protocol": "vnc", "type": "novnc"}}).status_code == 400
