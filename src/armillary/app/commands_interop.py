@@ -11,6 +11,7 @@ import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Literal, cast
 
 import rich_click as click
@@ -116,7 +117,7 @@ def _judge(
     json_file: Path | None,
 ) -> bool:
     say(f"tempest, {engine} engine, {credentials} credentials")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that our platform and its machines end with us
+    signal.signal(signal.SIGTERM, _leave)
     kept = workspace or Path(tempfile.mkdtemp(prefix="armillary-tempest-"))
     if kept.exists() and any(kept.iterdir()):
         raise Invalid(f"{kept} is not empty", code="workspace_not_empty", remedy="name a new directory")
@@ -147,6 +148,11 @@ def _judge(
     if content and workspace is None:
         shutil.rmtree(kept, ignore_errors=True)
     return content
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """End as from an exception, so that our platform and its machines end with us."""
+    sys.exit(143)
 
 
 def _tell(outcome: Outcome, kept: Path) -> None:
