@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from armillary.accounts.model import IssuedToken, Person, Project, Role, TokenKind
+from armillary.accounts.model import CloudScope, IssuedToken, Person, Project, Role, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import VirtualClock
 from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
@@ -208,6 +208,29 @@ def test_a_limited_token_of_an_administrator_is_not_an_administrators(
         assert not principal.person.is_admin
     reader = issue(admin, project_id=project.id, roles=frozenset({Role.READER}))
     assert not accounts.check_token(reader.secret).has(Role.MEMBER)
+
+
+def test_who_administers_clouds_by_role_does_so_in_that_scope_without_limits_and_until_it_is_taken(
+    accounts: AccountsService, a_member: Member, issue: Builder
+) -> None:
+    ada, project = a_member()
+    accounts.grant(project.id, ada.id, Role.CLOUD_ADMIN)
+    whole = issue(ada, project_id=project.id)
+    principal = accounts.check_token(whole.secret)
+    assert principal.is_cloud_admin and not principal.person.is_admin
+    for limits in (
+        {"roles": frozenset({Role.READER}), "project_id": project.id},
+        {"kind": TokenKind.JOB, "project_id": project.id},
+        {},
+    ):
+        assert not accounts.check_token(issue(ada, **limits).secret).is_cloud_admin
+    accounts.grant_cloud_role(CloudScope.SYSTEM, ada.id, Role.READER)
+    system = accounts.check_token(issue(ada, cloud_scope=CloudScope.SYSTEM).secret)
+    assert (system.project, system.roles, system.is_cloud_admin) == (None, {Role.READER}, False)
+    with pytest.raises(Forbidden):
+        issue(ada, cloud_scope=CloudScope.DOMAIN)
+    accounts.revoke_grant(project.id, ada.id, Role.CLOUD_ADMIN)
+    assert not accounts.check_token(whole.secret).is_cloud_admin
 
 
 def test_an_application_credential_signs_in_for_its_project_only(
