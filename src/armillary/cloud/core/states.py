@@ -94,14 +94,6 @@ def status_of(vm_state: VmState, task_state: TaskState | None) -> str:
     return in_task.get(task_state, _STATUS[vm_state]) if task_state else _STATUS[vm_state]
 
 
-def states_of_status(status: str) -> frozenset[VmState]:
-    """The states that a `status=` filter means; empty for a status that we never show."""
-    wanted = status.upper()
-    found = {state for state, name in _STATUS.items() if name == wanted}
-    found |= {state for state, tasks in _STATUS_IN_TASK.items() if wanted in tasks.values()}
-    return frozenset(found)
-
-
 def power_state_of(vm_state: VmState) -> int:
     """Nova's number: 0 unknown, 1 running, 3 paused, 4 shut down."""
     return _POWER.get(vm_state, 0)

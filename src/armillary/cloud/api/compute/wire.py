@@ -37,47 +37,8 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
-class NetworkWish(_Body):
-    uuid: str | None = None
-    port: str | None = None
-    fixed_ip: str | None = None
-    tag: str | None = None
-
-
 class GroupName(_Body):
     name: Name
-
-
-class ServerIn(_Body):
-    name: Name
-    flavor_ref: Ref = Field(alias="flavorRef")
-    image_ref: str | None = Field(default=None, alias="imageRef")
-    key_name: Name | None = None
-    networks: Literal["auto", "none"] | list[NetworkWish] | None = None
-    security_groups: list[GroupName] | None = None
-    user_data: str | None = None
-    metadata: dict[str, str] = {}
-    tags: list[Annotated[str, Field(min_length=1, max_length=60)]] = []
-    description: str | None = None
-    hostname: HostName | None = None
-    config_drive: bool | str | None = None
-    min_count: Annotated[Whole, Field(ge=1)] = 1
-    max_count: Annotated[Whole, Field(ge=1)] | None = None
-    return_reservation_id: bool | str = False
-    block_device_mapping_v2: list[dict[str, Any]] = []
-    availability_zone: str | None = None
-    admin_pass: str | None = Field(default=None, alias="adminPass")
-    access_ipv4: str | None = Field(default=None, alias="accessIPv4")
-    access_ipv6: str | None = Field(default=None, alias="accessIPv6")
-    disk_config: Literal["AUTO", "MANUAL"] = Field(default="MANUAL", alias="OS-DCF:diskConfig")
-    personality: list[dict[str, Any]] = []
-    trusted_image_certificates: list[str] | None = None
-
-
-class CreateServer(BaseModel):
-    server: ServerIn
-    hints: dict[str, Any] | None = Field(default=None, alias="os:scheduler_hints")
-    older_hints: dict[str, Any] | None = Field(default=None, alias="OS-SCH-HNT:scheduler_hints")
 
 
 def _address(version: int) -> AfterValidator:
@@ -329,20 +290,3 @@ class AggregateAction(_Body):
     set_metadata: AggregateMetadata | None = None
     add_host: HostRef | None = None
     remove_host: HostRef | None = None
-
-
-class SnapshotIn(BaseModel):
-    name: Name
-    metadata: dict[str, str] = {}
-
-
-class RebootIn(BaseModel):
-    type: Literal["SOFT", "HARD", "soft", "hard", "Soft", "Hard"]
-
-
-class ConsoleIn(BaseModel):
-    length: Whole | None = None
-
-
-class LockIn(BaseModel):
-    locked_reason: Annotated[str, Field(min_length=1, max_length=255)] | None = None
