@@ -10,7 +10,9 @@ def test_every_service_tells_its_versions_to_anybody(stage):
     assert get("/compute/v2.1/").status_code == 200
     assert get("/network/").json()["versions"][0]["id"] == "v2.0"
     assert get("/volume/").status_code == 300
-    assert get("/volume/v3/").status_code == 401, "as Cinder, which tells only the versions at its root to anybody"
+    assert get("/volume/v3/").status_code == 401, (
+        "as Cinder, which tells only the versions at its root to anybody"
+    )
     assert get("/identity/v3").json()["version"]["status"] == "stable"
     assert get("/").json()["cloud"] == "east"
 
@@ -127,9 +129,7 @@ def test_batch_cores_come_on_top_with_ram_in_proportion(member_of):
     assert (quotas["cores"], quotas["ram"], quotas["instances"]) == (16, 32768, 16)
 
 
-@pytest.mark.parametrize(
-    "path", ["os-hypervisors", "os-hypervisors/detail", "os-services", "os-migrations"]
-)
+@pytest.mark.parametrize("path", ["os-hypervisors", "os-hypervisors/detail", "os-services", "os-migrations"])
 def test_what_the_host_is_made_of_is_for_administrators(ada, root, path):
     assert ada.call("GET", f"/compute/v2.1/{path}").status_code == 403
     assert root.call("GET", f"/compute/v2.1/{path}").status_code == 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -41,11 +41,6 @@ class Sight:
 
 
 _BARE = Sight()
-
-
-def brief_server(server: Server, base_url: str) -> dict[str, Any]:
-    """A server in a short list."""
-    return {"id": server.id, "name": server.name, "links": links(base_url, "servers", server.id)}
 
 
 @lru_cache(maxsize=1024)
@@ -266,14 +261,3 @@ def action(entry: InstanceAction, *, version: int, in_full: bool = False) -> dic
             event["details"] = entry.message
         view["events"] = [event]
     return view
-
-
-def quota_set(limits: Mapping[str, Any], project_id: str | None, *, version: int) -> dict[str, Any]:
-    """Quotas; network's left Nova at 2.36, injected files' at 2.57."""
-    gone: set[str] = set()
-    if version >= 36:
-        gone |= {"fixed_ips", "floating_ips", "security_groups", "security_group_rules"}
-    if version >= 57:
-        gone |= {"injected_files", "injected_file_content_bytes", "injected_file_path_bytes"}
-    kept = {name: limits[name] for name in sorted(limits) if name not in gone}
-    return {"id": project_id, **kept} if project_id else kept
