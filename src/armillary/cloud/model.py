@@ -49,6 +49,8 @@ class VolumeSpec:
     """The name that the guest is likely to give it, such as `/dev/vdb`: the order of the disks."""
     boot: bool = False
     """The machine boots from it, and has no root disk of its own."""
+    readonly: bool = False
+    """The guest may only read it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,8 @@ class VolumeDisk:
     bootable: bool
     image_metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of the image that it was made from, with `image_id`; empty if of none."""
+    readonly: bool = False
+    """Servers may only read it."""
 
 
 @dataclass(frozen=True, kw_only=True)

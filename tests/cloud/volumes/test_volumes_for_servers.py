@@ -49,6 +49,12 @@ def test_a_volume_is_reserved_given_and_taken_back(lent, shelf):
     assert (shelf.status(volume_id), shelf.show(volume_id)["attachments"]) == ("available", [])
 
 
+def test_a_read_only_volume_is_given_to_be_read(lent, shelf):
+    volume_id = shelf.make()
+    shelf.acted(volume_id, "os-update_readonly_flag", readonly=True)
+    assert lent.reserve(principal(shelf), VolumeId(volume_id)).readonly
+
+
 def test_nobody_else_gets_a_volume_that_somebody_has(lent, shelf, others):
     volume_id = shelf.make()
     give(lent, shelf, volume_id)

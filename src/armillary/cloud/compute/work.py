@@ -163,6 +163,7 @@ class Workbench:
             format=disk.format,
             device=device.device_name,
             boot=device.boot_index == 0,
+            readonly=disk.readonly,
         )
 
     def port(self, server_id: ServerId, port_id: str) -> PortSpec | None:

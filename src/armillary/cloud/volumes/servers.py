@@ -67,6 +67,7 @@ class ServerVolumes:
             size=volume.size,
             bootable=volume.bootable,
             image_metadata=dict(volume.image_metadata),
+            readonly=bool(volume.readonly),
         )
 
     def status(self, volume_id: VolumeId) -> str:

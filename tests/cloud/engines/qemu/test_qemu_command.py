@@ -112,6 +112,12 @@ def test_what_a_volume_says_of_a_file_beneath_it_is_not_believed():
     assert node["backing"] is None
 
 
+def test_a_read_only_volume_s_file_is_not_opened_for_writing():
+    spec = replace(SPEC, volumes=(replace(VOLUMES[0], readonly=True),))
+    node = next(node for node in as_json(words(spec), "-blockdev") if node["file"]["filename"] == "/v")
+    assert (node["read-only"], node["file"]["read-only"]) == (True, True)
+
+
 def test_a_machine_without_an_image_boots_from_its_boot_volume():
     spec = replace(SPEC, image_path=None, volumes=(VOLUMES[0], replace(VOLUMES[1], boot=True)))
     first = min(

@@ -89,7 +89,8 @@ def volume_drive(volume: VolumeSpec, slot: int) -> Drive:
     node = {
         "driver": volume.format,
         "node-name": name,
-        "file": _file(volume.path),
+        "read-only": volume.readonly,
+        "file": _file(volume.path, writable=not volume.readonly),
         "discard": "unmap",
         **alone,
     }
