@@ -213,8 +213,10 @@ def test_a_floating_ip_answers_for_what_the_rules_open_and_no_longer(bench):
         {"gateway_ip": "10.9.0.1"},
         {"gateway_ip": "10.0.0.2", "fixed_ip": "10.0.0.1", "cidr": "10.0.0.0/30"},
         {"fixed_ip": "", "cidr": "169.254.0.0/24", "gateway_ip": "169.254.0.1"},
+        {"fixed_ip": "10.0.0.3"},
+        {"gateway_ip": "10.0.0.3", "fixed_ip": "10.0.0.2"},
     ],
-    ids=["no gateway", "a gateway elsewhere", "a tiny subnet", "IPv6 alone"],
+    ids=["no gateway", "a gateway elsewhere", "a tiny subnet", "IPv6 alone", "the third", "a third gateway"],
 )
 def test_a_machine_starts_on_every_network_that_there_can_be(bench, odd):
     spec = bench.spec()

@@ -10,6 +10,7 @@ from typing import Any
 
 from armillary.cloud.engines.qemu.hardware import card_device
 from armillary.cloud.engines.qemu.layout import MachineFiles, port_key
+from armillary.cloud.engines.qemu.resolver import resolver_of
 from armillary.cloud.model import PortSpec
 
 
@@ -57,21 +58,26 @@ def card(port: PortSpec, files: MachineFiles, slot: int) -> Card:
     )
 
 
-def _stack(port: PortSpec) -> dict[str, str]:
+def _stack(port: PortSpec) -> dict[str, Any]:
     """Return the addresses of a card's way out. All must be on its network, those too that it has no use for.
 
-    A network without a gateway gets one that the switch lets nobody reach; a card without an IPv4 address is offered
-    one that the switch does not carry.
+    A network without a gateway gets one that the switch lets nobody reach, and that its guest is not told of; a card
+    without an IPv4 address is offered one that the switch does not carry.
     """
     net = IPv4Network(port.cidr)
-    free = (str(net.network_address + number) for number in (1, 2, 4) if number < net.num_addresses)
-    spare = next((address for address in free if address not in {port.fixed_ip, port.gateway_ip}), "")
-    has_gateway = bool(port.gateway_ip) and IPv4Address(port.gateway_ip) in net
+    own, gateway = (IPv4Address(each) if each else None for each in (port.fixed_ip, port.gateway_ip))
+    resolver = resolver_of(net, own, gateway)
+    free = (net.network_address + number for number in range(1, min(6, net.num_addresses)))
+    spare = next(
+        (address for address in free if address not in (own, gateway, resolver)), net.network_address
+    )
+    has_gateway = gateway is not None and gateway in net
     return {
         "net": port.cidr,
-        "host": port.gateway_ip if has_gateway else spare,
-        "dhcpstart": port.fixed_ip or spare,
-        "dns": str(net.network_address + 3),
+        "host": str(gateway if has_gateway else spare),
+        "dhcpstart": str(own or spare),
+        "dns": str(resolver),
+        **({} if has_gateway else {"restrict": True}),
     }
 
 

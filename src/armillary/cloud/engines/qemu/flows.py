@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from armillary.cloud.engines.qemu import frames
 from armillary.cloud.engines.qemu.frames import ICMP, ICMPV6, TCP, Packet
+from armillary.cloud.engines.qemu.resolver import resolver_of
 from armillary.cloud.engines.qemu.rules import CompiledRule, allows
 
 MAX_FLOWS = 16384
@@ -105,7 +106,8 @@ class Port:
         self.metadata: Exit = (self.key, "metadata")
         self.link_local = link_local(self.mac)
         self.macs = frozenset((self.mac, *(pair.mac for pair in self.pairs if pair.mac is not None)))
-        self.resolver = (int(self.subnet.network_address) + 3).to_bytes(4, "big")
+        own = (IPv4Address(each) if each else None for each in (self.ip, self.gateway))
+        self.resolver = resolver_of(self.subnet, *own).packed
 
     def same_promises(self, other: Port) -> bool:
         """Return whether conversations allowed under `other` are allowed under this one too."""
