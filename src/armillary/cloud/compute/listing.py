@@ -16,6 +16,7 @@ from sqlalchemy import (
     RowMapping,
     String,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -35,7 +36,7 @@ from armillary.base.ids import ProjectId, ServerId
 from armillary.cloud import store
 from armillary.cloud.access import allow_administering, project_of, sees
 from armillary.cloud.compute.model import BlockDevice, Server, TaskState, VmState
-from armillary.cloud.compute.store import BLOCK_DEVICES, block_devices
+from armillary.cloud.compute.store import block_devices
 from armillary.cloud.core.metadata import AVAILABILITY_ZONE
 from armillary.cloud.core.patterns import pattern_of
 from armillary.cloud.core.states import power_state_of, status_of
@@ -44,6 +45,14 @@ HOST = "armillary"
 """The one host of an embedded cloud, and its hypervisor."""
 MOST = 1000
 _COLUMNS = store.servers.c
+_VOLUMES = (
+    select(block_devices)
+    .where(
+        block_devices.c.server_id.in_(bindparam("servers", expanding=True)),
+        block_devices.c.volume_id.is_not(None),
+    )
+    .order_by(block_devices.c.created_at, block_devices.c.id)
+)
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -198,13 +207,11 @@ class ServerLists:
 
     def volumes(self, server_ids: Sequence[ServerId]) -> Mapping[ServerId, Sequence[BlockDevice]]:
         """The volumes of servers that the caller may see, those that are being attached and detached too."""
-        devices = block_devices.c
         if not server_ids:
             return {}
         with self._engine.execution_options(readonly=True).connect() as connection:
-            found = BLOCK_DEVICES.find(
-                connection, devices.server_id.in_(server_ids), devices.volume_id.is_not(None)
-            )
+            rows = connection.execute(_VOLUMES, {"servers": list(server_ids)}).mappings().all()
+        found = [BlockDevice(**row) for row in rows]
         volumes: dict[ServerId, list[BlockDevice]] = {}
         for device in found:
             volumes.setdefault(device.server_id, []).append(device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import bindparam, select
+
 from armillary.base.ids import ServerId
 from armillary.cloud import store
 from armillary.cloud.network.desk import Desk
@@ -21,27 +23,43 @@ class Nic:
     groups: tuple[SecurityGroup, ...]
 
 
+# made once: to build these costs more than SQLite needs to answer them, and every view of a server asks them
+_PORTS = (
+    select(store.ports, store.networks.c.name.label("network_name"))
+    .outerjoin(store.networks, store.networks.c.id == store.ports.c.network_id)
+    .where(store.ports.c.device_id.in_(bindparam("servers", expanding=True)))
+    .order_by(store.ports.c.created_at, store.ports.c.id)
+)
+_FLOATING = (
+    select(store.floating_ips.c.port_id, store.floating_ips.c.address)
+    .where(store.floating_ips.c.port_id.in_(bindparam("ports", expanding=True)))
+    .order_by(store.floating_ips.c.created_at, store.floating_ips.c.id)
+)
+_GROUPS = select(store.security_groups).where(
+    store.security_groups.c.id.in_(bindparam("groups", expanding=True))
+)
+
+
 def nics_of(desk: Desk, server_ids: Sequence[ServerId]) -> Mapping[ServerId, Sequence[Nic]]:
     """The cards of servers; who may see the servers has been settled by the caller."""
     if not server_ids:
         return {}
     with desk.reading() as connection:
-        ports = store.PORTS.find(connection, store.ports.c.device_id.in_(server_ids))
-        network_ids = {port.network_id for port in ports}
-        networks = store.NETWORKS.find(connection, store.networks.c.id.in_(network_ids))
-        floating = store.FLOATING_IPS.find(
-            connection, store.floating_ips.c.port_id.in_([p.id for p in ports])
-        )
+        rows = [dict(row) for row in connection.execute(_PORTS, {"servers": list(server_ids)}).mappings()]
+        names = [row.pop("network_name") or "" for row in rows]
+        ports = [Port(**row) for row in rows]
+        addresses: dict[str, list[str]] = {}
+        for port_id, address in connection.execute(_FLOATING, {"ports": [port.id for port in ports]}):
+            addresses.setdefault(port_id, []).append(address)
         group_ids = {group for port in ports for group in port.security_groups}
-        groups = store.SECURITY_GROUPS.find(connection, store.security_groups.c.id.in_(group_ids))
-    names = {network.id: network.name for network in networks}
-    by_id = {group.id: group for group in groups}
+        groups = connection.execute(_GROUPS, {"groups": list(group_ids)}).mappings().all()
+    by_id = {row["id"]: SecurityGroup(**row) for row in groups}
     found: dict[ServerId, list[Nic]] = {}
-    for port in ports:
+    for port, name in zip(ports, names, strict=True):
         nic = Nic(
             port=port,
-            network_name=names.get(port.network_id, ""),
-            floating_ips=tuple(f.address for f in floating if f.port_id == port.id),
+            network_name=name,
+            floating_ips=tuple(addresses.get(port.id, ())),
             groups=tuple(by_id[g] for g in port.security_groups if g in by_id),
         )
         found.setdefault(ServerId(port.device_id), []).append(nic)
