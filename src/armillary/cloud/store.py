@@ -138,6 +138,7 @@ servers = Table(
     Column("rescue_sha512", String(128), nullable=False),
     Column("rescue_format", String(20), nullable=False),
     Column("shelved_image_id", _ID),
+    Column("locked_by_admin", Boolean, nullable=False),
     # the order of lists, in which pages are found without sorting
     Index("cloud_servers_of_project", "project_id", "created_at", "id"),
     Index("cloud_servers_by_age", "created_at", "id"),

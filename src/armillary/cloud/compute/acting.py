@@ -12,7 +12,7 @@ from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import Sha512
-from armillary.cloud.access import project_of
+from armillary.cloud.access import allow_administering, project_of
 from armillary.cloud.compute.lifecycle import Lifecycle
 from armillary.cloud.compute.model import Server, TaskState, VmState
 from armillary.cloud.compute.ports import BootImage, Images
@@ -135,22 +135,37 @@ class Acts:
         self._ledger.begin(doing, "resume", TaskState.RESUMING)
 
     def lock(self, doing: Doing, *, reason: str | None = None) -> None:
-        """Keep everybody but administrators from acting on a server."""
-        self._lock(doing, locked=True, reason=reason)
-
-    def unlock(self, doing: Doing) -> None:
-        """Let everybody act on a server again."""
-        self._lock(doing, locked=False, reason=None)
-
-    def _lock(self, doing: Doing, *, locked: bool, reason: str | None) -> None:
+        """Keep everybody but administrators from acting on a server. An owner's lock over a lock changes nothing."""
         ledger = self._ledger
         with ledger.engine.begin() as connection:
             server = own(connection, doing.principal, doing.server_id)
-            name = "lock" if locked else "unlock"
-            note_action(connection, ledger.clock, doing.principal, server, name, doing.request_id)
-            save(connection, ledger.clock, server, locked=locked, locked_reason=reason)
-            if server.task_state is None:
-                finish_actions(connection, ledger.clock, server.id)
+            owner = _is_owner(doing.principal, server)
+            note_action(connection, ledger.clock, doing.principal, server, "lock", doing.request_id)
+            if not (owner and server.locked):
+                save(
+                    connection, ledger.clock, server, locked=True, locked_reason=reason, locked_by_admin=not owner
+                )  # fmt: skip
+            self._finish(connection, server)
+
+    def unlock(self, doing: Doing) -> None:
+        """Let everybody act on a server again.
+
+        Raises:
+            Forbidden: an administrator locked it, and somebody else unlocks it.
+        """
+        ledger = self._ledger
+        with ledger.engine.begin() as connection:
+            server = own(connection, doing.principal, doing.server_id)
+            if server.locked_by_admin:
+                allow_administering(doing.principal, "os_compute_api:os-lock-server:unlock:unlock_override")
+            note_action(connection, ledger.clock, doing.principal, server, "unlock", doing.request_id)
+            save(connection, ledger.clock, server, locked=False, locked_reason=None, locked_by_admin=False)
+            self._finish(connection, server)
+
+    def _finish(self, connection: Connection, server: Server) -> None:
+        """What needs no work in the background is done, unless other work is not."""
+        if server.task_state is None:
+            finish_actions(connection, self._ledger.clock, server.id)
 
     def delete(self, doing: Doing, *, noted: str = "delete") -> None:
         """End a server, whatever state it is in. Asking again while it ends is fine."""
@@ -189,8 +204,7 @@ class Acts:
             server = own(connection, doing.principal, doing.server_id)
             check_unlocked(doing.principal, server)
             note_action(connection, ledger.clock, doing.principal, server, action, doing.request_id)
-            if server.task_state is None:
-                finish_actions(connection, ledger.clock, server.id)
+            self._finish(connection, server)
 
     def refuse(self, doing: Doing, action: str, why: str, *, code: str) -> None:
         """An action that this cloud cannot do, after the refusals that every cloud would give.
@@ -280,6 +294,10 @@ class Acts:
     def unshelve(self, doing: Doing) -> None:
         """Run a shelved server again."""
         self._ledger.begin(doing, "unshelve", TaskState.UNSHELVING)
+
+
+def _is_owner(principal: Principal, server: Server) -> bool:
+    return principal.project is not None and principal.project.id == server.project_id
 
 
 def bare_id(reference: str) -> Any:

@@ -71,6 +71,7 @@ class Making:
             from_image = [w for w in wishes if w.source_type == "image" and w.source_id == wanted.image_ref]
             wishes = [*wishes_of_image(mapping), *(w for w in wishes if w not in from_image)]
         disks = arrange(None if mapping else wanted.image_ref, wishes, count=wanted.most)
+        self._check_images(principal, disks)
         if disks.image_id is None:
             return disks, None
         if image is None or image.id != disks.image_id:
@@ -78,6 +79,17 @@ class Making:
         if not image.sha512:
             raise Invalid(f"Image {image.id} is unacceptable: it has no bytes.", code="image_without_bytes")
         return disks, image
+
+    def _check_images(self, principal: Principal, disks: Disks) -> None:
+        for wish in disks.devices:
+            if wish.source_type == "image":
+                try:
+                    self._images.resolve_bootable(principal, ImageId(wish.source_id or ""))
+                except (Invalid, NotFound) as error:
+                    raise Invalid(
+                        f"Block Device Mapping is Invalid: failed to get image {wish.source_id}.",
+                        code="block_device_image",
+                    ) from error
 
     def _image(self, principal: Principal, image_ref: str) -> BootImage:
         try:

@@ -164,6 +164,8 @@ class Server:
     """The image that it was rescued with."""
     rescue_format: str = "raw"
     shelved_image_id: ImageId | None = None
+    locked_by_admin: bool = False
+    """Somebody of another project locked it, and its owner cannot unlock it."""
 
     @property
     def from_volume(self) -> bool:

@@ -155,3 +155,23 @@ def test_a_rebuild_that_fails_is_an_error_and_can_be_tried_again(stage, ada, doe
     assert ada.server(server_id)["fault"]["message"] == "no room"
     does(server_id, "rebuild", {"imageRef": image})
     assert ada.status(server_id) == "ACTIVE"
+
+
+# locks
+
+
+def test_an_administrator_s_lock_is_not_the_owner_s_to_lift(ada, root, does, server_id):
+    does(server_id, "lock", who=root)
+    does(server_id, "lock")
+    does(server_id, "unlock", status=403)
+    does(server_id, "os-stop", status=409)
+    does(server_id, "unlock", who=root)
+    does(server_id, "lock", {"locked_reason": "mine"})
+    assert ada.server(server_id)["locked_reason"] == "mine"
+    does(server_id, "unlock")
+
+
+def test_a_locked_server_may_be_copied(does, server_id):
+    does(server_id, "lock")
+    does(server_id, "createImage", {"name": "snap"})
+    does(server_id, "unlock")

@@ -225,6 +225,7 @@ def test_a_volume_that_cannot_be_made_is_an_error_and_leaves_none(stage, ada, ro
         ({"source_type": "volume", "destination_type": "volume", "boot_index": 0}, "Missing device UUID."),
         ({"source_type": "image", "uuid": "IMAGE", "destination_type": "local", "boot_index": 0}, "Mapping image to local"),
         ({"source_type": "image", "uuid": "IMAGE", "destination_type": "volume", "boot_index": 0}, "non-zero size"),
+        ({"source_type": "image", "uuid": "nowhere", "destination_type": "volume", "boot_index": 0, "volume_size": 1}, "failed to get image nowhere."),
         ({"source_type": "blank", "destination_type": "volume", "volume_size": 1, "boot_index": 1}, "Boot sequence"),
         ({"source_type": "blank", "destination_type": "local", "volume_size": 99, "boot_index": 0}, "Ephemeral disks requested"),
         ({"source_type": "blank", "destination_type": "local", "guest_format": "swap", "volume_size": 9, "boot_index": 0}, "Swap drive"),

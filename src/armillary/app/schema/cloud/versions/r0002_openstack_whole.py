@@ -35,6 +35,7 @@ def upgrade() -> None:
             _text("rescue_sha512", 128),
             _text("rescue_format", 20),
             Column("shelved_image_id", String(64)),
+            Column("locked_by_admin", Boolean, nullable=False, server_default="0"),
         ],
     )
     add_index("cloud_servers_by_age", "cloud_servers", ["created_at", "id"])
