@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from warm_client import WarmClient, run_executable
 
 from armillary.accounts.model import Allocation, Role
@@ -23,7 +22,9 @@ from armillary.app.database import make_engine
 from armillary.base.clock import SystemClock
 from armillary.base.errors import Unauthorized
 from armillary.base.units import GiB, MiB
-from armillary.cloud.api.identity import Catalog, CatalogService, router
+from armillary.cloud.api.auth import KeystoneAuth
+from armillary.cloud.api.identity import Catalog, CatalogService
+from armillary.cloud.api.identity.app import identity_app
 
 pytestmark = pytest.mark.interop
 
@@ -55,10 +56,8 @@ def identity_url(accounts: AccountsService) -> Iterator[str]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/identity"
         services = (CatalogService(type="identity", name="keystone", url=f"{url}/v3"),)
         catalog = Catalog(region="RegionOne", services=services)
-        app = FastAPI()
-        app.include_router(
-            router(accounts=accounts, catalog=catalog, clock=SystemClock()), prefix="/identity"
-        )
+        auth = KeystoneAuth(accounts=accounts, identity_url=catalog.identity_url)
+        app = identity_app(accounts=accounts, catalog=catalog, clock=SystemClock(), auth=auth)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         # the socket listens already: a client that comes before the server waits in its queue
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -16,7 +16,6 @@ from subprocess import CompletedProcess
 import openstack as sdk
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from openstack.connection import Connection
 from warm_client import WarmClient
 
@@ -27,7 +26,7 @@ from armillary.base.clock import SystemClock
 from armillary.base.units import GiB, MiB
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.identity import Catalog, CatalogService
-from armillary.cloud.api.identity import router as identity_router
+from armillary.cloud.api.identity.app import identity_app
 from armillary.cloud.api.image import image_app
 from armillary.cloud.api.shared import Prefixes
 from armillary.cloud.images.service import ImageService
@@ -64,11 +63,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
         catalog = Catalog(region="RegionOne", services=services)
         auth = KeystoneAuth(accounts=accounts, identity_url=f"{url}/identity/v3")
-        identity = FastAPI()
-        identity.include_router(
-            identity_router(accounts=accounts, catalog=catalog, clock=SystemClock(), auth=auth),
-            prefix="/identity",
-        )
+        identity = identity_app(accounts=accounts, catalog=catalog, clock=SystemClock(), auth=auth)
         image = image_app(images=images, auth=auth, base_url=f"{url}/image", prefix="/image")
         app = Prefixes({"/identity": lambda: identity, "/image": lambda: image}, otherwise=identity)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import Depends, FastAPI
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,7 +14,6 @@ from armillary.base.ids import CloudName
 from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.identity.catalog import Catalog, CatalogService
 from armillary.cloud.api.limits import Limited, Limits
-from armillary.cloud.api.policy.gate import gate
 from armillary.cloud.api.shared import Prefixes, RequestIds, no_such_page
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.consoles.service import ConsoleService
@@ -85,19 +83,9 @@ def create_cloud_app(
     # Imported when they are made: the routes of all rooms are a quarter of the time that a platform needs to start.
 
     def identity() -> ASGIApp:
-        from armillary.cloud.api.identity.router import router as identity_router
-        from armillary.cloud.api.openapi.document import publish
-        from armillary.cloud.api.policy import identity as policy
+        from armillary.cloud.api.identity.app import identity_app
 
-        decide = gate(service="identity", prefix="/identity", rows=policy.ROWS)
-        app = FastAPI(
-            title="Identity", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)]
-        )
-        app.state.authenticate = auth.principal
-        publish(app, service="identity", prefix="/identity", rows=policy.ROWS)
-        routes = identity_router(accounts=accounts, catalog=catalog, clock=clock, auth=auth)
-        app.include_router(routes, prefix="/identity")
-        return RequestIds(app)
+        return identity_app(accounts=accounts, catalog=catalog, clock=clock, auth=auth)
 
     def image() -> ASGIApp:
         from armillary.cloud.api.image import image_app

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from identity_bodies import BASE, PASSWORD, V3, an_auth
 from starlette.testclient import TestClient
 
@@ -16,7 +15,9 @@ from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
 from armillary.base.units import GiB, MiB
-from armillary.cloud.api.identity import Catalog, CatalogService, router
+from armillary.cloud.api.auth import KeystoneAuth
+from armillary.cloud.api.identity import Catalog, CatalogService
+from armillary.cloud.api.identity.app import identity_app
 
 Sign = Callable[..., dict[str, str]]
 ALLOCATION = Allocation(cores=4, ram=MiB(8192), disk=GiB(40), storage=GiB(10), batch_cores=8)
@@ -45,8 +46,8 @@ def http(accounts: AccountsService, clock: VirtualClock) -> Iterator[TestClient]
             CatalogService(type="volumev3", name="cinder", url=f"{BASE}/volume/v3/{{project_id}}"),
         ),
     )
-    app = FastAPI()
-    app.include_router(router(accounts=accounts, catalog=catalog, clock=clock), prefix="/identity")
+    auth = KeystoneAuth(accounts=accounts, identity_url=catalog.identity_url)
+    app = identity_app(accounts=accounts, catalog=catalog, clock=clock, auth=auth)
     with TestClient(app, base_url=BASE, follow_redirects=False) as client:
         yield client
 

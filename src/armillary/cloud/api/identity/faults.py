@@ -58,12 +58,6 @@ def fault(error: ArmillaryError, identity_url: str) -> Response:
     return KeystoneJSON(body, status_code=error.status, headers=headers)
 
 
-def need_admin(principal: Principal, action: str) -> None:
-    """Refuse everybody but administrators of the cloud, in Keystone's words."""
-    if not principal.is_cloud_admin:
-        raise denied(action)
-
-
 def need_reader(principal: Principal, action: str) -> None:
     """Let pass who may read all of Identity: administrators, and readers of the system or of the domain."""
     scoped = principal.token is not None and principal.token.cloud_scope is not None

@@ -6,9 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from armillary.accounts.model import Principal
 from armillary.base.errors import Forbidden, NotFound
-from armillary.cloud.api.identity.faults import KeystoneJSON, need_admin, need_reader
+from armillary.cloud.api.identity.faults import KeystoneJSON
 from armillary.cloud.api.identity.room import Room
 
 
@@ -29,11 +28,11 @@ def _add_regions(routes: APIRouter, room: Room) -> None:
     }
 
     @routes.api_route("/v3/regions", methods=["GET", "HEAD"])
-    def regions(who: Principal = room.signed_in) -> KeystoneJSON:
+    def regions() -> KeystoneJSON:
         return KeystoneJSON(room.listing("regions", [region]))
 
     @routes.api_route("/v3/regions/{region_id}", methods=["GET", "HEAD"])
-    def show(region_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
+    def show(region_id: str) -> KeystoneJSON:
         if region_id != room.catalog.region:
             raise NotFound(f"Could not find region: {region_id}.")
         return KeystoneJSON({"region": region})
@@ -50,10 +49,7 @@ def _add_services(routes: APIRouter, room: Room) -> None:
         raise NotFound(f"Could not find {path.removesuffix('s')}: {wanted}.")
 
     @routes.api_route("/v3/services", methods=["GET", "HEAD"])
-    def services(
-        name: str | None = None, type: str | None = None, who: Principal = room.signed_in
-    ) -> KeystoneJSON:
-        need_reader(who, "identity:list_services")
+    def services(name: str | None = None, type: str | None = None) -> KeystoneJSON:
         found = [
             linked("services", service.document())
             for service in room.catalog.services
@@ -62,8 +58,7 @@ def _add_services(routes: APIRouter, room: Room) -> None:
         return KeystoneJSON(room.listing("services", found))
 
     @routes.api_route("/v3/services/{service_id}", methods=["GET", "HEAD"])
-    def service(service_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        need_reader(who, "identity:get_service")
+    def service(service_id: str) -> KeystoneJSON:
         documents = [service.document() for service in room.catalog.services]
         return KeystoneJSON({"service": find("services", documents, service_id)})
 
@@ -72,9 +67,7 @@ def _add_services(routes: APIRouter, room: Room) -> None:
         service_id: str | None = None,
         interface: str | None = None,
         region_id: str | None = None,
-        who: Principal = room.signed_in,
     ) -> KeystoneJSON:
-        need_reader(who, "identity:list_endpoints")
         found = [
             linked("endpoints", endpoint)
             for endpoint in room.catalog.endpoints()
@@ -85,8 +78,7 @@ def _add_services(routes: APIRouter, room: Room) -> None:
         return KeystoneJSON(room.listing("endpoints", found))
 
     @routes.api_route("/v3/endpoints/{endpoint_id}", methods=["GET", "HEAD"])
-    def endpoint(endpoint_id: str, who: Principal = room.signed_in) -> KeystoneJSON:
-        need_reader(who, "identity:get_endpoint")
+    def endpoint(endpoint_id: str) -> KeystoneJSON:
         return KeystoneJSON({"endpoint": find("endpoints", room.catalog.endpoints(), endpoint_id)})
 
 
@@ -94,16 +86,16 @@ def _add_limits(routes: APIRouter, room: Room) -> None:
     """Limits are set in the services and in the accounts here; Keystone's unified ones are none."""
 
     @routes.api_route("/v3/limits", methods=["GET", "HEAD"])
-    def limits(who: Principal = room.signed_in) -> KeystoneJSON:
+    def limits() -> KeystoneJSON:
         return KeystoneJSON(room.listing("limits", []))
 
     @routes.api_route("/v3/limits/model", methods=["GET", "HEAD"])
-    def model(who: Principal = room.signed_in) -> KeystoneJSON:
+    def model() -> KeystoneJSON:
         description = "Limit enforcement and validation does not take project hierarchy into consideration."
         return KeystoneJSON({"model": {"name": "flat", "description": description}})
 
     @routes.api_route("/v3/registered_limits", methods=["GET", "HEAD"])
-    def registered(who: Principal = room.signed_in) -> KeystoneJSON:
+    def registered() -> KeystoneJSON:
         return KeystoneJSON(room.listing("registered_limits", []))
 
 
@@ -114,19 +106,16 @@ def _add_refusals(routes: APIRouter, room: Room) -> None:
 
 def _refuse(routes: APIRouter, room: Room, name: str) -> None:
     """The catalog follows from the cloud's settings, not from requests."""
-
-    def fixed(who: Principal, deed: str) -> Forbidden:
-        need_admin(who, f"identity:{deed}_{name}")
-        return Forbidden(f"The {name}s of this cloud are fixed: they follow from its settings.")
+    fixed = f"The {name}s of this cloud are fixed: they follow from its settings."
 
     @routes.post(f"/v3/{name}s")
-    def create(who: Principal = room.signed_in) -> None:
-        raise fixed(who, "create")
+    def create() -> None:
+        raise Forbidden(fixed)
 
     @routes.patch(f"/v3/{name}s/{{{name}_id}}")
-    def update(who: Principal = room.signed_in) -> None:
-        raise fixed(who, "update")
+    def update() -> None:
+        raise Forbidden(fixed)
 
     @routes.delete(f"/v3/{name}s/{{{name}_id}}")
-    def delete(who: Principal = room.signed_in) -> None:
-        raise fixed(who, "delete")
+    def delete() -> None:
+        raise Forbidden(fixed)

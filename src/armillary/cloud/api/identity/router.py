@@ -45,7 +45,7 @@ def router(
     lifetime: timedelta = timedelta(hours=1),
     allocation: Allocation = SMALL_ALLOCATION,
 ) -> APIRouter:
-    """Return the routes, relative to Identity's own prefix: include them with `prefix="/identity"`.
+    """Return the routes, relative to Identity's own prefix, for `identity_app`: whose gate alone asks for roles.
 
     Args:
         accounts: whom it signs in.

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from armillary.accounts.model import Principal
 from armillary.base.errors import Forbidden, Invalid
-from armillary.cloud.api.policy.rows import ANYONE, Least, Row
+from armillary.cloud.api.policy.rows import ANYONE, MANAGER, MEMBER, READER, Row
 from armillary.cloud.api.shared import caller
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ WORDS = {
     "volume": _NOVA,
 }
 """How each service says no."""
+_OF_PROJECTS = (READER, MEMBER, MANAGER)
 
 
 def gate(*, service: str, prefix: str, rows: Sequence[Row]) -> Decide:
@@ -98,9 +99,9 @@ def _allow(service: str, row: Row, who: Principal) -> None:
     if met and (who.project is not None or not row.project):
         return
     remedy = ""
-    if who.project is None and (row.project or row.least is not Least.ADMIN):
+    if who.project is None and (row.project or row.least in _OF_PROJECTS):
         remedy = "Ask for a token with a project in its scope (openstack: --os-project-name)."
-    elif who.project is not None and row.least is not Least.ADMIN:
+    elif who.project is not None and row.least in _OF_PROJECTS:
         remedy = f"Ask an administrator of project {who.project.name} for the role {row.least.value}."
     message = WORDS[service].format(rule=row.rule)
     raise Forbidden(message, code="policy_not_authorized", remedy=remedy)
