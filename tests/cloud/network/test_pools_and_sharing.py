@@ -1,6 +1,10 @@
 """Ranges that subnets are cut from, and what projects let each other use."""
 
 import pytest
+from sqlalchemy import delete, update
+
+from armillary.cloud.network.store import rbac_policies
+from armillary.cloud.store import networks
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -154,3 +158,14 @@ def test_what_everybody_shares_is_a_policy_and_an_attribute_at_once(neutron, ope
     assert [n["id"] for n in neutron.list("networks?shared=True")] == [network]
     operator.delete("rbac_policy", policy["id"])
     assert neutron.no("GET", f"networks/{network}")[0] == 404
+
+
+def test_a_public_network_of_an_older_version_is_seen_after_the_next_start(stage, neutron):
+    public = neutron.public()
+    with stage.cloud.network.desk.writing() as connection:
+        connection.execute(delete(rbac_policies))
+        connection.execute(update(networks).values(is_default=False))
+    assert neutron.no("GET", f"networks/{public}")[0] == 404
+    stage.restart()
+    shown = neutron.ok("GET", f"networks/{public}")["network"]
+    assert (shown["router:external"], shown["is_default"]) == (True, True)

@@ -21,7 +21,7 @@ from armillary.cloud.network.pools import AddressScopes, SubnetPools
 from armillary.cloud.network.port_shelf import Ports
 from armillary.cloud.network.quotas import Quotas
 from armillary.cloud.network.routers import Routers
-from armillary.cloud.network.sharing import Sharing, share_with_all
+from armillary.cloud.network.sharing import Sharing, bring_up_to_date, share_with_all
 from armillary.cloud.network.subnets import Subnets, add_subnet
 
 PUBLIC = "public"
@@ -84,6 +84,7 @@ class NetworkService:
     def _provide_public(self, cidr: str) -> None:
         with self.desk.writing() as connection:
             if store.NETWORKS.find(connection, store.networks.c.external):
+                bring_up_to_date(self.desk, connection)
                 return
             stamps = self.desk.stamps(PROVIDER, name=PUBLIC, description="Floating IPs of this cloud")
             made = Network(id=NetworkId(new_uuid()), external=True, is_default=True, **stamps)

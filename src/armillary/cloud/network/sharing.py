@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from armillary.accounts.model import Principal
 from armillary.base.errors import Conflict, Forbidden, NotFound
@@ -14,7 +14,7 @@ from armillary.cloud import store
 from armillary.cloud.network import store as own_store
 from armillary.cloud.network.desk import Desk, bad
 from armillary.cloud.network.listing import Facet
-from armillary.cloud.network.model import RbacPolicy, Resource
+from armillary.cloud.network.model import PROVIDER, RbacPolicy, Resource
 from armillary.cloud.network.shelf import Shelf
 from armillary.cloud.records import Records
 
@@ -63,6 +63,19 @@ def share_with_all(desk: Desk, connection: Connection, kind: str, item: Any, bef
             own_store.RBAC_POLICIES.add(connection, policy)
         elif then and not now:
             forget(connection, item.id, action=action, target=EVERYBODY)
+
+
+def bring_up_to_date(desk: Desk, connection: Connection) -> None:
+    """Write the policies that networks of an older version have as attributes alone: without them nobody sees those."""
+    networks, policies = store.networks.c, own_store.rbac_policies.c
+    known = select(policies.object_id).where(policies.target_project == EVERYBODY)
+    for network in store.NETWORKS.find(
+        connection, or_(networks.external, networks.shared), networks.id.not_in(known)
+    ):
+        share_with_all(desk, connection, "network", network)
+    if not store.NETWORKS.find(connection, networks.is_default):
+        for network in store.NETWORKS.find(connection, networks.external, networks.project_id == PROVIDER):
+            store.NETWORKS.save(connection, desk.touch(network, is_default=True))
 
 
 def forget(connection: Connection, object_id: str, *, action: str = "", target: str = "") -> None:
