@@ -21,7 +21,7 @@ _FAULTY = frozenset({VmState.ERROR, VmState.DELETED})
 
 
 def _moment(moment: datetime | None) -> str | None:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") if moment else None
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") if moment else None
 
 
 def links(base_url: str, kind: str, identifier: str) -> list[dict[str, str]]:
