@@ -48,6 +48,33 @@ def test_closing_does_not_wait_for_what_takes_long():
     gate.set()
 
 
+def test_nothing_of_a_key_begins_while_it_is_held_and_others_run():
+    strands, seen = Strands(quick=2, slow=1), []
+    with strands.holding("a"):
+        strands.submit("a", lambda: seen.append("a"))
+        assert strands.do("b", lambda: seen.append("b"), seconds=10)
+        assert strands.busy("a")
+        assert seen == ["b"]
+    assert strands.settle(seconds=10)
+    assert seen == ["b", "a"]
+    strands.close()
+
+
+def test_who_waits_for_a_job_is_told_if_it_takes_too_long():
+    strands, gate = Strands(quick=1, slow=1), threading.Event()
+    assert not strands.do("a", gate.wait, seconds=0.01)
+    gate.set()
+    assert strands.settle(seconds=10)
+    strands.close()
+
+
+def test_a_job_that_waits_is_told_when_the_platform_ends():
+    strands, told = Strands(quick=1, slow=1), []
+    strands.submit("a", lambda: told.append(strands.pause(60)))
+    strands.close(seconds=10)
+    assert told == [False]
+
+
 def test_requests_at_the_same_time_do_not_exceed_the_quota(stage, ada):
     image = ada.image()
     body = {"server": {"name": "x", "imageRef": image, "flavorRef": "c1-1gb-5", "networks": "auto"}}
