@@ -66,12 +66,6 @@ def _in_pools(pools: Sequence[Mapping[str, str]]) -> Iterator[str]:
             yield str(type(start)(number))
 
 
-def in_pools(address: str, pools: Sequence[Mapping[str, str]]) -> bool:
-    """Whether an address lies in one of the pools."""
-    number = int(ip_address(address))
-    return any(int(ip_address(p["start"])) <= number <= int(ip_address(p["end"])) for p in pools)
-
-
 def mac_of(port_id: str) -> str:
     """A locally administered MAC in OpenStack's own range, from a port's random id."""
     digits = port_id.replace("-", "")[-6:]

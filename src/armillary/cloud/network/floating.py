@@ -43,11 +43,6 @@ class FloatingIps(Shelf[FloatingIp]):
         found = super()._columns()
         return found | {shown: found.pop(name) for name, shown in _SHOWN.items()}
 
-    def of_ports(self, port_ids: Sequence[PortId]) -> Sequence[FloatingIp]:
-        """Those bound to these ports."""
-        with self._desk.reading() as connection:
-            return store.FLOATING_IPS.find(connection, store.floating_ips.c.port_id.in_(port_ids))
-
     def ports_of(self, floating: Sequence[FloatingIp]) -> Mapping[PortId, Port]:
         """The ports that these are bound to."""
         with self._desk.reading() as connection:

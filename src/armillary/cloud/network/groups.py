@@ -95,10 +95,6 @@ class SecurityGroups(Shelf[SecurityGroup]):
 
     # for callers inside of the cloud
 
-    def rule(self, who: Principal, rule_id: str) -> SecurityGroupRule:
-        """One rule."""
-        return self.all_rules.get(who, rule_id)
-
     def create_rule(self, who: Principal, fields: dict[str, Any]) -> SecurityGroupRule:
         """Open something: `fields` are the attributes of `SecurityGroupRule`."""
         return self.all_rules.create(who, **fields)

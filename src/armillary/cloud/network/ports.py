@@ -36,6 +36,10 @@ def check_pairs(pairs: Sequence[Mapping[str, str]], *, secure: bool) -> None:
             "Port Security must be enabled in order to have allowed address pairs on a port.",
             code="address_pair_and_port_security_required",
         )
+
+
+def check_count(pairs: Sequence[Any]) -> None:
+    """Refuse more address pairs than a port may have."""
     if len(pairs) > MOST_PAIRS:
         raise bad(
             f"The number of allowed address pair exceeds the maximum {MOST_PAIRS}.",
