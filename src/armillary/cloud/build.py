@@ -154,9 +154,7 @@ def build_cloud(
     def in_use(sha512: Sha512) -> bool:
         return compute.uses_image(sha512) or volumes.uses_image(sha512)
 
-    consoles = ConsoleService(
-        engine=engine, clock=clock, devices=machines, base_url=settings.base_url
-    )
+    consoles = ConsoleService(engine=engine, clock=clock, devices=machines, base_url=settings.base_url)
     images.in_use = in_use
     images.recover()
     catalog = catalog_of(region=settings.region, base_url=settings.base_url)

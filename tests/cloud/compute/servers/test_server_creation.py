@@ -192,7 +192,7 @@ def test_a_forced_deletion_ends_a_server(ada, does, server_id):
 def test_a_host_that_is_closed_takes_no_new_server_and_keeps_those_that_it_has(
     stage, ada, root, does, server_id
 ):
-    (service,) = [s for s in root.ok("GET", "/compute/v2.1/os-services?binary=nova-compute")["services"]]
+    (service,) = root.ok("GET", "/compute/v2.1/os-services?binary=nova-compute")["services"]
     url = f"/compute/v2.1/os-services/{service['id']}"
     root.ok("PUT", url, {"status": "disabled"})
     refused = ada.up("later")
