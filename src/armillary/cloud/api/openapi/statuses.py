@@ -106,7 +106,8 @@ def responses(service: str, row: Row, *, declared: int, shape: dict[str, Any]) -
     found: dict[str, Any] = {}
     for status in sorted(successes_of(service, row, declared)):
         found[str(status)] = {"description": HTTPStatus(status).phrase}
-        empty = status == 204 or row.method == "DELETE" or (row.action and status == 202)
+        bare = {"DELETE": {200, 202}, "PUT": {201}, "POST": {202} if row.action else set[int]()}
+        empty = status == 204 or status in bare.get(row.method, set())
         if not empty:
             kind = row.media_type or _JSON
             found[str(status)]["content"] = {
