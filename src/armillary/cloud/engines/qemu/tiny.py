@@ -25,7 +25,9 @@ def boot_sector(*, lets_go: bool = True) -> bytes:
     say = bytes.fromhex("ac 84c0 7406 ba") + _word(_SERIAL_PORT) + bytes.fromhex("ee ebf5")
     wait = bytes.fromhex("fb f4")  # sti; hlt: until the next tick of the BIOS's timer
     if lets_go:
-        wait += bytes.fromhex("ba") + _word(_BUS) + bytes.fromhex("6631c0 66ef")  # mov dx; xor eax, eax; out dx, eax
+        wait += (
+            bytes.fromhex("ba") + _word(_BUS) + bytes.fromhex("6631c0 66ef")
+        )  # mov dx; xor eax, eax; out dx, eax
         wait += bytes.fromhex("ba") + _word(_PULLED) + bytes.fromhex("66ed")  # mov dx; in eax, dx
         # test eax, eax; jz (over the next two); mov dx; out dx, eax
         wait += bytes.fromhex("6685c0 7405 ba") + _word(_EJECT) + bytes.fromhex("66ef")
