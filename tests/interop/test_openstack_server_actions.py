@@ -177,7 +177,7 @@ def test_what_one_host_cannot_do_is_refused(live: Live, vm: str) -> None:
 def test_an_administrator_resets_a_state(live: Live, vm: str) -> None:
     live.ok("server", "set", "--auto-approve", "--state", "error", vm, user="root")
     assert status(live, vm) == "ERROR"
-    live.ok("server", "reboot", "--hard", "--wait", vm)
+    live.ok("server", "reboot", "--hard", vm)
     assert status(live, vm) == "ACTIVE"
 
 
