@@ -153,6 +153,8 @@ class Tempest:
             workspace=workspace, target=target, has=has, validate=str(validate).lower(),
 
         )  # fmt: skip
+        configuration.touch()
+        configuration.chmod(0o600)  # it has the administrator's password
         configuration.write_text(text)
         if dynamic:
             return
