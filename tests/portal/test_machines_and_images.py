@@ -96,6 +96,18 @@ def test_a_failed_boot_shows_its_fault(ada: Browser, clouds: list[FakeCloud], pr
     assert "No valid host was found." in ada.get(f"/machines/east/{server.id}")
 
 
+def test_a_machine_that_is_going_says_so_and_is_looked_at_again_soon(
+    ada: Browser, clouds: list[FakeCloud], project: Project
+) -> None:
+    server = launch(ada, clouds, project)
+    clouds[0].set_status(server.id, "ACTIVE")
+    assert 'hx-trigger="every 15s"' in ada.get("/machines/table")
+    clouds[0].set_status(server.id, "ACTIVE", task="deleting")
+    table = ada.get("/machines/table")
+    assert "being deleted" in table
+    assert 'hx-trigger="every 3s"' in table
+
+
 def test_a_machine_is_stopped_started_and_deleted_after_a_question(
     ada: Browser, clouds: list[FakeCloud], project: Project
 ) -> None:

@@ -256,11 +256,13 @@ class FakeCloud:
         image, content = self._images[image_id]
         self._images[image_id] = (image, content[:-1] + b"?")
 
-    def set_status(self, server_id: ServerId, status: str, *, fault: str = "") -> None:
+    def set_status(
+        self, server_id: ServerId, status: str, *, fault: str = "", task: str | None = None
+    ) -> None:
         """Make a machine be in that state."""
         with self._lock:
             owner, server = self._servers[server_id]
-            self._servers[server_id] = (owner, replace(server, status=status, fault=fault))
+            self._servers[server_id] = (owner, replace(server, status=status, fault=fault, task=task))
 
     def write_console(self, server_id: ServerId, text: str) -> None:
         """Have the machine write on its console."""

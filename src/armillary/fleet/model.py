@@ -104,6 +104,17 @@ class FleetServer:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
+    def state(self) -> str:
+        """Its status, or DELETING once that has been asked for: Nova keeps the old status until it is gone."""
+        return "DELETING" if self.task == "deleting" else self.status
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing of it changes by itself soon."""
+        rests = self.status in ("ACTIVE", "SHUTOFF", "ERROR")
+        return rests and self.task is None and not self.wants_address
+
+    @property
     def wants_address(self) -> bool:
         """Whether a floating IP was promised and is still missing."""
         return self.metadata.get(ADDRESS_MARK) == "floating" and self.floating_ip is None

@@ -22,6 +22,7 @@ STATES: Mapping[str, str] = {
     "REBOOT": N_("restarting"),
     "HARD_REBOOT": N_("restarting"),
     "PAUSED": N_("paused"),
+    "DELETING": N_("being deleted"),
     "DELETED": N_("deleted"),
     # images
     "active": N_("ready"),

@@ -33,7 +33,7 @@ class Machines:
     @property
     def moving(self) -> bool:
         """Whether something changes by itself soon, so that looking again is worth it."""
-        return any(server.status not in ("ACTIVE", "SHUTOFF", "ERROR") for server in self.servers)
+        return not all(server.is_settled for server in self.servers)
 
 
 def all_machines(portal: Portal, project: Project) -> Machines:

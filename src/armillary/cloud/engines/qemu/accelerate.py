@@ -11,12 +11,13 @@ import hashlib
 import json
 import os
 import platform
-import select
 import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from armillary.cloud.engines.qemu.process import readable
 
 _SIGNS = (
     b"Run /init",
@@ -107,7 +108,7 @@ def _listen(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bo
     descriptor, printed = process.stdout.fileno(), bytearray()
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and len(printed) < _MAX_OUTPUT:
-        if not select.select([descriptor], [], [], left)[0]:
+        if not readable(descriptor, within=left):
             break
         piece = os.read(descriptor, 65536)
         if not piece:

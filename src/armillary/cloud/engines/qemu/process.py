@@ -7,6 +7,7 @@ given to somebody else is never touched.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import select
 import signal
@@ -84,6 +85,16 @@ def find(pidfile: Path) -> Handle | None:
     return Handle(fd)
 
 
+def readable(fd: int, *, within: float) -> bool:
+    """Return whether there is something to read, or the other end is gone, waiting at most `within` seconds.
+
+    By poll: select takes no descriptor beyond 1023, and a large cloud has more.
+    """
+    watch = select.poll()
+    watch.register(fd, select.POLLIN)
+    return bool(watch.poll(math.ceil(within * 1000)))
+
+
 class Lifeline:
     """Tells whether a process that we started has ended, without being its parent: a pipe that it holds open."""
 
@@ -92,7 +103,7 @@ class Lifeline:
 
     def ended(self, *, within: float) -> bool:
         """Return whether the process has ended, waiting at most `within` seconds for it."""
-        return bool(select.select([self._fd], [], [], within)[0])
+        return readable(self._fd, within=within)
 
     def close(self) -> None:
         """Let go; the process is not disturbed."""
