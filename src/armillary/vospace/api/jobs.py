@@ -16,15 +16,9 @@ from armillary.vospace.api.transfers import PULL, PUSH, answered, check, form
 from armillary.vospace.core.properties import change_of
 from armillary.vospace.model import Job, JobKind
 from armillary.vospace.paths import VOSPath, parse_uri
-from armillary.vospace.xml import (
-    TransferDocument,
-    job_text,
-    jobs_text,
-    parse_node,
-    parse_transfer,
-    results_text,
-    transfer_text,
-)
+from armillary.vospace.transfer_xml import TransferDocument, parse_transfer, transfer_text
+from armillary.vospace.uws import job_text, jobs_text, results_text
+from armillary.vospace.xml import parse_node
 
 _DETAILS = "results/transferDetails"
 _TEXT = "text/xml"

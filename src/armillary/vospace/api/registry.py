@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from armillary.vospace.api.context import Context, Endpoint, base_url
 from armillary.vospace.core.properties import CADC, CORE, FREE, HANDLED, READ_ONLY
-from armillary.vospace.xml import VOS
+from armillary.vospace.documents import VOS
 
 _SIGNED = (
     "ivo://ivoa.net/sso#tls-with-certificate",

@@ -19,7 +19,8 @@ from armillary.vospace.core.properties import CORE
 from armillary.vospace.model import Job, JobKind, Phase
 from armillary.vospace.paths import VOSPath, parse_uri, to_uri
 from armillary.vospace.service.access import Who, denied
-from armillary.vospace.xml import Protocol, TransferDocument, job_text, parse_transfer, transfer_text
+from armillary.vospace.transfer_xml import Protocol, TransferDocument, parse_transfer, transfer_text
+from armillary.vospace.uws import job_text
 
 PULL = "pullFromVoSpace"
 PUSH = "pushToVoSpace"
