@@ -114,3 +114,88 @@ def test_a_folder_forgets_what_a_crash_left(tmp_path: Path) -> None:
     assert store.forget_unfinished(datetime.now(UTC) - timedelta(hours=1)) == 0
     assert store.forget_unfinished(LATER) == 1
     assert list((tmp_path / "ab").iterdir()) == []
+
+
+def test_a_paused_write_goes_on_where_it_was_left(store: ByteStore) -> None:
+    key = new_hex()
+    writer = store.begin(key)
+    writer.write(BIG[:7_000_001])
+    writer.pause()
+    assert store.kept(key) == 7_000_001
+    assert store.size(key) is None
+    assert list(store.published()) == []
+    writer = store.resume(key, 7_000_001)
+    writer.write(BIG[7_000_001:])
+    writer.publish()
+    assert b"".join(store.read(key, 0, len(BIG))) == BIG
+    assert store.kept(key) is None
+
+
+def test_a_paused_write_can_be_resumed_at_an_earlier_place(store: ByteStore) -> None:
+    key = new_hex()
+    writer = store.begin(key)
+    writer.write(b"abcdef")
+    writer.pause()
+    writer = store.resume(key, 3)
+    writer.write(b"XY")
+    writer.pause()
+    assert store.kept(key) == 5
+    assert b"".join(store.read_kept(key, 5)) == b"abcXY"
+    store.resume(key, 5).publish()
+    assert b"".join(store.read(key, 0, 5)) == b"abcXY"
+
+
+def test_what_is_kept_can_be_read_in_chunks(store: ByteStore) -> None:
+    key = new_hex()
+    writer = store.begin(key)
+    writer.write(BIG)
+    writer.pause()
+    chunks = list(store.read_kept(key, 9_000_001))
+    assert b"".join(chunks) == BIG[:9_000_001]
+    assert max(map(len, chunks)) <= 8 << 20
+
+
+def test_more_than_is_kept_cannot_be_resumed_or_read(store: ByteStore) -> None:
+    key = new_hex()
+    writer = store.begin(key)
+    writer.write(b"abc")
+    writer.pause()
+    with pytest.raises(NotFound):
+        store.resume(key, 4)
+    with pytest.raises(NotFound):
+        store.read_kept(key, 4)
+    with pytest.raises(NotFound):
+        store.resume(new_hex(), 0)
+    assert store.kept(new_hex()) is None
+    assert store.kept(key) == 3
+
+
+def test_a_forgotten_write_leaves_nothing(store: ByteStore, tmp_path: Path) -> None:
+    key = new_hex()
+    writer = store.begin(key)
+    writer.write(BIG)
+    writer.pause()
+    store.forget(key)
+    store.forget(key)
+    assert store.kept(key) is None
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_spared_write_outlives_the_sweep(store: ByteStore) -> None:
+    key = new_hex()
+    writer = store.begin(key)
+    writer.write(b"abc")
+    writer.pause()
+    store.forget_unfinished(LATER, {key})
+    assert store.kept(key) == 3
+    store.forget(key)
+
+
+def test_a_folder_keeps_a_write_over_the_end_of_the_process(tmp_path: Path) -> None:
+    key = new_hex()
+    writer = FolderBytes(tmp_path).begin(key)
+    writer.write(b"abc")
+    writer = FolderBytes(tmp_path).resume(key, 3)
+    writer.write(b"def")
+    writer.publish()
+    assert b"".join(FolderBytes(tmp_path).read(key, 0, 6)) == b"abcdef"

@@ -34,8 +34,55 @@ class ByteWriter(Protocol):
         """Forget all that was written and give the room back. Harmless at any moment, also twice."""
         ...
 
+    def pause(self) -> None:
+        """Let go, and keep all that was written for `UnfinishedBytes.resume`: it survives a power cut.
 
-class ByteStore(Protocol):
+        Instead of `publish` or `discard`. After an error some of it may be gone: ask `kept`.
+        """
+        ...
+
+
+class UnfinishedBytes(Protocol):
+    """Writes that were begun and neither published nor discarded: paused, or cut short by the end of a process.
+
+    Nobody reads them but who writes on. A writer that is still open elsewhere must not be written to after
+    somebody else has resumed its key: who calls this sees to that.
+    """
+
+    def kept(self, key: str) -> int | None:
+        """Return how many bytes `resume` would find; None when there is no unfinished write under this key.
+
+        All that was written before a `pause`. After the sudden end of a process perhaps less than was written,
+        but always an unbroken beginning of it.
+        """
+        ...
+
+    def resume(self, key: str, size: int) -> ByteWriter:
+        """Go on writing after the first `size` bytes; what was kept beyond them is forgotten.
+
+        Raises:
+            NotFound: there is no unfinished write, or it has kept less.
+        """
+        ...
+
+    def read_kept(self, key: str, stop: int) -> Iterator[bytes]:
+        """Return the first `stop` bytes of an unfinished write in chunks, as `ByteStore.read` does.
+
+        Raises:
+            NotFound: there is no unfinished write, or it has kept less.
+        """
+        ...
+
+    def forget(self, key: str) -> None:
+        """Give the room of an unfinished write back. No error when there is none."""
+        ...
+
+    def forget_unfinished(self, before: datetime, spare: Collection[str] = ()) -> int:
+        """Forget writes that nobody has written to since a moment, but for the keys to `spare`; return how many."""
+        ...
+
+
+class ByteStore(UnfinishedBytes, Protocol):
     """Immutable byte strings under keys of our choosing (32 hexadecimal digits, never used twice)."""
 
     def begin(self, key: str) -> ByteWriter:
@@ -63,10 +110,6 @@ class ByteStore(Protocol):
 
     def published(self) -> Iterator[tuple[str, datetime]]:
         """Walk over all published keys with the moments they were published."""
-        ...
-
-    def forget_unfinished(self, before: datetime) -> int:
-        """Discard writes that began before a moment and were never published: a crash left them."""
         ...
 
 
