@@ -62,15 +62,11 @@ class ObjectWriter:
 
 
 class ObjectBytes:
-    """See `ports.ByteStore`."""
+    """What was published (`ports.ByteStore`), without the ways to write."""
 
     def __init__(self, store: ObjectStore) -> None:
         """Keep bytes in an object store."""
         self._store = store
-
-    def begin(self, key: str) -> ObjectWriter:
-        """See `ports.ByteStore`."""
-        return ObjectWriter(self._store, key)
 
     def read(self, key: str, start: int, stop: int) -> Iterator[bytes]:
         """See `ports.ByteStore`."""
@@ -99,10 +95,6 @@ class ObjectBytes:
         for batch in batches:
             for item in batch:
                 yield item["path"].rsplit("/", 1)[-1], item["last_modified"]
-
-    def forget_unfinished(self, before: datetime) -> int:
-        """See `ports.ByteStore`."""
-        return 0
 
 
 def _pieces(chunks: BytesStream) -> Iterator[bytes]:
