@@ -15,13 +15,13 @@ from fastapi.testclient import TestClient
 from armillary.accounts.api import install_error_handlers
 from armillary.accounts.model import Allocation, Membership, Person, Principal, Project, Role
 from armillary.app.database import make_engine
+from armillary.base.bell import Bell
 from armillary.base.clock import VirtualClock
 from armillary.base.errors import NotFound, Unauthorized
 from armillary.base.ids import CloudName, PersonId, ProjectId, Sha512, WorkerId
 from armillary.base.units import GiB, MiB
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_router, router
-from armillary.batch.bell import Bell
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import LeaseKey

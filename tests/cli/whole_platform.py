@@ -18,12 +18,12 @@ from armillary.accounts import api as accounts_api
 from armillary.accounts.model import Allocation, Role, TokenKind
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
+from armillary.base.bell import Bell
 from armillary.base.clock import SystemClock
 from armillary.base.ids import PersonId, TokenId, WorkerId
 from armillary.base.units import GiB, MiB
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_router, router
-from armillary.batch.bell import Bell
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from armillary.accounts.service import AccountsService
 from armillary.app.database import make_engine
+from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, ServerId, WorkerId, new_uuid
 from armillary.batch.agents import AgentService
-from armillary.batch.bell import Bell
 from armillary.batch.core.states import Result
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef

@@ -14,10 +14,10 @@ from armillary.accounts.service import AccountsService
 from armillary.app.addresses import Addresses
 from armillary.app.fleet_access import guest_gateway
 from armillary.app.settings import Settings
+from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.ids import PersonId, TokenId
 from armillary.batch.agents import AgentService
-from armillary.batch.bell import Bell
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue

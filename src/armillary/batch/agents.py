@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
+from armillary.base.bell import Bell
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.base.ids import PersonId, Sha512, WorkerId
-from armillary.batch.bell import Bell
 from armillary.batch.core.states import Result
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import Leased, LeaseKey, OutputRef

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from armillary.accounts.model import Project
+from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError
 from armillary.base.ids import CloudName, ProjectId, WorkerId, new_hex
-from armillary.batch.bell import Bell
 from armillary.batch.booting import Run, Yard
 from armillary.batch.core.scaling import (
     Boots,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from armillary.accounts.model import Principal, Project, Role
+from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Forbidden, Invalid, NotFound
 from armillary.base.ids import ClusterId, ProjectId
-from armillary.batch.bell import Bell
 from armillary.batch.core.explain import Known, explain
 from armillary.batch.intake import SubmitRequest, check_fits, check_image, with_inputs
 from armillary.batch.logs import LogFolder, Piece

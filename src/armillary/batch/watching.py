@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError
 from armillary.base.ids import CloudName, ProjectId, WorkerId
-from armillary.batch.bell import Bell
 from armillary.batch.booting import DEPLOYMENT_MARK, WORKER_MARK, Yard
 from armillary.batch.model import Machine, MachineState, WorkerReport
 from armillary.batch.ports import Clouds, People, Workforce
