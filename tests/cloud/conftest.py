@@ -59,6 +59,7 @@ class Stage:
             engine=make_engine(f"sqlite:///{self.directory}/cloud.db", durable=False),
             clock=self.clock,
         )
+        self.exit.callback(self.cloud.close)
         # entered, so that one event loop serves all requests
         client = TestClient(self.cloud.app, base_url=BASE_URL, raise_server_exceptions=False)
         self.http = self.exit.enter_context(client)
@@ -200,7 +201,6 @@ def _stage(directory: Path, clock: VirtualClock, new_records: Path) -> Iterator[
     )
     with made.exit:
         yield made
-    made.cloud.close()
 
 
 @pytest.fixture
