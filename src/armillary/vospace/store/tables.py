@@ -65,6 +65,7 @@ nodes = Table(
     Column("written_by", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("modified_at", UtcDateTime, nullable=False),
+    Column("written_at", UtcDateTime),
     Column("length", BigInteger, nullable=False, default=0),
     Column("md5", String(32), nullable=False, default=""),
     Column("blob", String(32), index=True),
@@ -74,6 +75,7 @@ nodes = Table(
     Column("is_public", Boolean, nullable=False, default=False),
     Column("group_read", JSON, nullable=False),
     Column("group_write", JSON, nullable=False),
+    Column("inherits", Boolean, nullable=False, default=True),
     Column("is_locked", Boolean, nullable=False, default=False),
     Column("properties", JSON, nullable=False),
     Column("used", BigInteger, nullable=False, default=0),
@@ -82,6 +84,9 @@ nodes = Table(
 )
 
 dead_blobs = Table("vospace_dead_blobs", metadata, Column("blob", String(32), primary_key=True))
+
+property_names = Table("vospace_property_names", metadata, Column("uri", Text, primary_key=True))
+"""The properties that nodes have, or had once: reading them all from the nodes would take too long."""
 
 secrets = Table(
     "vospace_secrets",
@@ -105,7 +110,15 @@ jobs = Table(
     Column("ended_at", UtcDateTime),
     Column("results", JSON, nullable=False),
     Column("error", Text, nullable=False),
+    Column("run_id", Text, nullable=False, server_default=""),
+    Column("credential", JSON, nullable=False, server_default="{}"),
+    Column("duration_seconds", Integer, nullable=False, server_default="0"),
+    Column("queued_at", UtcDateTime),
+    Column("seen_at", UtcDateTime),
+    Column("runner", String(32), nullable=False, server_default=""),
+    Column("progress", JSON, nullable=False, server_default="{}"),
     Index("vospace_jobs_of", "owner_id", "kind", "created_at"),
+    Index("vospace_jobs_waiting", "phase", "queued_at"),
 )
 
 
