@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, QueuePool, event
 
+pytest_plugins = ("outside_engines",)
+
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 

@@ -7,21 +7,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from obstore.store import MemoryStore
 
 from armillary.base.errors import NotFound
 from armillary.base.ids import new_hex
-from armillary.vospace.bytes import FolderBytes, MemoryBytes
+from armillary.vospace.bytes import FolderBytes, MemoryBytes, PiecedBytes, S3Bytes
 from armillary.vospace.ports import ByteStore
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 BIG = bytes(range(256)) * 4096 * 20  # 20 MiB: more than one part
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "pieces", pytest.param("s3", marks=pytest.mark.engines)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ByteStore:
     made: dict[str, Callable[[], ByteStore]] = {
         "folder": lambda: FolderBytes(tmp_path / "bytes"),
         "memory": MemoryBytes,
+        "pieces": lambda: PiecedBytes(MemoryStore()),
+        "s3": lambda: S3Bytes(request.getfixturevalue("a_bucket")()),
     }
     return made[request.param]()
 
@@ -85,6 +88,7 @@ def test_what_was_deleted_is_gone_and_deleting_again_is_harmless(store: ByteStor
     assert store.size(key) is None
 
 
+@pytest.mark.parametrize("store", ["folder", "memory"], indirect=True)  # a bucket cannot promise it
 def test_a_reader_that_has_begun_reads_to_the_end_while_the_key_is_deleted(store: ByteStore) -> None:
     key = put(store, BIG)
     reader = store.read(key, 0, len(BIG))
@@ -95,7 +99,7 @@ def test_a_reader_that_has_begun_reads_to_the_end_while_the_key_is_deleted(store
 
 def test_published_keys_can_be_walked_with_their_moments(store: ByteStore) -> None:
     keys = {put(store, b"x"), put(store, b"y")}
-    found = dict(store.published())
+    found = {stored.key: stored.published_at for stored in store.published()}
     assert set(found) == keys
     assert all(timedelta(0) <= LATER - moment <= timedelta(days=2) for moment in found.values())
 

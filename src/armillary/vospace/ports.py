@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from armillary.base.ids import PersonId
-from armillary.vospace.model import Job, JobKind, Node, Page
+from armillary.vospace.job_ports import JobRecords  # noqa: F401
+from armillary.vospace.model import Node, Page
 from armillary.vospace.paths import VOSPath
+
+
+class Stored(NamedTuple):
+    """What a byte store has under a key. `size` is None where to know it takes another question: `ByteStore.size`."""
+
+    key: str
+    published_at: datetime
+    size: int | None
 
 
 class ByteWriter(Protocol):
@@ -108,8 +116,8 @@ class ByteStore(UnfinishedBytes, Protocol):
         """Give the room back. No error when there is no such key."""
         ...
 
-    def published(self) -> Iterator[tuple[str, datetime]]:
-        """Walk over all published keys with the moments they were published."""
+    def published(self, shard: str = "") -> Iterator[Stored]:
+        """Walk over all published keys, or those that begin with the two digits `shard`."""
         ...
 
 

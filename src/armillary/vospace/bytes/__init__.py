@@ -1,6 +1,8 @@
-"""Where bytes are: a folder, or memory for tests. One library serves both, and S3 later."""
+"""Where bytes are: a folder, a bucket of S3, or memory for tests."""
 
 from armillary.vospace.bytes.folder import FolderBytes
 from armillary.vospace.bytes.memory import MemoryBytes
+from armillary.vospace.bytes.pieces import PiecedBytes
+from armillary.vospace.bytes.s3 import Bucket, S3Bytes
 
-__all__ = ["FolderBytes", "MemoryBytes"]
+__all__ = ["Bucket", "FolderBytes", "MemoryBytes", "PiecedBytes", "S3Bytes"]

@@ -106,9 +106,9 @@ class TreeService:
         self.bytes.forget_unfinished(before)
         self.reap()
         batch: list[str] = []
-        for key, moment in self.bytes.published():
-            if moment < before:
-                batch.append(key)
+        for stored in self.bytes.published():
+            if stored.published_at < before:
+                batch.append(stored.key)
             if len(batch) >= 500:
                 self._forget_orphans(batch)
                 batch = []
