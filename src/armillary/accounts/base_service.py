@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from armillary.accounts.core.lockout import LockoutPolicy
+from armillary.accounts.group_names import is_name_of_a_group
 from armillary.accounts.model import Application, Person, Project
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.store import AccountsStore, Records
@@ -12,7 +13,10 @@ from armillary.base.ids import ApplicationId, PersonId, ProjectId
 
 
 class ServiceBase:
-    """Holds the store, the clock and the password hasher for the parts of the service."""
+    """Holds the store, the clock, the password hasher and the limits for the parts of the service.
+
+    `groups_each` is how many groups one person may own.
+    """
 
     def __init__(
         self,
@@ -21,7 +25,9 @@ class ServiceBase:
         clock: Clock,
         passwords: Passwords | None = None,
         lockout: LockoutPolicy | None = None,
+        groups_each: int = 100,
     ) -> None:
+        self._groups_each = groups_each
         self._store = store
         self._clock = clock
         self._passwords = passwords or Passwords()
@@ -66,8 +72,8 @@ def need_application(records: Records, application_id: ApplicationId) -> Applica
 
 
 def need_free_project_name(records: Records, name: str, *, waiting_too: bool = True) -> None:
-    """Raise Conflict if a project has the name, or an application for it waits."""
-    taken = records.projects.by_name(name) is not None
+    """Raise Conflict if a project or a group has the name, or an application for it waits."""
+    taken = records.projects.by_name(name) is not None or is_name_of_a_group(records, name)
     if taken or (waiting_too and records.applications.name_is_waiting(name)):
         raise Conflict(
             f"The project name {name!r} is taken.",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from armillary.accounts.base_service import ServiceBase, need_person, need_project, storable
 from armillary.accounts.core.rules import Findings
+from armillary.accounts.group_names import need_free_group_name, retire_group_name
 from armillary.accounts.model import Group, GroupGrant, Person
 from armillary.accounts.store import Records
-from armillary.base.errors import Conflict, NotFound
+from armillary.base.errors import NotFound
 from armillary.base.ids import PersonId, new_hex
 
 DESCRIPTION_MAX = 2000
@@ -35,12 +36,12 @@ class Groups(ServiceBase):
 
         Raises:
             Invalid: a field is wrong.
-            Conflict: the name is taken.
+            Conflict: the name is taken, or was another group's.
         """
         _check(name, description)
         group = Group(id=new_hex(), name=name, description=description)
         with self._store.write() as records:
-            _need_free(records, name)
+            need_free_group_name(records, name)
             records.groups.add(group)
         return group
 
@@ -54,7 +55,8 @@ class Groups(ServiceBase):
         with self._store.write() as records:
             group = _need(records, group_id)
             if name is not None and name != group.name:
-                _need_free(records, name)
+                need_free_group_name(records, name, holder_id=group_id)
+                retire_group_name(records, group.name, group_id, at=self._clock.now())
             if changes:
                 records.groups.change(group_id, **changes)
             return _need(records, group_id)
@@ -62,7 +64,8 @@ class Groups(ServiceBase):
     def delete_group(self, group_id: str) -> None:
         """Delete a group; its members lose the roles that they had through it at once."""
         with self._store.write() as records:
-            _need(records, group_id)
+            group = _need(records, group_id)
+            retire_group_name(records, group.name, group_id, at=self._clock.now())
             records.groups.remove(group_id)
 
     def group_members(self, group_id: str) -> list[Person]:
@@ -128,13 +131,3 @@ def _need(records: Records, group_id: str) -> Group:
     if not found:
         raise NotFound("There is no such group.", code="group_not_found", facts={"group": group_id})
     return found[0]
-
-
-def _need_free(records: Records, name: str) -> None:
-    if records.groups.find(name=name):
-        raise Conflict(
-            f"The group name {name!r} is taken.",
-            code="group_name_taken",
-            facts={"field": "name", "name": name},
-            remedy="Choose another name.",
-        )

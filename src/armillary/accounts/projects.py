@@ -13,6 +13,7 @@ from armillary.accounts.base_service import (
     storable,
 )
 from armillary.accounts.core.rules import Findings
+from armillary.accounts.group_names import retire_group_name
 from armillary.accounts.model import OWN_ROLES, Allocation, CloudScope, Membership, Project, Role
 from armillary.accounts.store import Records
 from armillary.base.errors import Conflict, Invalid, NotFound
@@ -116,6 +117,7 @@ class Projects(ServiceBase):
             project = need_project(records, project_id)
             if name is not None and name != project.name:
                 need_free_project_name(records, name, waiting_too=False)
+                self._retire_name(records, project)
             if changes:
                 records.projects.change(project_id, **changes)
             return need_project(records, project_id)
@@ -123,8 +125,12 @@ class Projects(ServiceBase):
     def delete_project(self, project_id: ProjectId) -> None:
         """Delete a project, the roles in it and the credentials bound to it; not its machines."""
         with self._store.write() as records:
-            need_project(records, project_id)
+            project = need_project(records, project_id)
+            self._retire_name(records, project)
             records.projects.remove(project_id)
+
+    def _retire_name(self, records: Records, project: Project) -> None:
+        retire_group_name(records, project.name, project.id, at=self._clock.now(), is_project=True)
 
     def projects_of(self, person_id: PersonId) -> list[Membership]:
         """Return the memberships of a person, by project name."""
@@ -141,10 +147,6 @@ class Projects(ServiceBase):
         with self._store.read() as records:
             need_project(records, project_id)
             return records.projects.members(project_id)
-
-    def groups_of(self, person_id: PersonId) -> frozenset[str]:
-        """Return the names of the groups of a person: those of the projects, for now."""
-        return frozenset(m.project.name for m in self.projects_of(person_id) if m.project.enabled)
 
     def set_role(self, project_id: ProjectId, person_id: PersonId, role: Role) -> Membership:
         """Give a person exactly this role in a project, as a new member or instead of the present role.

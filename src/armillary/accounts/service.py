@@ -9,12 +9,13 @@ from armillary.accounts.passwords import Passwords
 from armillary.accounts.people import People
 from armillary.accounts.projects import Projects
 from armillary.accounts.registration import Registration
+from armillary.accounts.sharing import Sharing
 from armillary.accounts.store import AccountsStore
 
 __all__ = ["AccountsService", "AccountsStore", "LockoutPolicy", "Passwords"]
 
 
-class AccountsService(Registration, People, Projects, Groups, Keys):
+class AccountsService(Registration, People, Projects, Groups, Sharing, Keys):
     """People, registration, projects, groups, tokens and application credentials.
 
     Made as `AccountsService(store=AccountsStore(engine=engine), clock=clock)`, after `store.create_all()`.

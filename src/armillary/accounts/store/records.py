@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from armillary.accounts.store.groups import GroupsTable
 from armillary.accounts.store.keys import AccessRulesTable, EC2CredentialsTable
 from armillary.accounts.store.people import PeopleTable
+from armillary.accounts.store.places import PlacesTable
 from armillary.accounts.store.projects import ApplicationsTable, ProjectsTable
 from armillary.accounts.store.tables import metadata
 from armillary.accounts.store.tokens import CredentialsTable, TokensTable
@@ -25,6 +26,7 @@ class Records:
         self.tokens = TokensTable(connection)
         self.credentials = CredentialsTable(connection)
         self.groups = GroupsTable(connection)
+        self.places = PlacesTable(connection)
         self.rules = AccessRulesTable(connection)
         self.ec2 = EC2CredentialsTable(connection)
 

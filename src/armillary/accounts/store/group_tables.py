@@ -1,0 +1,57 @@
+"""The tables of what makes groups shareable: owners, administrators, groups in groups, and names that were."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, ForeignKey, String, Table
+
+from armillary.accounts.store.tables import Moment, groups, metadata, people, projects
+
+group_owners = Table(
+    "accounts_group_owners",
+    metadata,
+    Column("group_id", String(32), ForeignKey(groups.c.id, ondelete="CASCADE"), primary_key=True),
+    # a group outlives its owner: its administrators go on, and those of the platform can help
+    Column("person_id", String(32), ForeignKey(people.c.id, ondelete="SET NULL"), index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+)
+"""Groups that people made; those made by Keystone's clients are the platform's and have no row."""
+
+group_admins = Table(
+    "accounts_group_admins",
+    metadata,
+    Column("group_id", String(32), ForeignKey(groups.c.id, ondelete="CASCADE"), primary_key=True),
+    Column(
+        "person_id", String(32), ForeignKey(people.c.id, ondelete="CASCADE"), primary_key=True, index=True
+    ),
+)
+
+group_groups = Table(
+    "accounts_group_groups",
+    metadata,
+    Column("group_id", String(32), ForeignKey(groups.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("place", String(16), primary_key=True),
+    Column("inner_id", String(32), ForeignKey(groups.c.id, ondelete="CASCADE"), primary_key=True, index=True),
+)
+"""Groups in the places of groups."""
+
+group_projects = Table(
+    "accounts_group_projects",
+    metadata,
+    Column("group_id", String(32), ForeignKey(groups.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("place", String(16), primary_key=True),
+    Column(
+        "project_id", String(32), ForeignKey(projects.c.id, ondelete="CASCADE"), primary_key=True, index=True
+    ),
+)
+"""Projects in the places of groups: each project is a group of its people."""
+
+group_names = Table(
+    "accounts_group_names",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("holder_id", String(32), nullable=False),
+    Column("is_project", Boolean, nullable=False),
+    Column("ended_at", Moment, nullable=False),
+)
+"""Names that a group or a project had and has no more. They may stand on nodes still, so nobody else gets them."""

@@ -1,0 +1,337 @@
+"""Groups that people share with: membership through groups and projects, who may do what, names that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from armillary.accounts.core.group_rules import (
+    STOCK_GMS,
+    GroupAction,
+    Place,
+    Places,
+    Standing,
+    group_name_in,
+    may,
+)
+from armillary.accounts.model import GroupGrant, Person, Project, Role
+from armillary.accounts.service import AccountsService, AccountsStore, Passwords
+from armillary.app.database import make_engine
+from armillary.base.clock import VirtualClock
+from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
+
+Member = Callable[..., tuple[Person, Project]]
+
+
+@pytest.fixture
+def ada(a_member: Member) -> Person:
+    return a_member("ada", "m51")[0]
+
+
+@pytest.fixture
+def bob(accounts: AccountsService) -> Person:
+    return accounts.create_person(user_name="bob")
+
+
+@pytest.fixture
+def eve(accounts: AccountsService) -> Person:
+    return accounts.create_person(user_name="eve")
+
+
+def test_a_new_group_has_its_maker_as_owner_and_nobody_in_it(accounts: AccountsService, ada: Person) -> None:
+    made = accounts.open_group("spirals", by=ada, description="Spiral galaxies.")
+    assert (made.owner, made.members, made.admins) == (ada, (), ())
+    assert accounts.groups_of(ada.id) == {"m51"}
+    assert [one.name for one in accounts.groups_in_role(ada, "owner")] == ["spirals"]
+
+
+def test_who_is_put_in_is_in_and_who_leaves_is_out_at_once(
+    accounts: AccountsService, ada: Person, bob: Person
+) -> None:
+    accounts.open_group("spirals", by=ada)
+    accounts.put_into_group("spirals", Place.MEMBER, by=ada, person=bob.id)
+    assert accounts.groups_of(bob.id) == {"spirals"}
+    accounts.take_out_of_group("spirals", Place.MEMBER, by=bob, person=bob.id)
+    assert accounts.groups_of(bob.id) == frozenset()
+
+
+def test_members_of_inner_groups_and_of_projects_are_members(
+    accounts: AccountsService, ada: Person, bob: Person
+) -> None:
+    for name in ("inner", "middle", "outer", "beside"):
+        accounts.open_group(name, by=bob)
+    accounts.put_into_group("middle", Place.MEMBER, by=bob, group="inner")
+    accounts.put_into_group("outer", Place.MEMBER, by=bob, group="middle")
+    accounts.put_into_group("inner", Place.MEMBER, by=bob, group="m51")
+    assert accounts.groups_of(ada.id) == {"m51", "inner", "middle", "outer"}
+    accounts.take_out_of_group("middle", Place.MEMBER, by=bob, group="inner")
+    assert accounts.groups_of(ada.id) == {"m51", "inner"}
+
+
+def test_a_closed_project_is_no_group(accounts: AccountsService, a_member: Member, bob: Person) -> None:
+    ada, m51 = a_member("ada", "m51")
+    accounts.open_group("outer", by=bob)
+    accounts.put_into_group("outer", Place.MEMBER, by=bob, group="m51")
+    accounts.update_project(m51.id, enabled=False)
+    assert accounts.groups_of(ada.id) == frozenset()
+
+
+def test_a_keystone_group_is_the_same_group(accounts: AccountsService, ada: Person, admin: Person) -> None:
+    group = accounts.create_group("astronomers")
+    accounts.add_to_group(group.id, ada.id)
+    assert "astronomers" in accounts.groups_of(ada.id)
+    accounts.take_out_of_group("astronomers", Place.MEMBER, by=admin, person=ada.id)
+    assert accounts.group_members(group.id) == []
+    assert accounts.group_detail("astronomers", by=admin).owner is None
+
+
+@pytest.mark.parametrize("around", ["a", "b", "c"])
+def test_a_group_cannot_be_in_itself(accounts: AccountsService, ada: Person, around: str) -> None:
+    for name in ("a", "b", "c"):
+        accounts.open_group(name, by=ada)
+    accounts.put_into_group("b", Place.MEMBER, by=ada, group="a")
+    accounts.put_into_group("c", Place.MEMBER, by=ada, group="b")
+    with pytest.raises(Conflict) as refused:
+        accounts.put_into_group("a", Place.MEMBER, by=ada, group=around)
+    assert refused.value.code == "group_circle"
+
+
+def test_members_of_an_administering_group_administer(
+    accounts: AccountsService, ada: Person, bob: Person, eve: Person
+) -> None:
+    accounts.open_group("pilots", by=ada)
+    accounts.put_into_group("pilots", Place.MEMBER, by=ada, person=bob.id)
+    accounts.open_group("spirals", by=ada)
+    accounts.put_into_group("spirals", Place.ADMIN, by=ada, group="pilots")
+    accounts.put_into_group("spirals", Place.MEMBER, by=bob, person=eve.id)
+    assert accounts.groups_of(eve.id) == {"spirals"}
+    assert accounts.groups_of(bob.id) == {"pilots"}
+    assert [one.name for one in accounts.groups_in_role(bob, "admin")] == ["spirals"]
+
+
+def test_a_name_is_never_given_again(accounts: AccountsService, ada: Person, admin: Person) -> None:
+    accounts.open_group("spirals", by=ada)
+    accounts.close_group("spirals", by=ada)
+    assert accounts.known_groups(frozenset({"spirals", "m51"})) == {"m51"}
+    allocation = accounts.project_named("m51").allocation
+    for again in (
+        lambda: accounts.open_group("spirals", by=ada),
+        lambda: accounts.create_group("spirals"),
+        lambda: accounts.create_project("spirals", "", allocation),
+    ):
+        with pytest.raises(Conflict):
+            again()
+    accounts.delete_project(accounts.project_named("m51").id)
+    with pytest.raises(Conflict) as refused:
+        accounts.open_group("m51", by=ada)
+    assert refused.value.code == "group_name_used"
+
+
+def test_groups_and_projects_do_not_share_a_name(accounts: AccountsService, ada: Person) -> None:
+    with pytest.raises(Conflict):
+        accounts.open_group("m51", by=ada)
+    accounts.open_group("m31", by=ada)
+    with pytest.raises(Conflict):
+        accounts.create_project("m31", "", accounts.project_named("m51").allocation)
+
+
+def test_a_group_that_was_renamed_may_have_its_name_back(accounts: AccountsService, ada: Person) -> None:
+    group = accounts.create_group("old")
+    accounts.update_group(group.id, name="new")
+    with pytest.raises(Conflict):
+        accounts.open_group("old", by=ada)
+    assert accounts.update_group(group.id, name="old").name == "old"
+
+
+def test_a_person_owns_a_bounded_number_of_groups(
+    accounts: AccountsService, ada: Person, admin: Person
+) -> None:
+    for number in range(100):
+        accounts.open_group(f"g{number}", by=ada)
+    with pytest.raises(QuotaExceeded):
+        accounts.open_group("one-more", by=ada)
+    accounts.open_group("for-all", by=admin)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "a%b", "é", "x" * 129, "a?b", "a\n"])
+def test_a_name_that_uris_cannot_carry_is_refused(accounts: AccountsService, ada: Person, name: str) -> None:
+    with pytest.raises(Invalid):
+        accounts.open_group(name, by=ada)
+
+
+def test_an_edit_that_fails_changes_nothing(accounts: AccountsService, ada: Person, bob: Person) -> None:
+    accounts.open_group("spirals", by=ada, members=Places(people=frozenset({bob.id})))
+    with pytest.raises(NotFound):
+        accounts.edit_group(
+            "spirals", by=ada, description="new", members=Places(groups=frozenset({"nowhere"}))
+        )
+    kept = accounts.group_detail("spirals", by=ada)
+    assert (kept.description, kept.members) == ("", (bob,))
+
+
+def test_a_group_outlives_its_owner(
+    accounts: AccountsService, ada: Person, bob: Person, admin: Person
+) -> None:
+    accounts.open_group("spirals", by=bob, members=Places(people=frozenset({ada.id})))
+    accounts.delete_person(bob.id)
+    assert accounts.groups_of(ada.id) == {"m51", "spirals"}
+    assert accounts.group_detail("spirals", by=admin).owner is None
+
+
+STANDINGS = {
+    "a stranger": Standing(),
+    "a member": Standing(is_member=True),
+    "an administrator": Standing(is_admin=True),
+    "the owner": Standing(is_admin=True, is_owner=True),
+    "the platform's administrator": Standing(is_operator=True),
+}
+MAY = {
+    "a stranger": set[str](),
+    "a member": {"see", "leave"},
+    "an administrator": {"see", "leave", "change"},
+    "the owner": {"see", "leave", "change", "delete"},
+    "the platform's administrator": {"see", "leave", "change", "delete"},
+}
+
+
+@pytest.mark.parametrize("action", GroupAction)
+@pytest.mark.parametrize("who", STANDINGS)
+def test_who_may_do_what(who: str, action: GroupAction) -> None:
+    assert may(STANDINGS[who], action, is_project=False) is (action.value in MAY[who])
+    assert may(STANDINGS[who], action, is_project=True) is (action.value in MAY[who] & {"see"})
+
+
+@pytest.mark.parametrize("who", ["stranger", "member"])
+def test_others_change_nothing(
+    accounts: AccountsService, ada: Person, bob: Person, eve: Person, who: str
+) -> None:
+    accounts.open_group("spirals", by=ada, members=Places(people=frozenset({bob.id})))
+    by = {"stranger": eve, "member": bob}[who]
+    for change in (
+        lambda: accounts.put_into_group("spirals", Place.MEMBER, by=by, person=eve.id),
+        lambda: accounts.put_into_group("spirals", Place.ADMIN, by=by, person=by.id),
+        lambda: accounts.take_out_of_group("spirals", Place.MEMBER, by=by, person=ada.id),
+        lambda: accounts.edit_group("spirals", by=by, description="mine"),
+        lambda: accounts.close_group("spirals", by=by),
+    ):
+        with pytest.raises(Forbidden):
+            change()
+
+
+def test_a_projects_group_is_changed_in_the_project(
+    accounts: AccountsService, ada: Person, bob: Person
+) -> None:
+    with pytest.raises(Forbidden) as refused:
+        accounts.put_into_group("m51", Place.MEMBER, by=ada, person=bob.id)
+    assert refused.value.code == "group_of_project"
+    assert accounts.group_detail("m51", by=ada).members == (ada,)
+    with pytest.raises(Forbidden):
+        accounts.group_detail("m51", by=bob)
+
+
+def test_an_older_versions_group_with_a_projects_name_opens_nothing(
+    accounts: AccountsService, ada: Person, bob: Person, admin: Person
+) -> None:
+    twin = accounts.create_group("twin")
+    accounts.add_to_group(twin.id, bob.id)
+    project = accounts.create_project("other", "", accounts.project_named("m51").allocation)
+    with accounts._store.write() as records:  # as an older version let it happen
+        records.projects.change(project.id, name="twin")
+    assert accounts.groups_of(bob.id) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("spirals", "spirals"),
+        (f"{STOCK_GMS}?spirals", "spirals"),
+        ("ivo://other.example/gms?spirals", None),
+        ("ivo://cadc.nrc.ca/gms?", None),
+        ("ivo://cadc.nrc.ca/gms?a b", None),
+        ("a/b", None),
+    ],
+)
+def test_groups_are_known_under_our_names_only(text: str, name: str | None) -> None:
+    assert group_name_in(text, {STOCK_GMS}) == name
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountsService]:
+    engine = make_engine(f"sqlite:///{tmp_path_factory.mktemp('arena')}/accounts.db", durable=False)
+    store = AccountsStore(engine=engine)
+    store.create_all()
+    cheap = Passwords(time_cost=1, memory_cost=8, parallelism=1)
+    yield AccountsService(store=store, clock=VirtualClock(), passwords=cheap, groups_each=10**6)
+    engine.dispose()
+
+
+NUMBERS = st.integers(0, 4)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["person", "group", "no person", "no group"]), NUMBERS, NUMBERS), max_size=25
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_membership_is_what_a_simple_model_says(arena: AccountsService, steps: list[Any]) -> None:
+    marks = f"r{len(arena.every_group())}-"
+    people = [arena.create_person(user_name=f"{marks}p{n}") for n in range(5)]
+    names = [arena.open_group(f"{marks}g{n}", by=people[0]).name for n in range(5)]
+    inside: dict[int, set[int]] = {n: set() for n in range(5)}
+    nested: dict[int, set[int]] = {n: set() for n in range(5)}
+
+    def within(group: int) -> set[int]:
+        """The groups in a group, with itself."""
+        found = {group}
+        while more := {inner for one in found for inner in nested[one]} - found:
+            found |= more
+        return found
+
+    for what, where, which in steps:
+        target, by = names[where], people[0]
+        try:
+            if what == "person":
+                arena.put_into_group(target, Place.MEMBER, by=by, person=people[which].id)
+                inside[where].add(which)
+            elif what == "group":
+                circle = where in within(which)
+                arena.put_into_group(target, Place.MEMBER, by=by, group=names[which])
+                assert not circle
+                nested[where].add(which)
+            elif what == "no person":
+                there = which in inside[where]
+                arena.take_out_of_group(target, Place.MEMBER, by=by, person=people[which].id)
+                assert there
+                inside[where].discard(which)
+            else:
+                there = which in nested[where]
+                arena.take_out_of_group(target, Place.MEMBER, by=by, group=names[which])
+                assert there
+                nested[where].discard(which)
+        except Conflict:
+            assert what == "group"
+            assert where in within(which)
+        except NotFound:
+            assert what.startswith("no ")
+            assert which not in (inside if what == "no person" else nested)[where]
+    for number, person in enumerate(people):
+        expected = {names[g] for g in range(5) if any(number in inside[one] for one in within(g))}
+        assert arena.groups_of(person.id) == expected
+
+
+def test_roles_in_a_project_go_to_the_people_of_a_group_alone(
+    accounts: AccountsService, ada: Person, bob: Person, eve: Person, admin: Person
+) -> None:
+    """Keystone has no groups in groups; those are for sharing."""
+    outer = accounts.create_group("outer")
+    accounts.add_to_group(outer.id, eve.id)
+    accounts.open_group("inner", by=ada, members=Places(people=frozenset({bob.id})))
+    accounts.put_into_group("outer", Place.MEMBER, by=admin, group="inner")
+    m51 = accounts.project_named("m51").id
+    accounts.grant_to_group(GroupGrant(group_id=outer.id, project_id=m51, cloud_scope=None, role=Role.MEMBER))
+    assert accounts.groups_of(eve.id) == {"outer", "m51"}
+    assert accounts.groups_of(bob.id) == {"inner", "outer"}
