@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from armillary.accounts.model import Principal
 from armillary.base.errors import ArmillaryError, Conflict, Invalid, TooLarge, Unauthorized
 from armillary.base.ids import PersonId
+from armillary.vospace.core.faults import fault_text
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import Grants, JobService, VOSpaceService
 
@@ -23,23 +24,6 @@ MAX_DOCUMENT = 1 << 20
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
-_FAULTS = {
-    "node_not_found": "NodeNotFound",
-    "container_not_found": "ContainerNotFound",
-    "duplicate_node": "DuplicateNode",
-    "permission_denied": "PermissionDenied",
-    "unauthorized": "NotAuthenticated",
-    "invalid_uri": "InvalidURI",
-    "invalid_argument": "InvalidArgument",
-    "type_not_supported": "TypeNotSupported",
-    "view_not_supported": "ViewNotSupported",
-    "protocol_not_supported": "ProtocolNotSupported",
-    "operation_not_supported": "OperationNotSupported",
-    "node_locked": "NodeLocked",
-    "quota_exceeded": "QuotaExceeded",
-    "checksum_mismatch": "TransferFailed",
-    "truncated": "TransferFailed",
-}
 _STATUSES = {"quota_exceeded": 413, "node_locked": 423, "operation_not_supported": 501}
 """Where the VOSpace clients expect another status than our own APIs have."""
 
@@ -97,9 +81,10 @@ class Context:
 
     async def who(self, request: Request) -> Principal | None:
         """Return who asks, None for a stranger. Somebody who comes for the first time finds a home."""
-        return await run_in_threadpool(self._who, request)
+        return await run_in_threadpool(self.find_who, request)
 
-    def _who(self, request: Request) -> Principal | None:
+    def find_who(self, request: Request) -> Principal | None:
+        """Return who asks, as `who` does, in a thread."""
         principal = self.authenticator.find(request)
         if principal is not None and principal.person.id not in self.homes:
             # The name of somebody who has left may have been given again; the old home stays the old one's.
@@ -180,6 +165,4 @@ def fault(error: ArmillaryError) -> Response:
     headers = {"x-armillary-code": error.code}
     if status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="Armillary", charset="UTF-8"'
-    name = _FAULTS.get(error.code, "InternalFault" if status >= 500 else "InvalidArgument")
-    text = f"{name}: {error.message} {error.remedy}".strip()
-    return PlainTextResponse(text + "\n", status_code=status, headers=headers)
+    return PlainTextResponse(fault_text(error) + "\n", status_code=status, headers=headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -49,6 +50,8 @@ class TreeService:
         self.groups = groups
         self.access = Access(groups=groups)
         self.quota = Quota(granted=quota)
+        # Adding up checksums lets go of Python's lock: it takes the other core.
+        self.adding_up = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checksums")
 
     def new_node(self, asker: Asker, parent: Node, path: VOSPath, kind: NodeKind) -> Node:
         """Return a node to be added: the maker owns it, and it is shared as its container is."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from armillary.base.errors import Invalid, NotFound
+from armillary.vospace.core.conditions import Conditions
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.model import Node, NodeKind
 from armillary.vospace.paths import VOSPath, is_local_uri, parse_uri
 from armillary.vospace.ports import Tree
 from armillary.vospace.service.access import Who, denied
 from armillary.vospace.service.base import TreeService, as_path
+from armillary.vospace.service.placing import Goal
 from armillary.vospace.service.uploads import Upload
 
 _MAX_LINKS = 8
@@ -37,14 +39,20 @@ class Files(TreeService):
         *,
         length: int | None = None,
         md5: str = "",
+        sha256: str = "",
         content_type: str = "",
+        conditions: Conditions | None = None,
     ) -> Upload:
-        """Start to write a file, new or in place of the old bytes. `md5` (hexadecimal) is verified."""
+        """Start to write a file, new or in place of the old bytes. Checksums (hexadecimal) are verified.
+
+        `conditions` must hold now and at the end, when the bytes become visible.
+        """
         path = as_path(path)
         asker = self.access.asker(who)
         if asker is None:
             raise denied(None, Action.WRITE, path)
-        return Upload(service=self, asker=asker, path=path, length=length, md5=md5, content_type=content_type)
+        goal = Goal(asker=asker, path=path, content_type=content_type, conditions=conditions or Conditions())
+        return Upload(service=self, goal=goal, length=length, md5=md5, sha256=sha256)
 
     def put_bytes(
         self,
@@ -69,22 +77,37 @@ class Files(TreeService):
         self, who: Who, path: VOSPath | str, start: int = 0, stop: int | None = None, *, head: bool = False
     ) -> Opened:
         """Open a file for reading; links are followed. With `head` nothing is read, only looked up."""
+
+        def choose(node: Node) -> Sequence[tuple[int, int]]:
+            end = node.length if stop is None else min(stop, node.length)
+            return [] if head or start >= end else [(start, end)]
+
+        node, parts = self.open_parts(who, path, choose)
+        end = node.length if stop is None else min(stop, node.length)
+        return Opened(node=node, start=start, stop=end, chunks=parts[0] if parts else iter(()))
+
+    def open_parts(
+        self, who: Who, path: VOSPath | str, choose: Callable[[Node], Sequence[tuple[int, int]]]
+    ) -> tuple[Node, Sequence[Iterator[bytes]]]:
+        """Open parts of one version of a file, which `choose` picks; links are followed.
+
+        `choose` may refuse by raising, and may be asked again, about a newer version.
+        """
         asker = self.access.asker(who)
         path = as_path(path)
         for attempt in range(3):
             with self.records.reading() as tree:
                 node = self._file(tree, asker, path)
-            end = node.length if stop is None else min(stop, node.length)
-            if node.blob is None or head or start >= end:
-                return Opened(node=node, start=start, stop=end, chunks=iter(()))
+            wanted = choose(node)
+            blob = node.blob
+            if blob is None or not wanted:
+                return node, []
             try:
-                chunks = self.bytes.read(node.blob, start, end)
+                return node, [self.bytes.read(blob, start, stop) for start, stop in wanted]
             except NotFound:
                 # The bytes were replaced between looking and opening: look again.
                 if attempt == 2:
                     raise
-                continue
-            return Opened(node=node, start=start, stop=end, chunks=chunks)
         raise AssertionError("unreachable")
 
     def _file(self, tree: Tree, asker: Asker | None, path: VOSPath) -> Node:

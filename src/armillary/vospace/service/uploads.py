@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from armillary.base.errors import Conflict, Invalid, PreconditionFailed
+from armillary.base.errors import Invalid
 from armillary.base.ids import new_hex
-from armillary.vospace.core.permissions import Action, Asker
-from armillary.vospace.model import EMPTY_MD5, Node, NodeKind
-from armillary.vospace.paths import VOSPath
+from armillary.vospace.model import Node
 from armillary.vospace.ports import ByteWriter
-from armillary.vospace.service.access import refuse_locked
+from armillary.vospace.service.digests import Digests
+from armillary.vospace.service.placing import Arrived, Goal, verify
 from armillary.vospace.service.quota import over_quota
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from armillary.vospace.service.base import TreeService
-
-audit = logging.getLogger("armillary.audit")
 
 
 class Upload:
@@ -33,29 +25,21 @@ class Upload:
     """
 
     def __init__(
-        self,
-        *,
-        service: TreeService,
-        asker: Asker,
-        path: VOSPath,
-        length: int | None,
-        md5: str,
-        content_type: str,
+        self, *, service: TreeService, goal: Goal, length: int | None, md5: str = "", sha256: str = ""
     ) -> None:
         """Check what can be checked before bytes flow. Made by `VOSpaceService.begin_upload`."""
         self._service = service
-        self._asker = asker
-        self._path = path
+        self._goal = goal
         self._expected = length
         self._expected_md5 = md5.lower()
-        self._content_type = content_type
-        self._digest = hashlib.md5(usedforsecurity=False)
+        self._expected_sha256 = sha256.lower()
+        self._digests = Digests(service.adding_up, sha256=bool(sha256))
         self._length = 0
         self._key = new_hex()
         self._writer: ByteWriter | None = None
         with service.records.reading() as tree:
-            self._way = tree.walk(path)
-        existing = self._check(self._way)
+            self._way = tree.walk(goal.path)
+        existing = goal.check(service, self._way)
         freed = existing.length if existing else 0
         if length is not None:
             service.quota.check(self._way, length - freed)
@@ -70,14 +54,14 @@ class Upload:
         """
         self._length += len(chunk)
         if self._expected is not None and self._length > self._expected:
-            raise self._wrong_length()
+            raise wrong_length(self._expected, self._length)
         if self._room is not None and self._length > self._room:
             home = self._way[2]
             raise over_quota(home, self._service.quota.limit(home) or 0, home.used, self._length)
-        self._digest.update(chunk)
         if chunk:
             if self._writer is None:
                 self._writer = self._service.bytes.begin(self._key)
+            self._digests.update(chunk)
             self._writer.write(chunk)
 
     def commit(self) -> Node:
@@ -85,91 +69,43 @@ class Upload:
 
         Raises:
             Invalid: fewer bytes came than were announced (code `truncated`).
-            PreconditionFailed: the MD5 is not the announced one (code `checksum_mismatch`).
+            PreconditionFailed: the checksum is not the announced one (code `checksum_mismatch`), or somebody
+                else has written meanwhile.
             QuotaExceeded, Forbidden, NotFound, Conflict: things have changed since the beginning.
         """
         if self._expected is not None and self._length != self._expected:
-            raise self._wrong_length()
-        md5 = self._digest.hexdigest()
-        if self._expected_md5 and md5 != self._expected_md5:
-            raise PreconditionFailed(
-                "The bytes that arrived are not those that were sent.",
-                code="checksum_mismatch",
-                facts={"expected_md5": self._expected_md5, "md5": md5},
-                remedy="Send the file again.",
-            )
+            raise wrong_length(self._expected, self._length)
+        md5 = self._digests.md5
+        verify(
+            md5=md5,
+            expected_md5=self._expected_md5,
+            sha256=self._digests.sha256,
+            expected_sha256=self._expected_sha256,
+        )
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.publish()
+        blob = self._key if writer else None
         try:
-            node = self._point(md5 if self._length else EMPTY_MD5, self._key if writer else None)
+            return self._goal.put(self._service, Arrived(length=self._length, md5=md5, blob=blob))
         except BaseException:
             if writer is not None:
                 self._service.bytes.delete(self._key)
             raise
-        self._service.reap()
-        audit.info(
-            "vospace.write %s", node.path, extra={"user": self._asker.user_name, "length": node.length}
-        )
-        return node
 
     def abort(self) -> None:
         """Leave nothing behind."""
+        self._digests.settle()
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.discard()
 
-    def _check(self, way: Sequence[Node]) -> Node | None:
-        """Return the data node that is there already, if any; raise if it or a new one may not be written."""
-        service = self._service
-        if len(way) == len(self._path.names) + 1:
-            node = service.access.require(self._asker, Action.WRITE, way)
-            if node.kind is not NodeKind.DATA:
-                raise Conflict(
-                    f"{node.path} is a {node.kind.value}, not a file.",
-                    code="duplicate_node",
-                    facts={"path": str(node.path), "kind": node.kind.value},
-                    remedy="Choose another name.",
-                )
-            refuse_locked(node)
-            return node
-        service.container_for(self._asker, way, self._path)
-        return None
 
-    def _point(self, md5: str, blob: str | None) -> Node:
-        service = self._service
-        now = service.clock.now()
-        with service.records.writing() as tree:
-            way = tree.walk(self._path)
-            existing = self._check(way)
-            if existing:
-                node = replace(
-                    existing,
-                    length=self._length,
-                    md5=md5,
-                    blob=blob,
-                    content_type=self._content_type or existing.content_type,
-                    modified_at=now,
-                    written_by=self._asker.user_name,
-                )
-                tree.save(node)
-            else:
-                node = tree.add(
-                    replace(
-                        service.new_node(self._asker, way[-1], self._path, NodeKind.DATA),
-                        length=self._length,
-                        md5=md5,
-                        blob=blob,
-                        content_type=self._content_type,
-                    )
-                )
-            service.quota.charge(tree, way, self._length - (existing.length if existing else 0))
-        return node
-
-    def _wrong_length(self) -> Invalid:
-        return Invalid(
-            "The upload does not have the announced length.",
-            code="truncated",
-            facts={"expected": self._expected, "received": self._length},
-            remedy="Send the file again.",
-        )
+def wrong_length(expected: int, received: int) -> Invalid:
+    """Return the refusal of bytes that are more or fewer than was announced."""
+    return Invalid(
+        "The upload does not have the announced length.",
+        code="truncated",
+        facts={"expected": expected, "received": received},
+        remedy="Send the file again.",
+    )
