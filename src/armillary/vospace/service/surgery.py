@@ -25,7 +25,7 @@ class Surgery(TreeService):
         asker = self.access.asker(who)
         path = as_path(path)
         with self.records.writing() as tree:
-            way = self._branch(tree, asker, path)
+            way = self.deletable(tree, asker, path)
             count = length = 0
             for node in (way[-1], *tree.below(way[-1])):
                 self._require_write(asker, way, node)
@@ -45,7 +45,7 @@ class Surgery(TreeService):
         asker = self.access.asker(who)
         source, target = as_path(source), as_path(target)
         with self.records.writing() as tree:
-            way = self._branch(tree, asker, source)
+            way = self.deletable(tree, asker, source)
             refuse_locked(way[-1])
             goal, place = self._place(tree, asker, source, target)
             length = self._measure(asker, tree, way, place)
@@ -95,7 +95,7 @@ class Surgery(TreeService):
         audit.info("vospace.copy %s to %s", source, place, extra={"user": asker.user_name})
         return copy
 
-    def _branch(self, tree: Tree, asker: Asker | None, path: VOSPath) -> Sequence[Node]:
+    def deletable(self, tree: Tree, asker: Asker | None, path: VOSPath) -> Sequence[Node]:
         """Return the way to a branch that may be cut off."""
         way = self.access.find(asker, tree.walk(path), path)
         if len(path.names) <= HOME_DEPTH:

@@ -1,0 +1,43 @@
+"""The faults of VOSpace 2.1, by our codes."""
+
+from __future__ import annotations
+
+import re
+
+from armillary.base.errors import ArmillaryError
+
+_FAULTS = {
+    "node_not_found": "NodeNotFound",
+    "container_not_found": "ContainerNotFound",
+    "duplicate_node": "DuplicateNode",
+    "permission_denied": "PermissionDenied",
+    "host_not_allowed": "PermissionDenied",
+    "unauthorized": "NotAuthenticated",
+    "invalid_uri": "InvalidURI",
+    "invalid_argument": "InvalidArgument",
+    "type_not_supported": "TypeNotSupported",
+    "view_not_supported": "ViewNotSupported",
+    "protocol_not_supported": "ProtocolNotSupported",
+    "operation_not_supported": "OperationNotSupported",
+    "node_locked": "NodeLocked",
+    "quota_exceeded": "QuotaExceeded",
+    "checksum_mismatch": "TransferFailed",
+    "truncated": "TransferFailed",
+    "transfer_failed": "TransferFailed",
+}
+
+
+def fault_name(error: ArmillaryError) -> str:
+    """Return the fault of the standard that a refusal is."""
+    return _FAULTS.get(error.code, "InternalFault" if error.status >= 500 else "InvalidArgument")
+
+
+def fault_text(error: ArmillaryError) -> str:
+    """Return the fault's representation: its name, what was wrong, and the remedy."""
+    return f"{fault_name(error)}: {error.message} {error.remedy}".strip()
+
+
+def summary(fault: str) -> str:
+    """Return a fault's representation as the summary of a job has it: the name in words."""
+    name, colon, text = fault.partition(":")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name) + colon + text
