@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 
 from armillary.base.ids import new_hex
@@ -60,3 +64,59 @@ def a_bucket(s3_server: str) -> Callable[[], Bucket]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Path]:
+    """The folder with the socket of a PostgreSQL server whose databases sort as people do in English, not as bytes."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if not found:
+        pytest.fail("PostgreSQL is not installed: sudo apt-get install postgresql")
+    # It takes no orders from root, and somebody else may not look into our own temporary folders.
+    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    folder = Path(tempfile.mkdtemp(prefix="armillary-postgresql-"))
+    if become:
+        shutil.chown(folder, "postgres", "postgres")
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*become, str(found[-1] / program), "-D", f"{folder}/data", *arguments]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    run(
+        "initdb",
+        "-U",
+        "armillary",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "--locale-provider=icu",
+        "--icu-locale=en-US",
+        "-N",
+    )
+    options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=300 -c shared_buffers=16MB"
+    run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", options, "start")
+    yield folder
+    run("pg_ctl", "-m", "immediate", "stop")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def a_database(postgresql: Path) -> Iterator[Callable[[], str]]:
+    """Makes empty databases of PostgreSQL and returns their URLs."""
+    names: list[str] = []
+
+    def order(statement: str) -> None:
+        with psycopg.connect(
+            host=str(postgresql), user="armillary", dbname="postgres", autocommit=True
+        ) as db:
+            db.execute(statement.encode())
+
+    def make() -> str:
+        names.append(f"records_{new_hex()}")
+        order(f"CREATE DATABASE {names[-1]}")
+        return f"postgresql://armillary@/{names[-1]}?host={postgresql}"
+
+    yield make
+    for name in names:
+        order(f"DROP DATABASE {name} WITH (FORCE)")

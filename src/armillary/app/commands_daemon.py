@@ -88,12 +88,12 @@ def reset_password(user: str) -> None:
     It works on the records themselves, whether the platform runs or not. All sign-ins of the person end.
     """
     from armillary.accounts.service import AccountsService, AccountsStore
-    from armillary.app.database import make_engine
+    from armillary.app.database import open_records
     from armillary.app.schema import bring_up_to_date
     from armillary.base.clock import SystemClock
     from armillary.base.ids import new_secret
 
-    records = make_engine(load_settings().records_url)
+    records = open_records(load_settings().records_url)
     bring_up_to_date(records, "platform")
     store = AccountsStore(engine=records)
     store.create_all()

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from armillary.app import instance
 from armillary.app.acceleration import choose_acceleration
+from armillary.app.database import open_records, shown_url
 from armillary.app.settings import Settings, load_settings
+from armillary.app.storage import open_bytes
 from armillary.base.errors import ArmillaryError
 from armillary.cloud.engines.qemu.requirements import Finding, findings
 
@@ -25,6 +27,7 @@ def examine() -> list[Finding]:
         return [*found, Finding(name="settings", ok=False, detail=error.message, remedy=error.remedy)]
     found.append(Finding(name="settings", ok=True, detail=_settings_file(settings)))
     found.append(_home(settings.home))
+    found += [_records(settings), _bytes(settings)]
     found += findings(directory=settings.home, acceleration=choose_acceleration(settings))
     found += [
         _program("mmdebstrap", "builds base images"),
@@ -61,6 +64,27 @@ def _home(home: Path) -> Finding:
         detail=f"{existing} may not be written to by this user",
         remedy="export ARMILLARY_HOME=~/armillary",
     )
+
+
+def _records(settings: Settings) -> Finding:
+    if not settings.database_url:  # to open the file would make it
+        return Finding(name="records", ok=True, detail=str(settings.home / "armillary.db"))
+    try:
+        engine = open_records(settings.records_url)
+    except ArmillaryError as error:
+        return Finding(name="records", ok=False, detail=error.message, remedy=error.remedy)
+    engine.dispose()
+    return Finding(name="records", ok=True, detail=f"{shown_url(settings.records_url)} answers")
+
+
+def _bytes(settings: Settings) -> Finding:
+    if settings.vospace.bytes == "folder":
+        return Finding(name="bytes", ok=True, detail=str(settings.home / "vospace"))
+    try:
+        open_bytes(settings)
+    except ArmillaryError as error:
+        return Finding(name="bytes", ok=False, detail=error.message, remedy=error.remedy)
+    return Finding(name="bytes", ok=True, detail=f"{settings.vospace.bytes}, written and read")
 
 
 def _program(name: str, what: str, package: str | None = None) -> Finding:

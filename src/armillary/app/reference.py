@@ -52,7 +52,8 @@ def settings_page() -> str:
 {_MADE}
 The platform reads `armillary.toml` in its home directory. Variables of the environment stand above the file.
 Lists and tables in a variable are written as JSON. An unknown name or a value out of range stops the start, with all
-findings named. Settings are read once, when the platform starts. Of `database_url` only SQLite is under test; embedded clouds keep SQLite files of their own.
+findings named. Settings are read once, when the platform starts. Embedded clouds keep SQLite files
+of their own, whatever `database_url` says.
 
 {head}{_table(rows)}
 ## `[batch]`

@@ -12,7 +12,15 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -94,6 +102,25 @@ class VOSpaceTable(_Table):
     authority: str = Field(
         default="armillary.example", description="of our IVOA identifiers, ivo://AUTHORITY/vault"
     )
+    bytes: str = Field(
+        default="folder",
+        pattern=r"^(folder|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?)$",
+        description="where files are: `folder`, in the home, or `s3://BUCKET/PREFIX`",
+    )
+    s3_endpoint: str = Field(
+        default="", pattern=r"^(https?://.+)?$", description="URL of the S3 server; empty: Amazon's"
+    )
+    s3_region: str = Field(default="", description="of the bucket; empty: AWS_REGION, or us-east-1")
+    s3_access_key: str = Field(
+        default="", description="empty: AWS_ACCESS_KEY_ID, or what the machine itself may do"
+    )
+    s3_secret_key: SecretStr = Field(default=SecretStr(""), description="best given by the environment")
+
+    @model_validator(mode="after")
+    def _both_keys(self) -> VOSpaceTable:
+        if bool(self.s3_access_key) != bool(self.s3_secret_key.get_secret_value()):
+            raise ValueError("s3_access_key and s3_secret_key need each other")
+        return self
 
 
 def _default_clouds() -> list[CloudTable]:
@@ -115,7 +142,9 @@ class Settings(BaseSettings):
         default=[], description="further names and addresses in the server certificate"
     )
     database_url: str = Field(
-        default="", description="SQLAlchemy URL of the records; empty: SQLite in the home"
+        default="",
+        repr=False,  # it may hold a password
+        description="of the records, `postgresql://USER:PASSWORD@HOST/NAME`; empty: SQLite in the home",
     )
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     clouds_yaml: Path | None = Field(

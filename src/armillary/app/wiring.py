@@ -15,10 +15,11 @@ from armillary.accounts.api import router as accounts_router
 from armillary.accounts.certificates import Authority
 from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.app.addresses import GUEST_HOST, Addresses
-from armillary.app.database import make_engine
+from armillary.app.database import open_records
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
 from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
+from armillary.app.storage import open_bytes
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
 from armillary.base.clock import Clock
@@ -34,7 +35,6 @@ from armillary.portal.app import create_portal
 from armillary.portal.keys import KeyRing
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
-from armillary.vospace.bytes import FolderBytes
 from armillary.vospace.service import JobService, VOSpaceService
 from armillary.vospace.store import SqlJobRecords, SqlRecords
 from armillary.vospace.store import create_all as create_vospace
@@ -82,10 +82,10 @@ class Platform:
 def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) -> Platform:
     """Make the platform of `settings.home`, whose sockets are bound at `addresses`."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = make_engine(settings.records_url)
+    database = open_records(settings.records_url)
     bring_up_to_date(database, "platform")
     authority = Authority(settings.home / "authority", clock)
-    store = AccountsStore(engine=database)
+    store = AccountsStore(engine=database.execution_options(room="accounts"))
     store.create_all()
     accounts = AccountsService(store=store, clock=clock)
     clouds = build_clouds(
@@ -96,18 +96,20 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         clouds=open_clouds(clouds=fleet_clouds(settings, addresses), clouds_yaml=clouds_yaml), clock=clock
     )
     space_settings = SpaceSettings(authority=settings.vospace.authority)
-    vospace, jobs = _build_vospace(settings, space_settings, database, accounts, clock)
+    vospace, jobs = _build_vospace(
+        settings, space_settings, database.execution_options(room="vospace"), accounts, clock
+    )
     batch = build_batch(
         settings=settings,
         addresses=addresses,
-        database=database,
+        database=database.execution_options(room="batch"),
         accounts=accounts,
         authority=authority,
         fleet=fleet,
         clock=clock,
     )
     authenticator = Authenticator(service=accounts, certificates=authority)
-    keys = KeyRing(engine=database, clock=clock)
+    keys = KeyRing(engine=database.execution_options(room="portal"), clock=clock)
     keys.create_all()
 
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None)
@@ -169,7 +171,7 @@ def _build_vospace(
 
     service = VOSpaceService(
         records=SqlRecords(database),
-        bytes_=FolderBytes(settings.home / "vospace"),
+        bytes_=open_bytes(settings),
         clock=clock,
         authorities=space.authorities,
         groups=accounts.groups_of,

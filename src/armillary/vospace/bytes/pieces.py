@@ -85,8 +85,8 @@ class PieceWriter:
         """See `ports.ByteWriter`."""
         assert self._open, "write after the end"
         self._tail += chunk
-        while len(self._tail) > MOST:
-            self._flush(MOST)
+        while len(self._tail) > self._owner.piece:
+            self._flush(self._owner.piece)
 
     def publish(self) -> None:
         """See `ports.ByteWriter`."""
@@ -132,9 +132,10 @@ class PieceWriter:
 class PiecedBytes:
     """See `ports.ByteStore`."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        """Keep bytes in an object store."""
+    def __init__(self, store: ObjectStore, *, piece: int = MOST) -> None:
+        """Keep bytes in an object store, in pieces of so many bytes."""
         self._store = store
+        self.piece = piece
         self._layouts: OrderedDict[str, Layout] = OrderedDict()
         self._lock = Lock()
 
@@ -196,7 +197,7 @@ class PiecedBytes:
         layout = self._enough(key, size)
         whole = [start for index, start in enumerate(layout.starts) if self._end(layout, index) <= size]
         offset = self._end(layout, len(whole) - 1) if whole else 0
-        if whole and offset - whole[-1] < MOST:
+        if whole and offset - whole[-1] < self.piece:
             # A short last piece is written anew with what follows, or many pauses would make many short pieces.
             offset = whole.pop()
         tail = b"".join(self._read(key, layout, offset, size))
