@@ -46,6 +46,23 @@ class ClientIdentity:
     scopes: frozenset[str]
     is_job: bool
     expires_at: datetime
+    serial: str = ""
+    """in hexadecimal digits"""
+    issued_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """By which a certificate is known and ends."""
+
+    serial: str
+    expires_at: datetime
+
+
+def issued_in(pem: bytes) -> Marks:
+    """Return the marks of the certificate in a PEM that we issued."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    return Marks(serial=f"{certificate.serial_number:x}", expires_at=certificate.not_valid_after_utc)
 
 
 class Authority:
@@ -147,6 +164,8 @@ class Authority:
             scopes=frozenset(urn.removeprefix(_SCOPE_URN) for urn in urns if urn.startswith(_SCOPE_URN)),
             is_job=_JOB_URN in urns,
             expires_at=certificate.not_valid_after_utc,
+            serial=f"{certificate.serial_number:x}",
+            issued_at=certificate.not_valid_before_utc + _BACKDATE,
         )
 
     def user_of(self, der: bytes) -> str:

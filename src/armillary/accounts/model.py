@@ -169,6 +169,18 @@ class IssuedToken:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IssuedCertificate:
+    """What is kept of a client certificate; its key never is."""
+
+    serial: str
+    issued_at: datetime
+    expires_at: datetime
+    issued_by: str
+    """the user name of who asked for it"""
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AccessRule:
     """A kind of request that an application credential is limited to (Identity v3).
 

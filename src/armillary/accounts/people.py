@@ -15,7 +15,7 @@ from armillary.base.units import GiB, MiB
 
 ADMIN_ALLOCATION = Allocation(cores=16, ram=MiB(32768), disk=GiB(200), storage=GiB(100), batch_cores=16)
 _KEPT_KINDS = frozenset({TokenKind.JOB})
-"""A new password ends every other kind of token; running jobs go on to their end."""
+"""A new password ends every other kind of token, and all certificates; running jobs go on to their end."""
 
 
 class People(ServiceBase):
@@ -192,7 +192,7 @@ class People(ServiceBase):
     def change_password(
         self, person_id: PersonId, old: str, new: str, *, keep: TokenId | None = None
     ) -> None:
-        """Change a password with the old one; ends all tokens of the person but `keep` and running jobs'.
+        """Change a password with the old one; ends all tokens and certificates of the person but `keep` and running jobs'.
 
         Raises:
             Unauthorized: `old` is wrong; counts as a failed sign-in.
@@ -213,7 +213,7 @@ class People(ServiceBase):
         self._set_password(person_id, new, keep=keep, must_be=present)
 
     def set_password(self, person_id: PersonId, new: str) -> None:
-        """Set a password on an administrator's behalf; ends all tokens of the person but running jobs'."""
+        """Set a password on an administrator's behalf; ends all tokens and certificates of the person but running jobs'."""
         self._check_new_password(self.person(person_id), new, field="password")
         self._set_password(person_id, new)
 
@@ -235,6 +235,8 @@ class People(ServiceBase):
             records.people.change(person_id, password_hash=hashed, previous_hash=present)
             records.people.set_failures(person.user_name, None, forget_before=now - self._lockout.memory)
             records.tokens.revoke(now, person_id=person_id, spare_kinds=_KEPT_KINDS, spare=keep)
+            records.certificates.revoke(person_id, now)
+            records.certificates.void(person_id, now.replace(microsecond=0))
 
     def bootstrap_admin(self) -> str | None:
         """Make the first administrator `admin` with project `admin`; return the password, kept nowhere.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from armillary.accounts.core.lockout import LockoutPolicy
 from armillary.accounts.groups import Groups
+from armillary.accounts.issued import Issued
 from armillary.accounts.keys import Keys
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.people import People
@@ -15,8 +16,8 @@ from armillary.accounts.store import AccountsStore
 __all__ = ["AccountsService", "AccountsStore", "LockoutPolicy", "Passwords"]
 
 
-class AccountsService(Registration, People, Projects, Groups, Sharing, Keys):
-    """People, registration, projects, groups, tokens and application credentials.
+class AccountsService(Registration, People, Projects, Groups, Sharing, Issued, Keys):
+    """People, registration, projects, groups, tokens, certificates and application credentials.
 
     Made as `AccountsService(store=AccountsStore(engine=engine), clock=clock)`, after `store.create_all()`.
     Every method is one transaction, safe to call from several threads and processes at once. Look-ups that

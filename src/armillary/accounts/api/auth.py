@@ -12,9 +12,13 @@ from starlette.requests import HTTPConnection, Request
 from armillary.accounts.certificates import ClientIdentity
 from armillary.accounts.model import Principal, TokenKind
 from armillary.accounts.service import AccountsService
-from armillary.base.errors import Forbidden, NotFound, Unauthorized
+from armillary.base.errors import Forbidden, Unauthorized
 
 SESSION_COOKIE = "armillary_session"
+STOCK_COOKIE = "CADC_SSO"
+"""In which the stock clients keep what `/ac/login` gave them."""
+DELEGATION_HEADER = "x-cadc-delegationtoken"
+"""In which they send a token a second time; some send it there alone."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -30,8 +34,8 @@ class Authenticator:
     """Answers who asks, for all our own APIs.
 
     Tried in this order, and the first that is there decides: `Authorization: Bearer` (API, session and job
-    tokens; Keystone's open clouds, not this), `Authorization: Basic`, the cookie `armillary_session`, the TLS
-    client certificate in `scope["state"]["peer_certificate"]` (DER). `principal_of` is a FastAPI dependency.
+    tokens; Keystone's open clouds, not this), `Authorization: Basic`, `X-CADC-DelegationToken` with such a token,
+    the cookie `armillary_session` (or `CADC_SSO`, as the stock clients call it), the TLS client certificate in `scope["state"]["peer_certificate"]` (DER). `principal_of` is a FastAPI dependency.
     """
 
     def __init__(self, *, service: AccountsService, certificates: Certificates | None = None) -> None:
@@ -60,7 +64,10 @@ class Authenticator:
         scheme, _, value = header.partition(" ")
         if header:
             return self._from_header(scheme.lower(), value.strip())
-        cookie = request.cookies.get(SESSION_COOKIE)
+        delegated = request.headers.get(DELEGATION_HEADER, "").strip()
+        if delegated:
+            return self._from_header("bearer", delegated)
+        cookie = request.cookies.get(SESSION_COOKIE) or request.cookies.get(STOCK_COOKIE, "").strip('"')
         if cookie:
             _refuse_other_sites(request)
             return self._token(cookie, TokenKind.SESSION)
@@ -84,12 +91,12 @@ class Authenticator:
         return self._service.check_token(secret, kinds=frozenset(kinds))
 
     def _certificate(self, identity: ClientIdentity) -> Principal:
-        try:
-            principal = self._service.principal(self._service.person_named(identity.user_name).id)
-        except NotFound as error:
-            raise Unauthorized(
-                "This certificate's person is gone.", code="person_not_found", remedy="Get a new one."
-            ) from error
+        principal = self._service.bearer(
+            identity.user_name,
+            serial=identity.serial,
+            issued_at=identity.issued_at,
+            is_job=identity.is_job,
+        )
         person, facts = principal.person, dict[str, str]()
         if identity.is_job:  # what runs in a job must not administer the platform in its owner's name
             person, facts = replace(person, is_admin=False), {"job": "yes"}

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
+from armillary.accounts.store.certificates import CertificatesTable
 from armillary.accounts.store.groups import GroupsTable
 from armillary.accounts.store.keys import AccessRulesTable, EC2CredentialsTable
 from armillary.accounts.store.people import PeopleTable
@@ -24,6 +25,7 @@ class Records:
         self.projects = ProjectsTable(connection)
         self.applications = ApplicationsTable(connection)
         self.tokens = TokensTable(connection)
+        self.certificates = CertificatesTable(connection)
         self.credentials = CredentialsTable(connection)
         self.groups = GroupsTable(connection)
         self.places = PlacesTable(connection)
