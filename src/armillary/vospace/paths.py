@@ -17,6 +17,11 @@ MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 128
 
+AUTO = ".auto"
+"""The standard's name for «choose one»."""
+NULL = ".null"
+"""The standard's name for a file that takes everything and holds nothing."""
+
 _URI = re.compile(r"vos://([^/!~?#]+)[!~]([^/?#]+)(/[^?#]*)?", re.DOTALL)
 # Only a % followed by two hexadecimal digits is an escape: the stock client sends names as they are typed.
 _LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from armillary.vospace.job_ports import JobRecords  # noqa: F401
 from armillary.vospace.model import Node, Page
 from armillary.vospace.paths import VOSPath
+from armillary.vospace.upload_ports import UploadRecords
 
 
 class Stored(NamedTuple):
@@ -129,7 +130,11 @@ class Tree(Protocol):
         ...
 
     def children(self, parent: Node, page: Page) -> Sequence[Node]:
-        """Return one page of a container's children."""
+        """Return one page of a container's children, in an order that changes elsewhere do not disturb.
+
+        Raises:
+            NotFound: the child to start from is gone, and without it nobody knows where it stood.
+        """
         ...
 
     def below(self, node: Node) -> Iterable[Node]:
@@ -162,9 +167,18 @@ class Tree(Protocol):
         """Add `octets` (which may be negative) to what a home uses, and return the new sum."""
         ...
 
+    def property_names(self) -> Sequence[str]:
+        """Return the URIs of the free properties that nodes have, or had once."""
+        ...
+
 
 class Records(Protocol):
     """Where nodes are kept, in transactions: all of a `with` block holds or, after an error, none."""
+
+    @property
+    def uploads(self) -> UploadRecords:
+        """Where resumable uploads are kept, beside the nodes."""
+        ...
 
     def reading(self) -> AbstractContextManager[Tree]:
         """A consistent view; never waits for writers."""
@@ -187,32 +201,4 @@ class Records(Protocol):
 
     def signing_key(self, proposal: bytes) -> bytes:
         """Return the secret that signs pre-authorised URLs; the first proposal ever made becomes it."""
-        ...
-
-
-class JobRecords(Protocol):
-    """Where UWS jobs are kept."""
-
-    def save_job(self, job: Job) -> None:
-        """Add a job, or replace the one with its id."""
-        ...
-
-    def begin_job(self, job: Job) -> bool:
-        """Write a job that leaves PENDING; False, and nothing is written, when it has left it already."""
-        ...
-
-    def job(self, job_id: str) -> Job | None:
-        """Return a job."""
-        ...
-
-    def jobs(self, kind: JobKind, owner_id: PersonId, limit: int) -> Sequence[Job]:
-        """Return a person's newest jobs."""
-        ...
-
-    def end_interrupted(self, moment: datetime, error: str) -> int:
-        """Put jobs that a crash left EXECUTING into ERROR."""
-        ...
-
-    def forget_jobs(self, before: datetime) -> None:
-        """Remove the jobs whose time has come."""
         ...

@@ -6,19 +6,35 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from armillary.vospace.core.properties import CORE, READ_ONLY, properties_of
+from armillary.base.errors import Invalid
+from armillary.vospace.core import views
+from armillary.vospace.core.names import READ_ONLY, VOSPACE_CAPABILITY
+from armillary.vospace.core.properties import properties_of
 from armillary.vospace.documents import DECLARATION, VOS, XSI, bad_document, parse_root, text_of
 from armillary.vospace.model import Node, NodeKind
 from armillary.vospace.paths import to_uri
 
-_KINDS = {
-    "ContainerNode": NodeKind.CONTAINER,
-    "LinkNode": NodeKind.LINK,
-    "DataNode": NodeKind.DATA,
-    "StructuredDataNode": NodeKind.DATA,
-    "UnstructuredDataNode": NodeKind.DATA,
+_TYPES = {
+    NodeKind.CONTAINER: "ContainerNode",
+    NodeKind.LINK: "LinkNode",
+    NodeKind.DATA: "DataNode",
+    NodeKind.STRUCTURED: "StructuredDataNode",
+    NodeKind.UNSTRUCTURED: "UnstructuredDataNode",
 }
-_TYPES = {NodeKind.CONTAINER: "ContainerNode", NodeKind.LINK: "LinkNode", NodeKind.DATA: "DataNode"}
+# A node without a type is a plain `Node`; the service may put a subtype in its place.
+_KINDS = {name: kind for kind, name in _TYPES.items()} | {"Node": NodeKind.DATA, "": NodeKind.DATA}
+
+
+def _list(uris: Iterable[str]) -> str:
+    return "".join(f"<vos:view uri={quoteattr(uri)}/>" for uri in uris)
+
+
+# Listings are long: what is the same in many nodes is written once.
+_VIEWS = {
+    of_file: f"<vos:accepts>{_list(views.accepts(of_file))}</vos:accepts>"
+    f"<vos:provides>{_list(views.provides(of_file))}</vos:provides>"
+    for of_file in (False, True)
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,32 +50,47 @@ class NodeDocument:
 def parse_node(body: bytes) -> NodeDocument:
     """Read a node document.
 
+    Clients send back whole nodes: what is marked there as read-only, and is, is left out.
+
     Raises:
         Invalid: it is none.
     """
     root = parse_root(body, "node")
-    kind = _KINDS.get(root.get(f"{{{XSI}}}type", "").rpartition(":")[2])
+    name = root.get(f"{{{XSI}}}type", "")
+    kind = _KINDS.get(name.rpartition(":")[2])
     if kind is None:
-        raise bad_document("The node has no type that we know.", code="type_not_supported")
+        raise bad_document(f"{name[:100]} is not a type of node.", code="type_not_supported")
     properties = [
-        (element.get("uri", ""), None if element.get(f"{{{XSI}}}nil") == "true" else element.text or "")
+        (uri, None if element.get(f"{{{XSI}}}nil") in {"true", "1"} else element.text or "")
         for element in root.iterfind(f"{{{VOS}}}properties/{{{VOS}}}property")
+        if not ((uri := element.get("uri", "")) in READ_ONLY and element.get("readOnly") == "true")
     ]
     return NodeDocument(
         uri=root.get("uri", ""), kind=kind, properties=properties, target=text_of(root, "target")
     )
 
 
-def node_text(node: Node, authority: str, *, detail: str = "max") -> str:
-    """Return a node document without children."""
-    return DECLARATION + "".join(_node(node, authority, detail, None, _namespaces()))
+def asks_for_protocols(body: bytes) -> bool:
+    """Whether a document posted to a node is the empty list of protocols that asks for those of the node."""
+    try:
+        parse_root(body, "protocols")
+    except Invalid:
+        return False
+    return True
 
 
-def listing(node: Node, children: Iterable[Node], authority: str, *, detail: str = "max") -> Iterator[str]:
+def node_text(node: Node, authority: str, *, detail: str = "max", url: str = "") -> str:
+    """Return a node document without children; `url` is where the node is found, for its capabilities."""
+    return "".join(listing(node, (), authority, detail=detail, url=url))
+
+
+def listing(
+    node: Node, children: Iterable[Node], authority: str, *, detail: str = "max", url: str = ""
+) -> Iterator[str]:
     """Yield the document of a container with children, in pieces of some ten kilobytes."""
     buffer = [DECLARATION]
     size = 0
-    for piece in _node(node, authority, detail, children, _namespaces()):
+    for piece in _document(node, children, authority, detail, url):
         buffer.append(piece)
         size += len(piece)
         if size > 65_536:
@@ -68,32 +99,41 @@ def listing(node: Node, children: Iterable[Node], authority: str, *, detail: str
     yield "".join(buffer)
 
 
-def _namespaces() -> str:
-    return f' xmlns:vos="{VOS}" xmlns:xsi="{XSI}" version="2.1"'
-
-
-def _node(
-    node: Node, authority: str, detail: str, children: Iterable[Node] | None, namespaces: str = ""
-) -> Iterator[str]:
-    busy = ' busy="false"' if node.kind is NodeKind.DATA else ""
-    uri = quoteattr(to_uri(node.path, authority))
-    yield f'<vos:node{namespaces} uri={uri} xsi:type="vos:{_TYPES[node.kind]}"{busy}>'
-    if detail != "min":
-        yield "<vos:properties>"
-        for name, value in properties_of(node).items():
-            fixed = "true" if name in READ_ONLY else "false"
-            yield f'<vos:property uri={quoteattr(name)} readOnly="{fixed}">{escape(value)}</vos:property>'
-        yield "</vos:properties>"
-    if node.kind is NodeKind.LINK:
-        yield f"<vos:target>{escape(node.target)}</vos:target>"
-    elif detail == "max":
-        yield (
-            f'<vos:accepts><vos:view uri="{CORE}anyview"/></vos:accepts>'
-            f'<vos:provides><vos:view uri="{CORE}defaultview"/></vos:provides><vos:capabilities/>'
-        )
+def _document(node: Node, children: Iterable[Node], authority: str, detail: str, url: str) -> Iterator[str]:
+    yield _start(node, authority, detail, f' xmlns:vos="{VOS}" xmlns:xsi="{XSI}" version="2.1"', url)
     if node.is_container:
         yield "<vos:nodes>"
-        for child in children or ():
-            yield "".join(_node(child, authority, detail, None))
+        for child in children:
+            nodes = "<vos:nodes/>" if child.is_container else ""
+            yield f"{_start(child, authority, detail)}{nodes}</vos:node>"
         yield "</vos:nodes>"
-    yield "</vos:node>"
+    yield "</vos:node>\n"
+
+
+def _start(node: Node, authority: str, detail: str, namespaces: str = "", url: str = "") -> str:
+    """Return a node up to its children. The order of the elements is that of the schema."""
+    busy = ' busy="false"' if node.is_file else ""
+    uri = quoteattr(to_uri(node.path, authority))
+    parts = [f'<vos:node{namespaces} uri={uri} xsi:type="vos:{_TYPES[node.kind]}"{busy}>']
+    if detail != "min":
+        parts.append("<vos:properties>")
+        for name, value in properties_of(node).items():
+            fixed = "true" if name in READ_ONLY else "false"
+            parts.append(
+                f'<vos:property uri={quoteattr(name)} readOnly="{fixed}">{escape(value)}</vos:property>'
+            )
+        parts.append("</vos:properties>")
+    if node.kind is NodeKind.LINK:
+        # The schema wants the target always, and has no place for the capabilities of links.
+        parts.append(f"<vos:target>{escape(node.target)}</vos:target>")
+    elif detail == "max":
+        parts.append(_VIEWS[node.is_file])
+        parts.append(_capabilities(url) if url else "<vos:capabilities/>")
+    return "".join(parts)
+
+
+def _capabilities(url: str) -> str:
+    return (
+        f'<vos:capabilities><vos:capability uri="{VOSPACE_CAPABILITY}">'
+        f"<vos:endpoint>{escape(url)}</vos:endpoint></vos:capability></vos:capabilities>"
+    )

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from armillary.base.errors import Invalid
-from armillary.vospace.api.context import Context, Endpoint, document, path_after
-from armillary.vospace.core.properties import CORE, change_of
-from armillary.vospace.model import NodeKind, Order, Page
+from armillary.vospace.api.context import Context, Endpoint, base_url, document, path_after
+from armillary.vospace.api.metadata import protocols
+from armillary.vospace.core.names import CORE, DEFAULT_VIEW
+from armillary.vospace.core.properties import change_for_new, change_of
+from armillary.vospace.model import Change, Node, NodeKind, Order, Page
 from armillary.vospace.paths import VOSPath, parse_uri
-from armillary.vospace.xml import NodeDocument, listing, node_text, parse_node
+from armillary.vospace.xml import NodeDocument, asks_for_protocols, listing, node_text, parse_node
 
-_ORDERS = {CORE + "length": Order.LENGTH, CORE + "date": Order.DATE}
+_ORDERS = {
+    CORE + "title": Order.NAME,
+    CORE + "length": Order.LENGTH,
+    CORE + "date": Order.DATE,
+    CORE + "ctime": Order.DATE,
+    CORE + "btime": Order.MADE,
+    CORE + "type": Order.TYPE,
+    CORE + "creator": Order.OWNER,
+}
 _ALL = 2**62
+_XML = "text/xml"
 
 
 def nodes(context: Context, kind: str) -> Endpoint:
@@ -24,39 +37,54 @@ def nodes(context: Context, kind: str) -> Endpoint:
     authority = context.authority(kind)
     service = context.service
 
+    def url_of(request: Request, path: VOSPath, part: str = "nodes") -> str:
+        return f"{base_url(request)}/{kind}/{part}{quote(str(path))}"
+
+    def answer(request: Request, node: Node, status: int = 200) -> Response:
+        text = node_text(node, authority, url=url_of(request, node.path))
+        return Response(text, status_code=status, media_type=_XML)
+
     async def get(request: Request, path: VOSPath) -> Response:
         who = await context.who(request)
         query = request.query_params
-        detail = query.get("detail", "max").lower()
-        if detail not in {"min", "max", "properties"}:
-            raise _bad("detail", "detail is min, max or properties.")
-        if query.get("view", CORE + "defaultview") not in {CORE + "defaultview", "default"}:
-            raise Invalid("Nodes have no such view.", code="view_not_supported", remedy="Leave the view out.")
-        node = await run_in_threadpool(service.node, who, path)
+        if query.get("view") == "data":
+            return RedirectResponse(url_of(request, path, "files"), status_code=303)
+        detail = _detail(query)
         limit = _limit(query.get("limit"))
-        if not node.is_container or limit == 0:
-            return Response(node_text(node, authority, detail=detail), media_type="text/xml")
-        page = _page(context, path, limit, query)
+        node = await run_in_threadpool(service.node, who, path)
+        page = _page(context, path, limit, query) if node.is_container else Page(limit=0)
+        url = url_of(request, path)
+        if page.limit == 0:
+            return Response(node_text(node, authority, detail=detail, url=url), media_type=_XML)
         children = await run_in_threadpool(service.children, who, path, page)
-        return StreamingResponse(listing(node, children, authority, detail=detail), media_type="text/xml")
+        text = listing(node, children, authority, detail=detail, url=url)
+        return StreamingResponse(text, media_type=_XML)
 
     async def put(request: Request, path: VOSPath) -> Response:
         who = await context.who(request)
         wanted = _document(context, await document(request), path)
-        change = change_of((uri, value) for uri, value in wanted.properties if value)
+        change = change_for_new((uri, value) for uri, value in wanted.properties if value)
         if wanted.kind is NodeKind.LINK:
             node = await run_in_threadpool(service.make_link, who, path, wanted.target, change)
         elif wanted.kind is NodeKind.CONTAINER:
             node = await run_in_threadpool(service.make_container, who, path, change)
         else:
-            node = await run_in_threadpool(service.make_file, who, path, change)
-        return Response(node_text(node, authority), status_code=201, media_type="text/xml")
+            node = await run_in_threadpool(service.make_file, who, path, change, wanted.kind)
+        return answer(request, node, 201)
 
     async def post(request: Request, path: VOSPath) -> Response:
         who = await context.who(request)
-        wanted = _document(context, await document(request), path)
-        node = await run_in_threadpool(service.set_properties, who, path, change_of(wanted.properties))
-        return Response(node_text(node, authority), media_type="text/xml")
+        body = await document(request)
+        if asks_for_protocols(body):
+            await run_in_threadpool(service.node, who, path)
+            return await protocols(request)
+        wanted = _document(context, body, path)
+
+        def change(node: Node) -> Change:
+            target = wanted.target if node.kind is NodeKind.LINK else ""
+            return change_of(wanted.properties, node, target=target)
+
+        return answer(request, await run_in_threadpool(service.set_properties, who, path, change))
 
     async def delete(request: Request, path: VOSPath) -> Response:
         await run_in_threadpool(service.delete, await context.who(request), path)
@@ -83,6 +111,21 @@ def _document(context: Context, body: bytes, path: VOSPath) -> NodeDocument:
     return wanted
 
 
+def _detail(query: QueryParams) -> str:
+    detail = query.get("detail", "max").lower()
+    if detail not in {"min", "max", "properties"}:
+        raise _bad("detail", "detail is min, max or properties.")
+    view = query.get("view", DEFAULT_VIEW)
+    if view not in {DEFAULT_VIEW, "default"}:
+        raise Invalid(
+            f"Nodes have no view {view[:200]}.",
+            code="view_not_supported",
+            facts={"field": "view", "view": view[:200]},
+            remedy="Leave the view out, or transfer the node with it.",
+        )
+    return detail
+
+
 def _page(context: Context, path: VOSPath, limit: int, query: QueryParams) -> Page:
     uri, sort, order = query.get("uri"), query.get("sort"), query.get("order")
     start = ""
@@ -92,7 +135,7 @@ def _page(context: Context, path: VOSPath, limit: int, query: QueryParams) -> Pa
             raise _bad("uri", "uri is not a child of this container.")
         start = child.name
     if sort and sort not in _ORDERS:
-        raise _bad("sort", "Children can be sorted by length and date.")
+        raise _bad("sort", f"Children can be sorted by {', '.join(_ORDERS)}.")
     if order not in {None, "asc", "desc"}:
         raise _bad("order", "order is asc or desc.")
     by = _ORDERS[sort] if sort else Order.NAME

@@ -8,8 +8,6 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from armillary.vospace.api.context import Context, Endpoint, base_url
-from armillary.vospace.core.properties import CADC, CORE, FREE, HANDLED, READ_ONLY
-from armillary.vospace.documents import VOS
 
 _SIGNED = (
     "ivo://ivoa.net/sso#tls-with-certificate",
@@ -97,38 +95,6 @@ async def availability(request: Request) -> Response:
         '<vosi:availability xmlns:vosi="http://www.ivoa.net/xml/VOSIAvailability/v1.0">'
         "<vosi:available>true</vosi:available><vosi:note>accepting requests</vosi:note>"
         f"<!-- <clientip>{client}</clientip> --></vosi:availability>"
-    )
-
-
-async def protocols(_request: Request) -> Response:
-    """`/<service>/protocols`: the ways to move bytes."""
-    gets = "".join(f'<vos:protocol uri="{CORE}{name}"/>' for name in ("httpget", "httpsget"))
-    puts = "".join(f'<vos:protocol uri="{CORE}{name}"/>' for name in ("httpput", "httpsput"))
-    return _xml(
-        f'<vos:protocols xmlns:vos="{VOS}"><vos:accepts>{gets}</vos:accepts>'
-        f"<vos:provides>{puts}</vos:provides></vos:protocols>"
-    )
-
-
-async def views(_request: Request) -> Response:
-    """`/<service>/views`: the forms in which bytes come and go."""
-    return _xml(
-        f'<vos:views xmlns:vos="{VOS}"><vos:accepts><vos:view uri="{CORE}anyview"/></vos:accepts>'
-        f'<vos:provides><vos:view uri="{CORE}defaultview"/></vos:provides></vos:views>'
-    )
-
-
-async def properties(_request: Request) -> Response:
-    """`/<service>/properties`: what a node can have."""
-
-    def items(uris: frozenset[str]) -> str:
-        return "".join(f'<vos:property uri="{uri}" readOnly="false"/>' for uri in sorted(uris))
-
-    known = HANDLED | FREE
-    return _xml(
-        f'<vos:properties xmlns:vos="{VOS}"><vos:accepts>{items(known)}</vos:accepts>'
-        f"<vos:provides>{items(READ_ONLY)}</vos:provides>"
-        f"<vos:contains>{items(known | {CADC + 'islocked'})}</vos:contains></vos:properties>"
     )
 
 

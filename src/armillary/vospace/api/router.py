@@ -8,7 +8,7 @@ from datetime import timedelta
 from fastapi import APIRouter
 
 from armillary.accounts.model import Principal
-from armillary.vospace.api import credentials, registry
+from armillary.vospace.api import credentials, metadata, registry
 from armillary.vospace.api.context import (
     Authenticator,
     ClientCertificates,
@@ -98,6 +98,6 @@ def _add_space(add: Callable[..., None], context: Context, kind: str) -> None:
         add(prefix, job_list(context, kind, job_kind), "GET", "POST")
         add(f"{prefix}/{{job}}", job_parts(context, kind, job_kind), "GET", "DELETE")
         add(f"{prefix}/{{job}}/{{part:path}}", job_parts(context, kind, job_kind), "GET", "POST")
-    add(f"/{kind}/protocols", registry.protocols, "GET")
-    add(f"/{kind}/views", registry.views, "GET")
-    add(f"/{kind}/properties", registry.properties, "GET")
+    add(f"/{kind}/protocols", metadata.protocols, "GET")
+    add(f"/{kind}/views", metadata.views, "GET")
+    add(f"/{kind}/properties", metadata.properties(context), "GET")

@@ -9,6 +9,7 @@ from armillary.base.errors import ArmillaryError
 _FAULTS = {
     "node_not_found": "NodeNotFound",
     "container_not_found": "ContainerNotFound",
+    "link_found": "LinkFound",
     "duplicate_node": "DuplicateNode",
     "permission_denied": "PermissionDenied",
     "host_not_allowed": "PermissionDenied",

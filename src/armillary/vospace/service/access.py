@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from armillary.accounts.model import Principal
-from armillary.base.errors import ArmillaryError, Conflict, Forbidden, NotFound, Unauthorized
+from armillary.base.errors import ArmillaryError, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from armillary.base.ids import PersonId
 from armillary.vospace.core.permissions import Action, Asker, allowed
-from armillary.vospace.model import Node
+from armillary.vospace.model import Node, NodeKind
 from armillary.vospace.paths import VOSPath
 
 Who = Principal | Asker | None
@@ -55,22 +55,37 @@ class Access:
             raise denied(asker, action, way[-1].path)
         return way[-1]
 
-    def find(self, asker: Asker | None, way: Sequence[Node], path: VOSPath) -> Sequence[Node]:
+    def find(
+        self, asker: Asker | None, way: Sequence[Node], path: VOSPath, *, code: str = "node_not_found"
+    ) -> Sequence[Node]:
         """Return `way` if it leads to `path`.
 
         Raises:
-            NotFound: with code `node_not_found`, to those who may see what is there.
+            NotFound: with `code`, to those who may see what is there.
+            Invalid: with code `link_found`, to them too; a link is in the way.
             Forbidden: to the others, so that nobody learns names by asking.
         """
         if len(way) == len(path.names) + 1:
             return way
-        self.require(asker, Action.READ, way)
+        last = self.require(asker, Action.READ, way)
+        if last.kind is NodeKind.LINK:
+            raise Invalid(
+                f"{last.path} is a link to {last.target}.",
+                code="link_found",
+                facts={"path": str(last.path), "target": last.target},
+                remedy="Use the path of the target.",
+            )
         raise NotFound(
             f"{path} does not exist.",
-            code="node_not_found",
-            facts={"path": str(path), "exists": str(way[-1].path)},
-            remedy=f"List {way[-1].path} to see what is there.",
+            code=code,
+            facts={"path": str(path), "exists": str(last.path)},
+            remedy=f"List {last.path} to see what is there.",
         )
+
+    def find_within(self, asker: Asker | None, way: Sequence[Node], path: VOSPath) -> Sequence[Node]:
+        """Return `way` as `find`, and say `container_not_found` when the containers above are missing."""
+        missing = "node_not_found" if len(way) == len(path.names) else "container_not_found"
+        return self.find(asker, way, path, code=missing)
 
 
 def home_of(way: Sequence[Node]) -> Node | None:

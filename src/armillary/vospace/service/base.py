@@ -11,13 +11,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from armillary.base.clock import Clock
-from armillary.base.errors import Invalid
-from armillary.base.ids import PersonId
+from armillary.base.ids import PersonId, new_hex
 from armillary.base.units import GiB
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.core.properties import merged
-from armillary.vospace.model import Change, Node, NodeKind, Sharing
-from armillary.vospace.paths import VOSPath, check_name
+from armillary.vospace.model import EMPTY_MD5, Change, Node, NodeKind, Sharing
+from armillary.vospace.paths import AUTO, NULL, VOSPath, check_name
 from armillary.vospace.ports import ByteStore, Records, Tree
 from armillary.vospace.service.access import Access, refuse_locked
 from armillary.vospace.service.quota import Quota
@@ -54,7 +53,10 @@ class TreeService:
         self.adding_up = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checksums")
 
     def new_node(self, asker: Asker, parent: Node, path: VOSPath, kind: NodeKind) -> Node:
-        """Return a node to be added: the maker owns it, and it is shared as its container is."""
+        """Return a node to be added: the maker owns it.
+
+        It is shared as its container is, where that lets its children inherit; else it is private.
+        """
         now = self.clock.now()
         return Node(
             id=0,
@@ -66,32 +68,38 @@ class TreeService:
             written_by=asker.user_name,
             created_at=now,
             modified_at=now,
-            sharing=parent.sharing,
+            written_at=now if kind.is_file else None,
+            sharing=parent.sharing if parent.sharing.inherits else Sharing(inherits=False),
         )
 
     def container_for(self, asker: Asker | None, way: Sequence[Node], path: VOSPath) -> Node:
         """Return the container in which `path` may be made, `way` being what exists of it."""
         if len(way) < len(path.names):
-            self.access.find(asker, way, path.parent)
+            self.access.find(asker, way, path.parent, code="container_not_found")
         parent = way[-1]
         if not parent.is_container:
-            self.access.require(asker, Action.READ, way)
-            raise Invalid(
-                f"{parent.path} is not a container.",
-                code="container_not_found",
-                facts={"path": str(parent.path), "kind": parent.kind.value},
-                remedy="Choose a container.",
-            )
+            # What is missing in there is a link's affair, or there is no such container.
+            self.access.find(asker, way, path, code="container_not_found")
         check_name(path.name)
         self.access.require(asker, Action.WRITE, way)
         refuse_locked(parent)
         return parent
 
     def look(self, tree: Tree, asker: Asker | None, path: VOSPath | str) -> Sequence[Node]:
-        """Return the way to a node that may be read."""
-        way = self.access.find(asker, tree.walk(as_path(path)), as_path(path))
+        """Return the way to a node that may be read. At `.null` there is always an empty file."""
+        path = as_path(path)
+        way = tree.walk(path)
+        if path.name == NULL and len(way) == len(path.names) and way[-1].is_container:
+            self.access.require(asker, Action.READ, way)
+            return [*way, self.nothing(way[-1], path)]
+        self.access.find(asker, way, path)
         self.access.require(asker, Action.READ, way)
         return way
+
+    def nothing(self, parent: Node, path: VOSPath) -> Node:
+        """Return the file that takes everything and holds nothing. It belongs to whom its container does."""
+        owner = Asker(person_id=parent.owner_id, user_name=parent.owner_name)
+        return replace(self.new_node(owner, parent, path, NodeKind.DATA), md5=EMPTY_MD5)
 
     # -- housekeeping --------------------------------------------------------------------------------------
 
@@ -106,7 +114,7 @@ class TreeService:
         Only what is older than `grace` goes: another process may be writing.
         """
         before = self.clock.now() - grace
-        self.bytes.forget_unfinished(before)
+        self.bytes.forget_unfinished(before, self.records.uploads.upload_keys())
         self.reap()
         batch: list[str] = []
         for stored in self.bytes.published():
@@ -118,7 +126,8 @@ class TreeService:
         self._forget_orphans(batch)
 
     def _forget_orphans(self, keys: Sequence[str]) -> None:
-        used = self.records.blobs_in_use(keys)
+        # Of an upload that was finished but not yet placed when the process ended, the bytes are published.
+        used = self.records.blobs_in_use(keys) | self.records.uploads.upload_keys()
         for key in keys:
             if key not in used:
                 self.bytes.delete(key)
@@ -133,6 +142,12 @@ def as_path(path: VOSPath | str) -> VOSPath:
     return path if isinstance(path, VOSPath) else VOSPath.parse(path)
 
 
+def settled(path: VOSPath | str) -> VOSPath:
+    """Return a path where something is to be made, with a new name in the place of `.auto`."""
+    path = as_path(path)
+    return VOSPath((*path.names[:-1], new_hex())) if path.name == AUTO else path
+
+
 def _pick(new: _T | None, old: _T) -> _T:
     return old if new is None else new
 
@@ -145,9 +160,12 @@ def changed(node: Node, change: Change) -> Node:
             is_public=_pick(change.is_public, node.sharing.is_public),
             group_read=_pick(change.group_read, node.sharing.group_read),
             group_write=_pick(change.group_write, node.sharing.group_write),
+            inherits=_pick(change.inherits, node.sharing.inherits),
         ),
         is_locked=_pick(change.is_locked, node.is_locked),
         content_type=_pick(change.content_type, node.content_type),
         content_encoding=_pick(change.content_encoding, node.content_encoding),
+        target=_pick(change.target, node.target),
+        quota=None if change.drops_quota else _pick(change.quota, node.quota),
         properties=merged(node.properties, change.properties),
     )

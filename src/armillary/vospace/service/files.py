@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from armillary.base.errors import Invalid, NotFound
 from armillary.vospace.core.conditions import Conditions
 from armillary.vospace.core.permissions import Action, Asker
-from armillary.vospace.model import Node, NodeKind
+from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath, is_local_uri, parse_uri
 from armillary.vospace.ports import Tree
 from armillary.vospace.service.access import Who, denied
-from armillary.vospace.service.base import TreeService, as_path
+from armillary.vospace.service.base import TreeService, as_path, settled
 from armillary.vospace.service.placing import Goal
 from armillary.vospace.service.uploads import Upload
 
@@ -47,7 +47,7 @@ class Files(TreeService):
 
         `conditions` must hold now and at the end, when the bytes become visible.
         """
-        path = as_path(path)
+        path = settled(path)
         asker = self.access.asker(who)
         if asker is None:
             raise denied(None, Action.WRITE, path)
@@ -113,7 +113,7 @@ class Files(TreeService):
     def _file(self, tree: Tree, asker: Asker | None, path: VOSPath) -> Node:
         for _ in range(_MAX_LINKS):
             node = self.look(tree, asker, path)[-1]
-            if node.kind is NodeKind.DATA:
+            if node.is_file:
                 return node
             if node.is_container or not is_local_uri(node.target, self.authorities):
                 raise Invalid(

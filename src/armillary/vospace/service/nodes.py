@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from armillary.accounts.model import Person
 from armillary.base.errors import Conflict, Invalid
 from armillary.base.units import GiB
+from armillary.vospace.core.names import QUOTA
 from armillary.vospace.core.permissions import Action, Asker
+from armillary.vospace.core.properties import without_echo
 from armillary.vospace.model import EMPTY_MD5, Change, Node, NodeKind, Page
-from armillary.vospace.paths import VOSPath, is_local_uri, parse_uri
-from armillary.vospace.service.access import HOME_DEPTH, Who, denied
-from armillary.vospace.service.base import HOMES, as_path, audit, changed
+from armillary.vospace.paths import NULL, VOSPath, is_local_uri, parse_uri
+from armillary.vospace.service.access import HOME_DEPTH, Who, denied, refuse_locked
+from armillary.vospace.service.base import HOMES, as_path, audit, changed, settled
 from armillary.vospace.service.files import Files
 from armillary.vospace.service.surgery import Surgery
 
@@ -32,8 +35,7 @@ class VOSpaceService(Files, Surgery):
         """Return a node. A home comes with its quota."""
         with self.records.reading() as tree:
             way = self.look(tree, self.access.asker(who), path)
-        node = way[-1]
-        return replace(node, quota=self.quota.limit(node)) if len(way) == HOME_DEPTH + 1 else node
+        return self._with_quota(way)
 
     def children(self, who: Who, path: VOSPath | str, page: Page | None = None) -> Iterator[Node]:
         """Yield a container's children; with `page` from its start, at most its limit, else all by name.
@@ -50,18 +52,17 @@ class VOSpaceService(Files, Surgery):
 
     def _children(self, asker: Asker | None, way: Sequence[Node], page: Page) -> Generator[Node]:
         left = page.limit
-        start = page.start
         while left > 0:
-            size = min(left, _PAGE) + 1
+            size = min(left, _PAGE)
             with self.records.reading() as tree:
-                found = tree.children(way[-1], replace(page, start=start, limit=size))
-            for child in found[: size - 1]:
+                found = tree.children(way[-1], replace(page, limit=size))
+            for child in found:
                 if way[-1].path != HOMES or self.access.allowed(asker, Action.READ, (*way, child)):
                     left -= 1
                     yield child
             if len(found) < size:
                 return
-            start = found[-1].name
+            page = replace(page, after=found[-1])
 
     # -- making --------------------------------------------------------------------------------------------
 
@@ -102,6 +103,16 @@ class VOSpaceService(Files, Surgery):
 
     def make_link(self, who: Who, path: VOSPath | str, target: str, change: Change | None = None) -> Node:
         """Make a link to a `vos:`, `http:` or `https:` URI. A local target must be a path, not exist."""
+        self._check_target(target)
+        return self._make(who, path, NodeKind.LINK, change, target=target)
+
+    def make_file(
+        self, who: Who, path: VOSPath | str, change: Change | None = None, kind: NodeKind = NodeKind.DATA
+    ) -> Node:
+        """Make an empty file, of one of the kinds of data."""
+        return self._make(who, path, kind, change, md5=EMPTY_MD5)
+
+    def _check_target(self, target: str) -> None:
         if is_local_uri(target, self.authorities):
             parse_uri(target, self.authorities)
         elif not target.startswith(("vos://", "http://", "https://")) or len(target) > 8192:
@@ -111,16 +122,11 @@ class VOSpaceService(Files, Surgery):
                 facts={"field": "target"},
                 remedy="Give the whole URI of the target.",
             )
-        return self._make(who, as_path(path), NodeKind.LINK, change, target=target)
-
-    def make_file(self, who: Who, path: VOSPath | str, change: Change | None = None) -> Node:
-        """Make an empty file."""
-        return self._make(who, as_path(path), NodeKind.DATA, change, md5=EMPTY_MD5)
 
     def _make(
         self,
         who: Who,
-        path: VOSPath,
+        path: VOSPath | str,
         kind: NodeKind,
         change: Change | None,
         *,
@@ -128,6 +134,7 @@ class VOSpaceService(Files, Surgery):
         target: str = "",
     ) -> Node:
         asker = self.access.asker(who)
+        path = settled(path)
         with self.records.writing() as tree:
             way = tree.walk(path)
             if len(way) == len(path.names) + 1:
@@ -145,21 +152,45 @@ class VOSpaceService(Files, Surgery):
                 if change.of_sharing:
                     self._require_share(asker, way, node)
                 node = changed(node, change)
+            if path.name == NULL:
+                return node
             node = tree.add(node)
         audit.info("vospace.make %s", path, extra={"user": asker.user_name, "kind": kind.value})
         return node
 
     # -- changing ------------------------------------------------------------------------------------------
 
-    def set_properties(self, who: Who, path: VOSPath | str, change: Change) -> Node:
-        """Change a node's properties. Who it is shared with, only owners decide."""
+    def set_properties(
+        self, who: Who, path: VOSPath | str, change: Change | Callable[[Node], Change]
+    ) -> Node:
+        """Change a node's properties; `change` may be made from the node as it is.
+
+        Who it is shared with, only owners decide; of quotas, administrators. Clients post whole nodes: what
+        is there already is no change. Of a locked node only the lock changes.
+        """
         asker = self.access.asker(who)
+        path = as_path(path)
         with self.records.writing() as tree:
-            way = self.access.find(asker, tree.walk(as_path(path)), as_path(path))
-            node = self.access.require(asker, Action.SHARE if change.of_sharing else Action.WRITE, way)
-            node = replace(changed(node, change), modified_at=self.clock.now())
-            tree.save(node)
-        return node
+            way = self.access.find_within(asker, tree.walk(path), path)
+            node = self.access.require(asker, Action.WRITE, way)
+            wanted = without_echo(change(self._with_quota(way)) if callable(change) else change, node)
+            if wanted.of_sharing:
+                self.access.require(asker, Action.SHARE, way)
+            if wanted.of_quota:
+                _require_quota(asker, way)
+            if wanted.target is not None:
+                self._check_target(wanted.target)
+            after = changed(node, wanted)
+            if wanted.is_locked is not False and after != node:
+                refuse_locked(node)
+            after = replace(after, modified_at=self.clock.now())
+            tree.save(after)
+        return self._with_quota((*way[:-1], after))
+
+    def property_names(self) -> Sequence[str]:
+        """Return the URIs of all properties in use that are not ours."""
+        with self.records.reading() as tree:
+            return tree.property_names()
 
     def set_properties_below(self, who: Who, path: VOSPath | str, change: Change) -> tuple[int, int]:
         """Change a node and all below it; return how many were changed and how many refused."""
@@ -169,7 +200,7 @@ class VOSpaceService(Files, Surgery):
         with self.records.writing() as tree:
             way = self.access.find(asker, tree.walk(as_path(path)), as_path(path))
             self.access.require(asker, action, way)
-            for node in (way[-1], *tree.below(way[-1])):
+            for node in chain(way[-1:], tree.below(way[-1])):
                 if self.access.allowed(asker, action, (*way[: HOME_DEPTH + 1], node)):
                     tree.save(changed(node, change))
                     done += 1
@@ -181,8 +212,24 @@ class VOSpaceService(Files, Surgery):
         if not self.access.allowed(asker, Action.SHARE, (*way[: HOME_DEPTH + 1], node)):
             raise denied(asker, Action.SHARE, node.path)
 
+    def _with_quota(self, way: Sequence[Node]) -> Node:
+        node = way[-1]
+        return replace(node, quota=self.quota.limit(node)) if len(way) == HOME_DEPTH + 1 else node
+
     @staticmethod
     def _own_home(home: Node, person: Person) -> Node:
         if home.owner_id != person.id:
             raise Conflict(f"{home.path} belongs to somebody else.", code="duplicate_node")
         return home
+
+
+def _require_quota(asker: Asker | None, way: Sequence[Node]) -> None:
+    if asker is None or not asker.is_admin:
+        raise denied(asker, Action.SHARE, way[-1].path)
+    if len(way) != HOME_DEPTH + 1:
+        raise Invalid(
+            f"{way[-1].path} is not a home.",
+            code="invalid_argument",
+            facts={"field": QUOTA, "path": str(way[-1].path)},
+            remedy="Set the quota of the home that it is in.",
+        )

@@ -10,7 +10,7 @@ from armillary.base.errors import Conflict, PreconditionFailed
 from armillary.vospace.core.conditions import Conditions, require_for_writing
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.model import Node, NodeKind
-from armillary.vospace.paths import VOSPath
+from armillary.vospace.paths import NULL, VOSPath
 from armillary.vospace.service.access import refuse_locked
 from armillary.vospace.service.base import audit
 
@@ -43,7 +43,7 @@ class Goal:
         """
         if len(way) == len(self.path.names) + 1:
             node = service.access.require(self.asker, Action.WRITE, way)
-            if node.kind is not NodeKind.DATA:
+            if not node.is_file:
                 raise Conflict(
                     f"{node.path} is a {node.kind.value}, not a file.",
                     code="duplicate_node",
@@ -60,6 +60,8 @@ class Goal:
     def put(self, service: TreeService, arrived: Arrived) -> Node:
         """Point the node at the bytes, and return it. After an error nothing has changed.
 
+        At `.null` no node comes to be, and the bytes are deleted.
+
         Raises:
             NotFound, Forbidden, Conflict: the place is gone, closed or locked.
             QuotaExceeded: the bytes do not fit.
@@ -68,6 +70,11 @@ class Goal:
         with service.records.writing() as tree:
             way = tree.walk(self.path)
             existing = self.check(service, way)
+            if self.path.name == NULL and not existing:
+                if arrived.blob:
+                    service.bytes.delete(arrived.blob)
+                return service.nothing(way[-1], self.path)
+            now = service.clock.now()
             if existing:
                 node = replace(
                     existing,
@@ -75,7 +82,8 @@ class Goal:
                     md5=arrived.md5,
                     blob=arrived.blob,
                     content_type=self.content_type or existing.content_type,
-                    modified_at=service.clock.now(),
+                    modified_at=now,
+                    written_at=now,
                     written_by=self.asker.user_name,
                 )
                 tree.save(node)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from armillary.base.errors import Conflict, Forbidden, Invalid
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.model import Node
-from armillary.vospace.paths import VOSPath
+from armillary.vospace.paths import NULL, VOSPath
 from armillary.vospace.ports import Tree
 from armillary.vospace.service.access import HOME_DEPTH, Who, denied, refuse_locked
-from armillary.vospace.service.base import TreeService, as_path, audit
+from armillary.vospace.service.base import TreeService, as_path, audit, settled
 
 
 class Surgery(TreeService):
@@ -27,7 +28,7 @@ class Surgery(TreeService):
         with self.records.writing() as tree:
             way = self.deletable(tree, asker, path)
             count = length = 0
-            for node in (way[-1], *tree.below(way[-1])):
+            for node in chain(way[-1:], tree.below(way[-1])):
                 self._require_write(asker, way, node)
                 refuse_locked(node)
                 count += 1
@@ -41,9 +42,16 @@ class Surgery(TreeService):
         return count
 
     def move(self, who: Who, source: VOSPath | str, target: VOSPath | str) -> Node:
-        """Move a branch to `target`, or into it when that is a container. Owners and sharing stay."""
+        """Move a branch to `target`, or into it when that is a container. Owners and sharing stay.
+
+        `.auto` as the last name of `target` stands for one that we choose; what is moved to `.null` is deleted.
+        """
         asker = self.access.asker(who)
-        source, target = as_path(source), as_path(target)
+        source, target = as_path(source), settled(target)
+        if target.name == NULL:
+            gone = self._discarded(asker, source, target)
+            self.delete(who, source)
+            return gone
         with self.records.writing() as tree:
             way = self.deletable(tree, asker, source)
             refuse_locked(way[-1])
@@ -61,25 +69,29 @@ class Surgery(TreeService):
         """Copy a branch to `target`, or into it when that is a container.
 
         The copy belongs to who makes it and is shared as its new container is. No bytes are copied: they
-        never change, so both nodes name the same ones; they count twice all the same.
+        never change, so both nodes name the same ones; they count twice all the same. `.auto` is as in `move`.
         """
         asker = self.access.asker(who)
-        source, target = as_path(source), as_path(target)
+        source, target = as_path(source), settled(target)
+        if target.name == NULL:
+            return self._discarded(asker, source, target)
         with self.records.writing() as tree:
             way = self.access.find(asker, tree.walk(source), source)
             self.access.require(asker, Action.READ, way)
             goal, place = self._place(tree, asker, source, target)
             assert asker is not None, "strangers write nothing"
             copies: dict[int, Node] = {}
+            top: Node | None = None
             length = 0
-            for node in (way[-1], *tree.below(way[-1])):
+            for node in chain(way[-1:], tree.below(way[-1])):
                 if not self.access.allowed(asker, Action.READ, (*way[: HOME_DEPTH + 1], node)):
                     raise denied(asker, Action.READ, node.path)
                 parent = copies.get(node.parent_id or 0, goal[-1])
                 new = self.new_node(asker, parent, _moved(node.path, source, place), node.kind)
-                copies[node.id] = tree.add(
+                copy = tree.add(
                     replace(
                         new,
+                        written_at=node.written_at,
                         length=node.length,
                         md5=node.md5,
                         blob=node.blob,
@@ -89,15 +101,24 @@ class Surgery(TreeService):
                         properties=node.properties,
                     )
                 )
+                if copy.is_container:
+                    copies[node.id] = copy
+                top = top or copy
                 length += node.length
             self.quota.charge(tree, goal, length)
-            copy = copies[way[-1].id]
+        assert top is not None, "the source itself was copied"
         audit.info("vospace.copy %s to %s", source, place, extra={"user": asker.user_name})
-        return copy
+        return top
+
+    def _discarded(self, asker: Asker | None, source: VOSPath, target: VOSPath) -> Node:
+        """Return what goes to `.null`, if both ends may be seen."""
+        with self.records.reading() as tree:
+            self.look(tree, asker, target)
+            return self.look(tree, asker, source)[-1]
 
     def deletable(self, tree: Tree, asker: Asker | None, path: VOSPath) -> Sequence[Node]:
         """Return the way to a branch that may be cut off."""
-        way = self.access.find(asker, tree.walk(path), path)
+        way = self.access.find_within(asker, tree.walk(path), path)
         if len(path.names) <= HOME_DEPTH:
             self.access.require(asker, Action.READ, way)
             raise Forbidden(
@@ -141,7 +162,7 @@ class Surgery(TreeService):
     def _measure(self, asker: Asker | None, tree: Tree, way: Sequence[Node], place: VOSPath) -> int:
         """Return the bytes of a branch that is to move; refuse when something of it cannot."""
         length = 0
-        for node in (way[-1], *tree.below(way[-1])):
+        for node in chain(way[-1:], tree.below(way[-1])):
             self._require_write(asker, way, node)
             _moved(node.path, way[-1].path, place)
             length += node.length

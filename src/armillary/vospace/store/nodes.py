@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -12,23 +13,34 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
+    TextualSelect,
     and_,
     delete,
     insert,
     literal,
     or_,
     select,
+    text,
+    tuple_,
     union,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
-from armillary.base.errors import Conflict
+from armillary.base.errors import Conflict, NotFound
 from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing
-from armillary.vospace.paths import VOSPath
-from armillary.vospace.store.tables import ROOT_ID, dead_blobs, nodes, secrets
+from armillary.vospace.paths import MAX_DEPTH, VOSPath
+from armillary.vospace.store.tables import ROOT_ID, dead_blobs, nodes, property_names, secrets
+from armillary.vospace.store.uploads import SqlUploadRecords
 
-_SORTED_BY = {Order.LENGTH: nodes.c.length, Order.DATE: nodes.c.modified_at}
+_PAGE = 500
+_SORTED_BY: Mapping[Order, ColumnElement[Any]] = {
+    Order.LENGTH: nodes.c.length,
+    Order.DATE: nodes.c.modified_at,
+    Order.MADE: nodes.c.created_at,
+    Order.TYPE: nodes.c.content_type,
+    Order.OWNER: nodes.c.owner_name,
+}
 
 
 class SqlTree:
@@ -39,24 +51,19 @@ class SqlTree:
         self._connection = connection
 
     def walk(self, path: VOSPath) -> Sequence[Node]:
-        """See `ports.Tree`."""
-        row = self._connection.execute(select(nodes).where(nodes.c.id == ROOT_ID)).one()
-        found = [_node(row, VOSPath())]
-        for name in path.names:
-            row = self._connection.execute(
-                select(nodes).where(nodes.c.parent_id == found[-1].id, nodes.c.name == name)
-            ).first()
-            if row is None:
-                break
-            found.append(_node(row, found[-1].path / name))
-        return found
+        """See `ports.Tree`. One statement, however deep: every request begins with it."""
+        names = {f"name{depth}": name for depth, name in enumerate(path.names, 1)}
+        rows = self._connection.execute(_way(len(names)), names)
+        return [_node(row, VOSPath.trusted(path.names[:depth])) for depth, row in enumerate(rows)]
 
     def children(self, parent: Node, page: Page) -> Sequence[Node]:
         """See `ports.Tree`."""
         key = _SORTED_BY.get(page.order)
         columns = [nodes.c.name] if key is None else [key, nodes.c.name]
         query = select(nodes).where(nodes.c.parent_id == parent.id)
-        if page.start:
+        if page.after is not None:
+            query = query.where(_beyond(columns, _place(page.after, page.order), page.descending))
+        elif page.start:
             query = query.where(self._from(parent, page, key))
         query = query.order_by(*(column.desc() if page.descending else column.asc() for column in columns))
         rows = self._connection.execute(query.limit(page.limit))
@@ -64,18 +71,19 @@ class SqlTree:
 
     def below(self, node: Node) -> Iterable[Node]:
         """See `ports.Tree`. Reads page by page: memory grows with the depth only."""
-        start = ""
+        last: Node | None = None
         while node.is_container:
-            page = self.children(node, Page(start=start, limit=501))
-            for child in page[:500]:
+            page = self.children(node, Page(after=last, limit=_PAGE))
+            for child in page:
                 yield child
                 yield from self.below(child)
-            if len(page) <= 500:
+            if len(page) < _PAGE:
                 return
-            start = page[500].name
+            last = page[-1]
 
     def add(self, node: Node) -> Node:
         """See `ports.Tree`."""
+        self._note(node)
         try:
             with self._connection.begin_nested():
                 result = self._connection.execute(insert(nodes).values(_values(node)))
@@ -87,6 +95,7 @@ class SqlTree:
 
     def save(self, node: Node) -> None:
         """See `ports.Tree`."""
+        self._note(node)
         dying = select(nodes.c.blob).where(nodes.c.id == node.id, nodes.c.blob.is_not(None))
         if node.blob:
             dying = dying.where(nodes.c.blob != node.blob)
@@ -114,6 +123,22 @@ class SqlTree:
         statement = update(nodes).where(nodes.c.id == home.id).values(used=nodes.c.used + octets)
         return self._connection.execute(statement.returning(nodes.c.used)).scalar_one()
 
+    def property_names(self) -> Sequence[str]:
+        """See `ports.Tree`."""
+        return (
+            self._connection.execute(select(property_names.c.uri).order_by(property_names.c.uri))
+            .scalars()
+            .all()
+        )
+
+    def _note(self, node: Node) -> None:
+        wanted = set(node.properties)
+        if wanted:
+            known = select(property_names.c.uri).where(property_names.c.uri.in_(wanted))
+            for uri in sorted(wanted.difference(self._connection.execute(known).scalars())):
+                with suppress(IntegrityError), self._connection.begin_nested():  # another has just noted it
+                    self._connection.execute(insert(property_names).values(uri=uri))
+
     def _doom(self, blobs: Iterable[str]) -> None:
         for blob in blobs:
             known = select(literal(blob)).where(~select(dead_blobs).where(dead_blobs.c.blob == blob).exists())
@@ -121,14 +146,19 @@ class SqlTree:
 
     def _from(self, parent: Node, page: Page, key: ColumnElement[Any] | None) -> ColumnElement[bool]:
         name = nodes.c.name
-        by_name = name <= page.start if page.descending else name >= page.start
         if key is None:
-            return by_name
+            return name <= page.start if page.descending else name >= page.start
         where = (nodes.c.parent_id == parent.id, name == page.start)
         first = self._connection.execute(select(key).where(*where)).scalar_one_or_none()
         if first is None:
-            return literal(False)
-        return or_(key < first if page.descending else key > first, and_(key == first, by_name))
+            raise NotFound(
+                f"{parent.path} has no {page.start!r} any more.",
+                code="node_not_found",
+                facts={"path": str(parent.path), "name": page.start},
+                remedy="Begin the listing anew, or sort by name.",
+            )
+        exactly = and_(key == first, name == page.start)
+        return or_(exactly, _beyond([key, name], (first, page.start), page.descending))
 
 
 class SqlRecords:
@@ -138,6 +168,7 @@ class SqlRecords:
         """Keep records in a database that `create_all` has prepared."""
         self._engine = engine
         self._reading = engine.execution_options(readonly=True)
+        self.uploads = SqlUploadRecords(engine)
 
     @contextmanager
     def reading(self) -> Generator[SqlTree]:
@@ -154,19 +185,20 @@ class SqlRecords:
     def reap(self, delete: Callable[[str], None], limit: int) -> int:
         """See `ports.Records`.
 
-        Files go away inside the transaction: a copy that would use a blob again waits for it.
+        Files go away outside of any transaction, since a bucket takes its time: a blob that waits and that no node
+        names will never be named again, for copies take theirs from nodes and keys are not used twice.
         """
-        waiting = select(dead_blobs.c.blob).limit(limit)
         with self._reading.connect() as connection:
-            if connection.execute(waiting.limit(1)).first() is None:
-                return 0
-        with self._engine.begin() as connection:
-            blobs = list(connection.execute(waiting).scalars())
+            blobs = list(connection.execute(select(dead_blobs.c.blob).limit(limit)).scalars())
             used = set(connection.execute(select(nodes.c.blob).where(nodes.c.blob.in_(blobs))).scalars())
-            for blob in blobs:
-                if blob not in used:
-                    delete(blob)
-            connection.execute(dead_blobs.delete().where(dead_blobs.c.blob.in_(blobs)))
+        gone = [blob for blob in blobs if blob not in used]
+        for blob in gone:
+            delete(blob)
+        if blobs:
+            still_used = select(nodes.c.id).where(nodes.c.blob == dead_blobs.c.blob).exists()
+            done = dead_blobs.c.blob.in_(gone) | (dead_blobs.c.blob.in_(used) & still_used)
+            with self._engine.begin() as connection:
+                connection.execute(dead_blobs.delete().where(done))
         return len(blobs)
 
     def blobs_in_use(self, keys: Collection[str]) -> frozenset[str]:
@@ -185,6 +217,45 @@ class SqlRecords:
             if connection.execute(select(secrets.c.name).where(mine)).first() is None:
                 connection.execute(insert(secrets).values(name="signing", value=proposal))
             return connection.execute(select(secrets.c.value).where(mine)).scalar_one()
+
+
+@lru_cache(maxsize=MAX_DEPTH + 1)
+def _way(depth: int) -> TextualSelect:
+    """Return the statement that reads the nodes on a way of `depth` names, from the top.
+
+    In the words of SQL that both databases understand; building it from parts would take longer than it runs.
+    """
+    names = ", ".join(f"({place}, CAST(:name{place} AS TEXT))" for place in range(1, depth + 1))
+    wanted = f"VALUES {names}" if names else "SELECT 0, '' WHERE 1 = 0"
+    columns = ", ".join(f"{nodes.name}.{column.name}" for column in nodes.c)
+    statement = (
+        f"WITH RECURSIVE wanted(place, name) AS ({wanted}), way(id, place) AS ("  # noqa: S608 - our own names
+        f"SELECT CAST({ROOT_ID} AS BIGINT), 0 UNION ALL SELECT {nodes.name}.id, wanted.place FROM way "
+        f"JOIN wanted ON wanted.place = way.place + 1 JOIN {nodes.name} ON {nodes.name}.parent_id = way.id "
+        f"AND {nodes.name}.name = wanted.name) "
+        f"SELECT {columns} FROM way JOIN {nodes.name} ON {nodes.name}.id = way.id ORDER BY way.place"
+    )
+    return text(statement).columns(*nodes.c)
+
+
+def _place(node: Node, order: Order) -> tuple[Any, ...]:
+    """Return what decides where a node stands in a listing."""
+    keys: Mapping[Order, Any] = {
+        Order.LENGTH: node.length,
+        Order.DATE: node.modified_at,
+        Order.MADE: node.created_at,
+        Order.TYPE: node.content_type,
+        Order.OWNER: node.owner_name,
+    }
+    return (keys[order], node.name) if order in keys else (node.name,)
+
+
+def _beyond(
+    columns: Sequence[ColumnElement[Any]], place: Sequence[Any], descending: bool
+) -> ColumnElement[bool]:
+    bound = tuple_(*(literal(value, column.type) for value, column in zip(place, columns, strict=True)))
+    row = tuple_(*columns)
+    return row < bound if descending else row > bound
 
 
 def _taken(node: Node) -> Conflict:
@@ -206,6 +277,7 @@ def _values(node: Node) -> dict[str, Any]:
         "written_by": node.written_by,
         "created_at": node.created_at,
         "modified_at": node.modified_at,
+        "written_at": node.written_at,
         "length": node.length,
         "md5": node.md5,
         "blob": node.blob,
@@ -215,6 +287,7 @@ def _values(node: Node) -> dict[str, Any]:
         "is_public": node.sharing.is_public,
         "group_read": sorted(node.sharing.group_read),
         "group_write": sorted(node.sharing.group_write),
+        "inherits": node.sharing.inherits,
         "is_locked": node.is_locked,
         "properties": dict(node.properties),
         "used": node.used,
@@ -233,6 +306,7 @@ def _node(row: Row[Any], path: VOSPath) -> Node:
         written_by=row.written_by,
         created_at=row.created_at,
         modified_at=row.modified_at,
+        written_at=row.written_at,
         length=row.length,
         md5=row.md5,
         blob=row.blob,
@@ -243,6 +317,7 @@ def _node(row: Row[Any], path: VOSPath) -> Node:
             is_public=row.is_public,
             group_read=frozenset(row.group_read),
             group_write=frozenset(row.group_write),
+            inherits=row.inherits,
         ),
         is_locked=row.is_locked,
         properties=row.properties,

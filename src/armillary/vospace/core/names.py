@@ -1,0 +1,48 @@
+"""The URIs of properties and views, as the standard and the stock clients write them."""
+
+from __future__ import annotations
+
+CORE = "ivo://ivoa.net/vospace/core#"
+CADC = "ivo://cadc.nrc.ca/vospace/core#"
+GMS = "ivo://cadc.nrc.ca/gms?"
+"""The prefix of group URIs; the stock client has it built in."""
+
+QUOTA = CORE + "quota"
+INHERIT = CADC + "inheritPermissions"
+
+READ_ONLY = frozenset(
+    {
+        *(CORE + name for name in ("length", "MD5", "date", "creator", "btime", "ctime", "mtime", "atime")),
+        CORE + "availableSpace",
+        CADC + "creatorJWT",
+    }
+)
+FREE = frozenset(
+    CORE + name
+    for name in (
+        "title", "subject", "description", "publisher", "contributor", "format", "identifier", "source",
+        "language", "relation", "coverage", "rights",
+        # The stock client writes it so.
+        "contributer",
+    )
+)  # fmt: skip
+"""Texts of the standard that mean nothing to us."""
+
+HANDLED = {
+    **{CORE + name: CORE + name for name in ("ispublic", "groupread", "groupwrite", "type", "encoding")},
+    # The standard's name; the stock client's is the other one.
+    CORE + "publicread": CORE + "ispublic",
+    CORE + "inheritPermissions": INHERIT,
+    INHERIT: INHERIT,
+    CADC + "islocked": CADC + "islocked",
+    QUOTA: QUOTA,
+}
+"""What we understand, with the name under which we do."""
+
+ANY_VIEW = CORE + "anyview"
+BINARY_VIEW = CORE + "binaryview"
+DEFAULT_VIEW = CORE + "defaultview"
+PACKAGE_VIEW = "vos://cadc.nrc.ca~vospace/CADC/std/Pkg-1.0"
+"""A branch in one archive; its parameter says tar or zip."""
+
+VOSPACE_CAPABILITY = CORE + "vospace-2.1"
