@@ -14,6 +14,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -52,13 +53,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 # A plain INTEGER is what SQLite takes for its row id.
 _Id = BigInteger().with_variant(Integer, "sqlite")
+# Names are put in order by their bytes, as SQLite does, and not as some language would.
+_Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 nodes = Table(
     "vospace_nodes",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    # the first numbers are those of the top and of /home; SQLite goes on after the highest by itself
+    Column("id", _Id, Identity(start=3), primary_key=True, autoincrement=True),
     Column("parent_id", _Id, ForeignKey("vospace_nodes.id", ondelete="CASCADE")),
-    Column("name", Text, nullable=False),
+    Column("name", _Name, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("owner_id", String(64), nullable=False),
     Column("owner_name", Text, nullable=False),
