@@ -125,6 +125,28 @@ jobs = Table(
     Index("vospace_jobs_waiting", "phase", "queued_at"),
 )
 
+uploads = Table(
+    "vospace_uploads",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("key", String(32), nullable=False),
+    Column("person_id", String(64), nullable=False, index=True),
+    Column("user_name", Text, nullable=False),
+    Column("path", JSON, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("md5", String(32), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("conditions", JSON, nullable=False),
+    Column("in_segments", Boolean, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("mark", BigInteger),
+    Column("mark_before", BigInteger),
+    Column("outcome", String(32), nullable=False),
+)
+
 
 def create_all(engine: Engine) -> None:
     """Make the tables and the two nodes that are always there, the top and `/home`.
