@@ -16,7 +16,7 @@ from armillary.base.units import GiB
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.core.properties import merged
 from armillary.vospace.model import EMPTY_MD5, Change, Node, NodeKind, Sharing
-from armillary.vospace.paths import AUTO, NULL, VOSPath, check_name
+from armillary.vospace.paths import AUTO, NULL, VOSPath, check_name, is_local_uri, parse_uri
 from armillary.vospace.ports import ByteStore, Records, Tree
 from armillary.vospace.service.access import Access, refuse_locked
 from armillary.vospace.service.quota import Quota
@@ -26,6 +26,8 @@ audit = logging.getLogger("armillary.audit")
 _T = TypeVar("_T")
 
 HOMES = VOSPath(("home",))
+MAX_LINKS = 8
+"""How many links are followed for one path."""
 
 
 class TreeService:
@@ -86,15 +88,33 @@ class TreeService:
         return parent
 
     def look(self, tree: Tree, asker: Asker | None, path: VOSPath | str) -> Sequence[Node]:
-        """Return the way to a node that may be read. At `.null` there is always an empty file."""
-        path = as_path(path)
-        way = tree.walk(path)
+        """Return the way to a node that may be read. At `.null` there is always an empty file.
+
+        Links in the middle of a path are followed: `vcp -L` reads below them. (What makes, moves or deletes nodes
+        meets LinkFound there, as the standard has it.)
+        """
+        path, way = self._follow(tree, asker, as_path(path))
         if path.name == NULL and len(way) == len(path.names) and way[-1].is_container:
             self.access.require(asker, Action.READ, way)
             return [*way, self.nothing(way[-1], path)]
         self.access.find(asker, way, path)
         self.access.require(asker, Action.READ, way)
         return way
+
+    def _follow(self, tree: Tree, asker: Asker | None, path: VOSPath) -> tuple[VOSPath, Sequence[Node]]:
+        """Return a path without the links above its end, and what exists of it."""
+        way = tree.walk(path)
+        for _ in range(MAX_LINKS):
+            link = way[-1]
+            if len(way) > len(path.names) or link.kind is not NodeKind.LINK:
+                break
+            self.access.require(asker, Action.READ, way)
+            if not is_local_uri(link.target, self.authorities):
+                break
+            below = path.names[len(way) - 1 :]
+            path = VOSPath((*parse_uri(link.target, self.authorities).names, *below))
+            way = tree.walk(path)
+        return path, way
 
     def nothing(self, parent: Node, path: VOSPath) -> Node:
         """Return the file that takes everything and holds nothing. It belongs to whom its container does."""

@@ -12,11 +12,9 @@ from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath, is_local_uri, parse_uri
 from armillary.vospace.ports import Tree
 from armillary.vospace.service.access import Who, denied
-from armillary.vospace.service.base import TreeService, as_path, settled
+from armillary.vospace.service.base import MAX_LINKS, TreeService, as_path, settled
 from armillary.vospace.service.placing import Goal
 from armillary.vospace.service.uploads import Upload
-
-_MAX_LINKS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +109,7 @@ class Files(TreeService):
         raise AssertionError("unreachable")
 
     def _file(self, tree: Tree, asker: Asker | None, path: VOSPath) -> Node:
-        for _ in range(_MAX_LINKS):
+        for _ in range(MAX_LINKS):
             node = self.look(tree, asker, path)[-1]
             if node.is_file:
                 return node
