@@ -53,7 +53,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 # A plain INTEGER is what SQLite takes for its row id.
 _Id = BigInteger().with_variant(Integer, "sqlite")
-# Names are put in order by their bytes, as SQLite does, and not as some language would.
+# What is put in order is ordered by its bytes, as SQLite does, and not as some language would.
 _Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 nodes = Table(
@@ -65,7 +65,7 @@ nodes = Table(
     Column("name", _Name, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("owner_id", String(64), nullable=False),
-    Column("owner_name", Text, nullable=False),
+    Column("owner_name", _Name, nullable=False),
     Column("written_by", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("modified_at", UtcDateTime, nullable=False),
@@ -73,7 +73,7 @@ nodes = Table(
     Column("length", BigInteger, nullable=False, default=0),
     Column("md5", String(32), nullable=False, default=""),
     Column("blob", String(32), index=True),
-    Column("content_type", Text, nullable=False, default=""),
+    Column("content_type", _Name, nullable=False, default=""),
     Column("content_encoding", Text, nullable=False, default=""),
     Column("target", Text, nullable=False, default=""),
     Column("is_public", Boolean, nullable=False, default=False),
@@ -89,7 +89,7 @@ nodes = Table(
 
 dead_blobs = Table("vospace_dead_blobs", metadata, Column("blob", String(32), primary_key=True))
 
-property_names = Table("vospace_property_names", metadata, Column("uri", Text, primary_key=True))
+property_names = Table("vospace_property_names", metadata, Column("uri", _Name, primary_key=True))
 """The properties that nodes have, or had once: reading them all from the nodes would take too long."""
 
 secrets = Table(
