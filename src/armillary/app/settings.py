@@ -94,6 +94,10 @@ class LimitsTable(_Table):
     sign_ins_per_minute: int = Field(
         default=600, ge=0, description="that one address may make at a cloud; 0: no bound"
     )
+    groups_per_person: int = Field(default=100, ge=0, description="that one person may own")
+    certificate_days: int = Field(
+        default=30, ge=1, le=366, description="that a client certificate is good for, at most"
+    )
 
 
 class VOSpaceTable(_Table):
@@ -101,6 +105,11 @@ class VOSpaceTable(_Table):
 
     authority: str = Field(
         default="armillary.example", description="of our IVOA identifiers, ivo://AUTHORITY/vault"
+    )
+    third_party_hosts: list[str] = Field(
+        default=[],
+        description="where transfers with other services may go besides the Internet: names, NAME:PORT, "
+        "addresses or networks such as 10.1.0.0/16",
     )
     bytes: str = Field(
         default="folder",

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.responses import JSONResponse
 
-from armillary.accounts.api import Authenticator, install_error_handlers
+from armillary.accounts.api import Authenticator, install_error_handlers, people_services
 from armillary.accounts.api import router as accounts_router
 from armillary.accounts.certificates import Authority
 from armillary.accounts.service import AccountsService, AccountsStore
@@ -35,6 +35,8 @@ from armillary.portal.app import create_portal
 from armillary.portal.keys import KeyRing
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
+from armillary.vospace.build import build_jobs
+from armillary.vospace.courier import HttpCourier
 from armillary.vospace.service import JobService, VOSpaceService
 from armillary.vospace.store import SqlJobRecords, SqlRecords
 from armillary.vospace.store import create_all as create_vospace
@@ -69,10 +71,10 @@ class Platform:
     def recover(self) -> None:
         """Finish or sweep what an earlier process of ours was killed at. Call it once, when requests are answered."""
         self.vospace.recover()
-        self.transfers.recover()
 
     def close(self) -> None:
         """Let go of threads and files. Machines run on."""
+        self.transfers.close()
         self.batch.errands.shutdown(wait=True, cancel_futures=True)
         for cloud in self.clouds.values():
             cloud.close()
@@ -87,7 +89,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     authority = Authority(settings.home / "authority", clock)
     store = AccountsStore(engine=database.execution_options(room="accounts"))
     store.create_all()
-    accounts = AccountsService(store=store, clock=clock)
+    accounts = AccountsService(store=store, clock=clock, groups_each=settings.limits.groups_per_person)
     clouds = build_clouds(
         settings=settings, addresses=addresses, accounts=accounts, authority=authority, clock=clock
     )
@@ -122,6 +124,15 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app.include_router(batch_router(service=batch.service, authenticator=authenticator))
     app.include_router(agent_router(service=batch.agents))
     app.include_router(
+        people_services(
+            service=accounts,
+            authenticator=authenticator,
+            issuer=authority,
+            authority=space_settings.authority,
+            certificate_days=settings.limits.certificate_days,
+        )
+    )
+    app.include_router(
         vospace_router(
             service=vospace,
             jobs=jobs,
@@ -144,6 +155,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops = [Loop(name=f"cloud {name}", seconds=2, work=cloud.reconcile) for name, cloud in clouds.items()]
     loops.append(Loop(name="scaler", seconds=settings.batch.tick_seconds, work=batch.scaler.tick))
     loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
+    loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     return Platform(
         app=app,
         clouds=clouds,
@@ -177,7 +189,8 @@ def _build_vospace(
         groups=accounts.groups_of,
         quota=granted,
     )
-    return service, JobService(records=SqlJobRecords(database), clock=clock)
+    courier = HttpCourier(allowed=settings.vospace.third_party_hosts)
+    return service, build_jobs(records=SqlJobRecords(database), space=service, courier=courier)
 
 
 def _host_names(settings: Settings) -> list[str]:

@@ -72,6 +72,10 @@ class Armillary:
         """PUT JSON and return the JSON answer."""
         return self._json("PUT", path, json=body)
 
+    def patch(self, path: str, body: Any) -> Any:
+        """Change what is given."""
+        return self._json("PATCH", path, json=body)
+
     def delete(self, path: str) -> None:
         """DELETE."""
         self._json("DELETE", path)

@@ -1,4 +1,4 @@
-"""`/api/v1/accounts`: registration, sign-in, applications, projects, members and tokens, as JSON."""
+"""`/api/v1/accounts`: registration, sign-in, applications, projects, members, groups, tokens and certificates, as JSON."""
 
 # no `from __future__ import annotations` here: FastAPI could not resolve the dependency that is a parameter
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 
 from armillary.accounts.api.access import Desk
+from armillary.accounts.api.group_routes import add_certificates, add_groups
 from armillary.accounts.api.limits import BoundedRoute
 from armillary.accounts.api.models import (
     ApplicationBody,
@@ -50,6 +51,8 @@ def router(*, service: AccountsService, authenticate: Callable[..., Principal]) 
     _add_projects(routes, service, desk, signed_in)
     _add_tokens(routes, service, desk, signed_in)
     _add_people(routes, service, desk, signed_in)
+    add_groups(routes, service, desk, signed_in)
+    add_certificates(routes, service, signed_in)
     return routes
 
 

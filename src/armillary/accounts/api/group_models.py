@@ -1,0 +1,104 @@
+"""The shapes on the wire of groups and certificates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from armillary.accounts.core.group_rules import GroupBrief, GroupDetail
+from armillary.accounts.model import IssuedCertificate, Person
+
+_Text = Annotated[str, Field(max_length=10_000)]
+
+
+class GroupBody(BaseModel):
+    """A wish for a group. With `join`, its maker is its first member."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: _Text
+    description: _Text = ""
+    join: bool = True
+
+
+class GroupChange(BaseModel):
+    """What is to be changed of a group."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: _Text
+
+
+class GroupBriefShape(BaseModel):
+    """A group in a listing; `owner` is None for the platform's own and for projects."""
+
+    name: str
+    description: str
+    owner: str | None
+    is_project: bool
+
+    @classmethod
+    def of(cls, value: GroupBrief) -> Self:
+        """Return the shape of a value."""
+        return cls(
+            name=value.name,
+            description=value.description,
+            owner=value.owner_name,
+            is_project=value.is_project,
+        )
+
+
+class InGroupShape(BaseModel):
+    """A person in a group."""
+
+    user_name: str
+    full_name: str
+
+    @classmethod
+    def of(cls, value: Person) -> Self:
+        """Return the shape of a value."""
+        return cls(user_name=value.user_name, full_name=value.full_name)
+
+
+class GroupShape(GroupBriefShape):
+    """A group with all that is in it."""
+
+    created_at: datetime | None
+    changed_at: datetime | None
+    members: list[InGroupShape]
+    member_groups: list[str]
+    admins: list[InGroupShape]
+    admin_groups: list[str]
+
+    @classmethod
+    def whole(cls, value: GroupDetail) -> Self:
+        """Return the shape of a value."""
+        return cls(
+            name=value.name,
+            description=value.description,
+            owner=value.owner.user_name if value.owner else None,
+            is_project=value.is_project,
+            created_at=value.created_at,
+            changed_at=value.changed_at,
+            members=[InGroupShape.of(person) for person in value.members],
+            member_groups=list(value.member_groups),
+            admins=[InGroupShape.of(person) for person in value.admins],
+            admin_groups=list(value.admin_groups),
+        )
+
+
+class CertificateShape(BaseModel):
+    """What is known of a client certificate."""
+
+    serial: str
+    issued_at: datetime
+    expires_at: datetime
+    issued_by: str
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, value: IssuedCertificate) -> Self:
+        """Return the shape of a value."""
+        return cls(**vars(value))
