@@ -28,8 +28,9 @@ from armillary.app.tls import server_config
 from armillary.base.clock import SystemClock
 from armillary.base.units import GiB
 from armillary.vospace.api import Settings, router
+from armillary.vospace.build import build_jobs
 from armillary.vospace.bytes import FolderBytes
-from armillary.vospace.service import JobService, VOSpaceService
+from armillary.vospace.service import VOSpaceService
 from armillary.vospace.store import SqlJobRecords, SqlRecords, create_all
 
 pytestmark = pytest.mark.interop
@@ -70,12 +71,13 @@ class Space:
         self.ada = self.accounts.person_named("ada")
         self.service.ensure_home(self.ada)
         self.service.ensure_home(self.accounts.person_named("bob"))
+        self.jobs = build_jobs(records=SqlJobRecords(engine), space=self.service)
         self.authority = Authority(root / "ca", clock)
         self.app = FastAPI()
         self.app.include_router(
             router(
                 service=self.service,
-                jobs=JobService(records=SqlJobRecords(engine), clock=clock),
+                jobs=self.jobs,
                 authority=self.authority,
                 authenticator=Authenticator(service=self.accounts, certificates=self.authority),
                 settings=settings,
@@ -110,6 +112,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
     yield space
     server.should_exit = True
     thread.join(20)
+    space.jobs.close()
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -19,6 +19,7 @@ from armillary.base.errors import Unauthorized
 from armillary.base.ids import PersonId, TokenId
 from armillary.base.units import GiB
 from armillary.vospace.api import Settings, router
+from armillary.vospace.build import build_jobs
 from armillary.vospace.bytes import MemoryBytes
 from armillary.vospace.service import JobService, VOSpaceService
 from armillary.vospace.store import SqlJobRecords, SqlRecords, create_all
@@ -92,7 +93,15 @@ def store() -> MemoryBytes:
 
 
 @pytest.fixture
-def space(tmp_path: Path, clock: VirtualClock, store: MemoryBytes) -> VOSpaceService:
+def memberships() -> dict[str, set[str]]:
+    """Who is in which groups, to be changed at will."""
+    return {name: set(groups) for name, groups in GROUPS.items()}
+
+
+@pytest.fixture
+def space(
+    tmp_path: Path, clock: VirtualClock, store: MemoryBytes, memberships: dict[str, set[str]]
+) -> VOSpaceService:
     engine = make_engine(f"sqlite:///{tmp_path}/space.db", durable=False)
     create_all(engine)
     service = VOSpaceService(
@@ -100,7 +109,7 @@ def space(tmp_path: Path, clock: VirtualClock, store: MemoryBytes) -> VOSpaceSer
         bytes_=store,
         clock=clock,
         authorities=Settings().authorities,
-        groups=lambda person_id: frozenset(GROUPS.get(person_id.removeprefix("id-"), set())),
+        groups=lambda person_id: frozenset(memberships.get(person_id.removeprefix("id-"), set())),
         quota=lambda person_id: GiB(1),
     )
     for name in ("ada", "bob", "eve"):
@@ -122,14 +131,27 @@ class ByName:
 
 
 @pytest.fixture
-def app(space: VOSpaceService, tmp_path: Path, clock: VirtualClock) -> FastAPI:
+def job_records(tmp_path: Path) -> Iterator[SqlJobRecords]:
     engine = make_engine(f"sqlite:///{tmp_path}/jobs.db", durable=False)
     create_all(engine)
+    yield SqlJobRecords(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def jobs(space: VOSpaceService, job_records: SqlJobRecords) -> Iterator[JobService]:
+    jobs = build_jobs(records=job_records, space=space)
+    yield jobs
+    jobs.close()
+
+
+@pytest.fixture
+def app(space: VOSpaceService, jobs: JobService, tmp_path: Path, clock: VirtualClock) -> FastAPI:
     app = FastAPI()
     app.include_router(
         router(
             service=space,
-            jobs=JobService(records=SqlJobRecords(engine), clock=clock),
+            jobs=jobs,
             authority=Authority(tmp_path / "ca", clock),
             authenticator=ByName(),
         )

@@ -256,8 +256,8 @@ def test_a_move_is_a_job_that_runs_once(http: TestClient, app: object) -> None:
     assert http.get(job + "/phase").text == "PENDING"
     assert http.post(job + "/phase", content="PHASE=RUN").status_code == 303
     assert "<uws:phase>COMPLETED</uws:phase>" in http.get(job + "?WAIT=6").text
-    assert http.post(job + "/phase", content="PHASE=RUN").status_code == 409
-    assert http.get(job, headers={"Authorization": "Bearer bob"}).status_code == 404
+    assert http.post(job + "/phase", content="PHASE=RUN").status_code == 403
+    assert http.get(job, headers={"Authorization": "Bearer bob"}).status_code == 403
 
 
 def test_a_job_that_fails_says_why(http: TestClient) -> None:

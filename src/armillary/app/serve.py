@@ -231,6 +231,7 @@ async def _serve(
         end_in_any_case(0 if ended.is_set() else 1)
         for loop in loops:
             loop.cancel()
+        platform.transfers.bell.close()
         platform.batch.agents.bell.close()  # whoever waits for work or news gets an answer, and is not waited for
         for server in servers:
             server.should_exit = True

@@ -33,6 +33,33 @@ _etree = typing.cast("typing.Any", lxml.etree)  # pyright: ignore[reportUnknownM
 
 
 def parse_root(body: bytes, name: str) -> Element:
+    """Return the root element of a VOSpace document.
+
+    Raises:
+        Invalid: it is not well-formed, has a DTD, or is another document.
+    """
+    root = _parsed(body)
+    if root.tag != f"{{{VOS}}}{name}":
+        raise bad_document(f"The document is not a VOSpace {name}.")
+    return root
+
+
+def inner_text(body: bytes) -> str:
+    """Return a document as text that can stand inside another one."""
+    return _etree.tostring(_parsed(body), encoding="unicode", with_tail=False)
+
+
+def text_of(root: Element, name: str) -> str:
+    """Return the text of a child, empty when there is none."""
+    return (root.findtext(f"{{{VOS}}}{name}") or "").strip()
+
+
+def bad_document(message: str, code: str = "invalid_argument") -> Invalid:
+    """Return the refusal of a document."""
+    return Invalid(message, code=code, facts={"field": "body"}, remedy="Send a VOSpace 2.1 document.")
+
+
+def _parsed(body: bytes) -> typing.Any:
     parser = _etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
     )
@@ -42,14 +69,4 @@ def parse_root(body: bytes, name: str) -> Element:
         raise bad_document("The document is not well-formed XML.") from error
     if root.getroottree().docinfo.doctype:
         raise bad_document("The document has a DTD.")
-    if root.tag != f"{{{VOS}}}{name}":
-        raise bad_document(f"The document is not a VOSpace {name}.")
     return root
-
-
-def text_of(root: Element, name: str) -> str:
-    return (root.findtext(f"{{{VOS}}}{name}") or "").strip()
-
-
-def bad_document(message: str, code: str = "invalid_argument") -> Invalid:
-    return Invalid(message, code=code, facts={"field": "body"}, remedy="Send a VOSpace 2.1 document.")

@@ -8,7 +8,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from armillary.base.ids import PersonId
-from armillary.vospace.job_model import Job, JobKind, Phase  # noqa: F401
 from armillary.vospace.paths import VOSPath
 
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from armillary.vospace.job_ports import JobRecords  # noqa: F401
 from armillary.vospace.model import Node, Page
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.upload_ports import UploadRecords

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from armillary.accounts.model import Principal
-from armillary.base.clock import to_iso
+from armillary.base.clock import from_iso, to_iso
 from armillary.base.errors import Invalid, NotFound
 from armillary.vospace.api.context import Context, Endpoint, base_url, document
-from armillary.vospace.api.transfers import PULL, PUSH, answered, check, form
+from armillary.vospace.api.transfers import answered, form
 from armillary.vospace.core.properties import change_of
-from armillary.vospace.model import Job, JobKind
-from armillary.vospace.paths import VOSPath, parse_uri
-from armillary.vospace.transfer_xml import TransferDocument, parse_transfer, transfer_text
-from armillary.vospace.uws import job_text, jobs_text, results_text
+from armillary.vospace.documents import inner_text
+from armillary.vospace.job_model import Job, JobFilter, JobKind, Phase
+from armillary.vospace.paths import parse_uri
+from armillary.vospace.service.job_work import DETAILS
+from armillary.vospace.service.negotiation import CLIENT_MOVES
+from armillary.vospace.transfer_xml import parse_transfer, transfer_element, transfer_text
+from armillary.vospace.uws import job_text, jobs_text, parameters_text, results_text
 from armillary.vospace.xml import parse_node
 
-_DETAILS = "results/transferDetails"
+GRACE_SECONDS = 0.4
+"""How long the answer to RUN waits for the end: the stock client looks at once, and then sleeps two seconds."""
+MAX_WAIT_SECONDS = 60
+_LOOK_SECONDS = 2
+"""While somebody waits, the records are read this often: another process may run the job."""
 _TEXT = "text/xml"
 _READING = frozenset({"GET", "HEAD"})
+_NUMBER = re.compile(r"-?\d{1,9}")
 
 
 def job_list(context: Context, service: str, kind: JobKind) -> Endpoint:
@@ -30,15 +42,21 @@ def job_list(context: Context, service: str, kind: JobKind) -> Endpoint:
 
     async def endpoint(request: Request) -> Response:
         who = await context.principal(request)
+        where = f"{base_url(request)}/{service}/{kind.value}"
         if request.method in _READING:
-            jobs = await run_in_threadpool(context.jobs.jobs, who, kind)
-            return Response(jobs_text(jobs), media_type=_TEXT)
-        posted = await _posted(context, request, kind)
-        job = await run_in_threadpool(context.jobs.create, who, kind, posted)
-        where = f"{base_url(request)}/{service}/{kind.value}/{job.id}"
-        if request.query_params.get("PHASE", request.query_params.get("phase", "")).upper() == "RUN":
-            await _run(context, who, job, where)
-        return RedirectResponse(where, status_code=303)
+            jobs = await run_in_threadpool(context.jobs.jobs, who, kind, _filter(request.query_params))
+            return StreamingResponse(jobs_text(jobs, where), media_type=_TEXT)
+        fields = {name.upper(): value for name, value in request.query_params.multi_items()}
+        posted = await _posted(context, request, kind, fields)
+        run = _phase(fields["PHASE"]) if "PHASE" in fields else ""
+        if run == "ABORT":
+            raise _bad("PHASE", "A new job can only be RUN.")
+        job = await run_in_threadpool(
+            context.jobs.create, who, kind, posted, run_id=fields.get("RUNID", "")[:200], run=bool(run)
+        )
+        if run:
+            await _ended(context, job, GRACE_SECONDS)
+        return RedirectResponse(f"{where}/{job.id}", status_code=303)
 
     return endpoint
 
@@ -49,116 +67,175 @@ def job_parts(context: Context, service: str, kind: JobKind) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         who = await context.principal(request)
         job_id: str = request.path_params["job"]
-        part: str = request.path_params.get("part", "")
-        where = f"{base_url(request)}/{service}/{kind.value}/{job_id}"
+        part: str = request.path_params.get("part", "").rstrip("/")
+        home = f"{base_url(request)}/{service}"
+        where = f"{home}/{kind.value}/{job_id}"
         job = await run_in_threadpool(context.jobs.job, who, kind, job_id)
         if request.method in _READING:
-            return await _part(context, f"{base_url(request)}/{service}", who, job, part)
-        if request.method == "POST" and part == "phase":
-            wanted = {name.upper(): value.upper() for name, value in await form(request)}.get("PHASE")
-            if wanted == "RUN":
-                await _run(context, who, job, where)
-            elif wanted == "ABORT":
-                await run_in_threadpool(context.jobs.abort, who, kind, job_id)
-            else:
-                raise Invalid("PHASE is RUN or ABORT.", code="invalid_argument", remedy="Post PHASE=RUN.")
-            return RedirectResponse(where, status_code=303)
+            if not part:
+                job = await _waited(context, who, job, request.query_params)
+            return await _part(context, home, who, job, part)
         if request.method == "DELETE" and not part:
-            await run_in_threadpool(context.jobs.abort, who, kind, job_id)
+            await run_in_threadpool(context.jobs.delete, who, kind, job_id)
             return RedirectResponse(where.rpartition("/")[0], status_code=303)
+        if request.method == "POST":
+            fields = {name.upper(): value.strip() for name, value in await form(request)}
+            if not part and fields.get("ACTION", "").upper() == "DELETE":
+                await run_in_threadpool(context.jobs.delete, who, kind, job_id)
+                return RedirectResponse(where.rpartition("/")[0], status_code=303)
+            await _posted_part(context, who, job, part, fields)
+            return RedirectResponse(where, status_code=303)
         raise Invalid("This cannot be done with a job.", code="operation_not_supported")
 
     return endpoint
 
 
-async def _posted(context: Context, request: Request, kind: JobKind) -> str:
-    """Return the document of a new job, seen to make sense."""
+async def _posted(context: Context, request: Request, kind: JobKind, fields: dict[str, str]) -> str:
+    """Return the document of a new job, which must be one. What it asks for is looked at when it runs.
+
+    A form may hold the parameters of the job itself besides; they are added to `fields`.
+    """
     if kind is JobKind.DELETE:
-        fields = {name.upper(): value for name, value in await form(request)}
-        target = fields.get("TARGET") or request.query_params.get("target", "")
+        fields.update((name.upper(), value.strip()) for name, value in await form(request))
+        target = fields.get("TARGET", "")
         parse_uri(target, context.service.authorities)
         return target
     body = await document(request)
     if kind is JobKind.PROPERTIES:
-        change_of(parse_node(body).properties)
+        wanted = parse_node(body)
+        parse_uri(wanted.uri, context.service.authorities)
+        change_of(wanted.properties)
     else:
-        transfer = parse_transfer(body)
-        parse_uri(transfer.target, context.service.authorities)
-        if transfer.direction not in {PULL, PUSH}:
-            _goal(context, transfer)
-    return body.decode()
+        parse_transfer(body)
+    return inner_text(body)
 
 
-async def _run(context: Context, who: Principal, job: Job, where: str) -> None:
-    """Run a job to its end. All of these are one transaction each, so the client may as well wait for it."""
-    works: Mapping[JobKind, Callable[[Job], Mapping[str, str]]] = {
-        JobKind.DELETE: lambda job: _delete(context, who, job),
-        JobKind.PROPERTIES: lambda job: _set_properties(context, who, job),
-        JobKind.TRANSFER: lambda job: _transfer(context, who, job, where),
-    }
-    await run_in_threadpool(context.jobs.run, who, job.kind, job.id, works[job.kind])
-
-
-def _delete(context: Context, who: Principal, job: Job) -> Mapping[str, str]:
-    path = parse_uri(job.document, context.service.authorities)
-    return {"successcount": f"final:{context.service.delete(who, path)}"}
-
-
-def _set_properties(context: Context, who: Principal, job: Job) -> Mapping[str, str]:
-    wanted = parse_node(job.document.encode())
-    path = parse_uri(wanted.uri, context.service.authorities)
-    done, refused = context.service.set_properties_below(who, path, change_of(wanted.properties))
-    # The stock client takes the mere presence of an error count, also "0", for failure.
-    return {"successcount": f"final:{done}"} | ({"errorcount": f"final:{refused}"} if refused else {})
-
-
-def _transfer(context: Context, who: Principal, job: Job, where: str) -> Mapping[str, str]:
-    transfer = parse_transfer(job.document.encode())
-    if transfer.direction in {PULL, PUSH}:
-        check(context, who, transfer)
-        return {"transferDetails": f"{where}/{_DETAILS}"}
-    source = parse_uri(transfer.target, context.service.authorities)
-    goal = _goal(context, transfer)
-    if transfer.keep_bytes:
-        context.service.copy(who, source, goal)
+async def _posted_part(
+    context: Context, who: Principal, job: Job, part: str, fields: Mapping[str, str]
+) -> None:
+    """Change a part of a job."""
+    if part == "phase":
+        if _phase(fields.get("PHASE", "")) == "RUN":
+            started = await run_in_threadpool(context.jobs.start, who, job.kind, job.id)
+            await _ended(context, started, GRACE_SECONDS)
+        else:
+            await run_in_threadpool(context.jobs.abort, who, job.kind, job.id)
+    elif part == "executionduration":
+        text = fields.get("EXECUTIONDURATION", "")
+        if not _NUMBER.fullmatch(text) or int(text) < 0:
+            raise _bad("EXECUTIONDURATION", "It is a number of seconds.")
+        await run_in_threadpool(context.jobs.set_duration, who, job.kind, job.id, int(text))
+    elif part == "destruction":
+        try:
+            moment = from_iso(fields.get("DESTRUCTION", ""))
+        except ValueError as error:
+            raise _bad("DESTRUCTION", "It is a moment such as 2027-01-31T12:00:00Z.") from error
+        await run_in_threadpool(context.jobs.set_destruction, who, job.kind, job.id, moment)
     else:
-        context.service.move(who, source, goal)
-    return {"transferDetails": f"{where}/{_DETAILS}"}
-
-
-def _goal(context: Context, transfer: TransferDocument) -> VOSPath:
-    if not transfer.direction.startswith("vos:"):
-        raise Invalid(
-            "Transfers with a third service are not offered.",
-            code="operation_not_supported",
-            facts={"field": "direction", "direction": transfer.direction[:100]},
-            remedy=f"Use {PULL}, {PUSH} or the URI of a node.",
-        )
-    return parse_uri(transfer.direction, context.service.authorities)
+        raise Invalid("This part of a job cannot be changed.", code="operation_not_supported")
 
 
 async def _part(context: Context, home: str, who: Principal, job: Job, part: str) -> Response:
+    where = f"{home}/{job.kind.value}/{job.id}"
     texts: Mapping[str, str] = {
         "phase": job.phase.value,
         "error": job.error,
         "owner": job.owner_name,
         "quote": "",
-        "executionduration": "0",
+        "executionduration": str(job.duration_seconds),
         "destruction": to_iso(job.destroy_at),
-        "parameters": job.document,
     }
     if part in texts:
         return PlainTextResponse(texts[part])
     documents: Mapping[str, Callable[[], str]] = {
-        "": lambda: job_text(job),
-        "results": lambda: results_text(job.results),
+        "": lambda: job_text(job, where, _info(job)),
+        "results": lambda: results_text(job.results, where),
+        "parameters": lambda: parameters_text(job),
     }
     if part in documents:
         return Response(documents[part](), media_type=_TEXT)
-    if part == _DETAILS and job.kind is JobKind.TRANSFER:
+    if part == DETAILS and job.kind is JobKind.TRANSFER:
         transfer = parse_transfer(job.document.encode())
-        if transfer.direction in {PULL, PUSH}:
-            path, asker = await run_in_threadpool(check, context, who, transfer)
-            transfer = answered(context, home, transfer, path, asker)
+        if transfer.direction in CLIENT_MOVES and job.phase is Phase.COMPLETED:
+            target = parse_uri(job.results.get("target", transfer.target), context.service.authorities)
+            transfer = replace(transfer, targets=(job.results.get("target", transfer.target),))
+            asker = await run_in_threadpool(context.service.access.asker, who)
+            transfer = answered(context, home, transfer, target, asker)
+        elif transfer.direction in CLIENT_MOVES:
+            transfer = replace(transfer, protocols=())
         return Response(transfer_text(transfer), media_type=_TEXT)
     raise NotFound("A job has no such part.", code="job_not_found", remedy="Look at the job itself.")
+
+
+def _info(job: Job) -> str:
+    if job.kind is JobKind.DELETE:
+        return ""
+    if job.kind is JobKind.PROPERTIES:
+        return job.document
+    return transfer_element(parse_transfer(job.document.encode()))
+
+
+def _filter(query: QueryParams) -> JobFilter:
+    """Read PHASE (any number of them), AFTER and LAST."""
+    fields: dict[str, list[str]] = {}
+    for name, value in query.multi_items():
+        fields.setdefault(name.upper(), []).append(value.strip())
+    known = {phase.value: phase for phase in Phase}
+    # Phases of the standard that we never use are fine to ask for, and find nothing.
+    unused = {"HELD", "SUSPENDED", "UNKNOWN", "ARCHIVED"}
+    asked = {value.upper() for value in fields.get("PHASE", ())}
+    if asked - known.keys() - unused:
+        raise _bad("PHASE", "It is a phase of UWS.")
+    phases = frozenset(known[name] for name in asked if name in known)
+    last = fields.get("LAST", ["10000"])[-1]
+    if not _NUMBER.fullmatch(last) or int(last) <= 0:
+        raise _bad("LAST", "It is a number from 1.")
+    try:
+        after = from_iso(fields["AFTER"][-1]) if "AFTER" in fields else None
+    except ValueError as error:
+        raise _bad("AFTER", "It is a moment such as 2027-01-31T12:00:00Z.") from error
+    if asked and not phases:
+        return JobFilter(phases=phases, after=after, last=0)
+    return JobFilter(phases=phases, after=after, last=min(int(last), JobFilter().last))
+
+
+async def _waited(context: Context, who: Principal, job: Job, query: QueryParams) -> Job:
+    """Return the job when its phase has changed, or when WAIT seconds have gone by. No thread is held meanwhile."""
+    fields = {name.upper(): value for name, value in query.multi_items()}
+    if "WAIT" not in fields:
+        return job
+    text = fields["WAIT"].strip()
+    if not _NUMBER.fullmatch(text):
+        raise _bad("WAIT", "It is a number of seconds, or -1.")
+    if job.is_over or fields.get("PHASE", job.phase.value).upper() != job.phase.value:
+        return job
+    seconds = MAX_WAIT_SECONDS if int(text) < 0 else min(int(text), MAX_WAIT_SECONDS)
+    return await _changed(context, job, seconds, until=lambda now: now.phase is not job.phase) or job
+
+
+async def _ended(context: Context, job: Job, seconds: float) -> None:
+    await _changed(context, job, seconds, until=lambda now: now.is_over)
+
+
+async def _changed(context: Context, job: Job, seconds: float, *, until: Callable[[Job], bool]) -> Job | None:
+    """Wait for news of a job, at most `seconds`; return it as it is then, None if it is gone."""
+    bell = context.jobs.bell
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    with bell.listen(("job", job.id)) as ear:
+        while True:
+            found = await run_in_threadpool(context.jobs.find, job.id)
+            left = end - loop.time()
+            if found is None or until(found) or left <= 0 or bell.closed:
+                return found
+            await ear.wait(min(left, _LOOK_SECONDS))
+
+
+def _phase(text: str) -> str:
+    if text.upper() not in {"RUN", "ABORT"}:
+        raise _bad("PHASE", "PHASE is RUN or ABORT.")
+    return text.upper()
+
+
+def _bad(field: str, message: str) -> Invalid:
+    return Invalid(message, code="invalid_argument", facts={"field": field}, remedy=f"Correct {field}.")

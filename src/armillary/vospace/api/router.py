@@ -21,7 +21,7 @@ from armillary.vospace.api.files import files
 from armillary.vospace.api.jobs import job_list, job_parts
 from armillary.vospace.api.nodes import nodes
 from armillary.vospace.api.transfers import synctrans, synctrans_job
-from armillary.vospace.model import JobKind
+from armillary.vospace.job_model import JobKind
 from armillary.vospace.service import Grants, JobService, VOSpaceService
 
 KINDS = ("vault", "arc")
@@ -96,7 +96,7 @@ def _add_space(add: Callable[..., None], context: Context, kind: str) -> None:
     for job_kind in JobKind:
         prefix = f"/{kind}/{job_kind.value}"
         add(prefix, job_list(context, kind, job_kind), "GET", "POST")
-        add(f"{prefix}/{{job}}", job_parts(context, kind, job_kind), "GET", "DELETE")
+        add(f"{prefix}/{{job}}", job_parts(context, kind, job_kind), "GET", "POST", "DELETE")
         add(f"{prefix}/{{job}}/{{part:path}}", job_parts(context, kind, job_kind), "GET", "POST")
     add(f"/{kind}/protocols", metadata.protocols, "GET")
     add(f"/{kind}/views", metadata.views, "GET")

@@ -14,22 +14,22 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from armillary.base.errors import Invalid
 from armillary.vospace.api.context import Context, Endpoint, base_url, document
 from armillary.vospace.api.files import grant_url
-from armillary.vospace.core.permissions import SYSTEM_OWNER, Action, Asker
-from armillary.vospace.core.properties import CORE
-from armillary.vospace.model import Job, JobKind, Phase
-from armillary.vospace.paths import VOSPath, parse_uri, to_uri
-from armillary.vospace.service.access import Who, denied
-from armillary.vospace.transfer_xml import Protocol, TransferDocument, parse_transfer, transfer_text
-from armillary.vospace.uws import job_text
+from armillary.vospace.core.permissions import SYSTEM_OWNER, Asker
+from armillary.vospace.job_model import Job, JobKind, Phase
+from armillary.vospace.paths import VOSPath, to_uri
+from armillary.vospace.service.job_work import DETAILS
+from armillary.vospace.service.negotiation import OFFERED, PULL, PUSH, Negotiation, offered
+from armillary.vospace.transfer_xml import (
+    Protocol,
+    TransferDocument,
+    parse_transfer,
+    transfer_element,
+    transfer_text,
+)
+from armillary.vospace.uws import job_text, parameters_text, results_text
 
-PULL = "pullFromVoSpace"
-PUSH = "pushToVoSpace"
 _ACTIONS = {PULL: "read", PUSH: "write"}
-_DETAILS = "results/transferDetails"
-_PROTOCOLS = {
-    PULL: frozenset({CORE + "httpget", CORE + "httpsget"}),
-    PUSH: frozenset({CORE + "httpput", CORE + "httpsput"}),
-}
+_TEXT = "text/xml"
 
 
 def synctrans(context: Context, kind: str) -> Endpoint:
@@ -38,18 +38,25 @@ def synctrans(context: Context, kind: str) -> Endpoint:
     No job is stored: the transfer is in its own address, signed. A refusal is the answer to the first
     request, which the stock clients report better than a job that has failed.
     """
+    negotiation = Negotiation(space=context.service)
 
     async def endpoint(request: Request) -> Response:
         who = await context.who(request)
-        transfer, redirect = await _read(request)
-        path, asker = await run_in_threadpool(check, context, who, transfer)
-        base = base_url(request)
-        if redirect:
-            endpoints = answered(context, f"{base}/{kind}", transfer, path, asker).protocols
-            return RedirectResponse(endpoints[0].endpoint, status_code=303)
-        note = json.dumps([transfer.view, *([p.uri, *p.security] for p in transfer.protocols)])
+        transfer, fields = await _read(request)
+        asker = await run_in_threadpool(context.service.access.asker, who)
+        path = await run_in_threadpool(negotiation.check, asker, transfer)
+        home = f"{base_url(request)}/{kind}"
+        transfer = replace(transfer, targets=(to_uri(path, context.authority(kind)),))
+        if fields is not None:
+            found = answered(context, home, transfer, path, asker)
+            if transfer.direction == PULL and fields.get("REQUEST", [""])[0].lower() == "redirect":
+                return RedirectResponse(found.protocols[0].endpoint, status_code=303)
+            return Response(transfer_text(found), media_type=_TEXT)
+        note = json.dumps(
+            [transfer.view, transfer.view_params, *([p.uri, *p.security] for p in transfer.protocols)]
+        )
         slip = context.grants.issue("sync-" + _ACTIONS[transfer.direction], path, asker, note)
-        return RedirectResponse(f"{base}/{kind}/synctrans/{slip}/{_DETAILS}", status_code=303)
+        return RedirectResponse(f"{home}/synctrans/{slip}/{DETAILS}", status_code=303)
 
     return endpoint
 
@@ -61,21 +68,20 @@ def synctrans_job(context: Context, kind: str) -> Endpoint:
         slip: str = request.path_params["job"]
         part: str = request.path_params.get("part", "")
         grant = context.grants.read(slip, frozenset({"sync-read", "sync-write"}))
-        if part == "phase":
-            return PlainTextResponse("COMPLETED")
-        if part == _DETAILS:
-            view, *protocols = json.loads(grant.note)
-            transfer = TransferDocument(
-                target=to_uri(grant.path, context.authority(kind)),
-                direction=PULL if grant.action == "sync-read" else PUSH,
-                keep_bytes=True,
-                protocols=[Protocol(uri=uri, security=tuple(methods)) for uri, *methods in protocols],
-                view=view,
-            )
-            found = answered(context, f"{base_url(request)}/{kind}", transfer, grant.path, grant.asker)
-            return Response(transfer_text(found), media_type="text/xml")
-        if part:
-            return PlainTextResponse("")
+        home = f"{base_url(request)}/{kind}"
+        where = f"{home}/synctrans/{slip}"
+        view, view_params, *protocols = json.loads(grant.note)
+        transfer = TransferDocument(
+            targets=(to_uri(grant.path, context.authority(kind)),),
+            direction=PULL if grant.action == "sync-read" else PUSH,
+            keep_bytes=True,
+            protocols=[Protocol(uri=uri, security=tuple(methods)) for uri, *methods in protocols],
+            view=view,
+            view_params=tuple((uri, value) for uri, value in view_params),
+        )
+        if part == DETAILS:
+            found = answered(context, home, transfer, grant.path, grant.asker)
+            return Response(transfer_text(found), media_type=_TEXT)
         job = Job(
             id=slip,
             kind=JobKind.TRANSFER,
@@ -83,45 +89,20 @@ def synctrans_job(context: Context, kind: str) -> Endpoint:
             owner_name=grant.asker.user_name if grant.asker else "",
             phase=Phase.COMPLETED,
             document="",
-            created_at=context.now(),
+            created_at=grant.expires_at - context.grants.lifetime,
             destroy_at=grant.expires_at,
-            results={"transferDetails": f"{base_url(request)}/{kind}/synctrans/{slip}/{_DETAILS}"},
+            results={"transferDetails": DETAILS},
         )
-        return Response(job_text(job), media_type="text/xml")
+        documents = {
+            "": lambda: job_text(job, where, transfer_element(transfer)),
+            "results": lambda: results_text(job.results, where),
+            "parameters": lambda: parameters_text(job),
+        }
+        if part in documents:
+            return Response(documents[part](), media_type=_TEXT)
+        return PlainTextResponse({"phase": job.phase.value, "owner": job.owner_name}.get(part, ""))
 
     return endpoint
-
-
-def check(context: Context, who: Who, transfer: TransferDocument) -> tuple[VOSPath, Asker | None]:
-    """Return what is to move and for whom, if it may.
-
-    Raises:
-        Invalid, NotFound, Forbidden, Unauthorized: it may not.
-    """
-    if transfer.direction not in _ACTIONS:
-        third = transfer.direction in {"pullToVoSpace", "pushFromVoSpace"}
-        raise Invalid(
-            "Transfers with a third service are not offered." if third else "This is not a direction.",
-            code="operation_not_supported" if third else "invalid_argument",
-            facts={"field": "direction", "direction": transfer.direction[:100]},
-            remedy=f"Use {PULL} or {PUSH}.",
-        )
-    path = parse_uri(transfer.target, context.service.authorities)
-    if not _PROTOCOLS[transfer.direction].intersection(p.uri for p in transfer.protocols):
-        raise Invalid(
-            "None of these protocols is offered for this direction.",
-            code="protocol_not_supported",
-            facts={"offered": sorted(_PROTOCOLS[transfer.direction])},
-            remedy="Ask for one that is offered.",
-        )
-    asker = context.service.access.asker(who)
-    if transfer.direction == PULL:
-        context.service.open_bytes(who, path, head=True)
-    elif asker is None:
-        raise denied(None, Action.WRITE, path)
-    else:
-        context.service.begin_upload(asker, path).abort()
-    return path, asker
 
 
 def answered(
@@ -133,45 +114,43 @@ def answered(
 
     Whatever of http and https was asked for, the client gets the address under which it reached us.
     """
-    offered = [p for p in transfer.protocols if p.uri in _PROTOCOLS[transfer.direction]]
+    protocols = offered(transfer)
     slip = context.grants.issue(_ACTIONS[transfer.direction], path, asker)
     pre_authorised = grant_url(home, slip, path)
-    found = [replace(p, endpoint=pre_authorised) for p in offered if not p.security]
-    found += [
-        replace(p, endpoint=f"{home}/files{quote(str(path))}", security=p.security)
-        for p in offered
-        if p.security
-    ]
+    found = [replace(p, endpoint=pre_authorised) for p in protocols if not p.security]
+    found += [replace(p, endpoint=f"{home}/files{quote(str(path))}") for p in protocols if p.security]
     return replace(transfer, protocols=found)
 
 
-async def _read(request: Request) -> tuple[TransferDocument, bool]:
-    """Read a transfer from a document, a form or the query; the flag: redirect to the bytes."""
+async def _read(request: Request) -> tuple[TransferDocument, Mapping[str, Sequence[str]] | None]:
+    """Read a transfer from a document, or from a form or the query, whose fields are returned too."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if request.method == "POST" and kind in {"text/xml", "application/xml"}:
-        return parse_transfer(await document(request)), False
+        return parse_transfer(await document(request)), None
     fields: dict[str, list[str]] = {}
     pairs = list(request.query_params.multi_items())
     if request.method == "POST" and kind == "application/x-www-form-urlencoded":
         pairs += await form(request)
     for name, value in pairs:
         fields.setdefault(name.upper(), []).append(value)
-    return _from_fields(fields), fields.get("REQUEST", [""])[0].lower() == "redirect"
+    return _from_fields(fields), fields
 
 
 async def form(request: Request) -> list[tuple[str, str]]:
     """Return the fields of a posted form, which must be small."""
-    return parse_qsl(
-        (await document(request)).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100
-    )
+    text = (await document(request)).decode("utf-8", "replace")
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=1000)
+    except ValueError as error:
+        raise Invalid("The form has too many fields.", code="invalid_argument") from error
 
 
 def _from_fields(fields: Mapping[str, Sequence[str]]) -> TransferDocument:
     security = tuple(uri for uri in fields.get("SECURITYMETHOD", ()) if uri and not uri.endswith("#anon"))
     direction = fields.get("DIRECTION", [PULL])[0]
-    default = sorted(_PROTOCOLS.get(direction, ()))
+    default = sorted(OFFERED.get(direction, ()))
     return TransferDocument(
-        target=fields.get("TARGET", [""])[0],
+        targets=tuple(fields.get("TARGET", [""])),
         direction=direction,
         keep_bytes=True,
         protocols=[Protocol(uri=uri, security=security) for uri in fields.get("PROTOCOL", default)],

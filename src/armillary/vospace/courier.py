@@ -1,0 +1,239 @@
+"""Carries bytes to and from other services over http and https.
+
+The name of a host is looked up once, and the connection goes to the address that was judged: a name server that
+answers differently the second time gains nothing. Redirects are judged anew. No credential is ever sent along.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urljoin
+
+from armillary.base.errors import ArmillaryError, Invalid, TooLarge, Unavailable
+from armillary.vospace.core.places import Address, Place, addresses_of, open_addresses, place_of
+from armillary.vospace.job_ports import Arrival
+
+_CHUNK = 1 << 20
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SAME_AGAIN = frozenset({307, 308})
+_NO_BODY_WANTED = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one errand may cost. `idle_seconds` bounds each single wait; the job's duration bounds all of it."""
+
+    idle_seconds: float = 60
+    redirects: int = 5
+    octets: int = 1 << 44
+
+
+class Resolver(Protocol):
+    """Looks up names."""
+
+    def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses of a host; raises OSError when it has none."""
+        ...
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the machine's resolver."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class HttpCourier:
+    """See `job_ports.Courier`."""
+
+    def __init__(
+        self,
+        *,
+        allowed: Sequence[str] = (),
+        resolver: Resolver = resolve,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Go to the Internet, and to what the operator has `allowed` besides: names, addresses, networks."""
+        self._allowed = tuple(allowed)
+        self._resolver = resolver
+        self._limits = limits or Limits()
+        self._tls = tls or ssl.create_default_context()
+
+    @contextmanager
+    def fetch(self, url: str) -> Generator[Arrival]:
+        """See `job_ports.Courier`."""
+        for _ in range(self._limits.redirects + 1):
+            place = place_of(url)
+            with _understood(place), closing(self._connect(place)) as connection:
+                connection.request("GET", place.request, headers=_headers(place))
+                answer = connection.getresponse()
+                if answer.status not in _REDIRECTS:
+                    yield self._arrival(place, answer)
+                    return
+                url = _next(place, url, answer)
+        raise _failed(place_of(url), "sends us on and on")
+
+    def send(
+        self, url: str, *, length: int, md5: str, content_type: str, chunks: Callable[[], Iterator[bytes]]
+    ) -> None:
+        """See `job_ports.Courier`."""
+        digest = "md5=" + base64.b64encode(bytes.fromhex(md5)).decode()
+        for _ in range(self._limits.redirects + 1):
+            place = place_of(url)
+            headers = {
+                **_headers(place),
+                "Content-Length": str(length),
+                "Content-Type": content_type or "application/octet-stream",
+                "Digest": digest,
+            }
+            with _understood(place), closing(self._connect(place)) as connection:
+                connection.request("PUT", place.request, body=chunks(), headers=headers, encode_chunked=False)
+                answer = connection.getresponse()
+                answer.read(_NO_BODY_WANTED)
+                if answer.status in _SAME_AGAIN:
+                    url = _next(place, url, answer)
+                    continue
+                if not 200 <= answer.status < 300:
+                    raise _failed(place, f"answers {answer.status}")
+                said = _md5(answer)
+                if said and said != md5:
+                    raise _failed(place, "has received other bytes than were sent")
+                return
+        raise _failed(place_of(url), "sends us on and on")
+
+    def _arrival(self, place: Place, answer: http.client.HTTPResponse) -> Arrival:
+        if answer.status == 204:
+            return Arrival(length=0, md5="", content_type="", chunks=iter(()))
+        if answer.status != 200:
+            raise _failed(place, f"answers {answer.status}")
+        if answer.getheader("Content-Encoding", "identity") != "identity":
+            raise _failed(place, "sends the bytes packed")
+        md5 = _md5(answer)
+        if answer.length is None and not answer.chunked and not md5:
+            raise _failed(place, "does not say how many bytes there are")
+        if (answer.length or 0) > self._limits.octets:
+            raise self._too_large(place)
+        return Arrival(
+            length=answer.length,
+            md5=md5,
+            content_type=(answer.getheader("Content-Type") or "")[:200],
+            chunks=self._chunks(place, answer),
+        )
+
+    def _chunks(self, place: Place, answer: http.client.HTTPResponse) -> Iterator[bytes]:
+        left = self._limits.octets
+        while chunk := answer.read(_CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise self._too_large(place)
+            yield chunk
+
+    def _connect(self, place: Place) -> http.client.HTTPConnection:
+        """Connect to the first of the addresses that are open to us and answer."""
+        found = addresses_of(self._resolver(place.host, place.port))
+        own = [address for address in found if _is_here(address)]
+        failure: OSError | None = None
+        for address in open_addresses(place, found, own, self._allowed):
+            try:
+                return _Judged(place, address, self._tls, self._limits.idle_seconds)
+            except OSError as error:
+                failure = error
+        raise failure or OSError("it has no address")
+
+    def _too_large(self, place: Place) -> TooLarge:
+        return TooLarge(
+            f"{place.host} sends more than the service takes.",
+            facts={"host": place.host, "limit": self._limits.octets},
+            remedy="Send it in parts.",
+        )
+
+
+class _Judged(http.client.HTTPConnection):
+    """A connection to one address that was judged, whatever the name says now."""
+
+    def __init__(self, place: Place, address: Address, tls: ssl.SSLContext, seconds: float) -> None:
+        super().__init__(place.host, place.port, timeout=seconds)
+        raw = socket.create_connection((str(address), place.port), timeout=seconds)
+        try:
+            self.sock = tls.wrap_socket(raw, server_hostname=place.host) if place.scheme == "https" else raw
+        except BaseException:
+            raw.close()
+            raise
+
+    def connect(self) -> None:
+        """Stay with the connection there is: another lookup of the name would not be judged."""
+        raise ConnectionError("the connection was closed")
+
+
+@contextmanager
+def _understood(place: Place) -> Generator[None]:
+    """Say in our words what goes wrong on the way."""
+    try:
+        yield
+    except ArmillaryError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        said = str(error) or type(error).__name__
+        raise _failed(place, f"cannot be reached, or broke off ({said[:200]})") from error
+
+
+def _next(place: Place, url: str, answer: http.client.HTTPResponse) -> str:
+    where = answer.getheader("Location")
+    if not where:
+        raise _failed(place, "sends us on to nowhere")
+    target = urljoin(url, where)
+    if place.scheme == "https" and not target.startswith("https:"):
+        raise _failed(place, "sends us on to where nothing is encrypted")
+    return target
+
+
+def _headers(place: Place) -> dict[str, str]:
+    return {
+        "Host": place.netloc,
+        "User-Agent": "Armillary",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+
+
+def _md5(answer: http.client.HTTPResponse) -> str:
+    """Return the MD5 that an answer brings along, in hexadecimal digits; empty when there is none."""
+    for part in (answer.getheader("Digest") or "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name.lower() == "md5":
+            if re.fullmatch(r"[0-9a-fA-F]{32}", value):
+                return value.lower()
+            try:
+                return base64.b64decode(value, validate=True).hex()
+            except binascii.Error as error:
+                raise Invalid("The other service's Digest cannot be read.", code="transfer_failed") from error
+    return ""
+
+
+def _is_here(address: Address) -> bool:
+    """Whether an address is this machine's: only those can be bound."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+        return True
+
+
+def _failed(place: Place, what: str) -> Unavailable:
+    return Unavailable(
+        f"{place.host} {what}.",
+        code="transfer_failed",
+        facts={"host": place.host},
+        remedy="Look whether it can be reached, and ask again.",
+    )
