@@ -28,15 +28,29 @@ _SPACE = {
     f"{_STD}/VOSpace/v2.0#properties": "properties",
 }
 # The stock group client and the text of GMS 1.0 write the standard's name differently.
-_GROUPS = {f"{_STD}/GMS#search-1.0": "search", f"{_STD}/gms#search-1.0": "search"}
+_GROUPS = {
+    f"{_STD}/GMS#search-1.0": "search",
+    f"{_STD}/gms#search-1.0": "search",
+    f"{_STD}/GMS#groups-0.1": "groups",
+    f"{_STD}/UMS#users-0.1": "users",
+    f"{_STD}/UMS#whoami-0.1": "whoami",
+    f"{_STD}/UMS#login-0.1": "login",
+    "ivo://ivoa.net/sso#tls-with-password": "login",
+}
 _CREDENTIALS = {f"{_STD}/CDP#proxy-1.0": "generate"}
 _SERVICES = {
-    "vault": (_SPACE, True),
-    "arc": (_SPACE, True),
-    "gms": (_GROUPS, False),
-    "cred": (_CREDENTIALS, False),
+    "vault": _SPACE,
+    "arc": _SPACE,
+    "gms": _GROUPS,
+    "ac": _GROUPS,
+    "cred": _CREDENTIALS,
+    "reg": dict[str, str](),
 }
-_ALIASES = {"vault": "vault", "arc": "arc", "cavern": "arc", "gms": "gms", "cred": "cred"}
+SERVICES = tuple(_SERVICES)
+"""Those that the registry knows; each has capabilities and availability."""
+_OPEN = frozenset({*_SPACE.values(), "login"})
+"""What strangers may ask for, too."""
+_ALIASES = {"cavern": "arc", **{name: name for name in SERVICES}}
 
 
 def resource_caps(context: Context) -> Endpoint:
@@ -57,10 +71,13 @@ def resource_caps(context: Context) -> Endpoint:
 
 def capabilities(service: str) -> Endpoint:
     """`/<service>/capabilities` (VOSI)."""
-    standards, anonymous = _SERVICES[service]
-    methods = "".join(f'<securityMethod standardID="{method}"/>' for method in _SIGNED)
-    if anonymous:
-        methods = "<securityMethod/>" + methods
+    signed = "".join(f'<securityMethod standardID="{method}"/>' for method in _SIGNED)
+    # one that signs in takes nothing else; the others of the open ones take both
+    methods = {
+        path: "<securityMethod/>" + signed if path in _OPEN else signed
+        for path in _SERVICES[service].values()
+    }
+    methods["login"] = "<securityMethod/>"
 
     async def endpoint(request: Request) -> Response:
         base = f"{base_url(request)}/{service}"
@@ -70,7 +87,10 @@ def capabilities(service: str) -> Endpoint:
             for name, path in vosi.items()
         ]
         # `base`: a client of the new generation takes moves for copies when it sees `full` on transfers.
-        parts += [_capability(name, f"{base}/{path}", "base", methods) for name, path in standards.items()]
+        parts += [
+            _capability(name, f"{base}/{path}", "base", methods[path])
+            for name, path in _SERVICES[service].items()
+        ]
         return _xml(
             '<vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0" '
             'xmlns:vs="http://www.ivoa.net/xml/VODataService/v1.1" '
