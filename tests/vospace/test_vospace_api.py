@@ -203,14 +203,6 @@ def test_an_empty_file_is_200_with_no_bytes(http: TestClient) -> None:
     assert (empty.status_code, empty.headers["content-length"], empty.content) == (200, "0", b"")
 
 
-def test_a_question_for_segments_publishes_nothing(http: TestClient) -> None:
-    headers = {"x-put-txn-op": "start", "x-total-length": "6000000000", "Content-Length": "0"}
-    answer = http.put("/vault/files/home/ada/x", headers=headers)
-    assert answer.status_code == 200
-    assert "x-put-txn-id" not in answer.headers
-    assert http.get("/vault/nodes/home/ada/x").status_code == 404
-
-
 def test_over_quota_is_413_with_the_figures(http: TestClient, space: VOSpaceService) -> None:
     answer = http.put("/vault/files/home/ada/x", content=b"", headers={"Content-Length": str(2**31)})
     assert answer.status_code == 413

@@ -156,6 +156,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="scaler", seconds=settings.batch.tick_seconds, work=batch.scaler.tick))
     loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
+    loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
     return Platform(
         app=app,
         clouds=clouds,

@@ -24,8 +24,16 @@ MAX_DOCUMENT = 1 << 20
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
-_STATUSES = {"quota_exceeded": 413, "node_locked": 423, "operation_not_supported": 501}
-"""Where the VOSpace clients expect another status than our own APIs have."""
+_STATUSES = {
+    "quota_exceeded": 413,
+    "node_locked": 423,
+    "operation_not_supported": 501,
+    # tus: the checksum extension has a status of its own, and what is locked can be tried again
+    "piece_mismatch": 460,
+    "upload_taken_over": 423,
+    "upload_busy": 423,
+}
+"""Where the clients expect another status than our own APIs have."""
 
 
 class Authenticator(Protocol):

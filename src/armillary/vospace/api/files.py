@@ -19,18 +19,20 @@ from armillary.vospace.api import headers
 from armillary.vospace.api.context import Context, Endpoint, base_url, path_after, raw_after
 from armillary.vospace.api.headers import Span
 from armillary.vospace.api.receiving import receive
+from armillary.vospace.api.segments import TRANSACTION, is_of_transaction, segments
 from armillary.vospace.api.sending import AT_ONCE, BytesResponse, Parts, Streams
 from armillary.vospace.core.conditions import is_known, require
 from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import Upload
 from armillary.vospace.service.access import Who
+from armillary.vospace.service.resumable import ResumableUploads
 
 GRANT = "grant:"
 _CUTOUTS = frozenset({"META", "SUB", "CIRCLE", "POLYGON", "POS", "BAND"})
 
 
-def files(context: Context, kind: str) -> Endpoint:
+def files(context: Context, resumable: ResumableUploads, kind: str) -> Endpoint:
     """Return the endpoint of one service. Of vault kind it sends readers on to a pre-authorised URL."""
     prefix = f"/{kind}/files"
     streams = Streams()
@@ -39,14 +41,18 @@ def files(context: Context, kind: str) -> Endpoint:
         # Looked for before the path is read as one of nodes: a slip may be longer than a name.
         first = unquote(raw_after(request, prefix).lstrip(b"/").partition(b"/")[0])
         if first.startswith(GRANT):
-            return await _granted(context, streams, request, first.removeprefix(GRANT))
+            return await _granted(context, resumable, streams, request, first.removeprefix(GRANT))
         path = path_after(request, prefix)
 
         def find_who() -> Who:
             return context.find_who(request)
 
+        if is_of_transaction(request):
+            return await segments(resumable, request, await context.who(request), path)
         if request.method == "PUT":
             return await _receive(context, request, find_who, path)
+        if request.method == "POST":
+            raise _not_posted()
         if kind == "vault" and request.method == "GET":
             return await _send_on(context, request, kind, await context.who(request), path)
         return await _send(context, streams, request, find_who, path)
@@ -62,15 +68,34 @@ def grant_url(home: str, slip: str, path: VOSPath) -> str:
     return f"{home}/files/{GRANT}{slip}/{quote(path.name, safe='')}"
 
 
-async def _granted(context: Context, streams: Streams, request: Request, slip: str) -> Response:
-    actions = frozenset({"write" if request.method == "PUT" else "read"})
-    if request.method == "HEAD" and context.grants.read(slip, frozenset({"read", "write"})).action == "write":
-        # The stock client asks for the bytes that it is about to write. An address for writing tells nothing.
-        raise NotFound("There is nothing to read here.", code="node_not_found")
-    grant = context.grants.read(slip, actions)
+async def _granted(
+    context: Context, resumable: ResumableUploads, streams: Streams, request: Request, slip: str
+) -> Response:
+    if is_of_transaction(request):
+        # What was begun in time goes on after the address has expired, until the transaction itself does.
+        begun = TRANSACTION in request.headers
+        grant = await run_in_threadpool(context.grants.read, slip, frozenset({"write"}), expired=begun)
+        return await segments(resumable, request, grant.asker, grant.path)
+    writes = request.method in {"PUT", "POST"}
+    actions = frozenset({"write"} if writes else {"read", "write"} if request.method == "HEAD" else {"read"})
+    grant = await run_in_threadpool(context.grants.read, slip, actions)
     if request.method == "PUT":
         return await _receive(context, request, lambda: grant.asker, grant.path)
+    if request.method == "POST":
+        raise _not_posted()
+    if grant.action == "write":
+        # The stock client asks for the bytes that it is about to write. An address for writing tells nothing.
+        raise NotFound("There is nothing to read here.", code="node_not_found")
     return await _send(context, streams, request, lambda: grant.asker, grant.path)
+
+
+def _not_posted() -> Invalid:
+    return Invalid(
+        "Bytes are put, not posted.",
+        code="invalid_argument",
+        facts={"field": TRANSACTION},
+        remedy="Use PUT, or name the transaction.",
+    )
 
 
 async def _send_on(context: Context, request: Request, kind: str, who: Who, path: VOSPath) -> Response:
@@ -146,10 +171,6 @@ async def _receive(
 ) -> Response:
     said = request.headers
     length = headers.length(said)
-    if said.get("x-put-txn-op") == "start" and length == 0 and "x-total-length" in said:
-        # The stock client asks whether we take a large file in segments. Without a transaction id in the
-        # answer it sends the whole in one request.
-        return Response(status_code=200)
 
     def begin() -> Upload:
         checksums = headers.checksums(said)

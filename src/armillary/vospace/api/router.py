@@ -21,8 +21,11 @@ from armillary.vospace.api.files import files
 from armillary.vospace.api.jobs import job_list, job_parts
 from armillary.vospace.api.nodes import nodes
 from armillary.vospace.api.transfers import synctrans, synctrans_job
+from armillary.vospace.api.uploads import METHODS as TUS_METHODS
+from armillary.vospace.api.uploads import uploads
 from armillary.vospace.job_model import JobKind
 from armillary.vospace.service import Grants, JobService, VOSpaceService
+from armillary.vospace.service.resumable import ResumableUploads
 
 KINDS = ("vault", "arc")
 """The two faces of the one tree: the stock client treats names with `vault` in them differently."""
@@ -62,13 +65,13 @@ def router(
     routes = APIRouter()
     add = _Adder(routes)
     add("/reg/resource-caps", registry.resource_caps(context), "GET")
-    for name in (*KINDS, "gms", "cred"):
+    for name in registry.SERVICES:
         add(f"/{name}/capabilities", registry.capabilities(name), "GET")
         add(f"/{name}/availability", registry.availability, "GET")
     add("/gms/search", credentials.search(context), "GET")
     add("/cred/generate", credentials.generate(context), "GET")
     for kind in KINDS:
-        _add_space(add, context, kind)
+        _add_space(add, context, service.resumable, kind)
     return routes
 
 
@@ -84,12 +87,15 @@ def _list(methods: Sequence[str]) -> list[str]:
     return list(methods)
 
 
-def _add_space(add: Callable[..., None], context: Context, kind: str) -> None:
+def _add_space(add: Callable[..., None], context: Context, resumable: ResumableUploads, kind: str) -> None:
     on_nodes = nodes(context, kind)
-    on_files = files(context, kind)
+    on_files = files(context, resumable, kind)
+    on_uploads = uploads(context, resumable, kind)
     for tail in ("", "/", "/{path:path}"):
         add(f"/{kind}/nodes{tail}", on_nodes, "GET", "PUT", "POST", "DELETE")
-    add(f"/{kind}/files/{{path:path}}", on_files, "GET", "PUT")
+    add(f"/{kind}/files/{{path:path}}", on_files, "GET", "PUT", "POST")
+    for tail in ("", "/{path:path}"):
+        add(f"/{kind}/uploads{tail}", on_uploads, *TUS_METHODS)
     add(f"/{kind}/synctrans", synctrans(context, kind), "GET", "POST")
     add(f"/{kind}/synctrans/{{job}}", synctrans_job(context, kind), "GET")
     add(f"/{kind}/synctrans/{{job}}/{{part:path}}", synctrans_job(context, kind), "GET")

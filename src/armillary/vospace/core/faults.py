@@ -25,6 +25,11 @@ _FAULTS = {
     "checksum_mismatch": "TransferFailed",
     "truncated": "TransferFailed",
     "transfer_failed": "TransferFailed",
+    "piece_mismatch": "TransferFailed",
+    "offset_mismatch": "TransferFailed",
+    "upload_taken_over": "TransferFailed",
+    "upload_busy": "TransferFailed",
+    "upload_not_found": "NodeNotFound",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from armillary.base.errors import Invalid, NotFound
 from armillary.vospace.core.conditions import Conditions
@@ -14,6 +15,7 @@ from armillary.vospace.ports import Tree
 from armillary.vospace.service.access import Who, denied
 from armillary.vospace.service.base import MAX_LINKS, TreeService, as_path, settled
 from armillary.vospace.service.placing import Goal
+from armillary.vospace.service.resumable import ResumableUploads
 from armillary.vospace.service.uploads import Upload
 
 
@@ -29,6 +31,11 @@ class Opened:
 
 class Files(TreeService):
     """Writing and reading files."""
+
+    @cached_property
+    def resumable(self) -> ResumableUploads:
+        """Uploads that can break off and go on."""
+        return ResumableUploads(service=self)
 
     def begin_upload(
         self,

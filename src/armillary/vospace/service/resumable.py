@@ -130,7 +130,8 @@ class ResumableUploads:
                 writer.pause()
             live.turn += 1
             live.offset = self._offset(upload)
-            if asked.offset not in {None, live.offset} or upload.is_over:
+            complete = live.offset == upload.length and self.bytes.size(upload.key) is not None
+            if asked.offset not in {None, live.offset} or upload.is_over or complete:
                 raise Conflict(
                     f"The upload stands at {live.offset}.",
                     code="offset_mismatch",
