@@ -101,7 +101,7 @@ def memberships() -> dict[str, set[str]]:
 @pytest.fixture
 def space(
     tmp_path: Path, clock: VirtualClock, store: MemoryBytes, memberships: dict[str, set[str]]
-) -> VOSpaceService:
+) -> Iterator[VOSpaceService]:
     engine = make_engine(f"sqlite:///{tmp_path}/space.db", durable=False)
     create_all(engine)
     service = VOSpaceService(
@@ -114,7 +114,8 @@ def space(
     )
     for name in ("ada", "bob", "eve"):
         service.ensure_home(person(name))
-    return service
+    yield service
+    engine.dispose()
 
 
 class ByName:

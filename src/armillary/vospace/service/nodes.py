@@ -44,25 +44,30 @@ class VOSpaceService(Files, Surgery):
         Of `/home` only those are shown that may be read.
         """
         asker = self.access.asker(who)
+        page = page or Page(limit=2**62)
         with self.records.reading() as tree:
             way = self.look(tree, asker, path)
-        if not way[-1].is_container:
-            raise Invalid(f"{way[-1].path} has no children.", code="invalid_argument")
-        return self._children(asker, way, page or Page(limit=2**62))
+            if not way[-1].is_container:
+                raise Invalid(f"{way[-1].path} has no children.", code="invalid_argument")
+            first = tree.children(way[-1], replace(page, limit=min(page.limit, _PAGE)))
+        return self._children(asker, way, page, first)
 
-    def _children(self, asker: Asker | None, way: Sequence[Node], page: Page) -> Generator[Node]:
-        left = page.limit
+    def _children(
+        self, asker: Asker | None, way: Sequence[Node], page: Page, found: Sequence[Node]
+    ) -> Generator[Node]:
+        left, size = page.limit, min(page.limit, _PAGE)
         while left > 0:
-            size = min(left, _PAGE)
-            with self.records.reading() as tree:
-                found = tree.children(way[-1], replace(page, limit=size))
             for child in found:
                 if way[-1].path != HOMES or self.access.allowed(asker, Action.READ, (*way, child)):
                     left -= 1
                     yield child
             if len(found) < size:
                 return
-            page = replace(page, after=found[-1])
+            size = min(left, _PAGE)
+            page = replace(page, after=found[-1], limit=size)
+            found = ()  # two pages at once would be twice the memory
+            with self.records.reading() as tree:
+                found = tree.children(way[-1], page)
 
     # -- making --------------------------------------------------------------------------------------------
 
