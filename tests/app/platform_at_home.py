@@ -8,12 +8,15 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+IMAGE = "fake-base"
 SETTINGS = """\
 https_port = 0
 http_port = 0
@@ -37,10 +40,10 @@ class PlatformAtHome:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ARMILLARY_")}
         self._environ = {**kept, "ARMILLARY_HOME": str(home), "ARMILLARY_CACHE": str(cache)}
 
-    def add_settings(self, text: str) -> None:
-        """Put settings before those of the tables."""
+    def add_settings(self, text: str, table: str = "") -> None:
+        """Put settings before those of the tables, and a table after them."""
         file = self.home / "armillary.toml"
-        file.write_text(text + file.read_text())
+        file.write_text(text + file.read_text() + table)
 
     def begin(self, *words: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
         """Begin a command."""
@@ -100,6 +103,11 @@ class Talk:
     def get(self, path: str, **params: Any) -> Any:
         return self._good(self._http.get(path, params=params))
 
+    def get_bytes(self, path: str, **headers: str) -> bytes:
+        reply = self._http.get(path, headers=headers, follow_redirects=True)
+        assert reply.status_code in {200, 206}, f"{reply.status_code} {reply.text}"
+        return reply.content
+
     def post(self, path: str, body: dict[str, Any]) -> Any:
         return self._good(self._http.post(path, json=body))
 
@@ -123,3 +131,35 @@ class Talk:
     def _good(reply: httpx2.Response) -> Any:
         assert reply.status_code < 300, f"{reply.request.url}: {reply.status_code} {reply.text}"
         return reply.json() if reply.content else None
+
+
+def boot_a_server(talk: Talk) -> str:
+    described = {"name": IMAGE, "disk_format": "raw", "container_format": "bare", "min_disk": 1}
+    image = talk.cloud("POST", "/image/v2/images", described)["id"]
+    talk.cloud("PUT", f"/image/v2/images/{image}/file", content=b"a disk" * 1000)
+    flavors = talk.cloud("GET", "/compute/v2.1/flavors")["flavors"]
+    flavor = next(found["id"] for found in flavors if found["name"] == "c1-1gb-5")
+    wanted = {"name": "mine", "imageRef": image, "flavorRef": flavor}
+    return str(talk.cloud("POST", "/compute/v2.1/servers", {"server": wanted})["server"]["id"])
+
+
+def wait_until_active(talk: Talk, server: str) -> None:
+    end = time.monotonic() + 30
+    while talk.cloud("GET", f"/compute/v2.1/servers/{server}")["server"]["status"] != "ACTIVE":
+        assert time.monotonic() < end
+        threading.Event().wait(0.05)
+
+
+def submit_a_job(talk: Talk, *, on_hold: bool = True) -> str:
+    job = {
+        "proc": 0,
+        "executable": "/bin/true",
+        "transfer_executable": False,
+        "request_cpus": 1,
+        "request_memory_mib": 64,
+        "request_disk_kib": 1024,
+        "on_hold": on_hold,
+        "iwd": "/tmp",
+    }
+    body = {"project": "admin", "image": IMAGE, "flavor": "c1-1gb-5", "jobs": [job]}
+    return str(talk.post("/api/v1/batch/clusters", body)["cluster"])

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platform_at_home import PlatformAtHome, Talk
+from platform_at_home import PlatformAtHome, Talk, boot_a_server, submit_a_job, wait_until_active
 
 from armillary.app import daemon, instance
-
-IMAGE = "fake-base"
 
 
 @pytest.fixture
@@ -33,38 +31,6 @@ def silent_cloud() -> Generator[int]:
     """A port that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         yield server.getsockname()[1]
-
-
-def boot_a_server(talk: Talk) -> str:
-    described = {"name": IMAGE, "disk_format": "raw", "container_format": "bare", "min_disk": 1}
-    image = talk.cloud("POST", "/image/v2/images", described)["id"]
-    talk.cloud("PUT", f"/image/v2/images/{image}/file", content=b"a disk" * 1000)
-    flavors = talk.cloud("GET", "/compute/v2.1/flavors")["flavors"]
-    flavor = next(found["id"] for found in flavors if found["name"] == "c1-1gb-5")
-    wanted = {"name": "mine", "imageRef": image, "flavorRef": flavor}
-    return str(talk.cloud("POST", "/compute/v2.1/servers", {"server": wanted})["server"]["id"])
-
-
-def wait_until_active(talk: Talk, server: str) -> None:
-    end = time.monotonic() + 30
-    while talk.cloud("GET", f"/compute/v2.1/servers/{server}")["server"]["status"] != "ACTIVE":
-        assert time.monotonic() < end
-        threading.Event().wait(0.05)
-
-
-def submit_a_job(talk: Talk) -> str:
-    job = {
-        "proc": 0,
-        "executable": "/bin/true",
-        "transfer_executable": False,
-        "request_cpus": 1,
-        "request_memory_mib": 64,
-        "request_disk_kib": 1024,
-        "on_hold": True,
-        "iwd": "/tmp",
-    }
-    body = {"project": "admin", "image": IMAGE, "flavor": "c1-1gb-5", "jobs": [job]}
-    return str(talk.post("/api/v1/batch/clusters", body)["cluster"])
 
 
 def test_what_was_promised_is_found_again_after_kill_9(platform: PlatformAtHome) -> None:

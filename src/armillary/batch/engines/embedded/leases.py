@@ -330,16 +330,15 @@ def _idle(session: Session) -> Any:
 
 
 def _find(db: Connection, session: Session, key: LeaseKey) -> Row[Any] | None:
+    # locks nothing: readers ask too, and a writer has the lock of all writers since its beginning
     return db.execute(
-        select(attempts)
-        .where(
+        select(attempts).where(
             attempts.c.cluster == key.job.cluster,
             attempts.c.proc == key.job.proc,
             attempts.c.number == key.attempt,
             attempts.c.worker == session.worker,
             attempts.c.secret_hash == digest(key.secret),
         )
-        .with_for_update()
     ).first()
 
 
