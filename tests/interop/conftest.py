@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from live_cloud import Live, live_cloud
+from space_clients import Space, Terminal, live_space
 from warm_client import WarmClient
 
 
@@ -39,3 +41,44 @@ def image(live: Live) -> str:
     file.write_bytes(b"\0" * 65536)
     live.ok("image", "create", "--disk-format", "raw", "--file", str(file), "base")
     return "base"
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
+    """A VOSpace of the module's own."""
+    with live_space(tmp_path_factory.mktemp("space")) as space:
+        yield space
+
+
+@pytest.fixture
+def terminal(space: Space, vos_client: WarmClient, tmp_path: Path) -> Terminal:
+    """Nobody is signed in."""
+    return Terminal(home=tmp_path, space=space, client=vos_client)
+
+
+@pytest.fixture
+def ada(terminal: Terminal) -> Terminal:
+    """Ada's terminal, with her certificate."""
+    terminal.sign_in("ada")
+    return terminal
+
+
+@pytest.fixture(params=["vos", "arc"])
+def face(request: pytest.FixtureRequest) -> str:
+    """The scheme of one of the two names under which the stock clients see the tree: `vos:` is the service vault."""
+    return request.param
+
+
+@pytest.fixture
+def folder(space: Space, face: str, request: pytest.FixtureRequest) -> str:
+    """The path of a container of the test's own."""
+    name = request.node.originalname.removeprefix("test_")[:60]
+    path = f"/home/ada/{name}-{face}"
+    space.mkdir(path)
+    return path
+
+
+@pytest.fixture
+def there(face: str, folder: str) -> str:
+    """The same container as the stock clients write it."""
+    return f"{face}:{folder.strip('/')}"

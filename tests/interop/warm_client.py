@@ -34,12 +34,14 @@ from pathlib import Path
 MOST_BYTES = 1 << 17  # of one command with its environment
 
 
-def run_executable(*words: str, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_executable(
+    *words: str, env: Mapping[str, str], cwd: Path, typed: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run one command of a stock client as its users do."""
-    program = Path(sys.executable).with_name(words[0])
     return subprocess.run(
-        [program, *words[1:]], env=env, cwd=cwd, capture_output=True, text=True, timeout=100, check=False
-    )
+        [Path(sys.executable).with_name(words[0]), *words[1:]],
+        env=env, cwd=cwd, input=typed, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
 
 
 class WarmClient:

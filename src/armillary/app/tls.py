@@ -37,6 +37,19 @@ class PeerCertProtocol(HttpToolsProtocol):
         super().connection_made(transport)
 
 
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the module `ssl` has no name for"""
+
+
+class _Config(uvicorn.Config):
+    def load(self) -> None:
+        super().load()
+        if self.ssl is not None:
+            # An expired certificate would end the handshake, and the stock clients would say "Connection aborted".
+            # `accounts.certificates` refuses it, with words.
+            self.ssl.verify_flags |= _NO_CHECK_TIME
+
+
 def server_config(
     app: ASGIApp,
     host: str,
@@ -47,9 +60,10 @@ def server_config(
 ) -> uvicorn.Config:
     """Return the configuration of one of our servers: with TLS when there is a certificate, plain otherwise.
 
-    A client certificate is asked for, not demanded; one that `ca_certs` did not sign ends the handshake.
+    A client certificate is asked for, not demanded; one that `ca_certs` did not sign ends the handshake. Whether it
+    has expired is left to the application.
     """
-    return uvicorn.Config(
+    return _Config(
         cast("Any", app),
         host=host,
         port=port,

@@ -31,11 +31,14 @@ _FAULTS = {
     "upload_busy": "TransferFailed",
     "upload_not_found": "NodeNotFound",
 }
+_BY_STATUS = {401: "NotAuthenticated", 403: "PermissionDenied", 404: "NodeNotFound"}
+"""Refusals of other subjects: an expired certificate, a token that is not known."""
 
 
 def fault_name(error: ArmillaryError) -> str:
     """Return the fault of the standard that a refusal is."""
-    return _FAULTS.get(error.code, "InternalFault" if error.status >= 500 else "InvalidArgument")
+    other = "InternalFault" if error.status >= 500 else _BY_STATUS.get(error.status, "InvalidArgument")
+    return _FAULTS.get(error.code, other)
 
 
 def fault_text(error: ArmillaryError) -> str:
