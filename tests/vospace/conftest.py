@@ -119,7 +119,15 @@ def space(
 
 
 class ByName:
-    """Signs in whoever says `Bearer <name>`."""
+    """Signs in whoever says `Bearer <name>`, unless it was revoked."""
+
+    def __init__(self) -> None:
+        self.revoked: set[str] = set()
+
+    def holder(self, person_id: PersonId, credential: str, /) -> Person:
+        if person_id in self.revoked:
+            raise Unauthorized("No longer.")
+        return person(person_id.removeprefix("id-"), is_admin=person_id == "id-root")
 
     def find(self, connection: Request, /) -> Principal | None:
         header = connection.headers.get("authorization", "")

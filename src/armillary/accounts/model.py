@@ -273,6 +273,13 @@ class Principal:
         """Whether a running job asks in its owner's name, by its token or its certificate."""
         return (self.token is not None and self.token.kind is TokenKind.JOB) or "job" in self.facts
 
+    @property
+    def credential(self) -> str:
+        """What was signed in with, for `AccountsService.holder`; empty for what cannot be revoked by itself."""
+        if self.token is not None:
+            return f"token:{self.token.id}"
+        return f"x509:{self.facts['certificate']}" if "certificate" in self.facts else ""
+
     def allows(self, scope: str) -> bool:
         """Whether a limit on the credential leaves room for `scope`; a job has room for VOSpace alone."""
         if self.of_job and not scope.startswith("vospace:"):

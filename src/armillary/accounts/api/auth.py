@@ -10,9 +10,10 @@ from typing import Protocol
 from starlette.requests import HTTPConnection, Request
 
 from armillary.accounts.certificates import ClientIdentity
-from armillary.accounts.model import Principal, TokenKind
+from armillary.accounts.model import Person, Principal, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.base.errors import Forbidden, Unauthorized
+from armillary.base.ids import PersonId
 
 SESSION_COOKIE = "armillary_session"
 STOCK_COOKIE = "CADC_SSO"
@@ -58,6 +59,10 @@ class Authenticator:
             )
         return principal
 
+    def holder(self, person_id: PersonId, credential: str) -> Person:
+        """Return who signed in with a credential (`Principal.credential`), if it is still good; raises Unauthorized."""
+        return self._service.holder(person_id, credential)
+
     def find(self, request: HTTPConnection) -> Principal | None:
         """Return who asks, or None if nobody says so; a credential that is not good raises as above."""
         header = request.headers.get("authorization", "")
@@ -97,9 +102,10 @@ class Authenticator:
             issued_at=identity.issued_at,
             is_job=identity.is_job,
         )
-        person, facts = principal.person, dict[str, str]()
+        issued_at = identity.issued_at.isoformat() if identity.issued_at else ""
+        person, facts = principal.person, {"certificate": f"{identity.serial}@{issued_at}"}
         if identity.is_job:  # what runs in a job must not administer the platform in its owner's name
-            person, facts = replace(person, is_admin=False), {"job": "yes"}
+            person, facts = replace(person, is_admin=False), {**facts, "job": "yes"}
         return replace(principal, person=person, method="x509", scopes=identity.scopes, facts=facts)
 
 

@@ -115,6 +115,14 @@ class TokensTable:
             rule_ids=row["rule_ids"],
         )
 
+    def end_of(self, person_id: PersonId, token_id: str) -> datetime | None:
+        """When a token of a person ends, or has ended; None when it is not known any more."""
+        query = select(tokens.c.expires_at, tokens.c.revoked_at).where(
+            (tokens.c.id == token_id) & (tokens.c.person_id == person_id)
+        )
+        row = self._db.execute(query).first()
+        return None if row is None else row.revoked_at or row.expires_at
+
     def used(self, token_id: TokenId, at: datetime) -> None:
         """Note when a token was last used."""
         self._db.execute(update(tokens).where(tokens.c.id == token_id).values(last_used_at=at))

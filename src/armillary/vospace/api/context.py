@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
-from armillary.accounts.model import Principal
+from armillary.accounts.model import Person, Principal
 from armillary.base.errors import ArmillaryError, Conflict, Invalid, TooLarge, Unauthorized
 from armillary.base.ids import PersonId
 from armillary.vospace.core.faults import fault_text
@@ -41,6 +41,10 @@ class Authenticator(Protocol):
 
     def find(self, connection: Request, /) -> Principal | None:
         """Return who asks, None for a stranger; raises Unauthorized for a credential that is not good."""
+        ...
+
+    def holder(self, person_id: PersonId, credential: str, /) -> Person:
+        """Return a person as they are now; raises Unauthorized when they, or that credential, are good no more."""
         ...
 
 

@@ -30,7 +30,9 @@ from armillary.vospace.service.resumable import ResumableUploads
 KINDS = ("vault", "arc")
 """The two faces of the one tree: the stock client treats names with `vault` in them differently."""
 
-_GRANT_LIFETIME = timedelta(hours=4)
+_GRANT_LIFETIME = timedelta(minutes=15)
+"""To begin a transfer in: the stock clients ask for each file's address right before, and a transfer that has begun goes
+on. Long enough for them to try again, short enough for an address that leaked to be worth little."""
 
 
 def router(
@@ -50,7 +52,11 @@ def router(
         return service.groups(principal.person.id)
 
     grants = Grants(
-        key=service.signing_key(), clock=service.clock, groups=service.groups, lifetime=_GRANT_LIFETIME
+        key=service.signing_key(),
+        clock=service.clock,
+        groups=service.groups,
+        holder=authenticator.holder,
+        lifetime=_GRANT_LIFETIME,
     )
     context = Context(
         service=service,

@@ -28,7 +28,8 @@ class Action(StrEnum):
 class Asker:
     """Who asks, with what their credential leaves them.
 
-    `confined` is a job's credential: it reaches the homes of its own person and nothing else.
+    `confined` is a job's credential: it reaches the homes of its own person and nothing else. `credential` names what
+    was signed in with, for what is promised on the strength of it.
     """
 
     person_id: PersonId
@@ -38,6 +39,7 @@ class Asker:
     may_read: bool = True
     may_write: bool = True
     confined: bool = False
+    credential: str = ""
 
 
 def allowed(asker: Asker | None, action: Action, node: Node, home_owner: PersonId | None) -> bool:

@@ -37,6 +37,7 @@ class Access:
             may_read=who.allows("vospace:read"),
             may_write=who.allows("vospace:write"),
             confined=who.of_job,
+            credential=who.credential,
         )
 
     def allowed(self, asker: Asker | None, action: Action, way: Sequence[Node]) -> bool:

@@ -1,6 +1,7 @@
 """Pre-authorised URLs: a signed slip of paper that says who may do one thing to one node for a while.
 
-Nothing is stored. What the slip allows is decided again when it is used, so taking away access takes effect.
+Nothing is stored. What the slip allows is decided again when it is used, so taking away access takes effect, and so
+does revoking the token or the certificate that it was given for.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from armillary.accounts.model import Person
 from armillary.base.clock import Clock
 from armillary.base.errors import Forbidden, NotFound
 from armillary.base.ids import PersonId
@@ -40,12 +42,19 @@ class Grants:
     """
 
     def __init__(
-        self, *, key: bytes, clock: Clock, groups: Callable[[PersonId], frozenset[str]], lifetime: timedelta
+        self,
+        *,
+        key: bytes,
+        clock: Clock,
+        groups: Callable[[PersonId], frozenset[str]],
+        holder: Callable[[PersonId, str], Person],
+        lifetime: timedelta,
     ) -> None:
-        """Sign with `key`."""
+        """Sign with `key`. `holder` returns who signed in with a credential, or raises when it is good no more."""
         self._key = key
         self._clock = clock
         self._groups = groups
+        self._holder = holder
         self.lifetime = lifetime
 
     def issue(self, action: str, path: VOSPath, asker: Asker | None, note: str = "") -> str:
@@ -58,16 +67,19 @@ class Grants:
         }
         if asker is not None:
             flags = (asker.is_admin, asker.may_read, asker.may_write, asker.confined)
-            slip["w"] = [asker.person_id, asker.user_name, *map(int, flags)]
+            slip["w"] = [asker.person_id, asker.credential, *map(int, flags)]
         body = json.dumps(slip, separators=(",", ":"), ensure_ascii=False).encode()
         return base64.b32encode(self._mac(body) + body).decode().rstrip("=")
 
     def read(self, text: str, actions: frozenset[str], *, expired: bool = False) -> Grant:
         """Return what a slip says; with `expired` also one whose time has passed.
 
+        A slip ends with the credential that it was given for. Who lost rights since then has lost them here too.
+
         Raises:
             NotFound: it is not one of ours.
             Forbidden: it has expired (code `grant_expired`), or is for something else.
+            Unauthorized: the credential, or the account, that it was given for is good no more.
         """
         try:
             octets = base64.b32decode(text + "=" * (-len(text) % 8))
@@ -91,15 +103,17 @@ class Grants:
         )
 
     def _asker(self, who: list[Any]) -> Asker:
-        person_id, user_name, is_admin, may_read, may_write, confined = who
+        person_id, credential, is_admin, may_read, may_write, confined = who
+        person = self._holder(PersonId(person_id), credential)
         return Asker(
-            person_id=PersonId(person_id),
-            user_name=user_name,
-            is_admin=bool(is_admin),
+            person_id=person.id,
+            user_name=person.user_name,
+            is_admin=bool(is_admin) and person.is_admin,
             groups=self._groups(PersonId(person_id)),
             may_read=bool(may_read),
             may_write=bool(may_write),
             confined=bool(confined),
+            credential=credential,
         )
 
     def _mac(self, body: bytes) -> bytes:
