@@ -188,6 +188,7 @@ def _build_vospace(
         clock=clock,
         authorities=space.authorities,
         groups=accounts.groups_of,
+        known_groups=accounts.known_groups,
         quota=granted,
     )
     courier = HttpCourier(allowed=settings.vospace.third_party_hosts)

@@ -20,7 +20,7 @@ MAX_VALUE = 16_384
 MAX_URI = 512
 MAX_GROUPS = 32
 
-_GROUP = re.compile(r"(?:ivo://[^\s?]+\?)?([A-Za-z0-9,._~-]{1,128})")
+_GROUP = re.compile(r"(?:ivo://[^\s?#]{1,300}\?)?[A-Za-z0-9,._~-]{1,128}")
 _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}(?:\s*;[\x20-\x7e]{0,100})?"
 )
@@ -194,10 +194,9 @@ def _groups(known: Mapping[str, str | None], uri: str) -> frozenset[str] | None:
         return None
     names: set[str] = set()
     for word in (known[uri] or "").split():
-        match = _GROUP.fullmatch(word)
-        if not match:
+        if not _GROUP.fullmatch(word):
             raise _invalid(f"{word[:80]!r} is not a group.", uri, f"Write it as {GMS}NAME.")
-        names.add(match.group(1))
+        names.add(word.removeprefix(GMS))
     if len(names) > MAX_GROUPS:
         raise _invalid(f"More than {MAX_GROUPS} groups.", uri, "Make one group of them.")
     return frozenset(names)

@@ -13,6 +13,7 @@ from typing import TypeVar
 from armillary.base.clock import Clock
 from armillary.base.ids import PersonId, new_hex
 from armillary.base.units import GiB
+from armillary.vospace.core.groups import group_services, new_groups, unknown_groups, with_own_groups
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.core.properties import merged
 from armillary.vospace.model import EMPTY_MD5, Change, Node, NodeKind, Sharing
@@ -42,14 +43,20 @@ class TreeService:
         authorities: Sequence[str],
         groups: Callable[[PersonId], frozenset[str]],
         quota: Callable[[PersonId], GiB | None],
+        known_groups: Callable[[frozenset[str]], frozenset[str]] = lambda names: names,
     ) -> None:
-        """Serve the space that is called by `authorities` (`authority/service`, our own first)."""
+        """Serve the space that is called by `authorities` (`authority/service`, our own first).
+
+        `known_groups` says which of some names are groups.
+        """
         self.records = records
         self.bytes = bytes_
         self.clock = clock
         self.authorities = tuple(authorities)
         self.groups = groups
         self.access = Access(groups=groups)
+        self._known_groups = known_groups
+        self.group_services = group_services(self.authorities)
         self.quota = Quota(granted=quota)
         # Adding up checksums lets go of Python's lock: it takes the other core.
         self.adding_up = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checksums")
@@ -73,6 +80,22 @@ class TreeService:
             written_at=now if kind.is_file else None,
             sharing=parent.sharing if parent.sharing.inherits else Sharing(inherits=False),
         )
+
+    def sharing_with_groups(self, change: Change, node: Node) -> Change:
+        """Return a change of `node` with the bare names of our groups.
+
+        A group that does not exist cannot be shared with: whoever made it later would find what was meant for
+        others, and a typing error would go unnoticed until somebody misses the file.
+
+        Raises:
+            Invalid: there is no such group, or it is another service's.
+        """
+        own = with_own_groups(change, self.group_services)
+        added = new_groups(own, node)
+        missing = added - self._known_groups(added) if added else added
+        if missing:
+            raise unknown_groups(missing)
+        return own
 
     def container_for(self, asker: Asker | None, way: Sequence[Node], path: VOSPath) -> Node:
         """Return the container in which `path` may be made, `way` being what exists of it."""

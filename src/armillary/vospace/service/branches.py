@@ -93,6 +93,7 @@ class Branches:
 
         Raises:
             NotFound, Forbidden, Unauthorized: the first node may not be changed.
+            Invalid: it would be shared with a group that is none.
         """
         tally = _Tally()
         space = self._space
@@ -100,6 +101,7 @@ class Branches:
         with space.records.writing() as tree:
             way = space.access.find(asker, tree.walk(path), path)
             space.access.require(asker, action, way)
+            change = space.sharing_with_groups(change, way[-1])
             self._change(tree, asker, way, way[-1], change, tally)
         stack = [_Frame(node=way[-1])] if way[-1].is_container else []
         step(tally.counts())

@@ -9,6 +9,7 @@ from itertools import chain
 from armillary.accounts.model import Person
 from armillary.base.errors import Conflict, Invalid
 from armillary.base.units import GiB
+from armillary.vospace.core.groups import with_own_groups
 from armillary.vospace.core.names import QUOTA
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.core.properties import without_echo
@@ -156,6 +157,7 @@ class VOSpaceService(Files, Surgery):
             if change:
                 if change.of_sharing:
                     self._require_share(asker, way, node)
+                    change = self.sharing_with_groups(change, node)
                 node = changed(node, change)
             if path.name == NULL:
                 return node
@@ -178,9 +180,11 @@ class VOSpaceService(Files, Surgery):
         with self.records.writing() as tree:
             way = self.access.find_within(asker, tree.walk(path), path)
             node = self.access.require(asker, Action.WRITE, way)
-            wanted = without_echo(change(self._with_quota(way)) if callable(change) else change, node)
+            asked = change(self._with_quota(way)) if callable(change) else change
+            wanted = without_echo(with_own_groups(asked, self.group_services), node)
             if wanted.of_sharing:
                 self.access.require(asker, Action.SHARE, way)
+                wanted = self.sharing_with_groups(wanted, node)
             if wanted.of_quota:
                 _require_quota(asker, way)
             if wanted.target is not None:
@@ -205,6 +209,7 @@ class VOSpaceService(Files, Surgery):
         with self.records.writing() as tree:
             way = self.access.find(asker, tree.walk(as_path(path)), as_path(path))
             self.access.require(asker, action, way)
+            change = self.sharing_with_groups(change, way[-1])
             for node in chain(way[-1:], tree.below(way[-1])):
                 if self.access.allowed(asker, action, (*way[: HOME_DEPTH + 1], node)):
                     tree.save(changed(node, change))
