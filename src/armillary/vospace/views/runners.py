@@ -1,0 +1,253 @@
+"""Who makes views: a few processes with limits, or this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from armillary.base.errors import (
+    ArmillaryError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
+from armillary.vospace.views import frames
+from armillary.vospace.views.overlap import NoOverlapError
+from armillary.vospace.views.parameters import parse
+from armillary.vospace.views.ranges import RangeReader
+from armillary.vospace.views.work import perform
+
+Pairs = Sequence[tuple[str, str]]
+
+_REFUSALS: dict[str, type[ArmillaryError]] = {
+    kind.__name__: kind for kind in (Invalid, NotFound, TooLarge, Conflict, Forbidden, Unavailable)
+}
+# All that the process gets of our environment: where its libraries are, and no secrets.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one view may take. The defaults suit a machine with 4 GiB."""
+
+    max_bytes: int = 1 << 30
+    """Of a cutout's pixels."""
+    memory: int = 2 << 30
+    """Address space of a process."""
+    cpu_seconds: int = 30
+    silence_seconds: float = 45
+    """Without a sign of life a process is ended."""
+
+
+class ViewRunner(Protocol):
+    """Makes views."""
+
+    def run(self, reader: RangeReader, parameters: Pairs) -> Iterator[bytes]:
+        """Return the pieces of the view that `parameters` ask for.
+
+        Whatever the file holds: it ends, within limits, and other views go on.
+
+        Raises:
+            NoOverlapError: there is nothing in it.
+            ArmillaryError: it cannot be made, with the reason; also what `reader` raises.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back; nothing may run any more."""
+        ...
+
+
+class InlineRunner:
+    """Makes views here and now, for tests: a hostile file can do harm."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        """Heed the limit of bytes."""
+        self._limits = limits or Limits()
+
+    def run(self, reader: RangeReader, parameters: Pairs) -> Iterator[bytes]:
+        """See `ViewRunner`."""
+        asked = parse(parameters)
+        assert asked is not None, "no view was asked for"
+        return perform(reader, asked, self._limits.max_bytes)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class ProcessRunner:
+    """Makes views in processes of their own, started when they are needed and kept for the next view."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        """Give each process these limits. As many run as `run` is in at a time."""
+        self._limits = limits or Limits()
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+
+    def run(self, reader: RangeReader, parameters: Pairs) -> Iterator[bytes]:
+        """See `ViewRunner`."""
+        worker, first = self._start(reader.size, parameters)
+        finished = False
+        try:
+            while True:
+                kind, payload = first or worker.receive(self._limits.silence_seconds)
+                first = None
+                if kind == frames.WANT:
+                    start, stop = frames.SPAN.unpack(payload)
+                    if not 0 <= start < stop <= reader.size or stop - start > frames.MAX_FRAME:
+                        raise _unreadable()
+                    worker.send(frames.BYTES, reader.read(start, stop))
+                elif kind == frames.DATA:
+                    yield payload
+                elif kind in {frames.DONE, frames.NOTHING, frames.REFUSED}:
+                    finished = True
+                    _conclude(kind, payload)
+                    return
+                else:
+                    raise _unreadable()
+        except (EOFError, OSError, ValueError) as error:
+            raise _unreadable() from error
+        finally:
+            if finished:
+                self._keep(worker)
+            else:
+                worker.end()
+
+    def close(self) -> None:
+        """See `ViewRunner`."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.end()
+
+    def _start(self, size: int, parameters: Pairs) -> tuple[_Worker, tuple[bytes, bytes] | None]:
+        """Return a process with the job, and its first frame if that has come."""
+        job = json.dumps(
+            {
+                "size": size,
+                "parameters": list(parameters),
+                "max_bytes": self._limits.max_bytes,
+                "cpu_seconds": self._limits.cpu_seconds,
+            }
+        ).encode()
+        while True:
+            with self._lock:
+                worker = self._idle.pop() if self._idle else None
+            if worker is None:
+                worker = _Worker(self._limits.memory)
+                worker.send(frames.JOB, job)
+                return worker, None
+            # One that was idle may just be ending, which is no reason to refuse: it has said nothing then.
+            try:
+                if worker.is_alive():
+                    worker.send(frames.JOB, job)
+                    return worker, worker.receive(self._limits.silence_seconds)
+            except (OSError, EOFError):
+                pass
+            worker.end()
+
+    def _keep(self, worker: _Worker) -> None:
+        with self._lock:
+            gone = [other for other in self._idle if not other.is_alive()]
+            self._idle = [other for other in self._idle if other not in gone]
+            self._idle.append(worker)
+        for other in gone:
+            other.end()
+
+
+class _Worker:
+    """One process and its pipes."""
+
+    def __init__(self, memory: int) -> None:
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        # Threads of the linear algebra would each take address space, and nothing here is linear algebra.
+        environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "armillary.vospace.views.worker", str(memory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=environment,
+            cwd="/",
+            start_new_session=True,  # Ctrl-C is for the platform
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._in = self._process.stdout.fileno()
+        self._out = self._process.stdin.fileno()
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended, and says nothing unasked."""
+        return self._process.poll() is None and not _readable(self._in, 0)
+
+    def send(self, kind: bytes, payload: bytes) -> None:
+        """Write a frame. The process reads whenever we write."""
+        view = memoryview(frames.pack(kind, payload))
+        while view:
+            view = view[os.write(self._out, view) :]
+
+    def receive(self, seconds: float) -> tuple[bytes, bytes]:
+        """Return the next frame; raises EOFError when the process has ended or is silent too long."""
+        until = time.monotonic() + seconds
+
+        def take(count: int) -> bytes:
+            found = bytearray()
+            while len(found) < count:
+                if not _readable(self._in, until - time.monotonic()):
+                    raise _too_slow()
+                piece = os.read(self._in, min(count - len(found), 1 << 20))
+                if not piece:
+                    raise EOFError
+                found += piece
+            return bytes(found)
+
+        return frames.unpack(take)
+
+    def end(self) -> None:
+        """Kill it and give its pipes back."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
+def _conclude(kind: bytes, payload: bytes) -> None:
+    if kind == frames.NOTHING:
+        raise NoOverlapError
+    if kind == frames.REFUSED:
+        name, message, code, remedy, facts = json.loads(payload)
+        raise _REFUSALS.get(name, Invalid)(message, code=code, remedy=remedy, facts=facts)
+
+
+def _unreadable() -> Invalid:
+    return Invalid(
+        "This file could not be read within the limits of memory and time.",
+        code="view_failed",
+        remedy="Ask for fewer pixels; check the file with fitsverify; the whole of it can still be fetched.",
+    )
+
+
+def _too_slow() -> Invalid:
+    return Invalid(
+        "This view took too long.",
+        code="view_failed",
+        remedy="Ask for fewer pixels, or fetch the whole file.",
+    )

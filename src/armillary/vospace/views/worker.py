@@ -1,0 +1,132 @@
+"""The process that makes views of users' files: `python -m armillary.vospace.views.worker`.
+
+Files may be hostile, and the libraries that unpack them are written in C. So this process has nothing: no
+credentials, no database, no files, only two pipes (see `frames`), over which it asks for ranges of one file at a
+time. Its memory, and the processor time of each job, are limited by the kernel. When it has had nothing to do for
+a while it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import sys
+from typing import Any
+
+from armillary.base.errors import ArmillaryError, TooLarge
+from armillary.vospace.views import frames
+from armillary.vospace.views.overlap import NoOverlapError
+from armillary.vospace.views.parameters import parse
+from armillary.vospace.views.work import perform
+
+IDLE_SECONDS = 120
+_WORN_OUT = 400 << 20
+"""A process that has had so much memory (bytes) ends after its job, to give it back."""
+
+
+class _Pipes:
+    """Reads and writes frames. Whole frames are written at once, data in large pieces."""
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        self._in = incoming
+        self._out = outgoing
+
+    def waits(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self._in, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def receive(self) -> tuple[bytes, bytes]:
+        return frames.unpack(self._take)
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        view = memoryview(frames.pack(kind, payload))
+        while view:
+            view = view[os.write(self._out, view) :]
+
+    def _take(self, count: int) -> bytes:
+        found = bytearray()
+        while len(found) < count:
+            piece = os.read(self._in, count - len(found))
+            if not piece:
+                raise EOFError
+            found += piece
+        return bytes(found)
+
+
+class _PipeReader:
+    """See `ranges.RangeReader`."""
+
+    def __init__(self, pipes: _Pipes, size: int) -> None:
+        self._pipes = pipes
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def read(self, start: int, stop: int) -> bytes:
+        self._pipes.send(frames.WANT, frames.SPAN.pack(start, stop))
+        kind, payload = self._pipes.receive()
+        if kind != frames.BYTES or len(payload) != stop - start:
+            raise EOFError
+        return payload
+
+
+def serve(pipes: _Pipes) -> None:
+    """Do jobs until there are none for a while, or nobody is there any more."""
+    while pipes.waits(IDLE_SECONDS):
+        _, payload = pipes.receive()
+        _work(pipes, json.loads(payload))
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > _WORN_OUT:
+            return
+
+
+def _work(pipes: _Pipes, job: dict[str, Any]) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + int(job["cpu_seconds"]), hard)
+    )
+    asked = parse([(name, value) for name, value in job["parameters"]])
+    assert asked is not None, "the platform sends no job without a view"
+    reader = _PipeReader(pipes, job["size"])
+    try:
+        for piece in perform(reader, asked, job["max_bytes"]):
+            pipes.send(frames.DATA, piece)
+        pipes.send(frames.DONE)
+    except MemoryError:
+        error = TooLarge(
+            "This would take too much memory.",
+            code="view_too_large",
+            remedy="Ask for fewer pixels, or fetch the whole file.",
+        )
+        pipes.send(frames.REFUSED, json.dumps(["TooLarge", *_told(error)]).encode())
+    except ArmillaryError as error:
+        pipes.send(frames.REFUSED, json.dumps([type(error).__name__, *_told(error)]).encode())
+    except NoOverlapError:
+        pipes.send(frames.NOTHING)
+
+
+def _told(error: ArmillaryError) -> list[Any]:
+    return [error.message, error.code, error.remedy, error.facts]
+
+
+def main() -> None:
+    """Run until there is nothing more to do."""
+    memory = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # What a library prints must not get between the frames.
+    outgoing = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        serve(_Pipes(0, outgoing))
+    except (EOFError, BrokenPipeError):
+        return
+
+
+if __name__ == "__main__":
+    main()
