@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 from collections.abc import Callable
 from importlib import import_module
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from policy_world import FOREIGN, OWN, ROLES, World, may
 
 from armillary.cloud.api.policy.gate import WORDS
@@ -91,7 +91,9 @@ def answers(
             and role not in MORE_THAN_A_ROLE.get(the_name(row), ((), ""))[0]
         }
 
-    return asyncio.run(all_of_them())
+    # In a thread of its own: a browser test in this process leaves its loop running in ours.
+    with start_blocking_portal() as portal:
+        return portal.call(all_of_them)
 
 
 def wrong(found: dict[str, tuple[int, str]], good: Callable[[str, int, str], bool]) -> str:
