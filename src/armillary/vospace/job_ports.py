@@ -23,8 +23,8 @@ class JobRecords(Protocol):
         """Return a job."""
         ...
 
-    def jobs(self, kind: JobKind | None, owner_id: PersonId, wanted: JobFilter) -> Sequence[Job]:
-        """Return a person's jobs, newest first, of one kind or of all. Their documents are left out."""
+    def jobs(self, kind: JobKind, owner_id: PersonId, wanted: JobFilter) -> Sequence[Job]:
+        """Return a person's jobs of a kind, newest first. Their documents and results are left out."""
         ...
 
     def update(self, job: Job, *, among: Collection[Phase], runner: str | None = None) -> bool:
@@ -42,12 +42,15 @@ class JobRecords(Protocol):
         """
         ...
 
-    def beat(self, runner: str, moment: datetime) -> None:
-        """Note that `runner` still runs all the jobs that it has claimed."""
+    def active(self, owner_id: PersonId) -> int:
+        """Return how many jobs of a person are not over."""
         ...
 
-    def silent(self, before: datetime) -> Sequence[Job]:
-        """Return the jobs EXECUTING whose runner was last heard before a moment: it was killed."""
+    def beat(self, runner: str, moment: datetime, silent_since: datetime) -> Sequence[Job]:
+        """Note that `runner` still runs the jobs that it has claimed; return those whose runner is dead.
+
+        They are EXECUTING, and their runner was last heard before `silent_since`.
+        """
         ...
 
     def forget(self, *, job_id: str = "", before: datetime | None = None) -> None:

@@ -11,7 +11,7 @@ from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import Forbidden, NotFound
 from armillary.base.ids import new_hex
-from armillary.vospace.job_model import ACTIVE, Credential, Job, JobFilter, JobKind, Phase
+from armillary.vospace.job_model import Credential, Job, JobFilter, JobKind, Phase
 from armillary.vospace.job_ports import JobRecords
 from armillary.vospace.service.runner import JobRunner
 
@@ -26,8 +26,11 @@ MAX_ACTIVE = 1000
 class JobService:
     """Keeps the jobs of each person; nobody sees another's."""
 
-    def __init__(self, *, records: JobRecords, clock: Clock, runner: JobRunner) -> None:
-        """Keep jobs in `records`; `runner` runs them."""
+    def __init__(
+        self, *, records: JobRecords, clock: Clock, runner: JobRunner, each: int = MAX_ACTIVE
+    ) -> None:
+        """Keep jobs in `records`; `runner` runs them. Nobody has more than `each` that are not over."""
+        self._each = each
         self._records = records
         self._clock = clock
         self._runner = runner
@@ -45,12 +48,11 @@ class JobService:
         Raises:
             Forbidden: one has too many jobs that are not over (code `too_many_jobs`).
         """
-        active = JobFilter(phases=ACTIVE, last=MAX_ACTIVE)
-        if len(self._records.jobs(None, who.person.id, active)) >= MAX_ACTIVE:
+        if self._records.active(who.person.id) >= self._each:
             raise Forbidden(
-                f"You have {MAX_ACTIVE} jobs that are not over.",
+                f"You have {self._each} jobs that are not over.",
                 code="too_many_jobs",
-                facts={"limit": MAX_ACTIVE},
+                facts={"limit": self._each},
                 remedy="Wait for them, or delete those that you do not need.",
             )
         now = self._clock.now()

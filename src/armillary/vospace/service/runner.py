@@ -136,9 +136,7 @@ class JobRunner:
     def tick(self) -> None:
         """Keep the promises: say that we live, take over from the dead, forget what is over, start what waits."""
         now = self._clock.now()
-        if self._running:
-            self._records.beat(self.name, now)
-        for job in self._records.silent(now - SILENCE):
+        for job in self._records.beat(self.name, now, now - SILENCE):
             self._take_over(job)
         self._records.forget(before=now)
         for _ in range(self._workers):

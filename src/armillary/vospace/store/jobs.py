@@ -7,10 +7,10 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
 from armillary.base.ids import PersonId
-from armillary.vospace.job_model import Credential, Job, JobFilter, JobKind, Phase
+from armillary.vospace.job_model import ACTIVE, Credential, Job, JobFilter, JobKind, Phase
 from armillary.vospace.store.tables import jobs
 
 _LISTED = [column for column in jobs.columns if column.name not in {"document", "results"}]
@@ -35,11 +35,9 @@ class SqlJobRecords:
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
         return _job(row) if row is not None else None
 
-    def jobs(self, kind: JobKind | None, owner_id: PersonId, wanted: JobFilter) -> Sequence[Job]:
+    def jobs(self, kind: JobKind, owner_id: PersonId, wanted: JobFilter) -> Sequence[Job]:
         """See `job_ports.JobRecords`."""
-        query = select(*_LISTED).where(jobs.c.owner_id == owner_id)
-        if kind is not None:
-            query = query.where(jobs.c.kind == kind.value)
+        query = select(*_LISTED).where(jobs.c.owner_id == owner_id, jobs.c.kind == kind.value)
         if wanted.phases:
             query = query.where(jobs.c.phase.in_([phase.value for phase in wanted.phases]))
         if wanted.after is not None:
@@ -92,18 +90,25 @@ class SqlJobRecords:
                     return taken
         return None
 
-    def beat(self, runner: str, moment: datetime) -> None:
+    def active(self, owner_id: PersonId) -> int:
         """See `job_ports.JobRecords`."""
-        mine = (jobs.c.runner == runner, jobs.c.phase == Phase.EXECUTING.value)
-        with self._engine.begin() as connection:
-            connection.execute(update(jobs).where(*mine).values(seen_at=moment))
-
-    def silent(self, before: datetime) -> Sequence[Job]:
-        """See `job_ports.JobRecords`."""
-        unheard = or_(jobs.c.seen_at.is_(None), jobs.c.seen_at < before)
-        query = select(jobs).where(jobs.c.phase == Phase.EXECUTING.value, unheard)
+        phases = jobs.c.phase.in_([phase.value for phase in ACTIVE])
+        query = select(func.count()).select_from(jobs).where(jobs.c.owner_id == owner_id, phases)
         with self._reading.connect() as connection:
-            return [_job(row) for row in connection.execute(query)]
+            return connection.execute(query).scalar_one()
+
+    def beat(self, runner: str, moment: datetime, silent_since: datetime) -> Sequence[Job]:
+        """See `job_ports.JobRecords`."""
+        executing = jobs.c.phase == Phase.EXECUTING.value
+        query = select(jobs.c.id, jobs.c.runner, jobs.c.seen_at).where(executing)
+        with self._reading.connect() as connection:
+            found = connection.execute(query).all()
+        if any(row.runner == runner for row in found):
+            with self._engine.begin() as connection:
+                mine = update(jobs).where(executing, jobs.c.runner == runner)
+                connection.execute(mine.values(seen_at=moment))
+        dead = [r.id for r in found if r.runner != runner and (r.seen_at is None or r.seen_at < silent_since)]
+        return [job for job in map(self.job, dead) if job is not None]
 
     def forget(self, *, job_id: str = "", before: datetime | None = None) -> None:
         """See `job_ports.JobRecords`."""
