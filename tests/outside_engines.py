@@ -120,3 +120,17 @@ def a_database(postgresql: Path) -> Iterator[Callable[[], str]]:
     yield make
     for name in names:
         order(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+ON_BOTH = pytest.mark.parametrize(
+    "records_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.engines)], indirect=True
+)
+"""Mark of the tests, or files of them, that are run on either kind of database."""
+
+
+@pytest.fixture
+def records_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: SQLite's, unless the test is marked otherwise."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path}/records.db"
+    return str(request.getfixturevalue("a_database")())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,8 +79,8 @@ def cheap() -> Passwords:
 
 
 @pytest.fixture
-def accounts(tmp_path: Path, clock: VirtualClock, cheap: Passwords) -> AccountsService:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
+def accounts(records_url: str, clock: VirtualClock, cheap: Passwords) -> AccountsService:
+    store = AccountsStore(engine=make_engine(records_url, durable=False))
     store.create_all()
     return AccountsService(store=store, clock=clock, passwords=cheap)
 

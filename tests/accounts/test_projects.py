@@ -11,6 +11,9 @@ from armillary.accounts.model import Person, Project, Role
 from armillary.accounts.service import AccountsService
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import PersonId, ProjectId
+from outside_engines import ON_BOTH
+
+pytestmark = ON_BOTH
 
 Builder = Callable[..., Any]
 Member = Callable[..., tuple[Person, Project]]

@@ -61,10 +61,10 @@ class CountedPasswords(Passwords):
 
 @pytest.mark.parametrize("user_name", ["ada", "nobody", "ada\0", "a" * 300])
 def test_known_and_unknown_names_cost_one_hash_each(
-    accounts: AccountsService, ada: Person, clock: VirtualClock, tmp_path: Path, user_name: str
+    accounts: AccountsService, ada: Person, clock: VirtualClock, records_url: str, user_name: str
 ) -> None:
     counted = CountedPasswords(time_cost=1, memory_cost=8, parallelism=1)
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
+    store = AccountsStore(engine=make_engine(records_url, durable=False))
     _refusal(AccountsService(store=store, clock=clock, passwords=counted), user_name, "wrong password")
     assert counted.computed == 1
 
@@ -155,9 +155,9 @@ def test_passwords_are_kept_as_argon2_and_tokens_as_hashes(
 
 
 def test_a_password_with_old_cost_is_hashed_again_at_sign_in(
-    accounts: AccountsService, ada: Person, clock: VirtualClock, tmp_path: Path, password: str
+    accounts: AccountsService, ada: Person, clock: VirtualClock, records_url: str, password: str
 ) -> None:
-    store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
+    store = AccountsStore(engine=make_engine(records_url, durable=False))
     dearer = AccountsService(
         store=store, clock=clock, passwords=Passwords(time_cost=2, memory_cost=16, parallelism=1)
     )

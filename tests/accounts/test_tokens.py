@@ -13,6 +13,9 @@ from armillary.accounts.service import AccountsService
 from armillary.base.clock import VirtualClock
 from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from armillary.base.ids import PersonId, ProjectId, TokenId
+from outside_engines import ON_BOTH
+
+pytestmark = ON_BOTH
 
 Builder = Callable[..., Any]
 Member = Callable[..., tuple[Person, Project]]

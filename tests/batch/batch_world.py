@@ -137,6 +137,7 @@ class World:
     """Everything. `restart()` makes all services anew over the same records, as after kill -9."""
 
     folder: Path
+    records_url: str = ""
     settings: ScalerSettings = field(default_factory=ScalerSettings)
     terms: Terms = TERMS
     defer: bool = False
@@ -159,7 +160,7 @@ class World:
         return Group(self.project.id, self.image.sha512, FLAVOR)
 
     def restart(self) -> None:
-        database = make_engine(f"sqlite:///{self.folder}/batch.db", durable=False)
+        database = make_engine(self.records_url or f"sqlite:///{self.folder}/batch.db", durable=False)
         create_all(database)
         self.database = database
         self.waiting.clear()

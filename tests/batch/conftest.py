@@ -7,5 +7,5 @@ from batch_world import World
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(folder=tmp_path)
+def world(tmp_path: Path, records_url: str) -> World:
+    return World(folder=tmp_path, records_url=records_url)

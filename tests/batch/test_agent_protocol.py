@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 
 from armillary.base.ids import WorkerId
 from armillary.batch.model import Group, InputFile
+from outside_engines import ON_BOTH
 
 FREE = {"cpus": 2, "memory_mib": 2048, "disk_kib": 20 * 2**20}
 
@@ -63,6 +64,7 @@ def code(reply: Any) -> tuple[int, str]:
     return reply.status_code, reply.json()["error"]["code"]
 
 
+@ON_BOTH
 def test_a_job_is_claimed_run_and_brought_back(world: World, client: TestClient) -> None:
     with world.spool.writer() as writer:
         writer.write(b"script")
@@ -98,6 +100,7 @@ def test_a_job_is_claimed_run_and_brought_back(world: World, client: TestClient)
     assert agent.call("bye").json() == {"ok": True}
 
 
+@ON_BOTH
 def test_the_agents_own_words_for_an_end_are_understood(world: World, client: TestClient) -> None:
     world.submit(3)
     agent = an_agent(world, client)
@@ -117,6 +120,7 @@ def test_the_agents_own_words_for_an_end_are_understood(world: World, client: Te
     assert agent.call("finish", lease(job)).status_code in (400, 422)
 
 
+@ON_BOTH
 def test_a_bootstrap_token_works_once_and_only_for_its_image_and_server(
     world: World, client: TestClient
 ) -> None:
@@ -137,6 +141,7 @@ def test_a_bootstrap_token_works_once_and_only_for_its_image_and_server(
 
 
 @pytest.mark.parametrize("said", [None, "another"])
+@ON_BOTH
 def test_an_agent_that_came_before_its_server_was_known_must_have_named_it(
     world: World, client: TestClient, said: str | None
 ) -> None:
@@ -150,12 +155,14 @@ def test_an_agent_that_came_before_its_server_was_known_must_have_named_it(
     assert agent.claim() == []
 
 
+@ON_BOTH
 def test_a_bootstrap_token_expires(world: World, client: TestClient) -> None:
     token = world.register.invite(WorkerId("w1"), world.group)
     world.later(16 * 60)
     assert code(Agent(client).register(token, world.group.image)) == (401, "bootstrap_token_expired")
 
 
+@ON_BOTH
 def test_a_worker_reads_no_file_but_those_of_its_jobs(world: World, client: TestClient) -> None:
     with world.spool.writer() as writer:
         writer.write(b"secret")
@@ -164,6 +171,7 @@ def test_a_worker_reads_no_file_but_those_of_its_jobs(world: World, client: Test
     assert code(client.get(f"/agent/v1/blobs/{blob.sha256}", headers=agent.headers)) == (404, "not_found")
 
 
+@ON_BOTH
 def test_a_worker_of_another_image_gets_nothing(world: World, client: TestClient) -> None:
     world.submit()
     other = world.east.add_image("other", b"another", project=world.project)
@@ -177,6 +185,7 @@ def test_without_a_key_nothing_is_answered(client: TestClient) -> None:
     assert code(client.post("/agent/v1/bye", headers={"Authorization": "Bearer x"})) == (401, "bad_session")
 
 
+@ON_BOTH
 def test_a_stale_attempt_is_refused_in_every_call(world: World, client: TestClient) -> None:
     world.submit()
     agent = an_agent(world, client)
@@ -196,6 +205,7 @@ def test_a_stale_attempt_is_refused_in_every_call(world: World, client: TestClie
     assert agent.call("renew", {"items": [lease(job)]}).json()["lost"] == ["1.0"]
 
 
+@ON_BOTH
 def test_outputs_cannot_leave_their_place_or_differ_from_their_digest(
     world: World, client: TestClient
 ) -> None:
@@ -214,6 +224,7 @@ def test_outputs_cannot_leave_their_place_or_differ_from_their_digest(
     assert list((world.folder / "spool" / "incoming").iterdir()) == []
 
 
+@ON_BOTH
 def test_credentials_are_renewed_while_a_job_runs_and_revoked_when_it_ends(
     world: World, client: TestClient
 ) -> None:
@@ -232,6 +243,7 @@ def test_credentials_are_renewed_while_a_job_runs_and_revoked_when_it_ends(
     assert len(world.people.tokens) == before - 1
 
 
+@ON_BOTH
 def test_a_job_whose_credential_cannot_be_issued_stays_in_the_queue(world: World, client: TestClient) -> None:
     eve = world.people.add("eve", world.project)
     world.submit(who=eve)
@@ -241,6 +253,7 @@ def test_a_job_whose_credential_cannot_be_issued_stays_in_the_queue(world: World
     assert world.state("1.0") == "idle"
 
 
+@ON_BOTH
 def test_of_two_agents_racing_for_a_job_one_gets_it(world: World, client: TestClient) -> None:
     agents = [an_agent(world, client, name) for name in ("w1", "w2")]
     with client, ThreadPoolExecutor(2) as pool:
@@ -289,6 +302,7 @@ def test_a_waiting_claim_ends_when_the_platform_stops(tmp_path: Path) -> None:
         assert waiting.result(timeout=4) == []
 
 
+@ON_BOTH
 def test_a_retired_worker_is_told_so(world: World, client: TestClient) -> None:
     agent = an_agent(world, client)
     world.queue.drain(WorkerId("w1"))

@@ -16,13 +16,9 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         made.machines.destroy(server_id)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engines)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """An empty database of either kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/records.db"
-    else:
-        url = request.getfixturevalue("a_database")()
-    engine = make_engine(url, durable=False)
+@pytest.fixture
+def database(records_url: str) -> Iterator[Engine]:
+    """An empty database."""
+    engine = make_engine(records_url, durable=False)
     yield engine
     engine.dispose()

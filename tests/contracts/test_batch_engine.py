@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from sqlalchemy import Engine as Database
 
-from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
 from armillary.base.errors import NotFound
 from armillary.base.ids import ClusterId, PersonId, ProjectId, Sha512, WorkerId
@@ -23,6 +22,9 @@ from armillary.batch.engines.embedded.register import Register
 from armillary.batch.model import Group, JobSpec, Resources, Selection, Submission, WrongState
 from armillary.batch.ports import Engine
 from armillary.batch.store.tables import create_all
+from outside_engines import ON_BOTH
+
+pytestmark = ON_BOTH
 
 WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=2**20)
 SMALL = Resources(cpus=1, memory_mib=512, disk_kib=1024)
@@ -48,9 +50,9 @@ class Bench(Protocol):
 
 
 class EmbeddedBench:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, database: Database) -> None:
         self.clock = VirtualClock()
-        self.database = make_engine(f"sqlite:///{folder}/batch.db", durable=False)
+        self.database = database
         create_all(self.database)
         self.engine = EmbeddedQueue(database=self.database, clock=self.clock)
         self.register = Register(database=self.database, clock=self.clock)
@@ -81,12 +83,12 @@ class EmbeddedBench:
             self.leases.finish(session, key, Result(signal=15), usage={}, brought=[])
 
 
-ENGINES: dict[str, Callable[[Path], Bench]] = {"embedded": EmbeddedBench}
+ENGINES: dict[str, Callable[[Database], Bench]] = {"embedded": EmbeddedBench}
 
 
 @pytest.fixture(params=sorted(ENGINES))
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    return ENGINES[request.param](tmp_path)
+def bench(request: pytest.FixtureRequest, database: Database) -> Bench:
+    return ENGINES[request.param](database)
 
 
 def submit(bench: Bench, count: int, *, key: str | None = None, **job: Any) -> ClusterId:

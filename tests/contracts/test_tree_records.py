@@ -16,6 +16,9 @@ from armillary.base.ids import PersonId, new_hex
 from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.store import SqlRecords, create_all
+from outside_engines import ON_BOTH
+
+pytestmark = ON_BOTH
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 HOMES = VOSPath(("home",))

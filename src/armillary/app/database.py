@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from armillary.base.errors import Invalid, Unavailable
@@ -162,6 +162,20 @@ def _postgresql(url: URL, durable: bool) -> Engine:
         # before it: so nothing that a writer has seen can change before its end, and no transaction fails because of
         # another one. Serializable transactions would have to be tried again by everybody who writes.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_key(chosen.get("room", "")),))
+
+    @event.listens_for(engine, "handle_error")
+    def _explain(context: ExceptionContext) -> None:  # pyright: ignore[reportUnusedFunction]
+        from psycopg import DataError
+
+        if isinstance(context.original_exception, DataError):
+            raise Invalid(
+                "a text or a number in this is not one that the records can hold",
+                remedy="Leave out the character U+0000, and shorten what is very long.",
+            ) from context.original_exception
+        if context.is_disconnect and not context.is_pre_ping:
+            raise Unavailable(
+                "the records cannot be reached", code="records_unreachable", remedy="Try again in a minute."
+            ) from context.original_exception
 
     return engine
 

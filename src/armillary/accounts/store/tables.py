@@ -113,11 +113,14 @@ class Figures(TypeDecorator[Allocation]):
         return None if value is None else Allocation(**value)
 
 
+# names are in the order of their bytes, whatever language a database was made for
+_Name = String(255).with_variant(String(255, collation="C"), "postgresql")
+
 people = Table(
     "accounts_people",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("user_name", String(255), nullable=False, unique=True),
+    Column("user_name", _Name, nullable=False, unique=True),
     Column("full_name", Text, nullable=False),
     Column("email", String(254), nullable=False, index=True),
     Column("institute", Text, nullable=False),
@@ -136,7 +139,7 @@ projects = Table(
     "accounts_projects",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("name", String(255), nullable=False, unique=True),
+    Column("name", _Name, nullable=False, unique=True),
     Column("description", Text, nullable=False),
     Column("allocation", Figures, nullable=False),
     Column("enabled", Boolean, nullable=False),
@@ -177,7 +180,7 @@ groups = Table(
     "accounts_groups",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("name", String(255), nullable=False, unique=True),
+    Column("name", _Name, nullable=False, unique=True),
     Column("description", Text, nullable=False),
 )
 
@@ -244,7 +247,7 @@ credentials = Table(
     "accounts_application_credentials",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("name", String(255), nullable=False),
+    Column("name", _Name, nullable=False),
     Column("description", Text, nullable=False),
     Column("person_id", String(32), _person(), nullable=False),
     Column("project_id", String(32), _project(), nullable=False, index=True),

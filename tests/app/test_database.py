@@ -1,0 +1,75 @@
+"""Engines: what both databases do alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, text
+
+from armillary.app.database import make_engine, open_records
+from armillary.app.schema import HEADS, bring_up_to_date
+from outside_engines import ON_BOTH
+
+pytestmark = ON_BOTH
+
+
+@pytest.fixture
+def engine(records_url: str) -> Iterator[Engine]:
+    made = make_engine(records_url, durable=False)
+    with made.begin() as connection:
+        connection.execute(text("CREATE TABLE counts (name VARCHAR(8) PRIMARY KEY, value INTEGER NOT NULL)"))
+        connection.execute(text("INSERT INTO counts VALUES ('one', 0)"))
+    yield made
+    made.dispose()
+
+
+def test_what_a_writer_has_read_is_still_so_when_it_writes(engine: Engine) -> None:
+    together = threading.Barrier(4)
+
+    def count(_: int) -> None:
+        together.wait(30)
+        for _turn in range(10):
+            with engine.begin() as connection:
+                value = connection.execute(text("SELECT value FROM counts")).scalar_one()
+                connection.execute(text("UPDATE counts SET value = :value"), {"value": value + 1})
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(count, range(4)))
+    with engine.execution_options(readonly=True).connect() as connection:
+        assert connection.execute(text("SELECT value FROM counts")).scalar_one() == 40
+
+
+def test_one_room_reads_while_another_writes(engine: Engine) -> None:
+    with (
+        engine.execution_options(room="vospace").begin() as writer,
+        engine.execution_options(room="accounts", readonly=True).connect() as reader,
+    ):
+        writer.execute(text("UPDATE counts SET value = 7"))
+        assert reader.execute(text("SELECT value FROM counts")).scalar_one() == 0
+
+
+def test_a_new_database_is_marked_and_an_old_one_is_upgraded(records_url: str) -> None:
+    from armillary.accounts.store import AccountsStore
+    from armillary.batch.store.tables import create_all as create_batch
+    from armillary.vospace.store import create_all as create_vospace
+
+    engine = open_records(records_url)
+    bring_up_to_date(engine, "platform")
+    AccountsStore(engine=engine).create_all()
+    create_batch(engine)
+    create_vospace(engine)
+    # as a version knew it that had no marks, and fewer columns
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+        connection.execute(text("ALTER TABLE accounts_people DROP COLUMN extras"))
+    bring_up_to_date(engine, "platform")
+    with engine.connect() as connection:
+        assert (
+            connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+            == HEADS["platform"]
+        )
+        assert connection.execute(text("SELECT extras FROM accounts_people")).all() == []
+    engine.dispose()
