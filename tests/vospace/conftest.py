@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from armillary.accounts.certificates import Authority
 from armillary.accounts.model import Person, Principal, Token, TokenKind
 from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
@@ -155,13 +154,12 @@ def jobs(space: VOSpaceService, job_records: SqlJobRecords) -> Iterator[JobServi
 
 
 @pytest.fixture
-def app(space: VOSpaceService, jobs: JobService, tmp_path: Path, clock: VirtualClock) -> FastAPI:
+def app(space: VOSpaceService, jobs: JobService) -> FastAPI:
     app = FastAPI()
     app.include_router(
         router(
             service=space,
             jobs=jobs,
-            authority=Authority(tmp_path / "ca", clock),
             authenticator=ByName(),
         )
     )

@@ -7,7 +7,6 @@ import hashlib
 from urllib.parse import quote
 
 import pytest
-from cryptography import x509
 from lxml import etree
 from starlette.testclient import TestClient
 
@@ -277,23 +276,6 @@ def test_unknown_properties_of_the_standard_are_refused_and_free_ones_kept(http:
 )
 def test_odd_questions_for_a_listing_are_400(http: TestClient, query: str) -> None:
     assert http.get(f"/vault/nodes/home/ada?{query}").status_code == 400
-
-
-def test_a_certificate_is_for_passwords_and_lasts_thirty_days_at_most(
-    http: TestClient, stranger: TestClient
-) -> None:
-    pem = http.get("/cred/generate?daysValid=3000").content
-    assert pem.startswith(b"-----BEGIN CERTIFICATE-----")
-    certificate = x509.load_pem_x509_certificate(pem)
-    assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 30
-    assert stranger.get("/cred/generate").status_code == 401
-    assert http.get("/cred/generate?daysValid=-1").status_code == 400
-
-
-def test_ones_groups_are_found(http: TestClient, stranger: TestClient) -> None:
-    assert http.get("/gms/search").text == "m51\r\n"
-    assert http.get("/gms/search?group=other").text == ""
-    assert stranger.get("/gms/search").status_code == 401
 
 
 def test_who_comes_for_the_first_time_finds_a_home(stranger: TestClient) -> None:

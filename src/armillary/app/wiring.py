@@ -136,7 +136,6 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         vospace_router(
             service=vospace,
             jobs=jobs,
-            authority=authority,
             authenticator=authenticator,
             settings=space_settings,
         )

@@ -1,6 +1,6 @@
-"""VOSpace 2.1 over HTTP, for the stock clients: registry, nodes, transfers, files and credentials."""
+"""VOSpace 2.1 over HTTP, for the stock clients: registry, nodes, transfers and files."""
 
-from armillary.vospace.api.context import Authenticator, ClientCertificates, Settings
+from armillary.vospace.api.context import Authenticator, Settings
 from armillary.vospace.api.router import router
 
-__all__ = ["Authenticator", "ClientCertificates", "Settings", "router"]
+__all__ = ["Authenticator", "Settings", "router"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
@@ -48,16 +48,6 @@ class Authenticator(Protocol):
         ...
 
 
-class ClientCertificates(Protocol):
-    """Issues client certificates (`accounts.certificates.Authority`)."""
-
-    def issue_client(
-        self, user_name: str, lifetime: timedelta, *, scopes: frozenset[str] = ..., job: bool = ...
-    ) -> bytes:
-        """Return a certificate and its key as one PEM."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How the space is called.
@@ -67,7 +57,6 @@ class Settings:
     """
 
     authority: str = "armillary.example"
-    max_certificate_days: int = 30
 
     @property
     def authorities(self) -> tuple[str, ...]:
@@ -83,9 +72,7 @@ class Context:
     service: VOSpaceService
     jobs: JobService
     grants: Grants
-    certificates: ClientCertificates
     authenticator: Authenticator
-    groups: Callable[[Principal], frozenset[str]]
     now: Callable[[], datetime]
     settings: Settings
     homes: set[PersonId] = field(default_factory=set[PersonId])

@@ -7,11 +7,9 @@ from datetime import timedelta
 
 from fastapi import APIRouter
 
-from armillary.accounts.model import Principal
-from armillary.vospace.api import credentials, metadata, registry
+from armillary.vospace.api import metadata, registry
 from armillary.vospace.api.context import (
     Authenticator,
-    ClientCertificates,
     Context,
     Endpoint,
     Settings,
@@ -39,18 +37,13 @@ def router(
     *,
     service: VOSpaceService,
     jobs: JobService,
-    authority: ClientCertificates,
     authenticator: Authenticator,
     settings: Settings | None = None,
 ) -> APIRouter:
-    """Return `/reg`, `/vault`, `/arc`, `/gms` and `/cred`.
+    """Return `/reg`, `/vault` and `/arc`, and what all services have: capabilities and availability.
 
     `service` must know the names in `settings.authorities`.
     """
-
-    def groups(principal: Principal) -> frozenset[str]:
-        return service.groups(principal.person.id)
-
     grants = Grants(
         key=service.signing_key(),
         clock=service.clock,
@@ -62,9 +55,7 @@ def router(
         service=service,
         jobs=jobs,
         grants=grants,
-        certificates=authority,
         authenticator=authenticator,
-        groups=groups,
         now=service.clock.now,
         settings=settings or Settings(),
     )
@@ -74,8 +65,6 @@ def router(
     for name in registry.SERVICES:
         add(f"/{name}/capabilities", registry.capabilities(name), "GET")
         add(f"/{name}/availability", registry.availability, "GET")
-    add("/gms/search", credentials.search(context), "GET")
-    add("/cred/generate", credentials.generate(context), "GET")
     for kind in KINDS:
         _add_space(add, context, service.resumable, kind)
     return routes
