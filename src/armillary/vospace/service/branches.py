@@ -50,9 +50,10 @@ class _Tally:
 class Branches:
     """Works on branches of the tree of a space."""
 
-    def __init__(self, *, space: VOSpaceService) -> None:
-        """Work in `space`."""
+    def __init__(self, *, space: VOSpaceService, batch: int = BATCH) -> None:
+        """Work in `space`, on `batch` nodes in a transaction."""
         self._space = space
+        self._batch = batch
 
     def delete(
         self, asker: Asker, path: VOSPath, step: Step, before: Mapping[str, int] | None = None
@@ -107,12 +108,12 @@ class Branches:
         step(tally.counts())
         while stack:
             with space.records.writing() as tree:
-                left = BATCH
+                left = self._batch
                 while stack and left > 0:
                     way = self._way(tree, stack)
                     if not way:
                         continue
-                    children = self._next(tree, stack[-1])
+                    children = self._next(tree, stack[-1], left)
                     left -= 1
                     if not children:
                         stack.pop()
@@ -128,7 +129,7 @@ class Branches:
         return tally.counts()
 
     def _delete_some(self, tree: Tree, asker: Asker, stack: list[_Frame], tally: _Tally) -> None:
-        left = BATCH
+        left = self._batch
         home: Sequence[Node] = ()
         tally.octets = 0
         while stack and left > 0:
@@ -137,7 +138,7 @@ class Branches:
             if not way:
                 continue
             home = way
-            children = self._next(tree, frame)
+            children = self._next(tree, frame, left)
             left -= 1
             for child in children:
                 frame.at = child.name
@@ -178,9 +179,9 @@ class Branches:
         return ()
 
     @staticmethod
-    def _next(tree: Tree, frame: _Frame) -> Sequence[Node]:
-        page = tree.children(frame.node, Page(start=frame.at, limit=_PAGE + 1))
-        return [child for child in page if child.name != frame.at]
+    def _next(tree: Tree, frame: _Frame, left: int) -> Sequence[Node]:
+        page = tree.children(frame.node, Page(start=frame.at, limit=min(left, _PAGE) + 1))
+        return [child for child in page if child.name != frame.at][:left]
 
     def _allowed(self, asker: Asker, action: Action, way: Sequence[Node], node: Node) -> bool:
         return self._space.access.allowed(asker, action, (*way[: HOME_DEPTH + 1], node))
