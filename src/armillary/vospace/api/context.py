@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,9 +17,12 @@ from starlette.responses import PlainTextResponse, Response
 from armillary.accounts.model import Person, Principal
 from armillary.base.errors import ArmillaryError, Conflict, Invalid, TooLarge, Unauthorized
 from armillary.base.ids import PersonId
-from armillary.vospace.core.faults import fault_text
+from armillary.vospace.core.faults import fault_text, representation
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import Grants, JobService, VOSpaceService
+from armillary.vospace.service.views import Views
+
+log = logging.getLogger(__name__)
 
 MAX_DOCUMENT = 1 << 20
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -75,6 +79,7 @@ class Context:
     authenticator: Authenticator
     now: Callable[[], datetime]
     settings: Settings
+    views: Views | None = None
     homes: set[PersonId] = field(default_factory=set[PersonId])
     """People whose homes were seen to exist."""
 
@@ -154,6 +159,10 @@ def guarded(endpoint: Endpoint) -> Endpoint:
             return fault(error)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
+        except Exception as error:  # what nobody foresaw has its fault in the standard, too
+            log.exception("%s %s failed", request.method, request.url.path)
+            text = f"{type(error).__name__}. The log of the service says more."
+            return PlainTextResponse(representation("InternalFault", text) + "\n", status_code=500)
 
     return answer
 

@@ -21,6 +21,7 @@ from armillary.vospace.api.headers import Span
 from armillary.vospace.api.receiving import receive
 from armillary.vospace.api.segments import TRANSACTION, is_of_transaction, segments
 from armillary.vospace.api.sending import AT_ONCE, BytesResponse, Parts, Streams
+from armillary.vospace.api.views import asked_of, send_view_or_refuse, with_query
 from armillary.vospace.core.conditions import is_known, require
 from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath
@@ -29,7 +30,6 @@ from armillary.vospace.service.access import Who
 from armillary.vospace.service.resumable import ResumableUploads
 
 GRANT = "grant:"
-_CUTOUTS = frozenset({"META", "SUB", "CIRCLE", "POLYGON", "POS", "BAND"})
 
 
 def files(context: Context, resumable: ResumableUploads, kind: str) -> Endpoint:
@@ -99,16 +99,18 @@ def _not_posted() -> Invalid:
 
 
 async def _send_on(context: Context, request: Request, kind: str, who: Who, path: VOSPath) -> Response:
-    _refuse_cutouts(request)
+    pairs = asked_of(request)
     node = (await run_in_threadpool(context.service.open_bytes, who, path, head=True)).node
     slip = context.grants.issue("read", node.path, await run_in_threadpool(context.service.access.asker, who))
-    return RedirectResponse(grant_url(f"{base_url(request)}/{kind}", slip, node.path), status_code=303)
+    url = grant_url(f"{base_url(request)}/{kind}", slip, node.path)
+    return RedirectResponse(with_query(url, pairs), status_code=303)
 
 
 async def _send(
     context: Context, streams: Streams, request: Request, find_who: Callable[[], Who], path: VOSPath
 ) -> Response:
-    _refuse_cutouts(request)
+    if pairs := asked_of(request):
+        return await send_view_or_refuse(context, streams, request, find_who, path, pairs)
     asked = _Asked(context, request.headers, head=request.method == "HEAD")
 
     def answer() -> Response:
@@ -208,14 +210,3 @@ def written(node: Node) -> Response:
     """Return the answer to bytes that are a file now."""
     shown = {"Digest": headers.digest(node.md5), "Content-Length": "0", **headers.version(node)}
     return Response(status_code=201, headers=shown)
-
-
-def _refuse_cutouts(request: Request) -> None:
-    asked = _CUTOUTS.intersection(name.upper() for name in request.query_params)
-    if asked:
-        raise Invalid(
-            f"{', '.join(sorted(asked))} is not served yet.",
-            code="view_not_supported",
-            facts={"parameters": sorted(asked)},
-            remedy="Fetch the whole file.",
-        )

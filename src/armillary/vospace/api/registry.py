@@ -16,6 +16,11 @@ _SIGNED = (
     "ivo://ivoa.net/sso#BasicAA",
 )
 _STD = "ivo://ivoa.net/std"
+_POLICY = (
+    "A node belongs to who made it. Its owner, and the owner of the home that it is in, may do everything with "
+    "it; the groups that it names may read it, or write too; public nodes may be read by everybody."
+)
+"""VOSpace 2.1 wants it declared where the service is registered (section 5)."""
 _SPACE = {
     f"{_STD}/VOSpace/v2.0#nodes": "nodes",
     f"{_STD}/VOSpace#files-proto": "files",
@@ -37,6 +42,7 @@ _GROUPS = {
     f"{_STD}/UMS#login-0.1": "login",
     "ivo://ivoa.net/sso#tls-with-password": "login",
 }
+_CUTOUTS = {f"{_STD}/SODA#sync-1.0": "sync", f"{_STD}/DataLink#links-1.0": "links"}
 _CREDENTIALS = {f"{_STD}/CDP#proxy-1.0": "generate"}
 _SERVICES = {
     "vault": _SPACE,
@@ -44,11 +50,12 @@ _SERVICES = {
     "gms": _GROUPS,
     "ac": _GROUPS,
     "cred": _CREDENTIALS,
+    "soda": _CUTOUTS,
     "reg": dict[str, str](),
 }
 SERVICES = tuple(_SERVICES)
 """Those that the registry knows; each has capabilities and availability."""
-_OPEN = frozenset({*_SPACE.values(), "login"})
+_OPEN = frozenset({*_SPACE.values(), *_CUTOUTS.values(), "login"})
 """What strangers may ask for, too."""
 _ALIASES = {"cavern": "arc", **{name: name for name in SERVICES}}
 
@@ -101,8 +108,9 @@ def capabilities(service: str) -> Endpoint:
 
 
 def _capability(standard: str, url: str, use: str, methods: str) -> str:
+    policy = f"<description>{_POLICY}</description>" if standard == f"{_STD}/VOSpace/v2.0#nodes" else ""
     return (
-        f"<capability standardID={quoteattr(standard)}>"
+        f"<capability standardID={quoteattr(standard)}>{policy}"
         '<interface xsi:type="vs:ParamHTTP" role="std" version="1.0">'
         f"<accessURL use={quoteattr(use)}>{url}</accessURL>{methods}</interface></capability>"
     )

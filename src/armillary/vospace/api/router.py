@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from fastapi import APIRouter
 
-from armillary.vospace.api import metadata, registry
+from armillary.vospace.api import metadata, registry, soda
 from armillary.vospace.api.context import (
     Authenticator,
     Context,
@@ -24,6 +24,7 @@ from armillary.vospace.api.uploads import uploads
 from armillary.vospace.job_model import JobKind
 from armillary.vospace.service import Grants, JobService, VOSpaceService
 from armillary.vospace.service.resumable import ResumableUploads
+from armillary.vospace.service.views import Views
 
 KINDS = ("vault", "arc")
 """The two faces of the one tree: the stock client treats names with `vault` in them differently."""
@@ -39,10 +40,11 @@ def router(
     jobs: JobService,
     authenticator: Authenticator,
     settings: Settings | None = None,
+    views: Views | None = None,
 ) -> APIRouter:
-    """Return `/reg`, `/vault` and `/arc`, and what all services have: capabilities and availability.
+    """Return `/reg`, `/vault`, `/arc` and `/soda`, and what all services have: capabilities and availability.
 
-    `service` must know the names in `settings.authorities`.
+    `service` must know the names in `settings.authorities`. Without `views` there are only whole files.
     """
     grants = Grants(
         key=service.signing_key(),
@@ -58,6 +60,7 @@ def router(
         authenticator=authenticator,
         now=service.clock.now,
         settings=settings or Settings(),
+        views=views,
     )
     routes = APIRouter()
     add = _Adder(routes)
@@ -65,6 +68,8 @@ def router(
     for name in registry.SERVICES:
         add(f"/{name}/capabilities", registry.capabilities(name), "GET")
         add(f"/{name}/availability", registry.availability, "GET")
+    add("/soda/sync", soda.sync(context), "GET", "POST")
+    add("/soda/links", soda.links(context), "GET", "POST")
     for kind in KINDS:
         _add_space(add, context, service.resumable, kind)
     return routes

@@ -45,4 +45,15 @@ DEFAULT_VIEW = CORE + "defaultview"
 PACKAGE_VIEW = "vos://cadc.nrc.ca~vospace/CADC/std/Pkg-1.0"
 """A branch in one archive; its parameter says tar or zip."""
 
+_CADC_VIEWS = "ivo://cadc.nrc.ca/vospace/view#"
+_DATALINK = "http://www.ivoa.net/rdf/datalink/core#"
+FILE_VIEWS = {
+    _CADC_VIEWS + "cutout": (),
+    _CADC_VIEWS + "header": (("META", "true"),),
+    _DATALINK + "cutout": (),
+    _DATALINK + "preview": (("PREVIEW", "true"),),
+    _DATALINK + "thumbnail": (("PREVIEW", "thumbnail"),),
+}
+"""Other forms of FITS files, by the names of the stock client and of DataLink, with the parameters they stand for."""
+
 VOSPACE_CAPABILITY = CORE + "vospace-2.1"

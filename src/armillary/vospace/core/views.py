@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from armillary.vospace.core.names import ANY_VIEW, BINARY_VIEW, DEFAULT_VIEW, PACKAGE_VIEW
+from armillary.vospace.core.names import ANY_VIEW, BINARY_VIEW, DEFAULT_VIEW, FILE_VIEWS, PACKAGE_VIEW
 
 ACCEPTED = (ANY_VIEW, BINARY_VIEW)
-PROVIDED = (DEFAULT_VIEW, BINARY_VIEW, PACKAGE_VIEW)
+PROVIDED = (DEFAULT_VIEW, BINARY_VIEW, PACKAGE_VIEW, *FILE_VIEWS)
 
 
 def accepts(is_file: bool) -> tuple[str, ...]:
