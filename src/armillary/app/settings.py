@@ -124,6 +124,14 @@ class VOSpaceTable(_Table):
         default="", description="empty: AWS_ACCESS_KEY_ID, or what the machine itself may do"
     )
     s3_secret_key: SecretStr = Field(default=SecretStr(""), description="best given by the environment")
+    views_at_once: int = Field(
+        default=2, ge=1, le=64, description="cutouts and pictures that are made at a time, each in a process"
+    )
+    view_max_mib: int = Field(default=1024, ge=1, description="of a cutout")
+    view_memory_mib: int = Field(
+        default=2048, ge=512, description="address space of a process that makes views"
+    )
+    view_seconds: int = Field(default=30, ge=1, description="of processor time for a cutout or a picture")
 
     @model_validator(mode="after")
     def _both_keys(self) -> VOSpaceTable:

@@ -38,8 +38,10 @@ from armillary.vospace.api import router as vospace_router
 from armillary.vospace.build import build_jobs
 from armillary.vospace.courier import HttpCourier
 from armillary.vospace.service import JobService, VOSpaceService
+from armillary.vospace.service.views import Views
 from armillary.vospace.store import SqlJobRecords, SqlRecords
 from armillary.vospace.store import create_all as create_vospace
+from armillary.vospace.views.runners import Limits, ProcessRunner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class Platform:
     batch: Batch
     vospace: VOSpaceService
     transfers: JobService
+    views: Views
     database: Engine
 
     def recover(self) -> None:
@@ -75,6 +78,7 @@ class Platform:
     def close(self) -> None:
         """Let go of threads and files. Machines run on."""
         self.transfers.close()
+        self.views.close()
         self.batch.errands.shutdown(wait=True, cancel_futures=True)
         for cloud in self.clouds.values():
             cloud.close()
@@ -101,6 +105,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     vospace, jobs = _build_vospace(
         settings, space_settings, database.execution_options(room="vospace"), accounts, clock
     )
+    views = _build_views(settings, vospace)
     batch = build_batch(
         settings=settings,
         addresses=addresses,
@@ -138,6 +143,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             jobs=jobs,
             authenticator=authenticator,
             settings=space_settings,
+            views=views,
         )
     )
     app.mount(
@@ -168,6 +174,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         batch=batch,
         vospace=vospace,
         transfers=jobs,
+        views=views,
         database=database,
     )
 
@@ -192,6 +199,20 @@ def _build_vospace(
     )
     courier = HttpCourier(allowed=settings.vospace.third_party_hosts)
     return service, build_jobs(records=SqlJobRecords(database), space=service, courier=courier)
+
+
+def _build_views(settings: Settings, vospace: VOSpaceService) -> Views:
+    limits = Limits(
+        max_bytes=settings.vospace.view_max_mib << 20,
+        memory=settings.vospace.view_memory_mib << 20,
+        cpu_seconds=settings.vospace.view_seconds,
+        silence_seconds=settings.vospace.view_seconds + 15,
+    )
+    folder = settings.home / "views"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return Views(
+        files=vospace, runner=ProcessRunner(limits), at_once=settings.vospace.views_at_once, folder=folder
+    )
 
 
 def _host_names(settings: Settings) -> list[str]:
