@@ -190,6 +190,7 @@ def test_a_spared_write_outlives_the_sweep(store: ByteStore) -> None:
     writer = store.begin(key)
     writer.write(b"abc")
     writer.pause()
+    assert list(store.unfinished(LATER)) == [key]
     store.forget_unfinished(LATER, {key})
     assert store.kept(key) == 3
     store.forget(key)

@@ -85,6 +85,10 @@ class UnfinishedBytes(Protocol):
         """Give the room of an unfinished write back. No error when there is none."""
         ...
 
+    def unfinished(self, before: datetime) -> Iterator[str]:
+        """Walk over the keys of the writes that nobody has written to since a moment."""
+        ...
+
     def forget_unfinished(self, before: datetime, spare: Collection[str] = ()) -> int:
         """Forget writes that nobody has written to since a moment, but for the keys to `spare`; return how many."""
         ...

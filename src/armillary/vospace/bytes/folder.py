@@ -149,14 +149,19 @@ class FolderBytes(ObjectBytes):
     def forget_unfinished(self, before: datetime, spare: Collection[str] = ()) -> int:
         """See `ports.UnfinishedBytes`."""
         count = 0
-        for path in self._folder.glob("??/*#*"):
-            if path.name.partition("#")[0] in spare:
-                continue
-            with suppress(FileNotFoundError):  # published or discarded meanwhile
-                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
-                    path.unlink()
+        for key in self.unfinished(before):
+            if key not in spare:
+                with suppress(FileNotFoundError):  # published or discarded meanwhile
+                    _draft(self._folder / location(key)).unlink()
                     count += 1
         return count
+
+    def unfinished(self, before: datetime) -> Iterator[str]:
+        """See `ports.UnfinishedBytes`."""
+        for path in self._folder.glob("??/*#*"):
+            with suppress(FileNotFoundError):  # published or discarded meanwhile
+                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
+                    yield path.name.partition("#")[0]
 
     def _open(self, path: Path, size: int, flags: int = os.O_RDONLY) -> int:
         """Open a file that has at least `size` bytes."""

@@ -70,6 +70,10 @@ class MemoryBytes(ObjectBytes):
         """See `ports.UnfinishedBytes`."""
         self._unfinished.pop(key, None)
 
+    def unfinished(self, before: datetime) -> Iterator[str]:
+        """See `ports.UnfinishedBytes`. Moments are not kept: whatever is unfinished is told."""
+        return iter(list(self._unfinished))
+
     def forget_unfinished(self, before: datetime, spare: Collection[str] = ()) -> int:
         """See `ports.UnfinishedBytes`. What ends with the process is not swept."""
         return 0

@@ -222,13 +222,19 @@ class PiecedBytes:
     def forget_unfinished(self, before: datetime, spare: Collection[str] = ()) -> int:
         """See `ports.UnfinishedBytes`."""
         count = 0
-        # Listings are in the order of the names, so the pieces of a key come together.
-        for key, pieces in groupby(listed(self._store, "pieces"), lambda item: item["path"].split("/")[-2]):
-            touched = max(piece["last_modified"] for piece in pieces)
-            if touched < before and key not in spare and self._layout(key, afresh=True) is None:
+        for key in self.unfinished(before):
+            if key not in spare:
                 self.forget(key)
                 count += 1
         return count
+
+    def unfinished(self, before: datetime) -> Iterator[str]:
+        """See `ports.UnfinishedBytes`."""
+        # Listings are in the order of the names, so the pieces of a key come together.
+        for key, pieces in groupby(listed(self._store, "pieces"), lambda item: item["path"].split("/")[-2]):
+            touched = max(piece["last_modified"] for piece in pieces)
+            if touched < before and self._layout(key, afresh=True) is None:
+                yield key
 
     # -- for the writer
 

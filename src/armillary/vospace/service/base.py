@@ -170,7 +170,8 @@ class TreeService:
 
     def _forget_orphans(self, keys: Sequence[str]) -> None:
         # Of an upload that was finished but not yet placed when the process ended, the bytes are published.
-        used = self.records.blobs_in_use(keys) | self.records.uploads.upload_keys()
+        # Uploads are asked first: what leaves them is in the tree by then.
+        used = self.records.uploads.upload_keys() | self.records.blobs_in_use(keys)
         for key in keys:
             if key not in used:
                 self.bytes.delete(key)
