@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from armillary.base.errors import Invalid
 from armillary.base.ids import new_hex
-from armillary.vospace.core.names import ANY_VIEW, BINARY_VIEW, CORE, DEFAULT_VIEW, PACKAGE_VIEW
+from armillary.vospace.core.names import ANY_VIEW, BINARY_VIEW, CORE, DEFAULT_VIEW, FILE_VIEWS, PACKAGE_VIEW
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.paths import VOSPath, parse_uri, to_uri
 from armillary.vospace.service.access import denied
@@ -43,7 +43,9 @@ _SECURITY = frozenset(
     }
 )
 _ANONYMOUS = "ivo://ivoa.net/sso#anon"
-_PULL_VIEWS = frozenset({"", ANY_VIEW, BINARY_VIEW, DEFAULT_VIEW, "ivo://cadc.nrc.ca/vospace/view#data"})
+_PULL_VIEWS = frozenset(
+    {"", ANY_VIEW, BINARY_VIEW, DEFAULT_VIEW, "ivo://cadc.nrc.ca/vospace/view#data", *FILE_VIEWS}
+)
 
 
 def offered(transfer: TransferDocument) -> Sequence[Protocol]:
@@ -70,14 +72,13 @@ def carried(transfer: TransferDocument) -> Sequence[Protocol]:
     Raises:
         Invalid: there is none (code `protocol_not_supported`).
     """
-    found = {
-        protocol.endpoint: protocol
-        for protocol in reversed(transfer.protocols)
-        if protocol.uri in CARRIED[transfer.direction] and protocol.endpoint
-    }
+    found: dict[str, Protocol] = {}
+    for protocol in transfer.protocols:
+        if protocol.uri in CARRIED[transfer.direction] and protocol.endpoint:
+            found.setdefault(protocol.endpoint, protocol)
     if not found:
         raise _no_protocol(CARRIED[transfer.direction])
-    return list(reversed(found.values()))
+    return list(found.values())
 
 
 class Negotiation:
@@ -109,6 +110,13 @@ class Negotiation:
             if path.name != NULL:
                 self._space.open_bytes(asker, path, head=True)
             return path
+        if transfer.view == PACKAGE_VIEW:
+            raise Invalid(
+                "Archives are not unpacked.",
+                code="view_not_supported",
+                facts={"field": "view", "view": transfer.view},
+                remedy="Send the files one by one, or the archive as a file.",
+            )
         return self.goal_of_bytes(asker, path)
 
     def goal_of_bytes(self, asker: Asker | None, path: VOSPath) -> VOSPath:

@@ -1,0 +1,430 @@
+"""Transfers with another service: bytes come and go whole, and never where they must not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from starlette.testclient import TestClient
+from uws_talk import CORE, fault, made, over, phase_of, protocol, results, run, transfer
+
+from armillary.accounts.model import Principal
+from armillary.base.errors import Forbidden, Invalid
+from armillary.base.units import GiB
+from armillary.vospace.build import build_jobs
+from armillary.vospace.core.places import addresses_of, is_public, open_addresses, place_of
+from armillary.vospace.courier import HttpCourier, Limits
+from armillary.vospace.service import JobService, VOSpaceService
+from armillary.vospace.store import SqlJobRecords
+
+DATA = bytes(range(256)) * 20_000
+NAME = "data.example.org"
+
+
+def digest(data: bytes) -> str:
+    return "md5=" + base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+class Elsewhere(ThreadingHTTPServer):
+    """Another service, on the loopback. What it answers at a path is up to the test."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.pages: dict[str, Callable[[_Handler], None]] = {}
+        self.asked: list[str] = []
+        self.received: dict[str, bytes] = {}
+        self.headers: dict[str, str] = {}
+
+    def url(self, path: str) -> str:
+        return f"http://{NAME}:{self.server_port}{path}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are part of the test."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Elsewhere
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        self.server.headers = dict(self.headers.items())
+        self.server.pages.get(self.path, lambda handler: handler.say(404))(self)
+
+    def do_PUT(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.server.received[self.path] = self.rfile.read(length)
+        self.do_GET()
+
+    def say(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in ({"Content_Length": str(len(body))} | headers).items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def page(status: int, body: bytes = b"", **headers: str) -> Callable[[_Handler], None]:
+    return lambda handler: handler.say(status, body, **headers)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    with Elsewhere() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def courier(elsewhere: Elsewhere) -> HttpCourier:
+    """One who may go to that service, by its name, and whose name server answers loopback for everything."""
+    return HttpCourier(
+        allowed=[f"{NAME}:{elsewhere.server_port}"],
+        resolver=lambda host, port: ["127.0.0.1"],
+        limits=Limits(idle_seconds=10, redirects=3, octets=50_000_000),
+    )
+
+
+@pytest.fixture
+def jobs(space: VOSpaceService, job_records: SqlJobRecords, courier: HttpCourier) -> Iterator[JobService]:
+    jobs = build_jobs(records=job_records, space=space, courier=courier)
+    yield jobs
+    jobs.close()
+
+
+def pull(*urls: str, to: str = "/home/ada/x") -> str:
+    return transfer(to, "pullToVoSpace", inner="".join(protocol("httpget", url) for url in urls))
+
+
+def push(*urls: str, of: str = "/home/ada/x") -> str:
+    return transfer(of, "pushFromVoSpace", inner="".join(protocol("httpput", url) for url in urls))
+
+
+def content(space: VOSpaceService, who: Principal, path: str = "/home/ada/x") -> bytes:
+    return b"".join(space.open_bytes(who, path).chunks)
+
+
+def nothing(http: TestClient, path: str = "/home/ada/x") -> bool:
+    return http.get(f"/vault/nodes{path}").status_code == 404
+
+
+def test_the_service_fetches_bytes_into_a_node(
+    http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
+) -> None:
+    elsewhere.pages["/d?a=1&b=2"] = page(200, DATA, Content_Type="image/fits", Digest=digest(DATA))
+    job = run(http, "/vault/transfers", pull(elsewhere.url("/d?a=1&amp;b=2")))
+    assert (phase_of(job), fault(job)) == ("COMPLETED", "")
+    assert content(space, ada) == DATA
+    assert space.node(ada, "/home/ada/x").content_type == "image/fits"
+    assert results(job)["dataNode"] == "vos://armillary.example~vault/home/ada/x"
+    details = http.get(results(job)["transferDetails"]).text
+    assert "pullToVoSpace" in details
+    assert elsewhere.url("/d?a=1&amp;b=2") in details
+    assert elsewhere.headers["Host"] == f"{NAME}:{elsewhere.server_port}"
+    assert {"Authorization", "Cookie"}.isdisjoint(elsewhere.headers)
+
+
+def test_bytes_that_come_in_pieces_of_unknown_number_are_fetched(
+    http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
+) -> None:
+    def chunked(handler: _Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
+
+    elsewhere.pages["/c"] = chunked
+    assert phase_of(run(http, "/vault/transfers", pull(elsewhere.url("/c")))) == "COMPLETED"
+    assert content(space, ada) == b"hello world"
+
+
+def cut(handler: _Handler) -> None:
+    handler.say(200, b"x" * 1000, Content_Length="5000", Connection="close")
+    handler.close_connection = True
+
+
+def cut_chunk(handler: _Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"5\r\nhello\r\n6\r\n wo")
+    handler.close_connection = True
+
+
+def endless(handler: _Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    handler.wfile.write(b"who knows")
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (cut, "Transfer Failed"),
+        (cut_chunk, "Transfer Failed"),
+        (endless, "Transfer Failed"),
+        (page(200, b"data", Digest=digest(b"other")), "Transfer Failed"),
+        (page(200, b"data", Digest="md5=?"), "Transfer Failed"),
+        (page(200, b"data", Content_Encoding="gzip"), "Transfer Failed"),
+        (page(404), "Transfer Failed"),
+        (page(500, b"oh"), "Transfer Failed"),
+        (page(302), "Transfer Failed"),
+        (page(200, b"", Content_Length=str(2**40)), "Invalid Argument"),
+    ],
+)
+def test_what_does_not_arrive_whole_leaves_nothing(
+    http: TestClient, elsewhere: Elsewhere, answer: Callable[[_Handler], None], name: str
+) -> None:
+    elsewhere.pages["/d"] = answer
+    job = run(http, "/vault/transfers", pull(elsewhere.url("/d")))
+    assert phase_of(job) == "ERROR"
+    assert fault(job).partition(":")[0] == name
+    assert nothing(http)
+
+
+def test_more_than_the_quota_is_not_fetched(
+    http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
+) -> None:
+    elsewhere.pages["/d"] = page(200, b"", Content_Length="49000000")
+    space.ensure_home(ada.person, GiB(0))
+    job = run(http, "/vault/transfers", pull(elsewhere.url("/d")))
+    assert fault(job).startswith("Quota Exceeded: ")
+    assert nothing(http)
+
+
+def test_the_endpoints_are_tried_in_turn_and_each_once(
+    http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
+) -> None:
+    elsewhere.pages |= {"/b": page(503), "/c": page(200, b"data"), "/d": page(200, b"more")}
+    urls = [elsewhere.url(path) for path in ("/a", "/b", "/a", "/c", "/d")]
+    assert phase_of(run(http, "/vault/transfers", pull(*urls))) == "COMPLETED"
+    assert elsewhere.asked == ["/a", "/b", "/c"]
+    assert content(space, ada) == b"data"
+    job = run(http, "/vault/transfers", pull(*urls[:3]))
+    assert "answers 404" in fault(job)
+    assert "answers 503" in fault(job)
+    assert content(space, ada) == b"data"
+
+
+def test_redirects_are_followed_and_judged(
+    http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
+) -> None:
+    elsewhere.pages |= {
+        "/a": page(303, Location="/b"),
+        "/b": page(301, Location=elsewhere.url("/c")),
+        "/c": page(200, b"data"),
+        "/round": page(302, Location="/round"),
+        "/in": page(302, Location=f"http://127.0.0.1:{elsewhere.server_port}/c"),
+        "/name": page(302, Location=f"http://other.example.org:{elsewhere.server_port}/c"),
+        "/file": page(302, Location="file:///etc/passwd"),
+    }
+    assert phase_of(run(http, "/vault/transfers", pull(elsewhere.url("/a")))) == "COMPLETED"
+    assert content(space, ada) == b"data"
+    for path, said in (
+        ("/round", "on and on"),
+        ("/in", "does not go to 127.0.0.1"),
+        ("/name", "does not go to other.example.org"),
+        ("/file", "An endpoint is the address"),
+    ):
+        elsewhere.asked.clear()
+        job = run(http, "/vault/transfers", pull(elsewhere.url(path), to="/home/ada/y"))
+        assert said in fault(job)
+        assert "/c" not in elsewhere.asked
+        assert nothing(http, "/home/ada/y")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{port}/",
+        "http://localhost:{port}/",
+        "http://[::1]:{port}/",
+        "http://elsewhere.example.org:{port}/",
+        f"http://{NAME}:1/",
+    ],
+)
+def test_the_service_goes_nowhere_that_only_it_can_reach(
+    http: TestClient, elsewhere: Elsewhere, url: str
+) -> None:
+    elsewhere.pages["/"] = page(200, b"secret")
+    address = url.format(port=elsewhere.server_port)
+    for body in (pull(address), pull(address, to="/home/ada/y")):
+        job = run(http, "/vault/transfers", body)
+        assert fault(job).startswith("Permission Denied: The service does not go to ")
+    assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254",
+        "100.64.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+        "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "2001:db8::1", "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2002:a00:1::",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_of_the_internet_are_closed(address: str) -> None:
+    (found,) = addresses_of([address])
+    assert not is_public(found)
+    with pytest.raises(Forbidden) as refusal:
+        open_addresses(place_of("http://x.org/"), [found], [], [])
+    assert refusal.value.code == "host_not_allowed"
+
+
+@pytest.mark.parametrize("address", ["132.246.195.1", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+def test_addresses_of_the_internet_are_open_unless_they_are_our_own(address: str) -> None:
+    found = addresses_of([address])
+    place = place_of("https://x.org/")
+    assert open_addresses(place, found, [], []) == found
+    with pytest.raises(Forbidden):
+        open_addresses(place, found, found, [])
+    assert open_addresses(place, found, found, ["x.org"]) == found
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_open"),
+    [
+        ("10.1.0.0/16", True),
+        ("10.1.2.3", True),
+        ("10.1.2.3:8080", True),
+        ("10.1.2.3:80", False),
+        ("archive.example.org", True),
+        ("archive.example.org:8080", True),
+        ("archive.example.org:443", False),
+        ("example.org", False),
+        ("10.2.0.0/16", False),
+        ("fd00::/8", False),
+    ],
+)
+def test_an_operator_opens_names_addresses_and_networks(entry: str, is_open: bool) -> None:
+    place = place_of("http://archive.example.org:8080/x")
+    found = addresses_of(["10.1.2.3"])
+    if is_open:
+        assert open_addresses(place, found, [], [entry]) == found
+    else:
+        with pytest.raises(Forbidden):
+            open_addresses(place, found, [], [entry])
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "x", "ftp://h/x", "file:///etc/passwd", "http://", "http://u:p@h/", "http://h:99999/", "http://h:0/",
+     "gopher://h/", "http://h/a b", "http://h/\r\nX: y", "http://h/é", "http://[::1/", "vos://a~b/c"],
+)  # fmt: skip
+def test_what_is_no_address_of_the_web_is_refused(url: str) -> None:
+    with pytest.raises(Invalid):
+        place_of(url)
+
+
+def test_a_name_is_looked_up_once_and_the_judged_address_is_used(elsewhere: Elsewhere) -> None:
+    answers = iter([["127.0.0.1"], ["203.0.113.7"]])
+    courier = HttpCourier(allowed=["127.0.0.0/8"], resolver=lambda host, port: next(answers))
+    elsewhere.pages["/d"] = page(200, b"data")
+    with courier.fetch(elsewhere.url("/d")) as arrival:
+        assert b"".join(arrival.chunks) == b"data"
+    assert next(answers) == ["203.0.113.7"]
+
+
+def test_of_many_addresses_only_the_open_ones_are_tried(elsewhere: Elsewhere) -> None:
+    courier = HttpCourier(
+        allowed=[f"127.0.0.1:{elsewhere.server_port}"], resolver=lambda host, port: ["127.0.0.2", "127.0.0.1"]
+    )
+    elsewhere.pages["/d"] = page(200, b"data")
+    with courier.fetch(elsewhere.url("/d")) as arrival:
+        assert b"".join(arrival.chunks) == b"data"
+
+
+def test_the_service_sends_a_nodes_bytes(
+    http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
+) -> None:
+    space.put_bytes(ada, "/home/ada/x", [DATA], content_type="image/fits")
+    elsewhere.pages |= {"/bad": page(500), "/on": page(307, Location="/in"), "/in": page(201)}
+    job = run(http, "/vault/transfers", push(elsewhere.url("/bad"), elsewhere.url("/on")))
+    assert (phase_of(job), fault(job)) == ("COMPLETED", "")
+    assert elsewhere.received["/in"] == DATA
+    assert elsewhere.headers["Digest"] == digest(DATA)
+    assert elsewhere.headers["Content-Type"] == "image/fits"
+
+
+def test_bytes_that_do_not_get_there_end_the_job_in_error(
+    http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
+) -> None:
+    space.put_bytes(ada, "/home/ada/x", [b"data"])
+    elsewhere.pages |= {"/full": page(507), "/other": page(201, Digest=digest(b"other"))}
+    assert "Transfer Failed" in fault(run(http, "/vault/transfers", push(elsewhere.url("/full"))))
+    assert "other bytes" in fault(run(http, "/vault/transfers", push(elsewhere.url("/other"))))
+    absent = run(http, "/vault/transfers", push(elsewhere.url("/full"), of="/home/ada/absent"))
+    assert fault(absent).startswith("Node Not Found: ")
+    secret = run(http, "/vault/transfers", push(elsewhere.url("/full"), of="/home/bob/x"))
+    assert fault(secret).startswith("Permission Denied: ")
+    assert list(elsewhere.received) == ["/full", "/other"]
+
+
+def test_a_transfer_without_an_endpoint_is_a_fault(http: TestClient) -> None:
+    body = transfer("/home/ada/x", "pullToVoSpace", inner=protocol("httpget"))
+    assert fault(run(http, "/vault/transfers", body)).startswith("Protocol Not Supported: ")
+    body = transfer("/home/ada/x", "pullToVoSpace", inner='<vos:protocol uri="ivo://x#ftp"/>')
+    assert fault(run(http, "/vault/transfers", body)).startswith("Protocol Not Supported: ")
+
+
+def test_a_fetch_that_is_aborted_leaves_nothing(
+    http: TestClient, elsewhere: Elsewhere, jobs: JobService
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(handler: _Handler) -> None:
+        handler.say(200, b"x" * (2 << 20), Content_Length=str(4 << 20))
+        handler.wfile.flush()
+        begun.set()
+        go_on.wait(20)
+        handler.wfile.write(b"x" * (2 << 20))
+
+    elsewhere.pages["/d"] = slow
+    job = made(http, "/vault/transfers?PHASE=RUN", pull(elsewhere.url("/d")))
+    assert begun.wait(20)
+    assert http.post(job + "/phase", data={"PHASE": "ABORT"}).status_code == 303
+    go_on.set()
+    assert phase_of(over(http, job)) == "ABORTED"
+    jobs.close()
+    assert nothing(http)
+
+
+def test_bytes_for_a_container_get_a_name_of_their_own(
+    http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
+) -> None:
+    space.make_container(ada, "/home/ada/c")
+    elsewhere.pages["/d"] = page(200, b"data")
+    for target in ("/home/ada/c", "/home/ada/c/.auto"):
+        job = run(http, "/vault/transfers", pull(elsewhere.url("/d"), to=target))
+        path = results(job)["target"].removeprefix("vos://armillary.example~vault")
+        assert path.startswith("/home/ada/c/")
+        assert content(space, ada, path) == b"data"
+    assert (
+        phase_of(run(http, "/vault/transfers", pull(elsewhere.url("/d"), to="/home/ada/.null")))
+        == "COMPLETED"
+    )
+    assert [node.name for node in space.children(ada, "/home/ada")] == ["c"]
+
+
+def test_transfers_with_another_service_are_jobs(http: TestClient, elsewhere: Elsewhere) -> None:
+    answer = http.post(
+        "/vault/synctrans", content=pull(elsewhere.url("/d")), headers={"Content-Type": "text/xml"}
+    )
+    assert answer.status_code == 501
+    assert "transfers" in answer.text
+    assert CORE + "httpget" in http.get("/vault/protocols").text
