@@ -82,3 +82,9 @@ def folder(space: Space, face: str, request: pytest.FixtureRequest) -> str:
 def there(face: str, folder: str) -> str:
     """The same container as the stock clients write it."""
     return f"{face}:{folder.strip('/')}"
+
+
+@pytest.fixture
+def whole(face: str, folder: str) -> str:
+    """The same container by its whole URI, in which the stock clients check nothing."""
+    return f"vos://armillary.example~{'vault' if face == 'vos' else face}{folder}"

@@ -16,13 +16,6 @@ ESCAPED = {"h#1.txt": "h%231.txt", "q?.txt": "q%3F.txt", "a%20b.txt": "a%2520b.t
 """names, and how they are written in URIs, and how the client calls the files that it fetches"""
 
 
-@pytest.fixture
-def whole(there: str) -> str:
-    """The container by its whole URI."""
-    face, _, path = there.partition(":")
-    return f"vos://armillary.example~{ {'vos': 'vault'}.get(face, face) }/{path}"
-
-
 def through_every_command(ada: Terminal, space: Space, folder: str, path: str, name: str) -> None:
     """Take a file of this name through its life."""
     ada.file("local", name.encode())

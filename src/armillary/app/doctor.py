@@ -103,13 +103,13 @@ def _packages() -> list[Finding]:
         return []
     lines = (line.split(maxsplit=2) for line in listed.read_text().splitlines() if not line.startswith("#"))
     wanted = {name: kind for kind, name, _ in lines}
-    lacking = [name for name in wanted if not _installed(name)]
+    lacking = [name for name in wanted if not any(_installed(each) for each in name.split("|"))]
     return [
         Finding(
-            name=f"package {name}",
+            name=f"package {name.partition('|')[0]}",
             ok=False,
             detail="not installed" + ("; only the tests need it" if wanted[name] == "test" else ""),
-            remedy=f"sudo apt-get install --no-install-recommends {name}",
+            remedy=f"sudo apt-get install --no-install-recommends {name.partition('|')[0]}",
             required=wanted[name] == "run",
         )
         for name in lacking
