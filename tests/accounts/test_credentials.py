@@ -20,6 +20,9 @@ from armillary.accounts.certificates import Authority
 from armillary.accounts.model import Person, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import VirtualClock
+from outside_engines import ON_BOTH
+
+pytestmark = ON_BOTH
 
 Client = Callable[..., TestClient]
 

@@ -252,14 +252,6 @@ class PlacesTable:
         walk = walk.union(next_ones)
         return self._db.scalar(select(walk.c.id).where(walk.c.id == outer_id)) is not None
 
-    def hold_nesting(self) -> None:
-        """Let no other transaction nest groups until this one ends: two could close a circle together.
-
-        SQLite has one writer at a time anyway.
-        """
-        if self._db.dialect.name == "postgresql":
-            self._db.exec_driver_sql("LOCK TABLE accounts_group_groups IN SHARE ROW EXCLUSIVE MODE")
-
     # -- names ---------------------------------------------------------------------------------------------
 
     def retire(self, name: str, holder_id: str, *, is_project: bool, at: datetime) -> None:
