@@ -183,7 +183,7 @@ def test_a_transfer_that_was_killed_ends(
     other.tick()
     ended = other.job(ada, JobKind.TRANSFER, job.id)
     assert ended.phase is Phase.ERROR
-    assert ended.error.startswith("TransferFailed: The service was stopped")
+    assert ended.error.startswith("TransferFailed - The service was stopped")
 
 
 def test_who_runs_a_job_that_was_taken_over_writes_nothing_more(

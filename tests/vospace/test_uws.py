@@ -103,7 +103,7 @@ def test_the_parts_of_a_job(http: TestClient, jobs_made: list[str]) -> None:
     job = jobs_made[1]
     parts = {name: http.get(f"{job}/{name}").text for name in ("phase", "owner", "quote", "error")}
     assert (parts["phase"], parts["owner"], parts["quote"]) == ("ERROR", "ada", "")
-    assert parts["error"].startswith("NodeNotFound: /home/ada/x does not exist.")
+    assert parts["error"].startswith("NodeNotFound - /home/ada/x does not exist.")
     assert http.get(job + "/executionduration").text == "86400"
     assert http.get(job + "/destruction").text == "2026-01-08T00:01:00Z"
     assert etree.fromstring(http.get(job + "/results").content).tag == f"{{{UWS}}}results"

@@ -205,7 +205,7 @@ def test_an_empty_file_is_200_with_no_bytes(http: TestClient) -> None:
 def test_over_quota_is_413_with_the_figures(http: TestClient, space: VOSpaceService) -> None:
     answer = http.put("/vault/files/home/ada/x", content=b"", headers={"Content-Length": str(2**31)})
     assert answer.status_code == 413
-    assert "QuotaExceeded: /home/ada holds 0 B of 1 GiB; 2 GiB more do not fit." in answer.text
+    assert "QuotaExceeded - /home/ada holds 0 B of 1 GiB; 2 GiB more do not fit." in answer.text
 
 
 def test_another_persons_home_is_403_and_a_strangers_question_401(

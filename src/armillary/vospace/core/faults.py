@@ -31,6 +31,7 @@ _FAULTS = {
     "upload_busy": "TransferFailed",
     "upload_not_found": "NodeNotFound",
 }
+_BEHIND_NAME = " - "
 _BY_STATUS = {401: "NotAuthenticated", 403: "PermissionDenied", 404: "NodeNotFound"}
 """Refusals of other subjects: an expired certificate, a token that is not known."""
 
@@ -43,10 +44,15 @@ def fault_name(error: ArmillaryError) -> str:
 
 def fault_text(error: ArmillaryError) -> str:
     """Return the fault's representation: its name, what was wrong, and the remedy."""
-    return f"{fault_name(error)}: {error.message} {error.remedy}".strip()
+    return representation(fault_name(error), f"{error.message} {error.remedy}".strip())
+
+
+def representation(name: str, text: str) -> str:
+    """Put the name of a fault before its text. The standard wants white space behind the bare name."""
+    return f"{name}{_BEHIND_NAME}{text}"
 
 
 def summary(fault: str) -> str:
     """Return a fault's representation as the summary of a job has it: the name in words."""
-    name, colon, text = fault.partition(":")
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name) + colon + text
+    name, _, text = fault.partition(_BEHIND_NAME)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name) + (f": {text}" if text else "")

@@ -19,7 +19,7 @@ from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Unavailable
 from armillary.base.ids import new_hex
-from armillary.vospace.core.faults import fault_text
+from armillary.vospace.core.faults import fault_text, representation
 from armillary.vospace.job_model import Job, JobKind, Phase
 from armillary.vospace.job_ports import JobRecords
 
@@ -184,7 +184,9 @@ class JobRunner:
             self._end(running, Phase.ERROR, error=fault_text(error), results=self._work.counted(running.job))
         except Exception as error:  # a worker must outlive any one job, and the job must end
             log.exception("job %s failed", job.id)
-            text = f"InternalFault: {type(error).__name__}. The log of the service says more."
+            text = representation(
+                "InternalFault", f"{type(error).__name__}. The log of the service says more."
+            )
             self._end(running, Phase.ERROR, error=text, results=self._work.counted(running.job))
         finally:
             with self._lock:
@@ -213,7 +215,9 @@ class JobRunner:
         if job.kind in RESUMED:
             again = replace(job, phase=Phase.QUEUED, runner="", seen_at=None)
         else:
-            text = "TransferFailed: The service was stopped meanwhile. Look what is there, and ask again."
+            text = representation(
+                "TransferFailed", "The service was stopped meanwhile. Look what is there, and ask again."
+            )
             again = replace(job, phase=Phase.ERROR, error=text, ended_at=self._clock.now())
         if self._records.update(again, among={Phase.EXECUTING}, runner=job.runner):
             self.bell.ring(("job", job.id))
