@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
 
 from armillary.accounts.api import Authenticator, install_error_handlers, people_services
 from armillary.accounts.api import router as accounts_router
@@ -17,6 +18,7 @@ from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.app.addresses import GUEST_HOST, Addresses
 from armillary.app.database import open_records
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
+from armillary.app.front import Front
 from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
 from armillary.app.storage import open_bytes
@@ -57,7 +59,7 @@ class Loop:
 class Platform:
     """The platform, made and not yet listening."""
 
-    app: FastAPI
+    app: ASGIApp
     clouds: Mapping[CloudName, Cloud]
     loops: Sequence[Loop]
     addresses: Addresses
@@ -137,15 +139,14 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             certificate_days=settings.limits.certificate_days,
         )
     )
-    app.include_router(
-        vospace_router(
-            service=vospace,
-            jobs=jobs,
-            authenticator=authenticator,
-            settings=space_settings,
-            views=views,
-        )
+    space = vospace_router(
+        service=vospace,
+        jobs=jobs,
+        authenticator=authenticator,
+        settings=space_settings,
+        views=views,
     )
+    app.include_router(space)
     app.mount(
         "/",
         create_portal(
@@ -163,7 +164,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
     return Platform(
-        app=app,
+        app=Front(app, space.routes),
         clouds=clouds,
         loops=loops,
         addresses=addresses,
