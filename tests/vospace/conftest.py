@@ -21,7 +21,9 @@ from armillary.vospace.api import Settings, router
 from armillary.vospace.build import build_jobs
 from armillary.vospace.bytes import MemoryBytes
 from armillary.vospace.service import JobService, VOSpaceService
+from armillary.vospace.service.views import Views
 from armillary.vospace.store import SqlJobRecords, SqlRecords, create_all
+from armillary.vospace.views.runners import InlineRunner, Limits
 
 GROUPS = {"ada": {"m51"}, "bob": {"m51"}, "eve": set[str]()}
 
@@ -154,10 +156,19 @@ def jobs(space: VOSpaceService, job_records: SqlJobRecords) -> Iterator[JobServi
 
 
 @pytest.fixture
-def app(space: VOSpaceService, jobs: JobService) -> FastAPI:
+def views(space: VOSpaceService) -> Iterator[Views]:
+    """Makes cutouts and pictures here, not in a process."""
+    views = Views(files=space, runner=InlineRunner(Limits(max_bytes=1 << 20)))
+    yield views
+    views.close()
+
+
+@pytest.fixture
+def app(space: VOSpaceService, jobs: JobService, views: Views) -> FastAPI:
     app = FastAPI()
     app.include_router(
         router(
+            views=views,
             service=space,
             jobs=jobs,
             authenticator=ByName(),

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from armillary.base.errors import Invalid
 from armillary.vospace.api.context import Context, Endpoint, base_url, document
 from armillary.vospace.api.files import grant_url
+from armillary.vospace.api.views import parameters_of_view, with_query
 from armillary.vospace.core.permissions import SYSTEM_OWNER, Asker
 from armillary.vospace.job_model import Job, JobKind, Phase
 from armillary.vospace.paths import VOSPath, to_uri
@@ -116,9 +117,11 @@ def answered(
     """
     protocols = offered(transfer)
     slip = context.grants.issue(_ACTIONS[transfer.direction], path, asker)
-    pre_authorised = grant_url(home, slip, path)
+    pairs = parameters_of_view(transfer.view, transfer.view_params) if transfer.direction == PULL else ()
+    pre_authorised = with_query(grant_url(home, slip, path), pairs)
+    with_credential = with_query(f"{home}/files{quote(str(path))}", pairs)
     found = [replace(p, endpoint=pre_authorised) for p in protocols if not p.security]
-    found += [replace(p, endpoint=f"{home}/files{quote(str(path))}") for p in protocols if p.security]
+    found += [replace(p, endpoint=with_credential) for p in protocols if p.security]
     return replace(transfer, protocols=found)
 
 
