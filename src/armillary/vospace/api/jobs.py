@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
@@ -16,13 +17,15 @@ from armillary.accounts.model import Principal
 from armillary.base.clock import from_iso, to_iso
 from armillary.base.errors import Invalid, NotFound
 from armillary.vospace.api.context import Context, Endpoint, base_url, document
+from armillary.vospace.api.packages import package_url
 from armillary.vospace.api.transfers import answered, form
+from armillary.vospace.core.names import PACKAGE_VIEW
 from armillary.vospace.core.properties import change_of
 from armillary.vospace.documents import inner_text
 from armillary.vospace.job_model import Job, JobFilter, JobKind, Phase
 from armillary.vospace.paths import parse_uri
 from armillary.vospace.service.job_work import DETAILS
-from armillary.vospace.service.negotiation import CLIENT_MOVES
+from armillary.vospace.service.negotiation import CLIENT_MOVES, offered
 from armillary.vospace.transfer_xml import parse_transfer, transfer_element, transfer_text
 from armillary.vospace.uws import job_text, jobs_text, parameters_text, results_text
 from armillary.vospace.xml import parse_node
@@ -156,7 +159,14 @@ async def _part(context: Context, home: str, who: Principal, job: Job, part: str
         return Response(documents[part](), media_type=_TEXT)
     if part == DETAILS and job.kind is JobKind.TRANSFER:
         transfer = parse_transfer(job.document.encode())
-        if transfer.direction in CLIENT_MOVES and job.phase is Phase.COMPLETED:
+        if transfer.view == PACKAGE_VIEW and job.phase is Phase.COMPLETED:
+            asker = await run_in_threadpool(context.service.access.asker, who)
+            url = await run_in_threadpool(
+                partial(package_url, context, home, transfer, who, asker, job_id=job.id)
+            )
+            protocols = [replace(protocol, endpoint=url, security=()) for protocol in offered(transfer)[:1]]
+            transfer = replace(transfer, protocols=protocols)
+        elif transfer.direction in CLIENT_MOVES and job.phase is Phase.COMPLETED:
             target = parse_uri(job.results.get("target", transfer.target), context.service.authorities)
             transfer = replace(transfer, targets=(job.results.get("target", transfer.target),))
             asker = await run_in_threadpool(context.service.access.asker, who)

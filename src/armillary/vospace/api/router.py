@@ -18,6 +18,7 @@ from armillary.vospace.api.context import (
 from armillary.vospace.api.files import files
 from armillary.vospace.api.jobs import job_list, job_parts
 from armillary.vospace.api.nodes import nodes
+from armillary.vospace.api.packages import packages
 from armillary.vospace.api.transfers import synctrans, synctrans_job
 from armillary.vospace.api.uploads import METHODS as TUS_METHODS
 from armillary.vospace.api.uploads import uploads
@@ -96,6 +97,7 @@ def _add_space(add: Callable[..., None], context: Context, resumable: ResumableU
     add(f"/{kind}/files/{{path:path}}", on_files, "GET", "PUT", "POST")
     for tail in ("", "/{path:path}"):
         add(f"/{kind}/uploads{tail}", on_uploads, *TUS_METHODS)
+    add(f"/{kind}/pkg/{{path:path}}", packages(context, kind), "GET")
     add(f"/{kind}/synctrans", synctrans(context, kind), "GET", "POST")
     add(f"/{kind}/synctrans/{{job}}", synctrans_job(context, kind), "GET")
     add(f"/{kind}/synctrans/{{job}}/{{part:path}}", synctrans_job(context, kind), "GET")

@@ -14,7 +14,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from armillary.base.errors import Invalid
 from armillary.vospace.api.context import Context, Endpoint, base_url, document
 from armillary.vospace.api.files import grant_url
+from armillary.vospace.api.packages import package_url
 from armillary.vospace.api.views import parameters_of_view, with_query
+from armillary.vospace.core.names import PACKAGE_VIEW
 from armillary.vospace.core.permissions import SYSTEM_OWNER, Asker
 from armillary.vospace.job_model import Job, JobKind, Phase
 from armillary.vospace.paths import VOSPath, to_uri
@@ -45,8 +47,11 @@ def synctrans(context: Context, kind: str) -> Endpoint:
         who = await context.who(request)
         transfer, fields = await _read(request)
         asker = await run_in_threadpool(context.service.access.asker, who)
-        path = await run_in_threadpool(negotiation.check, asker, transfer)
         home = f"{base_url(request)}/{kind}"
+        if transfer.view == PACKAGE_VIEW and transfer.direction == PULL:
+            url = await run_in_threadpool(package_url, context, home, transfer, who, asker)
+            return RedirectResponse(url, status_code=303)
+        path = await run_in_threadpool(negotiation.check, asker, transfer)
         transfer = replace(transfer, targets=(to_uri(path, context.authority(kind)),))
         if fields is not None:
             found = answered(context, home, transfer, path, asker)

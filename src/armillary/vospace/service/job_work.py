@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from armillary.base.errors import ArmillaryError, Forbidden, Invalid, PreconditionFailed, Unavailable
 from armillary.base.ids import new_hex
+from armillary.vospace.core.names import PACKAGE_VIEW
 from armillary.vospace.core.permissions import Asker
 from armillary.vospace.core.properties import change_of
 from armillary.vospace.job_model import Job, JobKind
@@ -16,12 +17,15 @@ from armillary.vospace.service.negotiation import (
     AUTO,
     CLIENT_MOVES,
     NULL,
+    PULL,
     PULL_TO,
     PUSH_FROM,
     Negotiation,
     carried,
+    offered,
 )
 from armillary.vospace.service.nodes import VOSpaceService
+from armillary.vospace.service.packages import Packages, format_of
 from armillary.vospace.service.runner import RESUMED, Running
 from armillary.vospace.transfer_xml import Protocol, TransferDocument, parse_transfer
 from armillary.vospace.xml import parse_node
@@ -37,6 +41,7 @@ class JobWork:
         """Work in `space`; `courier` carries bytes to and from other services."""
         self._space = space
         self._branches = Branches(space=space)
+        self._packages = Packages(space=space)
         self._negotiation = Negotiation(space=space)
         self._courier = courier
 
@@ -70,6 +75,11 @@ class JobWork:
 
     def _transfer(self, running: Running, asker: Asker) -> Mapping[str, str]:
         transfer = parse_transfer(running.job.document.encode())
+        if transfer.view == PACKAGE_VIEW and transfer.direction == PULL:
+            format_of(transfer)
+            offered(transfer)
+            self._packages.check(asker, self._packages.targets(transfer))
+            return {}
         if transfer.direction in CLIENT_MOVES:
             path = self._negotiation.check(asker, transfer)
             asked = parse_uri(transfer.target, self._space.authorities)
