@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,3 +74,18 @@ def test_a_new_database_is_marked_and_an_old_one_is_upgraded(records_url: str) -
         )
         assert connection.execute(text("SELECT extras FROM accounts_people")).all() == []
     engine.dispose()
+
+
+def test_writers_stand_in_line_and_leave_it_whatever_happens(engine: Engine) -> None:
+    def count(number: int) -> None:
+        with contextlib.suppress(ZeroDivisionError), engine.connect() as connection:
+            for _ in range(2):  # one connection, two transactions
+                with connection.begin():
+                    connection.execute(text("UPDATE counts SET value = value + 1"))
+            if number % 2:
+                raise ZeroDivisionError
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(40)))
+    with engine.execution_options(readonly=True).connect() as connection:
+        assert connection.execute(text("SELECT value FROM counts")).scalar_one() == 80

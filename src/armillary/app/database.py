@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from typing import Any
 from zlib import crc32
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from armillary.base.errors import Invalid, Unavailable
 
 _WAIT_SECONDS = 30
 """for the write lock; then the transaction fails as it would without us"""
+_HEAD_OF_LINE = "head of line"
 _MOST_CONNECTIONS = 80
 """Beyond the five that stay open. A writer that waits holds a connection while the one that it waits for may need a
 second, to look up a person: there must be enough for two in each of the server's forty threads."""
@@ -121,14 +124,29 @@ def _sqlite(url: URL, *, durable: bool) -> Engine:
             f"synchronous={synchronous}",
             "journal_mode=WAL",
             "foreign_keys=ON",
+            # what a query sets aside is small; a file for each of its parts takes longer than the query
+            "temp_store=MEMORY",
             f"busy_timeout={_WAIT_SECONDS * 1000}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
+    # SQLite lets waiting writers sleep, longer each time, and look again: among many of them the lock is free for most
+    # of the time. Ours stand in line first; writers of other processes are still met at the database.
+    line = threading.Lock()
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        readonly = connection.get_execution_options().get("readonly", False)
-        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("readonly", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        if not connection.info.get(_HEAD_OF_LINE):
+            connection.info[_HEAD_OF_LINE] = line.acquire(timeout=_WAIT_SECONDS)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "checkin")
+    def _leave(_connection: Any, record: ConnectionPoolEntry) -> None:  # pyright: ignore[reportUnusedFunction]
+        if record.info.pop(_HEAD_OF_LINE, False):
+            line.release()
 
     return engine
 

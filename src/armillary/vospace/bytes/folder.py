@@ -39,20 +39,23 @@ class FolderWriter:
     def publish(self) -> None:
         """See `ports.ByteWriter`."""
         try:
-            self._sync()
             _draft(self._path).rename(self._path)
-            # The name first becomes known to anybody when the record that holds the key is committed, so it is
-            # early enough to force the folder to the disk after the rename.
-            self._sync_folder()
+            # The name first becomes known to anybody when the record that holds the key is committed. Until then it
+            # is early enough to force the file to the disk, and with it (ext4, XFS, Btrfs) the name that it has got.
+            self._sync()
+            if self._new_folder:
+                self._sync_folder()
         except OSError as error:
             self.discard()
+            self._path.unlink(missing_ok=True)
             raise refusal(error) from error
 
     def pause(self) -> None:
         """See `ports.ByteWriter`."""
         try:
             self._sync()
-            self._sync_folder()
+            if self._new_folder:
+                self._sync_folder()
         except OSError as error:
             raise refusal(error) from error
 
@@ -70,7 +73,7 @@ class FolderWriter:
 
     def _sync_folder(self) -> None:
         folder = self._path.parent
-        for path in (folder, folder.parent) if self._new_folder else (folder,):
+        for path in (folder, folder.parent):
             descriptor = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(descriptor)

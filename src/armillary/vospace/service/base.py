@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -59,6 +60,7 @@ class TreeService:
         self.group_services = group_services(self.authorities)
         self.quota = Quota(granted=quota)
         # Adding up checksums lets go of Python's lock: it takes the other core.
+        self._reaping, self._to_reap = threading.Lock(), threading.Event()
         self.adding_up = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checksums")
 
     def new_node(self, asker: Asker, parent: Node, path: VOSPath, kind: NodeKind) -> Node:
@@ -147,9 +149,15 @@ class TreeService:
     # -- housekeeping --------------------------------------------------------------------------------------
 
     def reap(self) -> None:
-        """Give back the room of bytes that no node names any more."""
-        while self.records.reap(self.bytes.delete, 200) == 200:
-            pass
+        """Give back the room of bytes that no node names any more; one thread does it for all who come meanwhile."""
+        self._to_reap.set()
+        while self._to_reap.is_set() and self._reaping.acquire(blocking=False):
+            try:
+                self._to_reap.clear()
+                while self.records.reap(self.bytes.delete, 200) == 200:
+                    pass
+            finally:
+                self._reaping.release()
 
     def recover(self, grace: timedelta = timedelta(hours=1)) -> None:
         """Clear away what a crash left: unfinished uploads, and bytes that no node ever named.

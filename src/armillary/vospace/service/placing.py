@@ -98,7 +98,8 @@ class Goal:
                     )
                 )
             service.quota.charge(tree, way, arrived.length - (existing.length if existing else 0))
-        service.reap()
+        if existing and existing.blob:
+            service.reap()
         audit.info("vospace.write %s", node.path, extra={"user": self.asker.user_name, "length": node.length})
         return node
 
