@@ -96,6 +96,24 @@ def test_a_flood_of_sign_ins_is_sent_away_instead_of_holding_every_thread() -> N
     assert True in answers and False in answers
 
 
+def test_a_right_password_is_known_again_without_hashing_it() -> None:
+    slow = Passwords(time_cost=2, memory_cost=65536, parallelism=1, at_once=1, waiting=0, remembered=1)
+    kept, other = slow.hash("correct horse"), slow.hash("battery staple")
+    assert slow.verify("correct horse", kept)
+    start = threading.Barrier(12)
+
+    def try_it(_: int) -> bool:
+        start.wait()
+        return slow.verify("correct horse", kept)  # hashing would be sent away: there is room for one
+
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(try_it, range(12))) == [True] * 12
+    assert not slow.verify("correct horse ", kept)
+    assert not slow.verify("correct horse", other)
+    assert slow.verify("battery staple", other)
+    assert slow.verify("correct horse", kept)
+
+
 @pytest.mark.parametrize("wrong", ["", "Correct horse battery", "\ud800", "x" * 1_000_000, "\0"])
 def test_a_wrong_password_is_refused_whatever_it_is(
     accounts: AccountsService, ada: Person, wrong: str

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -32,6 +33,9 @@ class Passwords:
             a flood of them, leave the machine to its guests.
         at_once: how many hashes may be computed side by side. Each takes `memory_cost`; more requests wait,
             so that a flood of sign-ins cannot exhaust the machine, nor guess in parallel past the lock-out.
+        remembered: how many right passwords are known again without hashing. Clients with a password in `~/.netrc`
+            send it with each request, eight of them to a file. What is kept in memory is a digest under a key that
+            dies with the process; another hash, as after a change of the password, is another entry.
         waiting: how many may wait for their turn. Those after them are sent away with Unavailable: each holds
             a thread, and the platform has other things to do with its threads.
     """
@@ -44,12 +48,17 @@ class Passwords:
         parallelism: int = 1,
         at_once: int = 2,
         waiting: int = 20,
+        remembered: int = 1000,
     ) -> None:
         hasher = Argon2Hasher(time_cost=time_cost, memory_cost=memory_cost, parallelism=parallelism)
         self._hasher = hasher
         self._hashes = PasswordHash((hasher,))
         self._gate = threading.BoundedSemaphore(at_once)
         self._hall = threading.BoundedSemaphore(at_once + waiting)
+        self._key = secrets.token_bytes(32)
+        self._most_remembered = remembered
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._right_lock = threading.Lock()
         # A well-formed hash of nothing: checking a password against it costs what a real check costs.
         salt, digest = (
             base64.b64encode(secrets.token_bytes(n)).decode().rstrip("=")
@@ -67,9 +76,30 @@ class Passwords:
         # Over-long or unencodable input is no password of anybody: it is replaced, not hashed as it is.
         usable = len(password) <= PASSWORD_MAX and _encodable(password)
         text = normal_password(password) if usable else ""
+        mark = self._mark(text, kept) if usable and kept is not None else None
+        if mark is not None and self._is_remembered(mark):
+            return True
         with self._turn():
             right = self._hashes.verify(text, kept or self._nobody)
+        if right and mark is not None:
+            self._remember(mark)
         return right and usable and kept is not None
+
+    def _mark(self, text: str, kept: str) -> bytes:
+        return hmac.digest(self._key, f"{kept}\0{text}".encode(), "sha256")
+
+    def _is_remembered(self, mark: bytes) -> bool:
+        with self._right_lock:
+            if mark not in self._right:
+                return False
+            self._right.move_to_end(mark)
+            return True
+
+    def _remember(self, mark: bytes) -> None:
+        with self._right_lock:
+            self._right[mark] = None
+            if len(self._right) > self._most_remembered:
+                self._right.popitem(last=False)
 
     @contextmanager
     def _turn(self) -> Generator[None]:

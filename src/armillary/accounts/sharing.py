@@ -321,15 +321,14 @@ def _fill(records: Records, target: Group, place: Place, wanted: Places) -> None
 
 def _nest(records: Records, target: Group, place: Place, name: str) -> None:
     inner = _named(records, name)
-    if place is Place.MEMBER and inner.group is not None:
-        # one writer at a time: two could close a circle together
-        if records.places.is_within(target.id, inner.id):
-            raise Conflict(
-                f"{target.name} would be in itself: its members are members of {name} already.",
-                code="group_circle",
-                facts={"group": target.name, "inner": name},
-                remedy="Put the people in, or make a group that both are in.",
-            )
+    # one writer at a time: two could close a circle together
+    if place is Place.MEMBER and inner.group is not None and records.places.is_within(target.id, inner.id):
+        raise Conflict(
+            f"{target.name} would be in itself: its members are members of {name} already.",
+            code="group_circle",
+            facts={"group": target.name, "inner": name},
+            remedy="Put the people in, or make a group that both are in.",
+        )
     records.places.put_group(target.id, place, inner.id, is_project=inner.group is None)
 
 
