@@ -5,8 +5,11 @@ Frames: one letter, the length in four bytes, and so many bytes.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 HEAD = struct.Struct(">cI")
 SPAN = struct.Struct(">QQ")
@@ -28,9 +31,46 @@ REFUSED = b"X"
 """from it: JSON with the refusal; it waits"""
 
 
-def pack(kind: bytes, payload: bytes = b"") -> bytes:
-    """Return a frame."""
-    return HEAD.pack(kind, len(payload)) + payload
+_PIPE = 1 << 20
+"""Bytes in a pipe: with the usual 64 KiB, the two processes would wake each other all the time."""
+
+
+def widen(pipe: int) -> None:
+    """Give a pipe more room, where the system has that, and as far as it allows."""
+    if command := getattr(fcntl, "F_SETPIPE_SZ", None):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, command, _PIPE)
+
+
+def send(pipe: int, kind: bytes, payload: bytes = b"") -> None:
+    """Write a frame.
+
+    Raises:
+        OSError: nobody reads any more.
+    """
+    written = os.writev(pipe, [HEAD.pack(kind, len(payload)), payload]) - HEAD.size
+    assert written >= 0, "pipes take a few bytes at once"
+    with memoryview(payload) as view:
+        while written < len(view):
+            written += os.write(pipe, view[written:])
+
+
+def take(pipe: int, count: int, wait: Callable[[], None] = lambda: None) -> bytes:
+    """Return exactly so many bytes of a pipe; `wait` is called before each look, and may raise.
+
+    Raises:
+        EOFError: nobody writes any more.
+    """
+    found = bytearray(count)
+    with memoryview(found) as view:
+        got = 0
+        while got < count:
+            wait()
+            read = os.readv(pipe, [view[got:]])
+            if not read:
+                raise EOFError
+            got += read
+    return bytes(found)
 
 
 def unpack(take: Callable[[int], bytes]) -> tuple[bytes, bytes]:

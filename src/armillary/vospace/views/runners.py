@@ -186,6 +186,8 @@ class _Worker:
         assert self._process.stdout
         self._in = self._process.stdout.fileno()
         self._out = self._process.stdin.fileno()
+        for pipe in (self._in, self._out):
+            frames.widen(pipe)
 
     def is_alive(self) -> bool:
         """Whether it has not ended, and says nothing unasked."""
@@ -193,26 +195,17 @@ class _Worker:
 
     def send(self, kind: bytes, payload: bytes) -> None:
         """Write a frame. The process reads whenever we write."""
-        view = memoryview(frames.pack(kind, payload))
-        while view:
-            view = view[os.write(self._out, view) :]
+        frames.send(self._out, kind, payload)
 
     def receive(self, seconds: float) -> tuple[bytes, bytes]:
         """Return the next frame; raises EOFError when the process has ended or is silent too long."""
         until = time.monotonic() + seconds
 
-        def take(count: int) -> bytes:
-            found = bytearray()
-            while len(found) < count:
-                if not _readable(self._in, until - time.monotonic()):
-                    raise _too_slow()
-                piece = os.read(self._in, min(count - len(found), 1 << 20))
-                if not piece:
-                    raise EOFError
-                found += piece
-            return bytes(found)
+        def wait() -> None:
+            if not _readable(self._in, until - time.monotonic()):
+                raise _too_slow()
 
-        return frames.unpack(take)
+        return frames.unpack(lambda count: frames.take(self._in, count, wait))
 
     def end(self) -> None:
         """Kill it and give its pipes back."""

@@ -27,7 +27,7 @@ _WORN_OUT = 400 << 20
 
 
 class _Pipes:
-    """Reads and writes frames. Whole frames are written at once, data in large pieces."""
+    """Reads and writes frames."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self._in = incoming
@@ -39,21 +39,10 @@ class _Pipes:
         return bool(poll.poll(seconds * 1000))
 
     def receive(self) -> tuple[bytes, bytes]:
-        return frames.unpack(self._take)
+        return frames.unpack(lambda count: frames.take(self._in, count))
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
-        view = memoryview(frames.pack(kind, payload))
-        while view:
-            view = view[os.write(self._out, view) :]
-
-    def _take(self, count: int) -> bytes:
-        found = bytearray()
-        while len(found) < count:
-            piece = os.read(self._in, count - len(found))
-            if not piece:
-                raise EOFError
-            found += piece
-        return bytes(found)
+        frames.send(self._out, kind, payload)
 
 
 class _PipeReader:

@@ -26,6 +26,8 @@ from armillary.vospace.views.structure import broken
 MAX_AXIS = 4 << 20
 """Pixels of an axis that are looked at one by one."""
 
+_NOISE = 1e-4
+"""Pixels."""
 _GRID = 33
 _FINE_GRID = 65
 _SCALES = frozenset({"UTC", "TAI", "TT", "TDB", "TCB", "TCG"})
@@ -197,8 +199,9 @@ class World:
 
 def _covering(low: float, high: float, length: int) -> Span | None:
     """Return the pixels that touch an interval."""
-    first = max(1, int(np.floor(max(low, -1e9) + 0.5)))
-    last = min(length, max(int(np.ceil(min(high, 1e12) - 0.5)), int(np.floor(max(low, -1e9) + 0.5))))
+    # What reaches over an edge by less than any coordinate is exact does not touch the next pixel.
+    least = int(np.floor(max(low, -1e9) + 0.5 + _NOISE))
+    first, last = max(1, least), min(length, max(int(np.ceil(min(high, 1e12) - 0.5 - _NOISE)), least))
     return Span(first=first, count=last - first + 1) if first <= last else None
 
 
