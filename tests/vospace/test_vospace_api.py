@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -281,3 +284,19 @@ def test_odd_questions_for_a_listing_are_400(http: TestClient, query: str) -> No
 def test_who_comes_for_the_first_time_finds_a_home(stranger: TestClient) -> None:
     headers = {"Authorization": "Bearer root"}
     assert stranger.get("/vault/nodes/home/root", headers=headers).status_code == 200
+
+
+def test_the_registry_lists_packages_and_the_service_says_since_when_it_is_up(stranger: TestClient) -> None:
+    text = stranger.get("/vault/capabilities").text
+    assert 'standardID="vos://cadc.nrc.ca~vospace/CADC/std/Pkg-1.0"' in text
+    assert "https://space:8443/vault/pkg</accessURL>" in text
+    text = stranger.get("/vault/availability").text
+    assert "<vosi:available>true</vosi:available><vosi:upSince>2026-01-01T00:00:00Z</vosi:upSince>" in text
+
+
+def test_a_space_whose_records_cannot_be_read_is_not_available(stranger: TestClient, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "space.db")) as records:
+        records.execute("DROP TABLE vospace_nodes")
+    text = stranger.get("/arc/availability").text
+    assert "<vosi:available>false</vosi:available>" in text
+    assert "upSince" not in text

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import quoteattr
+import logging
+from xml.sax.saxutils import escape, quoteattr
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from armillary.base.clock import to_iso
 from armillary.vospace.api.context import Context, Endpoint, base_url
+from armillary.vospace.core.names import PACKAGE_VIEW
+from armillary.vospace.paths import VOSPath
+
+log = logging.getLogger("armillary")
 
 _SIGNED = (
     "ivo://ivoa.net/sso#tls-with-certificate",
@@ -25,7 +32,9 @@ _SPACE = {
     f"{_STD}/VOSpace/v2.0#nodes": "nodes",
     f"{_STD}/VOSpace#files-proto": "files",
     f"{_STD}/VOSpace#sync-2.1": "synctrans",
+    f"{_STD}/VOSpace/v2.0#sync": "synctrans",
     f"{_STD}/VOSpace/v2.0#transfers": "transfers",
+    PACKAGE_VIEW: "pkg",
     f"{_STD}/VOSpace#recursive-delete-proto": "async-delete",
     f"{_STD}/VOSpace#recursive-nodeprops-proto": "async-setprops",
     f"{_STD}/VOSpace/v2.0#protocols": "protocols",
@@ -93,9 +102,10 @@ def capabilities(service: str) -> Endpoint:
             _capability(f"{_STD}/VOSI#{name}", f"{base}/{path}", "full", "<securityMethod/>")
             for name, path in vosi.items()
         ]
-        # `base`: a client of the new generation takes moves for copies when it sees `full` on transfers.
+        # The clients of the new generation (vosfs) want synctrans as `full`, all others as `base`: they take moves for
+        # copies when they see `full` on transfers.
         parts += [
-            _capability(name, f"{base}/{path}", "base", methods[path])
+            _capability(name, f"{base}/{path}", "full" if path == "synctrans" else "base", methods[path])
             for name, path in _SERVICES[service].items()
         ]
         return _xml(
@@ -116,14 +126,30 @@ def _capability(standard: str, url: str, use: str, methods: str) -> str:
     )
 
 
-async def availability(request: Request) -> Response:
-    """`/<service>/availability` (VOSI)."""
-    client = request.client.host if request.client else ""
-    return _xml(
-        '<vosi:availability xmlns:vosi="http://www.ivoa.net/xml/VOSIAvailability/v1.0">'
-        "<vosi:available>true</vosi:available><vosi:note>accepting requests</vosi:note>"
-        f"<!-- <clientip>{client}</clientip> --></vosi:availability>"
-    )
+def availability(context: Context) -> Endpoint:
+    """`/<service>/availability` (VOSI): whether the records can be read, and since when this process is up."""
+    since = to_iso(context.now())
+
+    def readable() -> bool:
+        try:
+            with context.service.records.reading() as tree:
+                return bool(tree.walk(VOSPath()))
+        except Exception:  # whatever it is that the database says, the answer is the same
+            log.exception("the records cannot be read")
+            return False
+
+    async def endpoint(request: Request) -> Response:
+        client = request.client.host if request.client else ""
+        available = await run_in_threadpool(readable)
+        up = f"<vosi:upSince>{since}</vosi:upSince>" if available else ""
+        note = "accepting requests" if available else "the records cannot be read"
+        return _xml(
+            '<vosi:availability xmlns:vosi="http://www.ivoa.net/xml/VOSIAvailability/v1.0">'
+            f"<vosi:available>{str(available).lower()}</vosi:available>{up}<vosi:note>{note}</vosi:note>"
+            f"<!-- <clientip>{escape(client)}</clientip> --></vosi:availability>"
+        )
+
+    return endpoint
 
 
 def _xml(text: str) -> Response:

@@ -68,7 +68,7 @@ def router(
     add("/reg/resource-caps", registry.resource_caps(context), "GET")
     for name in registry.SERVICES:
         add(f"/{name}/capabilities", registry.capabilities(name), "GET")
-        add(f"/{name}/availability", registry.availability, "GET")
+        add(f"/{name}/availability", registry.availability(context), "GET")
     add("/soda/sync", soda.sync(context), "GET", "POST")
     add("/soda/links", soda.links(context), "GET", "POST")
     for kind in KINDS:

@@ -146,7 +146,7 @@ class JobWork:
         self, running: Running, asker: Asker, transfer: TransferDocument, path: VOSPath
     ) -> Mapping[str, str]:
         """Send a node's bytes elsewhere; to the first of the endpoints that takes them."""
-        self._negotiation.check_view(transfer)
+        self._negotiation.check_view(transfer, whole=True)
         node = self._space.open_bytes(asker, path, head=True).node
 
         def send(protocol: Protocol) -> None:

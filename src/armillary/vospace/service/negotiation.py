@@ -43,9 +43,7 @@ _SECURITY = frozenset(
     }
 )
 _ANONYMOUS = "ivo://ivoa.net/sso#anon"
-_PULL_VIEWS = frozenset(
-    {"", ANY_VIEW, BINARY_VIEW, DEFAULT_VIEW, "ivo://cadc.nrc.ca/vospace/view#data", *FILE_VIEWS}
-)
+_WHOLE = frozenset({"", ANY_VIEW, BINARY_VIEW, DEFAULT_VIEW, "ivo://cadc.nrc.ca/vospace/view#data"})
 
 
 def offered(transfer: TransferDocument) -> Sequence[Protocol]:
@@ -153,9 +151,9 @@ class Negotiation:
         return parse_uri(transfer.target, self._space.authorities)
 
     @staticmethod
-    def check_view(transfer: TransferDocument) -> None:
-        """Refuse a view of a file that we do not give."""
-        if transfer.view not in _PULL_VIEWS:
+    def check_view(transfer: TransferDocument, *, whole: bool = False) -> None:
+        """Refuse a view of a file that we do not give; with `whole` all but the file itself."""
+        if transfer.view not in _WHOLE and (whole or transfer.view not in FILE_VIEWS):
             raise Invalid(
                 f"{transfer.view[:200]} is not given of this node.",
                 code="view_not_supported",
