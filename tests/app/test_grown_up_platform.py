@@ -97,4 +97,6 @@ def test_it_starts_serves_and_finds_everything_again_after_kill_9(platform: Plat
     found = {finding["name"]: finding for finding in json.loads(platform("doctor", "--json").stdout)}
     assert found["records"]["ok"]
     assert found["bytes"]["ok"]
+    checked = platform("fsck", "--checksums", "--json")
+    assert (checked.returncode, json.loads(checked.stdout)) == (0, []), checked.stderr
     assert platform("down").returncode == 0

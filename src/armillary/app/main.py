@@ -16,6 +16,7 @@ COMMANDS = {
     "trust": "armillary.app.commands_daemon:trust",
     "reset-password": "armillary.app.commands_daemon:reset_password",
     "doctor": "armillary.app.commands_doctor:doctor",
+    "fsck": "armillary.app.commands_fsck:fsck",
     "demo": "armillary.app.commands_demo:demo",
     "interop": "armillary.app.commands_interop:interop",
     "test": "armillary.app.commands_test:test",

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from armillary.accounts.service import AccountsStore
+from armillary.app.database import open_records
+from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
-from armillary.base.errors import Unavailable
+from armillary.base.clock import SystemClock
+from armillary.base.errors import NotFound, Unavailable
+from armillary.base.ids import PersonId
 from armillary.vospace.bytes import Bucket, FolderBytes, S3Bytes
+from armillary.vospace.service.checking import Checker, Progress
+from armillary.vospace.store import SqlInspection, SqlJobRecords, SqlRecords, create_all
 
 
 def open_bytes(settings: Settings) -> FolderBytes | S3Bytes:
@@ -37,3 +47,47 @@ def open_bytes(settings: Settings) -> FolderBytes | S3Bytes:
     store = S3Bytes(bucket)
     store.check()
     return store
+
+
+@contextmanager
+def open_checker(
+    settings: Settings, *, mends: bool, checksums: bool, progress: Progress
+) -> Generator[Checker]:
+    """Yield what compares records and bytes of this platform, whether it runs or not.
+
+    Raises:
+        NotFound: there is no platform yet.
+        Unavailable: records or bytes cannot be reached.
+    """
+    if not settings.database_url and not (settings.home / "armillary.db").exists():
+        raise NotFound(
+            f"there are no records in {settings.home}",
+            code="no_records",
+            remedy="set ARMILLARY_HOME to the directory of the platform, or start one: armillary up",
+        )
+    bytes_ = open_bytes(settings)
+    database = open_records(settings.records_url)
+    try:
+        bring_up_to_date(database, "platform")
+        people = AccountsStore(engine=database.execution_options(room="accounts"))
+        people.create_all()
+        space = database.execution_options(room="vospace")
+        create_all(space)
+
+        def known(person: PersonId) -> bool:
+            with people.read() as records:
+                return records.people.by_id(person) is not None
+
+        yield Checker(
+            records=SqlRecords(space),
+            inspection=SqlInspection(space),
+            bytes_=bytes_,
+            jobs=SqlJobRecords(space),
+            clock=SystemClock(),
+            known=known,
+            progress=progress,
+            mends=mends,
+            checksums=checksums,
+        )
+    finally:
+        database.dispose()

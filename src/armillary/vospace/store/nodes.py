@@ -54,7 +54,7 @@ class SqlTree:
         """See `ports.Tree`. One statement, however deep: every request begins with it."""
         names = {f"name{depth}": name for depth, name in enumerate(path.names, 1)}
         rows = self._connection.execute(_way(len(names)), names)
-        return [_node(row, VOSPath.trusted(path.names[:depth])) for depth, row in enumerate(rows)]
+        return [node_of(row, VOSPath.trusted(path.names[:depth])) for depth, row in enumerate(rows)]
 
     def children(self, parent: Node, page: Page) -> Sequence[Node]:
         """See `ports.Tree`."""
@@ -67,7 +67,7 @@ class SqlTree:
             query = query.where(self._from(parent, page, key))
         query = query.order_by(*(column.desc() if page.descending else column.asc() for column in columns))
         rows = self._connection.execute(query.limit(page.limit))
-        return [_node(row, VOSPath.trusted((*parent.path.names, row.name))) for row in rows]
+        return [node_of(row, VOSPath.trusted((*parent.path.names, row.name))) for row in rows]
 
     def below(self, node: Node) -> Iterable[Node]:
         """See `ports.Tree`. Reads page by page: memory grows with the depth only."""
@@ -295,7 +295,8 @@ def _values(node: Node) -> dict[str, Any]:
     }
 
 
-def _node(row: Row[Any], path: VOSPath) -> Node:
+def node_of(row: Row[Any], path: VOSPath) -> Node:
+    """Return the node of a row that is at `path`."""
     return Node(
         id=row.id,
         parent_id=row.parent_id,
