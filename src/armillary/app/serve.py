@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from armillary.app import instance
 from armillary.app.addresses import Addresses
 from armillary.app.listen import bind, port_of
+from armillary.app.protocol import PiecesProtocol
 from armillary.app.settings import Settings
 from armillary.app.tls import server_config
 from armillary.app.wiring import Platform, build_platform
@@ -98,12 +99,12 @@ def _front(platform: Platform, settings: Settings) -> dict[str, _Server]:
     https = server_config(
         platform.app, settings.host, platform.addresses.https_port, cert, key, platform.ca_file
     )
-    return {"https": _Server(https), "http": _plain(platform.app)}
+    return {"https": _Server(https), "http": _plain(platform.app, PiecesProtocol)}
 
 
-def _plain(app: ASGIApp) -> _Server:
+def _plain(app: ASGIApp, protocol: type[asyncio.Protocol] | str = "httptools") -> _Server:
     options: dict[str, Any] = {
-        "http": "httptools",
+        "http": protocol,
         # consoles: what a screen sends is packed already, and nobody types a mebibyte
         "ws": "websockets-sansio",
         "ws_max_size": 1 << 20,

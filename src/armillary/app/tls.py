@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from armillary.app.protocol import PiecesProtocol
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -18,7 +19,7 @@ PEER_CERTIFICATE = "peer_certificate"
 """Where applications find the client certificate (DER, or None): `scope["state"][PEER_CERTIFICATE]`."""
 
 
-class PeerCertProtocol(HttpToolsProtocol):
+class PeerCertProtocol(PiecesProtocol):
     """HTTP over one connection, which remembers the certificate that the client showed in the handshake.
 
     TCP_NODELAY is set: the VOSpace clients talk in many small requests, and Nagle's algorithm with delayed
