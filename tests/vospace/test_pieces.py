@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import obstore
 import pytest
@@ -12,7 +13,7 @@ from obstore.store import MemoryStore
 
 from armillary.base.errors import NotFound
 from armillary.base.ids import new_hex
-from armillary.vospace.bytes import PiecedBytes
+from armillary.vospace.bytes import FolderBytes, PiecedBytes
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 DATA = bytes(range(50))
@@ -123,3 +124,20 @@ def test_what_another_process_deleted_is_missed_at_once(store: PiecedBytes, buck
     PiecedBytes(bucket).delete(key)
     with pytest.raises(NotFound):
         store.read(key, 0, 50)
+
+
+def test_files_that_were_copied_from_a_folder_are_read_whatever_their_size(
+    store: PiecedBytes, bucket: MemoryStore, tmp_path: Path
+) -> None:
+    folder = FolderBytes(tmp_path)
+    key = new_hex()
+    writer = folder.begin(key)
+    writer.write(DATA)
+    writer.publish()
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            obstore.put(bucket, f"bytes/{file.relative_to(tmp_path)}", file)
+    assert (store.size(key), b"".join(store.read(key, 3, 40))) == (50, DATA[3:40])
+    assert [(stored.key, stored.size) for stored in store.published(key[:2])] == [(key, 50)]
+    store.delete(key)
+    assert objects(bucket) == []
