@@ -240,3 +240,25 @@ def test_people_look_up_themselves_and_administrators_everybody(
     assert by_password.get("/ac/users/admin?idType=HTTP").status_code == 403
     accounts.set_password(admin.id, password)
     assert client(authorization=basic("admin", password)).get("/ac/users/ada").status_code == 200
+
+
+def test_an_old_certificate_does_not_speak_for_who_has_the_name_later(
+    client: Client,
+    accounts: AccountsService,
+    ada: Person,
+    pem: bytes,
+    authority: Authority,
+    clock: VirtualClock,
+) -> None:
+    unnoted = authority.issue_client("ada", timedelta(days=1))
+    clock.advance(timedelta(minutes=1))
+    accounts.update_person(ada.id, user_name="countess")
+    bob = accounts.create_person(user_name="ada")
+    assert client(pem).get("/gms/search").status_code == 401
+    assert client(unnoted).get("/gms/search").status_code == 401
+    accounts.delete_person(bob.id)
+    accounts.delete_person(ada.id)
+    accounts.create_person(user_name="ada")
+    assert client(pem).get("/gms/search").status_code == 401
+    fresh = authority.issue_client("ada", timedelta(days=1))
+    assert client(fresh).get("/gms/search").status_code == 200

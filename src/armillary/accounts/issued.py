@@ -7,6 +7,7 @@ from datetime import datetime
 
 from armillary.accounts.base_service import ServiceBase, need_person, storable
 from armillary.accounts.model import IssuedCertificate, Person, Principal
+from armillary.accounts.store import Bearer
 from armillary.accounts.tokens import KEPT_AFTER_END
 from armillary.base.errors import NotFound, Unauthorized
 from armillary.base.ids import PersonId
@@ -67,15 +68,22 @@ class Issued(ServiceBase):
         """
         with self._store.read() as records:
             known = records.certificates.bearer(user_name, serial) if storable(user_name) else None
-        if known is None:
+        if known is None or _is_of_another(known, issued_at):
             raise _refused("This certificate's person is gone.", "person_not_found")
-        person, revoked_at, issued_before = known
-        if not person.enabled:
+        if not known.person.enabled:
             raise _refused("This account is switched off.", "person_disabled")
-        void = issued_before is not None and issued_at is not None and issued_at < issued_before
-        if revoked_at is not None or (void and not is_job):
+        void = known.void_before is not None and issued_at is not None and issued_at < known.void_before
+        if known.revoked_at is not None or (void and not is_job):
             raise _refused("This certificate was revoked.", "certificate_revoked")
-        return Principal(person=person)
+        return Principal(person=known.person)
+
+
+def _is_of_another(known: Bearer, issued_at: datetime | None) -> bool:
+    """Whether the name in a certificate was somebody else's when it was issued: names can be given again."""
+    if known.issued_to is not None:
+        return known.issued_to != known.person.id
+    # certificates count whole seconds
+    return issued_at is not None and issued_at < known.person.created_at.replace(microsecond=0)
 
 
 def _refused(message: str, code: str) -> Unauthorized:

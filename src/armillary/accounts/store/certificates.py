@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -44,17 +45,27 @@ void_certificates = Table(
 _BEARER = (
     select(
         *PERSON_COLUMNS,
+        certificates.c.person_id.label("issued_to"),
         certificates.c.revoked_at.label("revoked_at"),
         void_certificates.c.issued_before.label("issued_before"),
     )
     .select_from(
-        people.outerjoin(
-            certificates,
-            (certificates.c.serial == bindparam("serial")) & (certificates.c.person_id == people.c.id),
-        ).outerjoin(void_certificates, void_certificates.c.person_id == people.c.id)
+        people.outerjoin(certificates, certificates.c.serial == bindparam("serial")).outerjoin(
+            void_certificates, void_certificates.c.person_id == people.c.id
+        )
     )
     .where(people.c.user_name == bindparam("user_name"))
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bearer:
+    """Who has the name in a certificate, to whom it was issued if that was noted, and when it became void."""
+
+    person: Person
+    issued_to: PersonId | None
+    revoked_at: datetime | None
+    void_before: datetime | None
 
 
 class CertificatesTable:
@@ -67,11 +78,18 @@ class CertificatesTable:
         """Note a new certificate."""
         self._db.execute(insert(certificates).values(person_id=person_id, **vars(certificate)))
 
-    def bearer(self, user_name: str, serial: str) -> tuple[Person, datetime | None, datetime | None] | None:
-        """Who bears a certificate, when it was revoked, and before when all of theirs are void: one indexed read."""
+    def bearer(self, user_name: str, serial: str) -> Bearer | None:
+        """Who has the name in a certificate, and what is noted of it: one indexed read. None: nobody has it."""
         names = {"user_name": user_name, "serial": serial}
         row = self._db.execute(_BEARER, names).mappings().first()
-        return None if row is None else (person_of(row), row["revoked_at"], row["issued_before"])
+        if row is None:
+            return None
+        return Bearer(
+            person=person_of(row),
+            issued_to=row["issued_to"],
+            revoked_at=row["revoked_at"],
+            void_before=row["issued_before"],
+        )
 
     def of_person(self, person_id: PersonId) -> list[IssuedCertificate]:
         """The certificates of a person, newest first, until they are swept."""
