@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from starlette.testclient import TestClient
-from uws_talk import VOS, XML, fault, made, over, phase_of, results, run, uri
+from uws_talk import VOS, XML, ended_here, fault, made, over, phase_of, results, run, uri
 
-from armillary.accounts.model import Principal
-from armillary.base.errors import ArmillaryError
+from armillary.accounts.model import Person, Principal
+from armillary.base.errors import ArmillaryError, Unauthorized
+from armillary.base.ids import PersonId
+from armillary.vospace.build import build_jobs
 from armillary.vospace.core.permissions import Asker
+from armillary.vospace.job_model import JobKind, Phase
 from armillary.vospace.model import Change
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import VOSpaceService
 from armillary.vospace.service.branches import Branches
+from armillary.vospace.store import SqlJobRecords
 
 BATCH = 20
 TOP = VOSPath.parse("/home/ada/top")
@@ -113,9 +117,15 @@ def test_a_delete_that_was_cut_short_goes_on_where_it_was(
     with pytest.raises(Cut):
         Branches(space=space, batch=BATCH).delete(asker, TOP, cut)
     assert 0 < so_far["done"] < wide
-    assert Branches(space=space, batch=BATCH).delete(asker, TOP, ignore, so_far) == {"done": wide, "refused": 0}
+    assert Branches(space=space, batch=BATCH).delete(asker, TOP, ignore, so_far) == {
+        "done": wide,
+        "refused": 0,
+    }
     # killed after the last step, before anybody was told: there is nothing more to do
-    assert Branches(space=space, batch=BATCH).delete(asker, TOP, ignore, {"done": wide}) == {"done": wide, "refused": 0}
+    assert Branches(space=space, batch=BATCH).delete(asker, TOP, ignore, {"done": wide}) == {
+        "done": wide,
+        "refused": 0,
+    }
 
 
 def test_what_vanishes_meanwhile_does_not_trouble(
@@ -169,6 +179,22 @@ def test_the_jobs_tell_what_stayed(http: TestClient, space: VOSpaceService, ada:
         {"successcount": "final:2", "errorcount": "final:2"},
     )
     assert left(space, ada, str(TOP)) == ["b"]
+
+
+def test_a_job_whose_credential_was_revoked_while_it_waited_does_nothing(
+    space: VOSpaceService, job_records: SqlJobRecords, a_token: Callable[..., Principal]
+) -> None:
+    def revoked(person_id: PersonId, credential: str) -> Person:
+        raise Unauthorized(f"{credential or 'A password'} of {person_id} is good no more.")
+
+    who = a_token("ada")
+    space.make_container(who, TOP)
+    jobs = build_jobs(records=job_records, space=space, holder=revoked)
+    job = jobs.create(who, JobKind.DELETE, uri(str(TOP)), run=True)
+    ended = ended_here(jobs, who, job)
+    assert ended.phase is Phase.ERROR
+    assert ended.error.startswith("NotAuthenticated - ")
+    assert left(space, who, "/home/ada") == ["top"]
 
 
 def test_a_job_that_may_do_nothing_ends_in_error(http: TestClient) -> None:

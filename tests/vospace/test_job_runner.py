@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 import pytest
+from uws_talk import ended_here
 
 from armillary.accounts.model import Principal
 from armillary.base.bell import Bell
@@ -289,16 +289,3 @@ def stepped(gate: Gate) -> None:
     """Let the work take one step."""
     assert gate.begun.acquire(timeout=20)
     gate.go_on.release()
-
-
-def ended_here(service: JobService, who: Principal, job: Job) -> Job:
-    """Return the job when it has ended in this process and its worker has left it."""
-
-    async def wait() -> None:
-        with service.bell.listen(("job", job.id)) as ear:
-            while not service.job(who, job.kind, job.id).is_over:
-                assert await ear.wait(20)
-
-    asyncio.run(wait())
-    service.close()
-    return service.job(who, job.kind, job.id)

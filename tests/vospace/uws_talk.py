@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from lxml import etree
 from starlette.testclient import TestClient
+
+from armillary.accounts.model import Principal
+from armillary.vospace.job_model import Job
+from armillary.vospace.service import JobService
 
 UWS = "http://www.ivoa.net/xml/UWS/v1.0"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -74,3 +80,16 @@ def results(job: etree._Element) -> dict[str, str]:
 
 def fault(job: etree._Element) -> str:
     return job.findtext(f"{{{UWS}}}errorSummary/{{{UWS}}}message") or ""
+
+
+def ended_here(service: JobService, who: Principal, job: Job) -> Job:
+    """Return the job when it has ended in this process and its worker has left it."""
+
+    async def wait() -> None:
+        with service.bell.listen(("job", job.id)) as ear:
+            while not service.job(who, job.kind, job.id).is_over:
+                assert await ear.wait(20)
+
+    asyncio.run(wait())
+    service.close()
+    return service.job(who, job.kind, job.id)

@@ -199,7 +199,9 @@ def _build_vospace(
         quota=granted,
     )
     courier = HttpCourier(allowed=settings.vospace.third_party_hosts)
-    return service, build_jobs(records=SqlJobRecords(database), space=service, courier=courier)
+    return service, build_jobs(
+        records=SqlJobRecords(database), space=service, courier=courier, holder=accounts.holder
+    )
 
 
 def _build_views(settings: Settings, vospace: VOSpaceService) -> Views:

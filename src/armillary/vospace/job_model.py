@@ -35,7 +35,12 @@ ACTIVE = frozenset({Phase.PENDING, Phase.QUEUED, Phase.EXECUTING})
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """What is left of who asked, for the time when the job runs. Groups are looked up anew then."""
+    """What is left of who asked, for the time when the job runs. Groups are looked up anew then.
+
+    `name` is that of the token or certificate, empty for a password.
+    """
+
+    name: str = ""
 
     is_admin: bool = False
     may_read: bool = True

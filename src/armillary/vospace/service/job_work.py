@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from armillary.accounts.model import Person
 from armillary.base.errors import ArmillaryError, Forbidden, Invalid, PreconditionFailed, Unavailable
-from armillary.base.ids import new_hex
+from armillary.base.ids import PersonId, new_hex
 from armillary.vospace.core.names import PACKAGE_VIEW
 from armillary.vospace.core.permissions import Asker
 from armillary.vospace.core.properties import change_of
@@ -33,12 +34,19 @@ from armillary.vospace.xml import parse_node
 DETAILS = "results/transferDetails"
 _ANOTHER_MAY_DO = frozenset({"transfer_failed", "host_not_allowed", "checksum_mismatch", "truncated"})
 
+Holder = Callable[[PersonId, str], Person]
+
 
 class JobWork:
     """See `runner.Work`."""
 
-    def __init__(self, *, space: VOSpaceService, courier: Courier) -> None:
-        """Work in `space`; `courier` carries bytes to and from other services."""
+    def __init__(self, *, space: VOSpaceService, courier: Courier, holder: Holder | None = None) -> None:
+        """Work in `space`; `courier` carries bytes to and from other services.
+
+        `holder` returns who signed in with a credential, or raises when it is good no more; without one they are
+        all good for ever.
+        """
+        self._holder = holder
         self._space = space
         self._branches = Branches(space=space)
         self._packages = Packages(space=space)
@@ -63,14 +71,17 @@ class JobWork:
         return _counts(job.progress) if job.kind in RESUMED and job.progress else {}
 
     def _asker(self, job: Job) -> Asker:
+        """Return who the job acts for. Rights that were lost while it waited are lost here too."""
+        person = self._holder(job.owner_id, job.credential.name) if self._holder else None
         return Asker(
             person_id=job.owner_id,
             user_name=job.owner_name,
-            is_admin=job.credential.is_admin,
+            is_admin=job.credential.is_admin and (person is None or person.is_admin),
             groups=self._space.groups(job.owner_id),
             may_read=job.credential.may_read,
             may_write=job.credential.may_write,
             confined=job.credential.confined,
+            credential=job.credential.name,
         )
 
     def _transfer(self, running: Running, asker: Asker) -> Mapping[str, str]:

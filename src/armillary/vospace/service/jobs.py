@@ -179,6 +179,7 @@ class JobService:
 
 def _credential(who: Principal) -> Credential:
     return Credential(
+        name=who.credential,
         is_admin=who.person.is_admin,
         may_read=who.allows("vospace:read"),
         may_write=who.allows("vospace:write"),
