@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -67,3 +68,11 @@ def test_a_lost_connection_is_said_and_the_next_request_is_served(engine: Engine
 def test_its_password_is_not_shown(records_url: str) -> None:
     assert "secret" not in shown_url("postgresql://us:secret@localhost/records")
     assert shown_url(records_url).startswith("postgresql+psycopg://armillary@")
+
+
+def test_a_server_that_is_down_is_said_to_whoever_asks(postgresql: Path, records_url: str) -> None:
+    engine = make_engine(f"postgresql://armillary@/records?host={postgresql}/nowhere")
+    with pytest.raises(Unavailable) as refused, engine.begin():
+        pass
+    assert refused.value.code == "records_unreachable"
+    engine.dispose()

@@ -50,7 +50,7 @@ def open_records(url: str) -> Engine:
     try:
         with engine.execution_options(readonly=True).connect() as connection:
             encoding = _encoding(connection)
-    except DBAPIError as error:
+    except (DBAPIError, Unavailable) as error:
         engine.dispose()
         raise Unavailable(
             f"the records at {shown_url(url)} cannot be reached: {_first_line(error)}",
@@ -98,8 +98,9 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0]
+def _first_line(error: Exception) -> str:
+    said = error.orig if isinstance(error, DBAPIError) else error.__cause__
+    return str(said).strip().partition("\n")[0]
 
 
 def _encoding(connection: Connection) -> str:
@@ -190,7 +191,7 @@ def _postgresql(url: URL, durable: bool) -> Engine:
                 "a text or a number in this is not one that the records can hold",
                 remedy="Leave out the character U+0000, and shorten what is very long.",
             ) from context.original_exception
-        if context.is_disconnect and not context.is_pre_ping:
+        if context.connection is None or (context.is_disconnect and not context.is_pre_ping):
             raise Unavailable(
                 "the records cannot be reached", code="records_unreachable", remedy="Try again in a minute."
             ) from context.original_exception
