@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ class LocalReader:
     def read(self, start: int, stop: int) -> bytes:
         self.octets += stop - start
         return self._blob.read(start, stop)
+
+    def read_many(self, spans: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        self.octets += sum(stop - start for start, stop in spans)
+        return self._blob.read_many(spans)
 
 
 def ours(path: Path, section: str, runner: Any) -> int:

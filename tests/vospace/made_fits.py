@@ -32,6 +32,9 @@ class Memory:
         self.reads += 1
         return self._data[start:stop]
 
+    def read_many(self, spans: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        return [self.read(*span) for span in spans]
+
 
 class Sparse:
     """A file with a header, then zeros as far as it goes: it takes no room."""
@@ -44,6 +47,9 @@ class Sparse:
     def read(self, start: int, stop: int) -> bytes:
         self.octets += stop - start
         return self._header[start:stop].ljust(stop - start, b"\0")
+
+    def read_many(self, spans: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        return [self.read(*span) for span in spans]
 
 
 def view(source: Any, *pairs: tuple[str, str], max_bytes: int = 1 << 30) -> bytes:

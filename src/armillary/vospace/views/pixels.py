@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from armillary.base.errors import TooLarge
 from armillary.vospace.views.astro import CodecError, fits
 from armillary.vospace.views.boxes import Box, Span
-from armillary.vospace.views.ranges import RangeFile, RangeReader
+from armillary.vospace.views.ranges import MAX_SPANS, RangeFile, RangeReader
 from armillary.vospace.views.structure import BLOCK, HDU, broken
 
 PIECE = 4 << 20
@@ -60,25 +60,47 @@ def pixel_type(hdu: HDU) -> np.dtype[Any]:
 
 
 def _plain(reader: RangeReader, hdu: HDU, box: Box) -> Iterator[Pixels]:
-    file = RangeFile(reader)
     kind = pixel_type(hdu)
     x = box.spans[0]
     y = box.spans[1] if len(box.spans) > 1 else Span(first=1, count=1)
-    row_bytes = hdu.axes[0] * kind.itemsize
-    strides = [row_bytes]  # of the axes from the second on
-    for length in hdu.axes[1:]:
-        strides.append(strides[-1] * length)
-    wanted = (x.high - x.low + 1) * kind.itemsize
-    if wanted > MAX_TILE:
+    row = (x.high - x.low + 1) * kind.itemsize
+    if row > MAX_TILE:
         raise TooLarge(
             "A row of this image is too long.",
             code="view_too_large",
-            facts={"bytes": wanted, "limit": MAX_TILE},
+            facts={"bytes": row, "limit": MAX_TILE},
             remedy="Ask for fewer pixels, or fetch the whole file.",
         )
-    apart = abs(y.step) * row_bytes
-    rows = max(1, (PIECE - wanted) // apart + 1)
-    if apart > wanted * _WASTE and apart - wanted > _GAP:
+    apart = abs(y.step) * hdu.axes[0] * kind.itemsize
+
+    def size(count: int) -> int:
+        return (count - 1) * apart + row
+
+    for batch in _batches(_blocks(hdu, box, row, apart), size):
+        spans = [(start, start + size(count)) for start, count in batch]
+        for (_, count), data in zip(batch, reader.read_many(spans), strict=True):
+            found = np.lib.stride_tricks.as_strided(
+                np.frombuffer(data, dtype=np.uint8)[: kind.itemsize].view(kind),
+                shape=(count, x.count),
+                strides=(apart, abs(x.step) * kind.itemsize),
+                writeable=False,
+            )
+            yield found[:: _sign(y), :: _sign(x)]
+
+
+def _blocks(hdu: HDU, box: Box, row: int, apart: int) -> Iterator[tuple[int, int]]:
+    """Return where blocks of rows begin in the file, and how many rows they have, in the order of the cutout.
+
+    `row` are the bytes that are wanted of a row, and the rows that are wanted are `apart`.
+    """
+    item = pixel_type(hdu).itemsize
+    x = box.spans[0]
+    y = box.spans[1] if len(box.spans) > 1 else Span(first=1, count=1)
+    strides = [hdu.axes[0] * item]  # of the axes from the second on
+    for length in hdu.axes[1:]:
+        strides.append(strides[-1] * length)
+    rows = max(1, (PIECE - row) // apart + 1)
+    if apart > row * _WASTE and apart - row > _GAP:
         rows = 1
     outer = [
         range(span.first - 1, span.last - 1 + _sign(span), span.step) for span in reversed(box.spans[2:])
@@ -89,18 +111,24 @@ def _plain(reader: RangeReader, hdu: HDU, box: Box) -> Iterator[Pixels]:
         )
         for begin in range(0, y.count, rows):
             count = min(rows, y.count - begin)
-            ends = (y.first + begin * y.step, y.first + (begin + count - 1) * y.step)
-            file.seek(plane + (min(ends) - 1) * row_bytes + (x.low - 1) * kind.itemsize)
-            data = file.read((count - 1) * apart + wanted)
-            if len(data) < (count - 1) * apart + wanted:
-                raise broken("the file ends within its data", hdu.number)
-            found = np.lib.stride_tricks.as_strided(
-                np.frombuffer(data, dtype=np.uint8)[: kind.itemsize].view(kind),
-                shape=(count, x.count),
-                strides=(apart, abs(x.step) * kind.itemsize),
-                writeable=False,
-            )
-            yield found[:: _sign(y), :: _sign(x)]
+            lowest = min(y.first + begin * y.step, y.first + (begin + count - 1) * y.step)
+            yield plane + (lowest - 1) * strides[0] + (x.low - 1) * item, count
+
+
+def _batches(
+    blocks: Iterator[tuple[int, int]], size: Callable[[int], int]
+) -> Iterator[list[tuple[int, int]]]:
+    """Put blocks together that are read at once."""
+    batch: list[tuple[int, int]] = []
+    octets = 0
+    for start, count in blocks:
+        if batch and (octets + size(count) > PIECE or len(batch) >= MAX_SPANS):
+            yield batch
+            batch, octets = [], 0
+        batch.append((start, count))
+        octets += size(count)
+    if batch:
+        yield batch
 
 
 def _sign(span: Span) -> int:

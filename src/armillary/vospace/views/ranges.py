@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Protocol
 
+Span = tuple[int, int]
+"""From a first byte to one that is no longer meant."""
+MAX_SPANS = 1024
 READ_AHEAD_MIN = 64 << 10
 READ_AHEAD_MAX = 2 << 20
 
@@ -22,6 +26,10 @@ class RangeReader(Protocol):
 
         The range lies inside the file. Whoever reads keeps ranges below a few MiB.
         """
+        ...
+
+    def read_many(self, spans: Sequence[Span]) -> Sequence[bytes]:
+        """Return several ranges, at most `MAX_SPANS`; together they are below a few MiB."""
         ...
 
 

@@ -13,15 +13,19 @@ import os
 import resource
 import select
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from armillary.base.errors import ArmillaryError, TooLarge
 from armillary.vospace.views import frames
 from armillary.vospace.views.overlap import NoOverlapError
 from armillary.vospace.views.parameters import parse
+from armillary.vospace.views.ranges import Span
 from armillary.vospace.views.work import perform
 
 IDLE_SECONDS = 120
+_FULL = 256 << 10
+"""Small pieces of an answer go together in frames of at least this size."""
 _WORN_OUT = 400 << 20
 """A process that has had so much memory (bytes) ends after its job, to give it back."""
 
@@ -57,9 +61,20 @@ class _PipeReader:
         return self._size
 
     def read(self, start: int, stop: int) -> bytes:
-        self._pipes.send(frames.WANT, frames.SPAN.pack(start, stop))
+        return self._wanted([(start, stop)])
+
+    def read_many(self, spans: Sequence[Span]) -> Sequence[bytes]:
+        payload = memoryview(self._wanted(spans))
+        found: list[bytes] = []
+        for start, stop in spans:
+            found.append(bytes(payload[: stop - start]))
+            payload = payload[stop - start :]
+        return found
+
+    def _wanted(self, spans: Sequence[Span]) -> bytes:
+        self._pipes.send(frames.WANT, b"".join(frames.SPAN.pack(*span) for span in spans))
         kind, payload = self._pipes.receive()
-        if kind != frames.BYTES or len(payload) != stop - start:
+        if kind != frames.BYTES or len(payload) != sum(stop - start for start, stop in spans):
             raise EOFError
         return payload
 
@@ -83,8 +98,13 @@ def _work(pipes: _Pipes, job: dict[str, Any]) -> None:
     assert asked is not None, "the platform sends no job without a view"
     reader = _PipeReader(pipes, job["size"])
     try:
+        waiting = bytearray()
         for piece in perform(reader, asked, job["max_bytes"]):
-            pipes.send(frames.DATA, piece)
+            waiting += piece
+            if len(waiting) >= _FULL:
+                pipes.send(frames.DATA, bytes(waiting))
+                waiting.clear()
+        pipes.send(frames.DATA, bytes(waiting))
         pipes.send(frames.DONE)
     except MemoryError:
         error = TooLarge(
