@@ -141,6 +141,12 @@ def test_a_member_who_is_removed_loses_access_at_once(terminal: Terminal, adas: 
     terminal.refused("vcp", "vos:home/ada/shared-with-crew/x.txt", "x.txt")
 
 
+def test_vchmod_with_a_group_that_is_none_says_so(ada: Terminal, space: Space) -> None:
+    space.put("/home/ada/typing-error.txt", b"x")
+    assert "There is no group typo" in ada.refused("vchmod", "g+r", "vos:home/ada/typing-error.txt", "typo")
+    assert space.node("/home/ada/typing-error.txt").sharing.group_read == frozenset()
+
+
 def test_the_groups_client_works_with_a_token(terminal: Terminal, space: Space) -> None:
     bobs = Groups(terminal=terminal, credential=["--token", space.token(who="bob")])
     bobs("create", "by-token")
