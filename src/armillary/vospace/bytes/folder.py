@@ -16,6 +16,8 @@ from armillary.vospace.bytes.objects import CHUNK, ObjectBytes, location, refusa
 _UNFINISHED = "#1"
 """At the end of the name of a file that is being written; such names are no keys, and are not listed."""
 
+_WRITE_BEHIND = 8 << 20
+
 
 class FolderWriter:
     """Writes beside the final place (`<key>#1`), then renames."""
@@ -25,6 +27,7 @@ class FolderWriter:
         self._path = path
         self._descriptor = descriptor
         self._new_folder = new_folder
+        self._behind = 0
 
     def write(self, chunk: bytes) -> None:
         """See `ports.ByteWriter`."""
@@ -33,6 +36,13 @@ class FolderWriter:
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
+            self._behind += len(chunk)
+            if self._behind >= _WRITE_BEHIND:
+                # Starts to write to the disk, and does not wait for it: else all of it were left to `publish`.
+                stop = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+                start = stop - self._behind
+                os.posix_fadvise(self._descriptor, start, self._behind, os.POSIX_FADV_DONTNEED)
+                self._behind = 0
         except OSError as error:
             raise refusal(error) from error
 
@@ -122,7 +132,10 @@ class FolderBytes(ObjectBytes):
 
     def delete(self, key: str) -> None:
         """See `ports.ByteStore`."""
-        (self._folder / location(key)).unlink(missing_ok=True)
+        try:
+            (self._folder / location(key)).unlink(missing_ok=True)
+        except OSError as error:
+            raise refusal(error) from error
 
     def kept(self, key: str) -> int | None:
         """See `ports.UnfinishedBytes`."""
@@ -172,6 +185,8 @@ class FolderBytes(ObjectBytes):
             descriptor = os.open(path, flags)
         except FileNotFoundError as error:
             raise NotFound("These bytes are gone.", code="bytes_gone") from error
+        except OSError as error:
+            raise refusal(error) from error
         if os.fstat(descriptor).st_size < size:
             os.close(descriptor)
             raise NotFound("Fewer bytes are kept.", code="bytes_gone")
@@ -211,3 +226,5 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise refusal(error) from error
