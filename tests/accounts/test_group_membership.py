@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -91,6 +93,27 @@ def test_a_group_cannot_be_in_itself(accounts: AccountsService, ada: Person, aro
     with pytest.raises(Conflict) as refused:
         accounts.put_into_group("a", Place.MEMBER, by=ada, group=around)
     assert refused.value.code == "group_circle"
+
+
+def test_two_who_nest_at_once_do_not_close_a_circle(accounts: AccountsService, ada: Person) -> None:
+    for number in range(4):
+        for name in ("left", "right"):
+            accounts.open_group(f"{name}{number}", by=ada)
+    start = threading.Barrier(8)
+
+    def nest(number: int) -> bool:
+        names = [f"left{number % 4}", f"right{number % 4}"]
+        inner, outer = names if number < 4 else reversed(names)
+        start.wait()
+        try:
+            accounts.put_into_group(outer, Place.MEMBER, by=ada, group=inner)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(nest, range(8)))
+    assert [done[number] + done[number + 4] for number in range(4)] == [1, 1, 1, 1]
 
 
 def test_members_of_an_administering_group_administer(
