@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
 
 from armillary.base.errors import Invalid
@@ -14,6 +16,7 @@ from armillary.vospace.documents import DECLARATION, VOS, XSI, bad_document, par
 from armillary.vospace.model import Node, NodeKind
 from armillary.vospace.paths import to_uri
 
+_MARKUP = re.compile("[&<>]")
 _TYPES = {
     NodeKind.CONTAINER: "ContainerNode",
     NodeKind.LINK: "LinkNode",
@@ -117,11 +120,9 @@ def _start(node: Node, authority: str, detail: str, namespaces: str = "", url: s
     parts = [f'<vos:node{namespaces} uri={uri} xsi:type="vos:{_TYPES[node.kind]}"{busy}>']
     if detail != "min":
         parts.append("<vos:properties>")
-        for name, value in properties_of(node).items():
-            fixed = "true" if name in READ_ONLY else "false"
-            parts.append(
-                f'<vos:property uri={quoteattr(name)} readOnly="{fixed}">{escape(value)}</vos:property>'
-            )
+        parts += [
+            f"{_opening(name)}{_text(value)}</vos:property>" for name, value in properties_of(node).items()
+        ]
         parts.append("</vos:properties>")
     if node.kind is NodeKind.LINK:
         # The schema wants the target always, and has no place for the capabilities of links.
@@ -130,6 +131,17 @@ def _start(node: Node, authority: str, detail: str, namespaces: str = "", url: s
         parts.append(_VIEWS[node.is_file])
         parts.append(_capabilities(url) if url else "<vos:capabilities/>")
     return "".join(parts)
+
+
+@lru_cache(maxsize=1024)
+def _opening(name: str) -> str:
+    """Return the start of a property. The same few stand in every node of a listing."""
+    fixed = "true" if name in READ_ONLY else "false"
+    return f'<vos:property uri={quoteattr(name)} readOnly="{fixed}">'
+
+
+def _text(value: str) -> str:
+    return escape(value) if _MARKUP.search(value) else value
 
 
 def _capabilities(url: str) -> str:

@@ -51,12 +51,11 @@ def nodes(context: Context, kind: str) -> Endpoint:
             return RedirectResponse(url_of(request, path, "files"), status_code=303)
         detail = _detail(query)
         limit = _limit(query.get("limit"))
-        node = await run_in_threadpool(service.node, who, path)
-        page = _page(context, path, limit, query) if node.is_container else Page(limit=0)
+        page = _page(context, path, limit, query)
+        node, children = await run_in_threadpool(service.listed, who, path, page)
         url = url_of(request, path)
-        if page.limit == 0:
+        if not node.is_container or limit == 0:
             return Response(node_text(node, authority, detail=detail, url=url), media_type=_XML)
-        children = await run_in_threadpool(service.children, who, path, page)
         text = listing(node, children, authority, detail=detail, url=url)
         return StreamingResponse(text, media_type=_XML)
 

@@ -103,11 +103,13 @@ def properties_of(node: Node) -> dict[str, str]:
     """Return all properties of a node by URI, in a stable order."""
     public = "true" if node.sharing.is_public else "false"
     modified = _moment(node.modified_at)
+    made = modified if node.created_at == node.modified_at else _moment(node.created_at)
+    written = _moment(node.written_at) if node.is_file and node.written_at else modified
     shown = {
         CORE + "date": modified,
-        CORE + "btime": _moment(node.created_at),
+        CORE + "btime": made,
         CORE + "ctime": modified,
-        CORE + "mtime": _moment(node.written_at or node.modified_at) if node.is_file else "",
+        CORE + "mtime": written if node.is_file else "",
         CORE + "creator": f"CN={node.owner_name}" if node.owner_name else "",
         CORE + "length": str(node.length),
         CORE + "ispublic": public,

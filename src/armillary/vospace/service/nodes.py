@@ -44,14 +44,22 @@ class VOSpaceService(Files, Surgery):
         Refusals come at once; the children are read while they are taken, a thousand at a time.
         Of `/home` only those are shown that may be read.
         """
+        node, children = self.listed(who, path, page or Page(limit=2**62))
+        if not node.is_container:
+            raise Invalid(f"{node.path} has no children.", code="invalid_argument")
+        return children
+
+    def listed(self, who: Who, path: VOSPath | str, page: Page) -> tuple[Node, Iterator[Node]]:
+        """Return a node as `node`, and its children as `children`: both as they were at one moment.
+
+        What is no container has none.
+        """
         asker = self.access.asker(who)
-        page = page or Page(limit=2**62)
         with self.records.reading() as tree:
             way = self.look(tree, asker, path)
-            if not way[-1].is_container:
-                raise Invalid(f"{way[-1].path} has no children.", code="invalid_argument")
-            first = tree.children(way[-1], replace(page, limit=min(page.limit, _PAGE)))
-        return self._children(asker, way, page, first)
+            wanted = replace(page, limit=min(page.limit, _PAGE))
+            first = tree.children(way[-1], wanted) if way[-1].is_container and page.limit else ()
+        return self._with_quota(way), self._children(asker, way, page, first)
 
     def _children(
         self, asker: Asker | None, way: Sequence[Node], page: Page, found: Sequence[Node]
