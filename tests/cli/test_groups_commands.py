@@ -11,24 +11,24 @@ from whole_platform import WholePlatform
 
 
 @pytest.fixture
-def kent(platform: WholePlatform) -> Any:
-    return platform.accounts.create_person(user_name="kent")
+def olga(platform: WholePlatform) -> Any:
+    return platform.accounts.create_person(user_name="olga")
 
 
-def test_a_group_is_made_filled_shown_and_deleted(vera: Terminal, platform: WholePlatform, kent: Any):
+def test_a_group_is_made_filled_shown_and_deleted(vera: Terminal, platform: WholePlatform, olga: Any):
     made = vera.json("group", "create", "m51-team", "--description", "Catalogues")
     assert [one["user_name"] for one in made["members"]] == ["vera"]
     vera("group", "create", "pilots", "--empty")
-    vera("group", "add", "m51-team", "kent", "--group", "pilots")
-    assert platform.accounts.groups_of(kent.id) == {"m51-team"}
+    vera("group", "add", "m51-team", "olga", "--group", "pilots")
+    assert platform.accounts.groups_of(olga.id) == {"m51-team"}
     shown = vera("group", "show", "m51-team").stdout
-    assert "kent, vera" in shown
+    assert "olga, vera" in shown
     assert "pilots" in shown
-    vera("group", "add", "m51-team", "kent", "--admin")
-    assert [one["user_name"] for one in vera.json("group", "show", "m51-team")["admins"]] == ["kent"]
+    vera("group", "add", "m51-team", "olga", "--admin")
+    assert [one["user_name"] for one in vera.json("group", "show", "m51-team")["admins"]] == ["olga"]
     vera("group", "describe", "m51-team", "Of M51")
-    vera("group", "remove", "m51-team", "kent", "--group", "pilots")
-    assert platform.accounts.groups_of(kent.id) == frozenset()
+    vera("group", "remove", "m51-team", "olga", "--group", "pilots")
+    assert platform.accounts.groups_of(olga.id) == frozenset()
     assert "m51-team" in vera("group", "list", "--quiet").stdout.split()
     assert {"m51-team", "pilots"} <= set(vera("group", "list", "--role", "owner", "--quiet").stdout.split())
     vera("group", "delete", "m51-team")
