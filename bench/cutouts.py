@@ -54,6 +54,9 @@ class LocalReader:
         self.octets += sum(stop - start for start, stop in spans)
         return self._blob.read_many(spans)
 
+    def descriptor(self) -> int | None:
+        return self._blob.descriptor()
+
 
 def ours(path: Path, section: str, runner: Any) -> int:
     return sum(len(piece) for piece in runner.run(LocalReader(path), [("SUB", section)]))

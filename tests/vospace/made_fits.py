@@ -35,6 +35,9 @@ class Memory:
     def read_many(self, spans: Sequence[tuple[int, int]]) -> Sequence[bytes]:
         return [self.read(*span) for span in spans]
 
+    def descriptor(self) -> int | None:
+        return None
+
 
 class Sparse:
     """A file with a header, then zeros as far as it goes: it takes no room."""
@@ -50,6 +53,9 @@ class Sparse:
 
     def read_many(self, spans: Sequence[tuple[int, int]]) -> Sequence[bytes]:
         return [self.read(*span) for span in spans]
+
+    def descriptor(self) -> int | None:
+        return None
 
 
 def view(source: Any, *pairs: tuple[str, str], max_bytes: int = 1 << 30) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from armillary.vospace.model import Node, Page
 from armillary.vospace.paths import VOSPath
@@ -122,6 +122,19 @@ class ByteStore(UnfinishedBytes, Protocol):
 
     def published(self, shard: str = "") -> Iterator[Stored]:
         """Walk over all published keys, or those that begin with the two digits `shard`."""
+        ...
+
+
+@runtime_checkable
+class LocalFiles(Protocol):
+    """A byte store whose bytes are files of this machine."""
+
+    def open_file(self, key: str) -> int:
+        """Open the file with the bytes of a key, to read only, and return its descriptor, which the caller closes.
+
+        Raises:
+            NotFound: there is no such key.
+        """
         ...
 
 

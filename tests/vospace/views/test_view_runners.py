@@ -59,6 +59,31 @@ def test_what_the_reader_raises_is_raised(runner: ProcessRunner) -> None:
     assert refusal.value.code == "bytes_gone"
 
 
+def test_a_file_of_this_machine_is_handed_over_and_not_read_for_the_process(
+    runner: ProcessRunner, tmp_path: Path
+) -> None:
+    path = tmp_path / "m51.fits"
+    path.write_bytes(written(fits.PrimaryHDU(ramp(100, 120))))
+
+    class Local(Memory):
+        def read(self, start: int, stop: int) -> bytes:
+            raise AssertionError("the process has the file")
+
+        def descriptor(self) -> int | None:
+            return os.open(path, os.O_RDONLY)
+
+    def opened_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    reader = Local(bytes(path.stat().st_size))
+    section = [("SUB", "[5:9,3:4]")]
+    expected = view(path.read_bytes(), *section)
+    assert b"".join(runner.run(reader, section)) == expected
+    before = opened_files()
+    assert b"".join(runner.run(reader, section)) == expected
+    assert opened_files() == before
+
+
 def test_an_answer_that_nobody_wants_to_the_end_leaves_nothing(runner: ProcessRunner) -> None:
     file = written(fits.PrimaryHDU(ramp(2000, 2000)))
     pieces = runner.run(Memory(file), [("SUB", "[*,*]")])

@@ -124,7 +124,11 @@ class FolderBytes(ObjectBytes):
 
     def read(self, key: str, start: int, stop: int) -> Iterator[bytes]:
         """See `ports.ByteStore`."""
-        return _pieces(self._open(self._folder / location(key), 0), start, stop)
+        return _pieces(self.open_file(key), start, stop)
+
+    def open_file(self, key: str) -> int:
+        """See `ports.LocalFiles`."""
+        return self._open(self._folder / location(key), 0)
 
     def size(self, key: str) -> int | None:
         """See `ports.ByteStore`."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from armillary.base.errors import Invalid, NotFound, Unavailable
 from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath
-from armillary.vospace.ports import ByteStore
+from armillary.vospace.ports import ByteStore, LocalFiles
 from armillary.vospace.service.access import Who
 from armillary.vospace.service.files import Files
 from armillary.vospace.views.parameters import Asked, View, parse
@@ -200,6 +200,10 @@ class BlobReader:
                     return [*found, *threads.map(self._read_span, spans[len(found) :])]
             found.append(self.read(start, stop))
         return found
+
+    def descriptor(self) -> int | None:
+        """See `RangeReader`."""
+        return self._store.open_file(self._blob) if isinstance(self._store, LocalFiles) else None
 
     def _read_span(self, span: Span) -> bytes:
         return self.read(*span)

@@ -1,4 +1,4 @@
-"""What the platform and a process that makes views say to each other over two pipes.
+"""What the platform and a process that makes views say to each other, over a socket and a pipe.
 
 Frames: one letter, the length in four bytes, and so many bytes.
 """
@@ -16,7 +16,8 @@ SPAN = struct.Struct(">QQ")
 MAX_FRAME = 64 << 20
 
 JOB = b"J"
-"""to the process: JSON with the parameters, the size of the file and the limits"""
+"""to the process: JSON with the parameters, the size of the file and the limits; and whether the open file comes with
+it, in the next byte"""
 WANT = b"R"
 """from it: pairs of numbers, the ranges of bytes it needs next"""
 BYTES = b"B"

@@ -32,6 +32,13 @@ class RangeReader(Protocol):
         """Return several ranges, at most `MAX_SPANS`; together they are below a few MiB."""
         ...
 
+    def descriptor(self) -> int | None:
+        """Open the file of this machine that has these bytes, to read only; None when there is none.
+
+        Whoever asks closes it.
+        """
+        ...
+
 
 class RangeFile(io.RawIOBase):
     """A seekable file over ranges `start` to `stop` of a reader, with `prefix` in front of them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import threading
@@ -97,7 +98,7 @@ class ProcessRunner:
 
     def run(self, reader: RangeReader, parameters: Pairs) -> Iterator[bytes]:
         """See `ViewRunner`."""
-        worker, first = self._start(reader.size, parameters)
+        worker, first = self._start(reader, parameters)
         finished = False
         try:
             while True:
@@ -128,11 +129,22 @@ class ProcessRunner:
         for worker in idle:
             worker.end()
 
-    def _start(self, size: int, parameters: Pairs) -> tuple[_Worker, tuple[bytes, bytes] | None]:
+    def _start(self, reader: RangeReader, parameters: Pairs) -> tuple[_Worker, tuple[bytes, bytes] | None]:
         """Return a process with the job, and its first frame if that has come."""
+        descriptor = reader.descriptor()
+        try:
+            return self._handed(reader.size, parameters, descriptor)
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _handed(
+        self, size: int, parameters: Pairs, descriptor: int | None
+    ) -> tuple[_Worker, tuple[bytes, bytes] | None]:
         job = json.dumps(
             {
                 "size": size,
+                "file": descriptor is not None,
                 "parameters": list(parameters),
                 "max_bytes": self._limits.max_bytes,
                 "cpu_seconds": self._limits.cpu_seconds,
@@ -143,12 +155,12 @@ class ProcessRunner:
                 worker = self._idle.pop() if self._idle else None
             if worker is None:
                 worker = _Worker(self._limits.memory)
-                worker.send(frames.JOB, job)
+                worker.hand(job, descriptor)
                 return worker, None
             # One that was idle may just be ending, which is no reason to refuse: it has said nothing then.
             try:
                 if worker.is_alive():
-                    worker.send(frames.JOB, job)
+                    worker.hand(job, descriptor)
                     return worker, worker.receive(self._limits.silence_seconds)
             except (OSError, EOFError):
                 pass
@@ -164,27 +176,27 @@ class ProcessRunner:
 
 
 class _Worker:
-    """One process and its pipes."""
+    """One process, and the ways to it and from it."""
 
     def __init__(self, memory: int) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         # Threads of the linear algebra would each take address space, and nothing here is linear algebra.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "armillary.vospace.views.worker", str(memory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env=environment,
-            cwd="/",
-            start_new_session=True,  # Ctrl-C is for the platform
-        )
-        assert self._process.stdin
+        self._channel, its_end = socket.socketpair()
+        with its_end:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "armillary.vospace.views.worker", str(memory)],
+                stdin=its_end.fileno(),
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env=environment,
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for the platform
+            )
         assert self._process.stdout
         self._in = self._process.stdout.fileno()
-        self._out = self._process.stdin.fileno()
-        for pipe in (self._in, self._out):
-            frames.widen(pipe)
+        frames.widen(self._in)
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
     def is_alive(self) -> bool:
         """Whether it has not ended, and says nothing unasked."""
@@ -192,7 +204,13 @@ class _Worker:
 
     def send(self, kind: bytes, payload: bytes) -> None:
         """Write a frame. The process reads whenever we write."""
-        frames.send(self._out, kind, payload)
+        frames.send(self._channel.fileno(), kind, payload)
+
+    def hand(self, job: bytes, descriptor: int | None) -> None:
+        """Give it a job, and the file to it."""
+        self.send(frames.JOB, job)
+        if descriptor is not None:
+            socket.send_fds(self._channel, [b"\0"], [descriptor])
 
     def receive(self, seconds: float) -> tuple[bytes, bytes]:
         """Return the next frame; raises EOFError when the process has ended or is silent too long."""
@@ -205,12 +223,12 @@ class _Worker:
         return frames.unpack(lambda count: frames.take(self._in, count, wait))
 
     def end(self) -> None:
-        """Kill it and give its pipes back."""
+        """Kill it and close the ways."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                pipe.close()
+        self._channel.close()
+        if self._process.stdout:
+            self._process.stdout.close()
 
 
 def _fetched(reader: RangeReader, spans: Sequence[Span]) -> bytes:

@@ -1,8 +1,8 @@
 """The process that makes views of users' files: `python -m armillary.vospace.views.worker`.
 
 Files may be hostile, and the libraries that unpack them are written in C. So this process has nothing: no
-credentials, no database, no files, only two pipes (see `frames`), over which it asks for ranges of one file at a
-time. Its memory, and the processor time of each job, are limited by the kernel. When it has had nothing to do for
+credentials, no database, no way to our files, only a socket and a pipe (see `frames`). Over these it asks for ranges
+of one file at a time, or is handed that file, open for reading, when it is one of this machine. Its memory, and the processor time of each job, are limited by the kernel. When it has had nothing to do for
 a while it ends.
 """
 
@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import select
+import socket
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from armillary.base.errors import ArmillaryError, TooLarge
 from armillary.vospace.views import frames
 from armillary.vospace.views.overlap import NoOverlapError
 from armillary.vospace.views.parameters import parse
-from armillary.vospace.views.ranges import Span
+from armillary.vospace.views.ranges import RangeReader, Span
 from armillary.vospace.views.work import perform
 
 IDLE_SECONDS = 120
@@ -44,6 +45,13 @@ class _Pipes:
 
     def receive(self) -> tuple[bytes, bytes]:
         return frames.unpack(lambda count: frames.take(self._in, count))
+
+    def receive_file(self) -> int:
+        with socket.socket(fileno=os.dup(self._in)) as channel:
+            _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+        if not descriptors:
+            raise EOFError
+        return descriptors[0]
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         frames.send(self._out, kind, payload)
@@ -71,6 +79,9 @@ class _PipeReader:
             payload = payload[stop - start :]
         return found
 
+    def descriptor(self) -> int | None:
+        return None
+
     def _wanted(self, spans: Sequence[Span]) -> bytes:
         self._pipes.send(frames.WANT, b"".join(frames.SPAN.pack(*span) for span in spans))
         kind, payload = self._pipes.receive()
@@ -79,16 +90,48 @@ class _PipeReader:
         return payload
 
 
+class _FileReader:
+    """See `ranges.RangeReader`: a file that was handed to us."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def read(self, start: int, stop: int) -> bytes:
+        data = os.pread(self._descriptor, stop - start, start)
+        if len(data) < stop - start:
+            raise EOFError
+        return data
+
+    def read_many(self, spans: Sequence[Span]) -> Sequence[bytes]:
+        return [self.read(*span) for span in spans]
+
+    def descriptor(self) -> int | None:
+        return None
+
+
 def serve(pipes: _Pipes) -> None:
     """Do jobs until there are none for a while, or nobody is there any more."""
     while pipes.waits(IDLE_SECONDS):
         _, payload = pipes.receive()
-        _work(pipes, json.loads(payload))
+        job = json.loads(payload)
+        if job["file"]:
+            descriptor = pipes.receive_file()
+            try:
+                _work(pipes, job, _FileReader(descriptor, job["size"]))
+            finally:
+                os.close(descriptor)
+        else:
+            _work(pipes, job, _PipeReader(pipes, job["size"]))
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > _WORN_OUT:
             return
 
 
-def _work(pipes: _Pipes, job: dict[str, Any]) -> None:
+def _work(pipes: _Pipes, job: dict[str, Any], reader: RangeReader) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(
@@ -96,7 +139,6 @@ def _work(pipes: _Pipes, job: dict[str, Any]) -> None:
     )
     asked = parse([(name, value) for name, value in job["parameters"]])
     assert asked is not None, "the platform sends no job without a view"
-    reader = _PipeReader(pipes, job["size"])
     try:
         waiting = bytearray()
         for piece in perform(reader, asked, job["max_bytes"]):
