@@ -27,6 +27,17 @@ def vos_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmClient]
     client.close()
 
 
+@pytest.fixture(scope="session")
+def canfar_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmClient]:
+    """The stock `canfar` command; where its settings are it computes while it is imported."""
+    home = tmp_path_factory.mktemp("canfar-client")
+    client = WarmClient(
+        home=home, script="canfar", load=["canfar.cli.main", "vosfs", "fss_cli"], fresh=["canfar"]
+    )
+    yield client
+    client.close()
+
+
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory, openstack_client: WarmClient) -> Iterator[Live]:
     """A cloud of the module's own, and the stock command signed in to it."""
