@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -86,6 +87,8 @@ class Authority:
             raise ValueError(f"{bundle} does not hold an elliptic curve key")
         self._key = key
         self._certificate = x509.load_pem_x509_certificate(pem)
+        # Checking a signature takes as long as a small request; who reads a thousand files shows one certificate.
+        self._read = lru_cache(maxsize=1024)(self._read_anew)
         self.ca_path = directory / "ca.pem"
         if not self.ca_path.exists() or self.ca_path.read_bytes() != self.ca_pem:
             _write(self.ca_path, self.ca_pem, mode=0o644)
@@ -138,6 +141,18 @@ class Authority:
         Raises:
             Unauthorized: it is not ours, not for clients, or out of its dates.
         """
+        identity, not_before = self._read(der)
+        if not not_before <= self._clock.now() <= identity.expires_at:
+            raise Unauthorized(
+                "This client certificate has expired.",
+                code="certificate_expired",
+                facts={"expired_at": identity.expires_at.isoformat()},
+                remedy="Get a new one with cadc-get-cert.",
+            )
+        return identity
+
+    def _read_anew(self, der: bytes) -> tuple[ClientIdentity, datetime]:
+        """Return what a certificate says, and from when on; its dates are not looked at."""
         try:
             certificate = x509.load_der_x509_certificate(der)
             certificate.verify_directly_issued_by(self._certificate)
@@ -151,15 +166,8 @@ class Authority:
             ) from error
         if ExtendedKeyUsageOID.CLIENT_AUTH not in usage or len(common_names) != 1:
             raise Unauthorized("This certificate is not for signing in.", code="foreign_certificate")
-        if not certificate.not_valid_before_utc <= self._clock.now() <= certificate.not_valid_after_utc:
-            raise Unauthorized(
-                "This client certificate has expired.",
-                code="certificate_expired",
-                facts={"expired_at": certificate.not_valid_after_utc.isoformat()},
-                remedy="Get a new one with cadc-get-cert.",
-            )
         urns = _urns(certificate)
-        return ClientIdentity(
+        identity = ClientIdentity(
             user_name=str(common_names[0].value),
             scopes=frozenset(urn.removeprefix(_SCOPE_URN) for urn in urns if urn.startswith(_SCOPE_URN)),
             is_job=_JOB_URN in urns,
@@ -167,6 +175,7 @@ class Authority:
             serial=f"{certificate.serial_number:x}",
             issued_at=certificate.not_valid_before_utc + _BACKDATE,
         )
+        return identity, certificate.not_valid_before_utc
 
     def user_of(self, der: bytes) -> str:
         """Return the user name in an unlimited client certificate.
