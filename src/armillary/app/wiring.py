@@ -19,6 +19,7 @@ from armillary.app.addresses import GUEST_HOST, Addresses
 from armillary.app.database import open_records
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
 from armillary.app.front import Front
+from armillary.app.remembered import Remembered, RememberingAuthenticator
 from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
 from armillary.app.storage import open_bytes
@@ -142,7 +143,9 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     space = vospace_router(
         service=vospace,
         jobs=jobs,
-        authenticator=authenticator,
+        authenticator=RememberingAuthenticator(
+            authenticator=authenticator, changes=lambda: accounts.changes, clock=clock
+        ),
         settings=space_settings,
         views=views,
     )
@@ -194,9 +197,9 @@ def _build_vospace(
         bytes_=open_bytes(settings),
         clock=clock,
         authorities=space.authorities,
-        groups=accounts.groups_of,
+        groups=Remembered(accounts.groups_of, changes=lambda: accounts.changes, clock=clock),
         known_groups=accounts.known_groups,
-        quota=granted,
+        quota=Remembered(granted, changes=lambda: accounts.changes, clock=clock),
     )
     courier = HttpCourier(allowed=settings.vospace.third_party_hosts)
     return service, build_jobs(

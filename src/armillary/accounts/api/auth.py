@@ -77,17 +77,28 @@ class Authenticator:
             _refuse_other_sites(request)
             return self._token(cookie, TokenKind.SESSION)
         der = request.scope.get("state", {}).get("peer_certificate")
-        if der and self._certificates is not None:
-            return self._certificate(self._certificates.identity_of(der))
-        return None
+        return self.shown(der) if der and self._certificates is not None else None
+
+    def bearer(self, secret: str) -> Principal:
+        """Return who bears a token of a kind that is sent as `Bearer`; raises Unauthorized."""
+        return self._token(secret, TokenKind.API, TokenKind.SESSION, TokenKind.JOB)
+
+    def basic(self, credentials: str) -> Principal:
+        """Return whose name and password (in Base64) these are; raises Unauthorized."""
+        user_name, password = _basic(credentials)
+        person = self._service.authenticate(user_name, password)
+        return replace(self._service.principal(person.id), method="basic")
+
+    def shown(self, der: bytes) -> Principal:
+        """Return who has shown a client certificate; raises Unauthorized."""
+        assert self._certificates is not None, "nobody here knows certificates"
+        return self._certificate(self._certificates.identity_of(der))
 
     def _from_header(self, scheme: str, value: str) -> Principal:
         if scheme == "bearer":
-            return self._token(value, TokenKind.API, TokenKind.SESSION, TokenKind.JOB)
+            return self.bearer(value)
         if scheme == "basic":
-            user_name, password = _basic(value)
-            person = self._service.authenticate(user_name, password)
-            return replace(self._service.principal(person.id), method="basic")
+            return self.basic(value)
         raise Unauthorized(
             "This way to sign in is not known.", code="unknown_scheme", remedy="Use Bearer or Basic."
         )
