@@ -12,7 +12,7 @@ from obstore.store import MemoryStore
 from armillary.base.errors import NotFound
 from armillary.base.ids import new_hex
 from armillary.vospace.bytes import FolderBytes, MemoryBytes, PiecedBytes, S3Bytes
-from armillary.vospace.ports import ByteStore
+from armillary.vospace.ports import ByteStore, LocalFiles
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 BIG = bytes(range(256)) * 4096 * 20  # 20 MiB: more than one part
@@ -47,6 +47,17 @@ def test_what_was_published_is_read_back(store: ByteStore) -> None:
 def test_a_range_is_read_alone(store: ByteStore) -> None:
     key = put(store, BIG)
     assert b"".join(store.read(key, 3_000_001, 7_000_003)) == BIG[3_000_001:7_000_003]
+
+
+def test_a_store_of_files_opens_them(store: ByteStore) -> None:
+    key = put(store, BIG[:1000])
+    if not isinstance(store, LocalFiles):
+        assert not isinstance(store, FolderBytes)
+        return
+    with open(store.open_file(key), "rb") as file:  # noqa: PTH123 - a descriptor
+        assert file.read() == BIG[:1000]
+    with pytest.raises(NotFound):
+        store.open_file(new_hex())
 
 
 def test_reading_comes_in_chunks(store: ByteStore) -> None:
