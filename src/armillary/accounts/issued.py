@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from sqlalchemy.exc import OperationalError
+
 from armillary.accounts.base_service import ServiceBase, need_person, storable
 from armillary.accounts.model import IssuedCertificate, Person, Principal
 from armillary.accounts.store import Bearer
@@ -24,11 +26,15 @@ class Issued(ServiceBase):
         """Note a certificate that was issued to a person, at the wish of `by`; old ones are forgotten."""
         now = self._clock.now()
         noted = IssuedCertificate(serial=serial, issued_at=now, expires_at=expires_at, issued_by=by.user_name)
-        with self._store.write() as records:
-            person = need_person(records, person_id)
-            records.certificates.sweep(now - KEPT_AFTER_END)
-            records.certificates.add(noted, person_id)
-        audit.info("certificate %s: issued to %s by %s", serial, person.user_name, by.user_name)
+        try:
+            with self._store.write() as records:
+                need_person(records, person_id)
+                records.certificates.sweep(now - KEPT_AFTER_END)
+                records.certificates.add(noted, person_id)
+        except OperationalError:
+            # A full disk must not lock people out: they come to delete things. Revoking all of theirs ends this, too.
+            audit.warning("certificate %s: not noted", serial)
+        audit.info("certificate %s: issued to person %s by %s", serial, person_id, by.user_name)
         return noted
 
     def certificates_of(self, person_id: PersonId) -> list[IssuedCertificate]:
