@@ -299,6 +299,19 @@ def test_a_lost_branch_comes_home_with_all_below_it(yard: Yard, parent: str) -> 
     assert yard.node().used == len(DATA) + 1
 
 
+def test_a_ring_is_opened_once_and_what_hangs_on_it_stays_together(yard: Yard) -> None:
+    below = yard.space.make_container(yard.ada, f"{HOME}/below")
+    one = yard.space.make_container(yard.ada, f"{HOME}/one")
+    other = yard.space.make_container(yard.ada, f"{HOME}/other")
+    for node, parent in ((below, one), (one, other), (other, one)):
+        yard.change(node, parent_id=parent.id)
+    yard.check(mends=True)
+    [top] = yard.space.children(yard.ada, f"{HOME}/lost+found")
+    assert top.id == one.id
+    assert [node.name for node in yard.space.children(yard.ada, top.path)] == ["below", "other"]
+    assert yard.check() == []
+
+
 @ON_BOTH
 def test_a_lost_branch_of_somebody_without_a_home_is_told_and_left(yard: Yard) -> None:
     yard.space.make_container(yard.ada, f"{HOME}/a")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import CTE, ColumnElement, Engine, exists, func, literal, select
+from sqlalchemy import CTE, ColumnElement, Connection, Engine, exists, func, literal, select
 
 from armillary.base.ids import PersonId
 from armillary.vospace.check_model import DAMAGED, HomeUsage, NamedBytes, OwnerShare
@@ -48,20 +48,29 @@ class SqlInspection:
 
     def unreachable(self, limit: int) -> Sequence[Node]:
         """See `check_ports.Inspection`."""
-        reached = _reached()
-        lost = nodes.c.id.not_in(select(reached.c.id))
         parent = nodes.alias()
-        lost_parent = exists().where(
-            parent.c.id == nodes.c.parent_id, parent.c.id.not_in(select(reached.c.id))
-        )
+        hangs = exists().where(parent.c.id == nodes.c.parent_id, parent.c.kind == NodeKind.CONTAINER.value)
+        tops = select(nodes).where(nodes.c.id != ROOT_ID, ~hangs).order_by(nodes.c.id).limit(limit)
         with self._reading.connect() as connection:
-            tops = connection.execute(
-                select(nodes).where(lost, ~lost_parent).order_by(nodes.c.id).limit(limit)
-            ).all()
-            if not tops:
-                # What is left hangs in rings: open the first.
-                tops = connection.execute(select(nodes).where(lost).order_by(nodes.c.id).limit(1)).all()
-            return [node_of(row, VOSPath.trusted((row.name,))) for row in tops]
+            rows = connection.execute(tops).all()
+            if not rows:
+                # What is lost now hangs in rings: open one. To count is quick, and takes little memory.
+                reached = _reached()
+                found = connection.execute(select(func.count()).select_from(reached)).scalar_one()
+                if found < connection.execute(select(func.count()).select_from(nodes)).scalar_one():
+                    lost = select(nodes.c.id).where(nodes.c.id.not_in(select(reached.c.id))).limit(1)
+                    ring = self._ring(connection, connection.execute(lost).scalar_one())
+                    rows = connection.execute(select(nodes).where(nodes.c.id == ring)).all()
+            return [node_of(row, VOSPath.trusted((row.name,))) for row in rows]
+
+    @staticmethod
+    def _ring(connection: Connection, node_id: int) -> int:
+        """Return the oldest node of the ring that a node hangs on: of those that come again on the way up."""
+        climbed: list[int] = []
+        while node_id not in climbed:
+            climbed.append(node_id)
+            node_id = connection.execute(select(nodes.c.parent_id).where(nodes.c.id == node_id)).scalar_one()
+        return min(climbed[climbed.index(node_id) :])
 
     def usages(self) -> Iterator[HomeUsage]:
         """See `check_ports.Inspection`."""
@@ -143,12 +152,6 @@ class SqlInspection:
 
 
 def _reached() -> CTE:
-    """Return the nodes that a path leads to: only containers have children."""
+    """Return the nodes that a path leads to, each once, since each has one parent."""
     reached = select(literal(ROOT_ID, nodes.c.id.type).label("id")).cte("reached", recursive=True)
-    parent = nodes.alias()
-    return reached.union(
-        select(nodes.c.id)
-        .join(reached, nodes.c.parent_id == reached.c.id)
-        .join(parent, parent.c.id == nodes.c.parent_id)
-        .where(parent.c.kind == NodeKind.CONTAINER.value)
-    )
+    return reached.union_all(select(nodes.c.id).join(reached, nodes.c.parent_id == reached.c.id))
