@@ -175,8 +175,8 @@ class Tree(Protocol):
         """
         ...
 
-    def remove(self, node: Node) -> None:
-        """Remove a node and all below it. Their blobs are handed to `Records.reap`."""
+    def remove(self, *removed: Node) -> None:
+        """Remove some hundred nodes at most, and all below them. Their blobs are handed to `Records.reap`."""
         ...
 
     def charge(self, home: Node, octets: int) -> int:

@@ -78,7 +78,7 @@ class Branches:
         if not stack:
             with space.records.writing() as tree:
                 way = space.deletable(tree, asker, path)
-                self._remove(tree, way[-1], tally)
+                self._remove(tree, way[-1:], tally)
                 space.quota.charge(tree, way, -tally.octets)
         while stack:
             with space.records.writing() as tree:
@@ -140,6 +140,7 @@ class Branches:
             home = way
             children = self._next(tree, frame, left)
             left -= 1
+            removed: list[Node] = []
             for child in children:
                 frame.at = child.name
                 left -= 1
@@ -150,7 +151,8 @@ class Branches:
                     stack.append(_Frame(node=child))
                     break
                 else:
-                    self._remove(tree, child, tally)
+                    removed.append(child)
+            self._remove(tree, removed, tally)
             if not children:
                 self._leave(tree, asker, stack, tally)
         if home:
@@ -167,7 +169,7 @@ class Branches:
             if stack:
                 stack[-1].keeps = True
         else:
-            self._remove(tree, way[-1], tally)
+            self._remove(tree, way[-1:], tally)
 
     def _way(self, tree: Tree, stack: list[_Frame]) -> Sequence[Node]:
         """Return the way to the container of the last frame; empty, and the frame is dropped, if it has gone."""
@@ -187,10 +189,11 @@ class Branches:
         return self._space.access.allowed(asker, action, (*way[: HOME_DEPTH + 1], node))
 
     @staticmethod
-    def _remove(tree: Tree, node: Node, tally: _Tally) -> None:
-        tree.remove(node)
-        tally.done += 1
-        tally.octets += node.length
+    def _remove(tree: Tree, removed: Sequence[Node], tally: _Tally) -> None:
+        if removed:
+            tree.remove(*removed)
+        tally.done += len(removed)
+        tally.octets += sum(node.length for node in removed)
 
     def _change(
         self, tree: Tree, asker: Asker, way: Sequence[Node], node: Node, change: Change, tally: _Tally

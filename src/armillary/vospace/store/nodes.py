@@ -108,15 +108,16 @@ class SqlTree:
         except IntegrityError as error:
             raise _taken(node) from error
 
-    def remove(self, node: Node) -> None:
+    def remove(self, *removed: Node) -> None:
         """See `ports.Tree`. The foreign key takes along what is below."""
-        tree = select(nodes.c.id, nodes.c.blob).where(nodes.c.id == node.id).cte("tree", recursive=True)
+        these = nodes.c.id.in_([node.id for node in removed])
+        tree = select(nodes.c.id, nodes.c.blob).where(these).cte("tree", recursive=True)
         tree = tree.union_all(select(nodes.c.id, nodes.c.blob).join(tree, nodes.c.parent_id == tree.c.id))
         # Two nodes may share a blob after a copy, and it may wait there already.
         known = select(dead_blobs.c.blob).where(dead_blobs.c.blob == tree.c.blob).exists()
         dying = select(tree.c.blob).where(tree.c.blob.is_not(None), ~known).distinct()
         self._connection.execute(insert(dead_blobs).from_select(["blob"], dying))
-        self._connection.execute(delete(nodes).where(nodes.c.id == node.id))
+        self._connection.execute(delete(nodes).where(these))
 
     def charge(self, home: Node, octets: int) -> int:
         """See `ports.Tree`."""
