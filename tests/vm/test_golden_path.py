@@ -3,9 +3,12 @@
 import os
 import re
 import signal
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+import vofs
 from golden import Golden, all_completed, process_of_machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
@@ -53,6 +56,33 @@ def test_vcp_inside_the_first_machine_reaches_vospace(golden: Golden) -> None:
     )
     assert golden.inside(script) == "from inside"
     assert golden.run("vcat", "vos:home/astro/inside.txt").strip() == "from inside"
+
+
+@pytest.mark.usefixtures("report")
+def test_vospace_is_mounted_inside_the_first_machine(golden: Golden) -> None:
+    # The client's own modules, as pip put them here: a guest may not reach a package index. They go by VOSpace.
+    site = Path(vofs.__file__).parents[1]
+    with tarfile.open(golden.work / "vofs.tar.gz", "w:gz") as packed:
+        for name in ("vofs", "BitVector", "fuse.py"):
+            packed.add(site / name, arcname=name)
+    golden.run("vcp", "vofs.tar.gz", "vos:home/astro/vofs.tar.gz")
+    # Without a new initial RAM disk, which takes minutes when the processor is emulated.
+    golden.inside(
+        "sudo sed -i s/=yes/=no/ /etc/initramfs-tools/update-initramfs.conf; sudo apt-get update -q >&2 && "
+        "sudo apt-get install -y -q --no-install-recommends fuse3 libfuse2 >&2"
+    )
+    shown = golden.inside(
+        "set -e; . /etc/profile.d/armillary.sh; vcp vos:home/astro/vofs.tar.gz .\n"
+        "site=$(python3 -m site --user-site); mkdir -p $site space; tar -xzf vofs.tar.gz -C $site\n"
+        "python3 -c 'from vofs.mountvofs import mountvofs; mountvofs()' "
+        "--vospace vos:home/astro --mountpoint ~/space >&2\n"
+        "timeout 60 sh -c 'until mountpoint -q ~/space; do sleep 0.2; done'\n"
+        "cat space/catalogues/*.cat | wc -l; mkdir -p space/mounted; echo from the mount > space/mounted/note.txt\n"
+        "cat space/mounted/note.txt; fusermount -u space"
+    )
+    assert int(shown.splitlines()[0]) > 12
+    assert shown.splitlines()[1] == "from the mount"
+    assert golden.run("vcat", "vos:home/astro/mounted/note.txt").strip() == "from the mount"
 
 
 @pytest.mark.usefixtures("report")
