@@ -131,6 +131,21 @@ def test_a_newer_piece_takes_over_from_one_whose_connection_hangs(
     assert content(space, ada) == DATA
 
 
+def test_who_asks_in_order_to_go_on_ends_the_piece_that_hangs(
+    uploads: ResumableUploads, space: VOSpaceService, ada: Principal
+) -> None:
+    upload = uploads.create(ada, X, length=len(DATA))
+    hanging = uploads.piece(ada, upload.id, Asked(offset=0))
+    hanging.write(DATA[:100])
+    assert uploads.progress(ada, upload.id).offset == 100
+    hanging.write(DATA[100:200])
+    assert uploads.progress(ada, upload.id, take_over=True).offset == 200
+    with pytest.raises(Conflict):
+        hanging.write(b"late")
+    send(uploads, ada, upload.id, 200, DATA[200:])
+    assert content(space, ada) == DATA
+
+
 def test_more_than_was_announced_is_refused_and_what_fits_is_kept(
     uploads: ResumableUploads, ada: Principal
 ) -> None:

@@ -124,7 +124,7 @@ class _Door:
         """Say how far an upload has come."""
         upload_id = self._id(request)
         progress = await run_in_threadpool(
-            lambda: self._resumable.progress(self._context.find_who(request), upload_id)
+            lambda: self._resumable.progress(self._context.find_who(request), upload_id, take_over=True)
         )
         upload = progress.upload
         shown = {

@@ -96,14 +96,19 @@ class ResumableUploads:
                 return self.finish(upload, goal, live)
         return upload
 
-    def progress(self, who: Who, upload_id: str) -> Progress:
+    def progress(self, who: Who, upload_id: str, *, take_over: bool = False) -> Progress:
         """Tell how far an upload has come; finish it if all of it is there and a crash came in between.
+
+        With `take_over` a piece that is still coming in ends where it is, so that the answer stays true: who asks
+        is about to go on, and the connection that was there before may hang.
 
         Raises:
             NotFound: with code `upload_not_found`: it never was, is somebody else's, or was swept.
         """
         asker, upload = self._mine(who, upload_id)
         with self._held(upload_id) as live:
+            if take_over:
+                self._end_piece(live)
             if live.writer is None:
                 live.offset = self._offset(upload)
             if live.offset == upload.length and not (live.writer or upload.is_over or upload.in_segments):
@@ -125,10 +130,7 @@ class ResumableUploads:
         with self._held(upload_id) as live:
             if not upload.is_over:
                 goal.check(self._service, way)
-            writer, live.writer = live.writer, None
-            if writer is not None:
-                writer.pause()
-            live.turn += 1
+            self._end_piece(live)
             live.offset = self._offset(upload)
             complete = live.offset == upload.length and self.bytes.size(upload.key) is not None
             if asked.offset not in {None, live.offset} or upload.is_over or complete:
@@ -333,6 +335,12 @@ class ResumableUploads:
                 for name in list(self._live)[:-_REMEMBERED]:
                     if not self._live[name].users and self._live[name].writer is None:
                         del self._live[name]
+
+    def _end_piece(self, live: Live) -> None:
+        writer, live.writer = live.writer, None
+        if writer is not None:
+            writer.pause()
+        live.turn += 1
 
     def _offset(self, upload: ResumableUpload) -> int:
         """Return how much is kept, asking the byte store."""
