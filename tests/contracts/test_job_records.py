@@ -1,28 +1,24 @@
-"""What the records of jobs and of resumable uploads promise, in SQLite and in PostgreSQL."""
+"""What the records of jobs promise, in SQLite and in PostgreSQL."""
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from armillary.base.ids import PersonId, new_hex
-from armillary.vospace.core.conditions import Conditions
 from armillary.vospace.job_model import Credential, Job, JobFilter, JobKind, Phase
-from armillary.vospace.paths import VOSPath
-from armillary.vospace.store import SqlJobRecords, SqlRecords, create_all
-from armillary.vospace.upload_model import ResumableUpload
+from armillary.vospace.store import SqlJobRecords, create_all
 from outside_engines import ON_BOTH
 
 pytestmark = ON_BOTH
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
-ADA, BOB = PersonId("id-ada"), PersonId("id-bob")
+SECOND = timedelta(seconds=1)
+ADA, BOB = PersonId("ada"), PersonId("bob")
 
 
 @pytest.fixture
@@ -31,142 +27,112 @@ def records(database: Engine) -> SqlJobRecords:
     return SqlJobRecords(database)
 
 
-def a_job(number: int = 0, **changes: Any) -> Job:
-    job = Job(
+def job(owner: PersonId = ADA, phase: Phase = Phase.QUEUED, late: int = 0, **changes: object) -> Job:
+    moment = NOW + late * SECOND
+    made = Job(
         id=new_hex(),
-        kind=JobKind.TRANSFER,
-        owner_id=ADA,
-        owner_name="ada",
-        phase=Phase.QUEUED,
-        document="<transfer>\u2028 銀河</transfer>",
-        created_at=NOW + timedelta(seconds=number),
-        queued_at=NOW + timedelta(seconds=number),
-        destroy_at=NOW + timedelta(days=7, seconds=number),
+        kind=JobKind.DELETE,
+        owner_id=owner,
+        owner_name=owner,
+        phase=phase,
+        document="vos://x~y/ä & <b>",
+        created_at=moment,
+        destroy_at=moment + timedelta(days=1),
+        queued_at=moment,
     )
-    return replace(job, **changes)
+    return replace(made, **changes)  # pyright: ignore[reportArgumentType]
 
 
-def test_all_of_a_job_is_read_back(records: SqlJobRecords) -> None:
-    job = a_job(
-        run_id="a/b",
-        credential=Credential(is_admin=True, confined=True),
-        duration_seconds=60,
+def added(records: SqlJobRecords, *made: Job) -> list[str]:
+    for one in made:
+        records.add(one)
+    return [one.id for one in made]
+
+
+def test_a_job_comes_back_as_it_went_in(records: SqlJobRecords) -> None:
+    whole = job(
+        run_id="mine",
+        credential=Credential(name="t", is_admin=True, may_write=False),
+        duration_seconds=7,
         started_at=NOW,
         ended_at=NOW,
         seen_at=NOW,
         runner="r",
-        progress={"nodes": 2**40},
-        results={"transferDetails": "results/transferDetails"},
-        error="InternalFault: “no”",
+        progress={"done": 2**40},
+        results={"a": "b"},
+        error="InternalFault - é",
     )
-    records.add(job)
-    assert records.job(job.id) == job
-    assert records.job(new_hex()) is None
+    records.add(whole)
+    assert records.job(whole.id) == whole
+    assert records.job("nothing") is None
 
 
-def test_a_job_is_changed_only_in_the_phases_that_were_meant(records: SqlJobRecords) -> None:
-    job = a_job(runner="mine", phase=Phase.EXECUTING)
-    records.add(job)
-    done = replace(job, phase=Phase.COMPLETED)
-    assert not records.update(done, among={Phase.PENDING})
+def test_jobs_are_listed_newest_first_and_chosen(records: SqlJobRecords) -> None:
+    made = added(records, job(), job(late=1, phase=Phase.ERROR), job(late=2), job(BOB, late=3))
+    added(records, job(kind=JobKind.TRANSFER))
+
+    def listed(**wanted: object) -> list[str]:
+        chosen = JobFilter(**wanted)  # pyright: ignore[reportArgumentType]
+        return [found.id for found in records.jobs(JobKind.DELETE, ADA, chosen)]
+
+    assert listed() == [made[2], made[1], made[0]]
+    assert listed(last=2) == [made[2], made[1]]
+    assert listed(last=0) == []
+    assert listed(phases=frozenset({Phase.ERROR, Phase.ABORTED})) == [made[1]]
+    assert listed(after=NOW) == [made[2], made[1]]
+    assert records.active(ADA) == 3
+    assert records.active(PersonId("nobody")) == 0
+
+
+def test_a_job_is_written_only_where_it_was_left(records: SqlJobRecords) -> None:
+    mine = job(phase=Phase.EXECUTING, runner="r")
+    records.add(mine)
+    done = replace(mine, phase=Phase.COMPLETED, results={"a": "b"})
+    assert not records.update(done, among={Phase.PENDING, Phase.QUEUED})
     assert not records.update(done, among={Phase.EXECUTING}, runner="other")
-    assert records.job(job.id) == job
-    assert records.update(done, among={Phase.EXECUTING}, runner="mine")
-    assert not records.update(done, among={Phase.EXECUTING})
-    assert not records.update(a_job(), among=set(Phase))
+    assert records.job(mine.id) == mine
+    assert records.update(done, among={Phase.EXECUTING}, runner="r")
+    assert records.job(mine.id) == done
+    assert not records.update(replace(done, id="nothing"), among={Phase.COMPLETED})
 
 
-def test_a_list_has_ones_own_of_a_kind_newest_first(records: SqlJobRecords) -> None:
-    for number in range(5):
-        records.add(a_job(number, phase=Phase.COMPLETED if number % 2 else Phase.ERROR))
-    records.add(a_job(9, owner_id=BOB))
-    records.add(a_job(9, kind=JobKind.DELETE))
-
-    def seconds(wanted: JobFilter) -> list[int]:
-        found = records.jobs(JobKind.TRANSFER, ADA, wanted)
-        return [(job.created_at - NOW).seconds for job in found]
-
-    assert seconds(JobFilter()) == [4, 3, 2, 1, 0]
-    assert seconds(JobFilter(last=2)) == [4, 3]
-    assert seconds(JobFilter(after=NOW + timedelta(seconds=2))) == [4, 3]
-    assert seconds(JobFilter(phases=frozenset({Phase.COMPLETED}))) == [3, 1]
+def test_the_next_job_is_of_who_has_the_fewest_running(records: SqlJobRecords) -> None:
+    made = added(records, job(), job(late=1), job(late=2), job(BOB, late=9), job(phase=Phase.PENDING))
+    taken = [records.claim("r", NOW, 2) for _ in range(4)]
+    assert [one.id if one else "" for one in taken] == [made[0], made[3], made[1], ""]
+    first = taken[0]
+    assert first is not None
+    assert (first.phase, first.runner, first.seen_at, first.started_at) == (Phase.EXECUTING, "r", NOW, NOW)
+    assert records.job(first.id) == first
+    records.update(replace(first, phase=Phase.COMPLETED), among={Phase.EXECUTING})
+    last = records.claim("r", NOW + SECOND, 2)
+    assert last is not None
+    assert last.id == made[2]
 
 
 def test_no_job_is_given_to_two(records: SqlJobRecords) -> None:
-    jobs = {job.id for job in map(a_job, range(20))}
-    for number, job in enumerate(sorted(jobs)):
-        records.add(replace(a_job(number), id=job))
-    together = threading.Barrier(5)
-
-    def take(name: str) -> list[str]:
-        together.wait(30)
-        taken: list[str] = []
-        while job := records.claim(name, NOW, 1000):
-            assert (job.phase, job.runner, job.seen_at) == (Phase.EXECUTING, name, NOW)
-            taken.append(job.id)
-        return taken
-
-    with ThreadPoolExecutor(5) as runners:
-        taken = [job for found in runners.map(take, "abcde") for job in found]
-    assert sorted(taken) == sorted(jobs)
+    made = added(records, *(job(PersonId(f"p{number}")) for number in range(12)))
+    with ThreadPoolExecutor(6) as many:
+        taken = list(many.map(lambda number: records.claim(f"r{number}", NOW, 1), range(18)))
+    assert sorted(one.id for one in taken if one) == sorted(made)
 
 
-def test_whoever_has_fewest_running_is_next_and_nobody_has_too_many(records: SqlJobRecords) -> None:
-    for number in range(4):
-        records.add(a_job(number))
-    records.add(a_job(10, owner_id=BOB))
-    claimed = [records.claim("r", NOW, 2) for _ in range(4)]
-    assert [job.owner_id if job else None for job in claimed] == [ADA, BOB, ADA, None]
+def test_a_runner_is_dead_when_it_is_silent(records: SqlJobRecords) -> None:
+    jobs = [
+        job(phase=Phase.EXECUTING, runner=runner, seen_at=seen)
+        for runner, seen in (("me", NOW), ("dead", NOW), ("alive", NOW + 20 * SECOND), ("old", None))
+    ]
+    added(records, *jobs, job())
+    now = NOW + 30 * SECOND
+    dead = records.beat("me", now, now - 15 * SECOND)
+    assert {one.id for one in dead} == {jobs[1].id, jobs[3].id}
+    mine = records.job(jobs[0].id)
+    assert mine is not None
+    assert mine.seen_at == now
 
 
-def test_jobs_whose_runner_has_fallen_silent_are_told(records: SqlJobRecords) -> None:
-    for number in range(3):
-        records.add(a_job(number))
-    first = records.claim("dead", NOW, 9)
-    records.claim("alive", NOW, 9)
-    assert first
-    later = NOW + timedelta(minutes=5)
-    assert records.beat("alive", later, NOW) == []
-    assert [job.id for job in records.beat("alive", later, NOW + timedelta(minutes=1))] == [first.id]
-
-
-def test_jobs_are_forgotten_when_their_time_has_come(records: SqlJobRecords) -> None:
-    jobs = [a_job(number) for number in range(3)]
-    for job in jobs:
-        records.add(job)
-    records.forget(job_id=jobs[2].id)
-    records.forget(before=jobs[1].destroy_at)
-    assert [records.job(job.id) is not None for job in jobs] == [False, True, False]
-    assert records.active(ADA) == 1
-
-
-def test_uploads_are_kept_found_and_forgotten(database: Engine) -> None:
-    create_all(database)
-    uploads = SqlRecords(database).uploads
-    upload = ResumableUpload(
-        id=new_hex(),
-        key=new_hex(),
-        person_id=ADA,
-        user_name="ada",
-        path=VOSPath(("home", "ada", "銀河 #1%")),
-        length=2**41,
-        created_at=NOW,
-        expires_at=NOW + timedelta(days=1),
-        md5="0" * 32,
-        content_type="application/fits",
-        conditions=Conditions(match=frozenset({"a"}), unmodified_since=NOW),
-        notes="filename bTUx",
-        mark=7,
-    )
-    uploads.save_upload(upload)
-    uploads.save_upload(replace(upload, mark=9))
-    assert uploads.upload(upload.id) == replace(upload, mark=9)
-    assert [found.id for found in uploads.unfinished_uploads(ADA)] == [upload.id]
-    assert uploads.upload_keys() == {upload.key}
-    assert uploads.expired_uploads(upload.expires_at, 10) == []
-    assert len(uploads.expired_uploads(upload.expires_at + timedelta(microseconds=1), 10)) == 1
-    uploads.save_upload(replace(upload, outcome="0" * 32))
-    assert uploads.upload_keys() == frozenset()
-    uploads.forget_upload(upload.id)
-    uploads.forget_upload(upload.id)
-    assert uploads.upload(upload.id) is None
+def test_jobs_are_forgotten(records: SqlJobRecords) -> None:
+    made = added(records, job(), job(late=1), job(late=90_000))
+    records.forget(job_id=made[1])
+    records.forget(before=NOW + timedelta(days=1, seconds=2))
+    assert [records.job(one) is None for one in made] == [True, True, False]
