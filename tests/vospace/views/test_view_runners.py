@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from made_fits import Memory, opened, ramp, view, written
+from made_fits import Memory, Sparse, block, card, opened, ramp, view, written
 
 from armillary.base.errors import ArmillaryError, Invalid, NotFound, TooLarge
 from armillary.vospace.views.overlap import NoOverlapError
@@ -140,6 +140,19 @@ def test_files_of_noise_never_break_out(runner: ProcessRunner) -> None:
         *("made", "nothing", "fits_invalid", "tile_too_large", "view_failed", "view_too_large", "no_image"),
         *("hdu_not_found", "cutout_too_large", "invalid_argument"),
     }
+
+
+def test_a_view_that_takes_too_long_is_ended() -> None:
+    axes = [card(f"NAXIS{n}", 60_000) for n in (1, 2)]
+    header = block(card("SIMPLE", True), card("BITPIX", -64), card("NAXIS", 2), *axes)
+    impatient = ProcessRunner(Limits(cpu_seconds=0))
+    try:
+        with pytest.raises(Invalid) as refusal:
+            list(impatient.run(Sparse(header, len(header) + 60_000**2 * 8), [("PREVIEW", "2048")]))
+        assert refusal.value.code == "view_failed"
+        assert made(impatient, written(fits.PrimaryHDU(ramp(10, 10))), ("SUB", "[1:2,1:2]"))
+    finally:
+        impatient.close()
 
 
 def test_a_process_has_no_secrets(runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch) -> None:

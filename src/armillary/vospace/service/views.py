@@ -23,7 +23,7 @@ from armillary.vospace.views.parameters import Asked, View, parse
 from armillary.vospace.views.ranges import Span
 from armillary.vospace.views.runners import ViewRunner
 
-MAX_WAITING = 64
+MAX_WAITING = 256
 """Views that wait for their turn; more are refused, so that a crowd waits outside and not in memory."""
 AT_ONCE = 4 << 20
 """Answers up to this size are kept in memory, larger ones in a file without a name."""
