@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
@@ -100,11 +101,17 @@ def memberships() -> dict[str, set[str]]:
 
 
 @pytest.fixture
-def space(
-    tmp_path: Path, clock: VirtualClock, store: MemoryBytes, memberships: dict[str, set[str]]
-) -> Iterator[VOSpaceService]:
+def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = make_engine(f"sqlite:///{tmp_path}/space.db", durable=False)
     create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def space(
+    engine: Engine, clock: VirtualClock, store: MemoryBytes, memberships: dict[str, set[str]]
+) -> VOSpaceService:
     service = VOSpaceService(
         records=SqlRecords(engine),
         bytes_=store,
@@ -115,8 +122,7 @@ def space(
     )
     for name in ("ada", "bob", "eve"):
         service.ensure_home(person(name))
-    yield service
-    engine.dispose()
+    return service
 
 
 class ByName:
@@ -141,11 +147,8 @@ class ByName:
 
 
 @pytest.fixture
-def job_records(tmp_path: Path) -> Iterator[SqlJobRecords]:
-    engine = make_engine(f"sqlite:///{tmp_path}/jobs.db", durable=False)
-    create_all(engine)
-    yield SqlJobRecords(engine)
-    engine.dispose()
+def job_records(engine: Engine) -> SqlJobRecords:
+    return SqlJobRecords(engine)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import ssl
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 from urllib.parse import urljoin
 
@@ -65,7 +66,12 @@ class HttpCourier:
         self._allowed = tuple(allowed)
         self._resolver = resolver
         self._limits = limits or Limits()
-        self._tls = tls or ssl.create_default_context()
+        self._given_tls = tls
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # Reading all authorities of the system takes longer than a small request: only who goes there waits.
+        return self._given_tls or ssl.create_default_context()
 
     @contextmanager
     def fetch(self, url: str) -> Generator[Arrival]:

@@ -37,6 +37,8 @@ Where the text and the schema of the standard, or the standard and its users' cl
 | 403 for whoever may not; the stock clients wait for 401 when nobody is signed in | 401 `NotAuthenticated` for a stranger, 403 `PermissionDenied` for others |
 | URIs of nodes with all escapes of RFC 3986 | only `%`, `?` and `#` are escaped; the stock client prints names as they come |
 | 403 for a property that is read-only | told when it differs from what is there; a whole node sent back is no error |
+| New bytes clear the properties of a node (6.4.1, 6.4.2) | they stay: `vcp` over a shared file would take it away from its group |
+| A node is busy while it is written (6.4) | never: the old bytes are read until the new ones are whole |
 | Reading below a link that is in the middle of a path | it is followed, as the stock client expects; making, setting and deleting answer `LinkFound` |
 """
 
