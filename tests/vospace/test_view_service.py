@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from made_fits import opened, ramp, written
+from obstore.store import MemoryStore
 
 from armillary.accounts.model import Principal
 from armillary.base.errors import Forbidden, Invalid, NotFound, Unavailable
-from armillary.vospace.bytes import MemoryBytes
+from armillary.vospace.bytes import FolderBytes, MemoryBytes, PiecedBytes, S3Bytes
+from armillary.vospace.ports import ByteStore
 from armillary.vospace.service import VOSpaceService
 from armillary.vospace.service.views import MAX_WAITING, BlobReader, Views
 from armillary.vospace.views.ranges import RangeReader
-from armillary.vospace.views.runners import InlineRunner
+from armillary.vospace.views.runners import InlineRunner, ProcessRunner
 
 SECTION = [("SUB", "[11:20,31:50]")]
 FILE = written(fits.PrimaryHDU(ramp(100, 120)))
@@ -151,3 +154,30 @@ def test_ranges_from_a_slow_place_come_together() -> None:
     reader = BlobReader(Slow(), "k", 1 << 20)
     spans = [(n * 1000, n * 1000 + n + 1) for n in range(9)]
     assert reader.read_many(spans) == [bytes([start % 251]) * (stop - start) for start, stop in spans]
+
+
+@pytest.fixture(params=["folder", "pieces", pytest.param("s3", marks=pytest.mark.engines)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> ByteStore:
+    made: dict[str, Callable[[], ByteStore]] = {
+        "folder": lambda: FolderBytes(tmp_path / "bytes"),
+        "pieces": lambda: PiecedBytes(MemoryStore(), piece=1 << 16),
+        "s3": lambda: S3Bytes(request.getfixturevalue("a_bucket")()),
+    }
+    return made[request.param]()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_wherever_the_bytes_are_a_process_cuts_the_same(place: ByteStore, packed: bool) -> None:
+    data = ramp(40, 200, 300)
+    hdu = fits.CompImageHDU(data, tile_shape=(1, 50, 60)) if packed else fits.ImageHDU(data)
+    file = written(fits.PrimaryHDU(), hdu)
+    writer = place.begin("ab" + "0" * 30)
+    writer.write(file)
+    writer.publish()
+    runner = ProcessRunner()
+    try:
+        reader = BlobReader(place, "ab" + "0" * 30, len(file))
+        made = b"".join(runner.run(reader, [("SUB", "[1][101:120,31:50,*]")]))
+    finally:
+        runner.close()
+    assert np.array_equal(opened(made)[0].data, data[:, 30:50, 100:120])
