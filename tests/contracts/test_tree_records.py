@@ -310,3 +310,30 @@ def test_a_blob_that_loses_its_last_node_while_another_is_reaped_is_not_forgotte
 def test_the_first_signing_key_stays(records: SqlRecords) -> None:
     assert records.signing_key(b"\x00first\xff") == b"\x00first\xff"
     assert records.signing_key(b"second") == b"\x00first\xff"
+
+
+def test_properties_of_many_nodes_are_saved_at_once_and_nothing_else(
+    records: SqlRecords, make: Maker
+) -> None:
+    home = make("ada")
+    made = [
+        make(f"f{number}", home, kind=NodeKind.DATA, blob=new_hex(), length=number) for number in range(3)
+    ]
+    new = [
+        replace(
+            node,
+            sharing=Sharing(is_public=True, group_read=frozenset({"m51"}), inherits=False),
+            is_locked=True,
+            content_type="image/fits",
+            properties={"ivo://x#y": "é"},
+            modified_at=NOW + timedelta(days=1),
+        )
+        for node in made
+    ]
+    with records.writing() as tree:
+        tree.save_properties([replace(node, length=99, blob=None) for node in new[:2]])
+        tree.save_properties([])
+    with records.reading() as tree:
+        found = [tree.walk(node.path)[-1] for node in made]
+        assert found == [*new[:2], made[2]]
+        assert "ivo://x#y" in tree.property_names()

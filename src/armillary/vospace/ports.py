@@ -175,6 +175,13 @@ class Tree(Protocol):
         """
         ...
 
+    def save_properties(self, changed: Sequence[Node]) -> None:
+        """Write sharing, lock, types, properties and the time of change of some hundred nodes at most.
+
+        Not their places, bytes or quotas: `save` does.
+        """
+        ...
+
     def remove(self, *removed: Node) -> None:
         """Remove some hundred nodes at most, and all below them. Their blobs are handed to `Records.reap`."""
         ...

@@ -103,7 +103,7 @@ class Branches:
             way = space.access.find(asker, tree.walk(path), path)
             space.access.require(asker, action, way)
             change = space.sharing_with_groups(change, way[-1])
-            self._change(tree, asker, way, way[-1], change, tally)
+            tree.save_properties(self._changed(asker, way, way[-1], change, tally))
         stack = [_Frame(node=way[-1])] if way[-1].is_container else []
         step(tally.counts())
         while stack:
@@ -117,13 +117,15 @@ class Branches:
                     left -= 1
                     if not children:
                         stack.pop()
+                    new: list[Node] = []
                     for child in children:
                         stack[-1].at = child.name
                         left -= 1
-                        self._change(tree, asker, way, child, change, tally)
+                        new += self._changed(asker, way, child, change, tally)
                         if child.is_container:
                             stack.append(_Frame(node=child))
                             break
+                    tree.save_properties(new)
             step(tally.counts())
         audit.info("vospace.change %s", path, extra={"user": asker.user_name, "nodes": tally.done})
         return tally.counts()
@@ -195,13 +197,14 @@ class Branches:
         tally.done += len(removed)
         tally.octets += sum(node.length for node in removed)
 
-    def _change(
-        self, tree: Tree, asker: Asker, way: Sequence[Node], node: Node, change: Change, tally: _Tally
-    ) -> None:
+    def _changed(
+        self, asker: Asker, way: Sequence[Node], node: Node, change: Change, tally: _Tally
+    ) -> Sequence[Node]:
+        """Return the node as it is to be, or nothing if it may not be changed."""
         action = Action.SHARE if change.of_sharing else Action.WRITE
         locked = node.is_locked and change.is_locked is None
         if locked or not self._allowed(asker, action, way, node):
             tally.refused += 1
-            return
-        tree.save(replace(changed(node, change), modified_at=self._space.clock.now()))
+            return ()
         tally.done += 1
+        return (replace(changed(node, change), modified_at=self._space.clock.now()),)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Row,
     TextualSelect,
     and_,
+    bindparam,
     delete,
     insert,
     literal,
@@ -41,6 +42,10 @@ _SORTED_BY: Mapping[Order, ColumnElement[Any]] = {
     Order.TYPE: nodes.c.content_type,
     Order.OWNER: nodes.c.owner_name,
 }
+_PROPERTIES = (
+    "modified_at", "content_type", "content_encoding", "is_public", "group_read", "group_write", "inherits",
+    "is_locked", "properties",
+)  # fmt: skip
 
 
 class SqlTree:
@@ -83,7 +88,7 @@ class SqlTree:
 
     def add(self, node: Node) -> Node:
         """See `ports.Tree`."""
-        self._note(node)
+        self._note(node.properties)
         try:
             with self._connection.begin_nested():
                 result = self._connection.execute(insert(nodes).values(_values(node)))
@@ -95,7 +100,7 @@ class SqlTree:
 
     def save(self, node: Node) -> None:
         """See `ports.Tree`."""
-        self._note(node)
+        self._note(node.properties)
         dying = select(nodes.c.blob).where(nodes.c.id == node.id, nodes.c.blob.is_not(None))
         if node.blob:
             dying = dying.where(nodes.c.blob != node.blob)
@@ -107,6 +112,19 @@ class SqlTree:
                 self._connection.execute(update(nodes).where(nodes.c.id == node.id).values(values))
         except IntegrityError as error:
             raise _taken(node) from error
+
+    def save_properties(self, changed: Sequence[Node]) -> None:
+        """See `ports.Tree`."""
+        if not changed:
+            return
+        self._note({uri for node in changed for uri in node.properties})
+        statement = update(nodes).where(nodes.c.id == bindparam("of"))
+        rows = [
+            {"of": node.id, **{f"new_{name}": _values(node)[name] for name in _PROPERTIES}}
+            for node in changed
+        ]
+        new = {name: bindparam(f"new_{name}", type_=nodes.c[name].type) for name in _PROPERTIES}
+        self._connection.execute(statement.values(new), rows)
 
     def remove(self, *removed: Node) -> None:
         """See `ports.Tree`. The foreign key takes along what is below."""
@@ -132,8 +150,8 @@ class SqlTree:
             .all()
         )
 
-    def _note(self, node: Node) -> None:
-        wanted = set(node.properties)
+    def _note(self, uris: Iterable[str]) -> None:
+        wanted = set(uris)
         if wanted:
             known = select(property_names.c.uri).where(property_names.c.uri.in_(wanted))
             for uri in sorted(wanted.difference(self._connection.execute(known).scalars())):
