@@ -11,7 +11,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from armillary.app.database import make_engine, shown_url
-from armillary.base.errors import Invalid, Unavailable
+from armillary.app.records_hold import hold_records
+from armillary.base.errors import Conflict, Invalid, Unavailable
 
 pytestmark = [
     pytest.mark.engines,
@@ -76,3 +77,16 @@ def test_a_server_that_is_down_is_said_to_whoever_asks(postgresql: Path, records
         pass
     assert refused.value.code == "records_unreachable"
     engine.dispose()
+
+
+def test_two_platforms_do_not_share_a_database(engine: Engine, records_url: str) -> None:
+    let_go = hold_records(engine)
+    other = make_engine(records_url)
+    with pytest.raises(Conflict) as refused:
+        hold_records(other, wait=0)
+    assert refused.value.code == "records_in_use"
+    with other.begin() as connection:  # what commands of the same computer do goes on
+        connection.execute(text("UPDATE counts SET value = 7"))
+    let_go()
+    hold_records(other)()
+    other.dispose()

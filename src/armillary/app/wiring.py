@@ -19,6 +19,7 @@ from armillary.app.addresses import GUEST_HOST, Addresses
 from armillary.app.database import open_records
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
 from armillary.app.front import Front
+from armillary.app.records_hold import hold_records
 from armillary.app.remembered import Remembered, RememberingAuthenticator
 from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
@@ -73,6 +74,7 @@ class Platform:
     transfers: JobService
     views: Views
     database: Engine
+    let_go: Callable[[], None]
 
     def recover(self) -> None:
         """Finish or sweep what an earlier process of ours was killed at. Call it once, when requests are answered."""
@@ -85,6 +87,7 @@ class Platform:
         self.batch.errands.shutdown(wait=True, cancel_futures=True)
         for cloud in self.clouds.values():
             cloud.close()
+        self.let_go()
         self.database.dispose()
 
 
@@ -92,6 +95,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     """Make the platform of `settings.home`, whose sockets are bound at `addresses`."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = open_records(settings.records_url)
+    let_go = hold_records(database)
     bring_up_to_date(database, "platform")
     authority = Authority(settings.home / "authority", clock)
     store = AccountsStore(engine=database.execution_options(room="accounts"))
@@ -180,6 +184,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         transfers=jobs,
         views=views,
         database=database,
+        let_go=let_go,
     )
 
 
