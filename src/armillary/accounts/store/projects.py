@@ -160,8 +160,7 @@ class ProjectsTable:
 
     def of_person(self, person_id: PersonId) -> list[Membership]:
         """The projects of a person with the strongest role in each, by name."""
-        found = _effective(grants.c.person_id == person_id, group_members.c.person_id == person_id)
-        return self._memberships(_members(found).order_by(projects.c.name))
+        return self._memberships(_OF_PERSON, {"person_id": person_id})
 
     def members(self, project_id: ProjectId) -> list[Membership]:
         """The people of a project with the strongest role of each, by user name."""
@@ -176,9 +175,9 @@ class ProjectsTable:
         )
         return [project_of(row) for row in self._db.execute(query).mappings()]
 
-    def _memberships(self, query: Select[Any]) -> list[Membership]:
+    def _memberships(self, query: Select[Any], names: dict[str, str] | None = None) -> list[Membership]:
         found: dict[tuple[str, str], tuple[RowMapping, set[Role]]] = {}
-        for row in self._db.execute(query).mappings():
+        for row in self._db.execute(query, names).mappings():
             key = (row[people.c.id], row[projects.c.id])
             found.setdefault(key, (row, set()))[1].add(Role(row["role"]))
         return [
@@ -215,6 +214,16 @@ def _members(effective: CompoundSelect[*tuple[Any, ...]]) -> Select[Any]:
     joined = joined.join(projects, found.c.project_id == projects.c.id)
     query = select(*PERSON_COLUMNS, *projects.c, found.c.role.label("role")).select_from(joined)
     return query.where(found.c.role != Role.SERVICE)  # who has that alone is no member
+
+
+def _of_one() -> Select[Any]:
+    who: BindParameter[str] = bindparam("person_id")
+    found = _effective(grants.c.person_id == who, group_members.c.person_id == who)
+    return _members(found).order_by(projects.c.name)
+
+
+_OF_PERSON = _of_one()
+"""Made once: every upload asks what its home's owner may store."""
 
 
 class ApplicationsTable:
