@@ -16,10 +16,10 @@ from armillary.vospace.api.headers import Span
 AT_ONCE = 256 << 10
 """Answers of at most this many bytes are read in the same breath as their node is looked up."""
 
-_AHEAD = 4
-"""chunks, of about a megabyte, that are read together while the ones before are sent"""
+_AHEAD = 16
+"""chunks that are read together while the ones before are sent"""
 _MANY = 16
-"""streams; when there are more, each has one chunk in memory"""
+"""streams; when there are more, each reads one chunk, and the next when that is sent"""
 
 
 class Streams:
@@ -58,9 +58,13 @@ class BytesResponse(Response):
             )
             following = asyncio.ensure_future(self._read())
             while not gone.done() and (now := await following):
-                following = asyncio.ensure_future(self._read())
+                ahead = self._streams.at_a_time > 1
+                if ahead:
+                    following = asyncio.ensure_future(self._read())
                 for chunk in now:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if not ahead:
+                    following = asyncio.ensure_future(self._read())
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:

@@ -11,12 +11,14 @@ from pathlib import Path
 from obstore.store import LocalStore
 
 from armillary.base.errors import NotFound
-from armillary.vospace.bytes.objects import CHUNK, ObjectBytes, location, refusal
+from armillary.vospace.bytes.objects import ObjectBytes, location, refusal
 
 _UNFINISHED = "#1"
 """At the end of the name of a file that is being written; such names are no keys, and are not listed."""
 
 _WRITE_BEHIND = 8 << 20
+_CHUNK = 128 << 10
+"""read at a time: each of a thousand readers has one or two of them in memory"""
 
 
 class FolderWriter:
@@ -214,7 +216,7 @@ def _pieces(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
 
 def _read(file: _Open, start: int, stop: int) -> Generator[bytes]:
     while start < stop:
-        piece = os.pread(file.descriptor, min(CHUNK, stop - start), start)
+        piece = os.pread(file.descriptor, min(_CHUNK, stop - start), start)
         if not piece:
             return
         start += len(piece)
