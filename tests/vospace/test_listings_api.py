@@ -79,15 +79,15 @@ def test_the_protocols_of_a_node_are_told(ada: Talk) -> None:
 
 @pytest.fixture
 def crowd(ada: Talk, space: VOSpaceService, root: Principal) -> int:
-    """A container `/home/ada/many` with some thousand children."""
+    """A container `/home/ada/many` with children for three pages."""
     ada.make("/home/ada/many")
     asker = space.access.asker(root)
     assert asker
     with space.records.writing() as tree:
         parent = tree.walk(space.node(root, "/home/ada/many").path)[-1]
-        for index in range(3000):
+        for index in range(2100):
             tree.add(space.new_node(asker, parent, parent.path / f"n{index:06}", NodeKind.DATA))
-    return 3000
+    return 2100
 
 
 def test_a_listing_takes_the_same_memory_for_many_children_as_for_few(
@@ -104,7 +104,7 @@ def test_a_listing_takes_the_same_memory_for_many_children_as_for_few(
 
     listed(10)
     few, many = listed(1000), listed(crowd)
-    assert many[0] > 2.9 * few[0]
+    assert many[0] > 2 * few[0]
     assert many[1] < 1.2 * few[1]
 
 

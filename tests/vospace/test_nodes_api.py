@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
-from space_talk import CADC, CORE, XML, Talk, node_document, seen, uri
+from space_talk import CADC, CORE, XML, Talk, node_document, seen, transfer_document, uri
 from starlette.testclient import TestClient
+from uws_talk import run
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import VirtualClock
@@ -117,6 +118,18 @@ def test_composed_and_decomposed_letters_are_two_names(ada: Talk) -> None:
     ada.make(f"/home/ada/{composed}")
     ada.make(f"/home/ada/{decomposed}")
     assert set(ada.look("/home/ada").names) == {composed, decomposed}
+
+
+def test_blanks_around_a_name_are_its_own(ada: Talk) -> None:
+    for name in (" a", "a ", "a", " "):
+        assert ada.write(f"/home/ada/{name}", name.encode()) == 201
+        assert ada.set(f"/home/ada/{name}", {CORE + "title": "mine"}, "DataNode").status_code == 200
+    assert set(ada.look("/home/ada").names) == {" a", "a ", "a", " "}
+    document = transfer_document("/home/ada/a ", uri("/home/ada/b "), keep=False)
+    assert run(ada.http, "/vault/transfers", document).findtext("{*}phase") == "COMPLETED"
+    assert (ada.read("/home/ada/b "), ada.read("/home/ada/a")) == (b"a ", b"a")
+    run(ada.http, "/vault/async-delete", target=uri("/home/ada/b "))
+    assert set(ada.look("/home/ada").names) == {" a", "a", " "}
 
 
 def test_a_tree_is_128_names_deep_and_no_deeper(ada: Talk) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import lxml.etree  # pyright: ignore[reportMissingTypeStubs, reportMissingImports]
 
 from armillary.base.errors import Invalid
+from armillary.vospace.paths import bare
 
 VOS = "http://www.ivoa.net/xml/VOSpace/v2.0"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -51,7 +52,7 @@ def inner_text(body: bytes) -> str:
 
 def text_of(root: Element, name: str) -> str:
     """Return the text of a child, empty when there is none."""
-    return (root.findtext(f"{{{VOS}}}{name}") or "").strip()
+    return bare(root.findtext(f"{{{VOS}}}{name}") or "")
 
 
 def bad_document(message: str, code: str = "invalid_argument") -> Invalid:

@@ -113,13 +113,23 @@ def check_name(name: str) -> None:
         )
 
 
+def bare(text: str) -> str:
+    """Return a text without the lines and indents that documents put around it.
+
+    Blanks at its end stay, unless a line ends behind them: they may be those of a name.
+    """
+    end = text.rstrip(" \t\r\n")
+    laid_out = not set(text[len(end) :]).isdisjoint("\r\n")
+    return (end if laid_out else text).lstrip(" \t\r\n")
+
+
 def parse_uri(uri: str, authorities: Collection[str]) -> VOSPath:
     """Read a `vos://authority~service/path` URI (or with `!`) that one of our `authorities` serves.
 
     Raises:
         Invalid: with code `invalid_uri`; it is no such URI, or names another space.
     """
-    match = _URI.fullmatch(uri.strip())
+    match = _URI.fullmatch(bare(uri))
     if not match:
         raise Invalid(
             "This is not a VOSpace URI.",
@@ -140,7 +150,7 @@ def parse_uri(uri: str, authorities: Collection[str]) -> VOSPath:
 
 def is_local_uri(uri: str, authorities: Collection[str]) -> bool:
     """Whether a URI names a node of ours."""
-    match = _URI.fullmatch(uri.strip())
+    match = _URI.fullmatch(bare(uri))
     return bool(match) and f"{match.group(1)}/{match.group(2)}" in authorities
 
 

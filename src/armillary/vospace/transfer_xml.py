@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from armillary.vospace.documents import DECLARATION, VOS, Element, bad_document, parse_root, text_of
+from armillary.vospace.paths import bare
 
 MAX_PROTOCOLS = 32
 MAX_TARGETS = 1000
@@ -54,23 +55,24 @@ def parse_transfer(body: bytes) -> TransferDocument:
         Invalid: it is none.
     """
     root = parse_root(body, "transfer")
-    targets = tuple((element.text or "").strip() for element in root.iterfind(f"{{{VOS}}}target"))
+    targets = tuple(bare(element.text or "") for element in root.iterfind(f"{{{VOS}}}target"))
     if not 0 < len(targets) <= MAX_TARGETS:
         raise bad_document(f"A transfer has 1 to {MAX_TARGETS} targets.")
     protocols = [
         Protocol(
             uri=element.get("uri", ""),
             security=tuple(method.get("uri", "") for method in element.iterfind(f"{{{VOS}}}securityMethod")),
-            endpoint=text_of(element, "endpoint"),
+            endpoint=text_of(element, "endpoint").strip(),
             params=_params(element),
         )
         for element in root.iterfind(f"{{{VOS}}}protocol")
     ]
     view = root.find(f"{{{VOS}}}view")
+    direction = text_of(root, "direction")
     return TransferDocument(
         targets=targets,
-        direction=text_of(root, "direction"),
-        keep_bytes=text_of(root, "keepBytes").lower() not in {"false", "0"},
+        direction=direction if direction.startswith("vos:") else direction.strip(),
+        keep_bytes=text_of(root, "keepBytes").strip().lower() not in {"false", "0"},
         protocols=protocols[:MAX_PROTOCOLS],
         view=view.get("uri", "") if view is not None else "",
         view_params=_params(view) if view is not None else (),

@@ -23,7 +23,7 @@ from armillary.vospace.core.names import PACKAGE_VIEW
 from armillary.vospace.core.properties import change_of
 from armillary.vospace.documents import inner_text
 from armillary.vospace.job_model import Job, JobFilter, JobKind, Phase
-from armillary.vospace.paths import parse_uri
+from armillary.vospace.paths import bare, parse_uri
 from armillary.vospace.service.job_work import DETAILS
 from armillary.vospace.service.negotiation import CLIENT_MOVES, offered
 from armillary.vospace.transfer_xml import parse_transfer, transfer_element, transfer_text
@@ -99,7 +99,7 @@ async def _posted(context: Context, request: Request, kind: JobKind, fields: dic
     A form may hold the parameters of the job itself besides; they are added to `fields`.
     """
     if kind is JobKind.DELETE:
-        fields.update((name.upper(), value.strip()) for name, value in await form(request))
+        fields.update((name.upper(), bare(value)) for name, value in await form(request))
         target = fields.get("TARGET", "")
         parse_uri(target, context.service.authorities)
         return target
