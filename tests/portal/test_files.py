@@ -26,6 +26,15 @@ def test_files_are_uploaded_listed_and_downloaded(ada: Browser) -> None:
     assert reply.headers["content-security-policy"] == "sandbox"
 
 
+def test_fits_files_have_a_picture_and_headers_and_others_have_not(ada: Browser) -> None:
+    ada.get("/files")
+    files = [("files", ("m51 a.fits", b"SIMPLE  =")), ("files", ("b.txt", b"text"))]
+    page = ada.post("/files/home/ada", {"action": "upload"}, files=files)
+    assert 'src="/arc/files/home/ada/m51%20a.fits?PREVIEW=thumbnail" alt="Picture of m51 a.fits"' in page
+    assert 'href="/arc/files/home/ada/m51%20a.fits?META=true"' in page
+    assert "b.txt?" not in page.replace("/files/home/ada/b.txt?ask=delete", "")
+
+
 def test_folders_are_made_and_things_move_and_go(ada: Browser) -> None:
     ada.get("/files")
     ada.post("/files/home/ada", {"action": "mkdir", "name": "catalogues"})

@@ -13,7 +13,7 @@ from armillary.base.errors import Invalid
 from armillary.portal.context import Portal, Sent, Services, Visiting
 from armillary.portal.forms import Form
 from armillary.portal.visit import Visit
-from armillary.vospace.model import Page
+from armillary.vospace.model import Node, Page
 from armillary.vospace.paths import VOSPath
 
 SHOWN = 500
@@ -25,6 +25,12 @@ router = APIRouter()
 def address(path: VOSPath) -> str:
     """Return the portal's address of a node."""
     return "/files" + quote(str(path)) if path.names else "/files/"
+
+
+def views_of(node: Node) -> str:
+    """Return where a FITS file's picture and headers are made; nothing for other files."""
+    is_fits = not node.is_container and node.name.lower().endswith((".fits", ".fit", ".fts", ".fz"))
+    return "/arc/files" + quote(str(node.path)) if is_fits and node.length else ""
 
 
 @router.get("/files")
@@ -48,7 +54,7 @@ def look(portal: Services, visit: Visiting, where: str, start: str = "", ask: st
         node=node,
         here=address(path),
         crumbs=[(address(way), name) for way, name in ways],
-        children=[(child, address(child.path)) for child in children[:SHOWN]],
+        children=[(child, address(child.path), views_of(child)) for child in children[:SHOWN]],
         following=children[SHOWN].name if len(children) > SHOWN else "",
         home=portal.files.node(visit.who, VOSPath(path.names[:2])) if len(path.names) >= 2 else None,
     )
