@@ -332,10 +332,13 @@ def test_what_belongs_to_people_who_have_gone_is_told_and_is_no_fault(yard: Yard
 
 
 @ON_BOTH
-def test_a_job_whose_runner_has_ended_ends_in_error(yard: Yard) -> None:
+@pytest.mark.parametrize(
+    ("kind", "phase"), [(JobKind.DELETE, Phase.QUEUED), (JobKind.TRANSFER, Phase.ERROR)]
+)
+def test_a_job_whose_runner_has_ended_waits_again_or_ends(yard: Yard, kind: JobKind, phase: Phase) -> None:
     job = Job(
         id=new_hex(),
-        kind=JobKind.DELETE,
+        kind=kind,
         owner_id=PersonId(yard.ada.person.id),
         owner_name="ada",
         phase=Phase.EXECUTING,
@@ -350,7 +353,7 @@ def test_a_job_whose_runner_has_ended_ends_in_error(yard: Yard) -> None:
     yard.check(mends=True)
     ended = yard.jobs.job(job.id)
     assert ended
-    assert ended.phase is Phase.ERROR
+    assert ended.phase is phase
     assert yard.check() == []
 
 

@@ -25,6 +25,7 @@ from armillary.vospace.job_ports import JobRecords
 from armillary.vospace.model import Node, NodeKind, Sharing
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.ports import ByteStore, Records, Stored, Tree
+from armillary.vospace.service.runner import left_behind
 
 audit = logging.getLogger("armillary.audit")
 
@@ -316,18 +317,13 @@ class Checker:
     def _left_jobs(self) -> Iterator[Finding]:
         self._progress("jobs", 0, 1)
         for job in self._jobs.beat("fsck", self._clock.now(), self._before):
-            ended = replace(
-                job,
-                phase=Phase.ERROR,
-                ended_at=self._clock.now(),
-                error="InternalFault: The service was stopped. Ask again.",
-            )
-            done = self._mends and self._jobs.update(ended, among={Phase.EXECUTING}, runner=job.runner)
+            after = left_behind(job, self._clock.now())
+            done = self._mends and self._jobs.update(after, among={Phase.EXECUTING}, runner=job.runner)
             yield Finding(
                 fault=Fault.LEFT_JOB,
                 subject=f"{job.kind.value}/{job.id}",
                 detail=f"of {job.owner_name}; whoever ran it has ended",
-                mended="ended in ERROR" if done else "",
+                mended=f"is {after.phase.value}" if done else "",
             )
 
     def _gone_owners(self) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from armillary.base.bell import Bell
@@ -211,13 +211,16 @@ class JobRunner:
             self._records.update(replace(job, results=dict(counted)), among={Phase.ABORTED}, runner=self.name)
 
     def _take_over(self, job: Job) -> None:
-        """Do what is right with a job that nobody runs any more."""
-        if job.kind in RESUMED:
-            again = replace(job, phase=Phase.QUEUED, runner="", seen_at=None)
-        else:
-            text = representation(
-                "TransferFailed", "The service was stopped meanwhile. Look what is there, and ask again."
-            )
-            again = replace(job, phase=Phase.ERROR, error=text, ended_at=self._clock.now())
+        again = left_behind(job, self._clock.now())
         if self._records.update(again, among={Phase.EXECUTING}, runner=job.runner):
             self.bell.ring(("job", job.id))
+
+
+def left_behind(job: Job, moment: datetime) -> Job:
+    """Return what becomes of a job that nobody runs any more: it waits again, or it has ended."""
+    if job.kind in RESUMED:
+        return replace(job, phase=Phase.QUEUED, runner="", seen_at=None)
+    text = representation(
+        "TransferFailed", "The service was stopped meanwhile. Look what is there, and ask again."
+    )
+    return replace(job, phase=Phase.ERROR, error=text, ended_at=moment)
