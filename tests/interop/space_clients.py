@@ -46,6 +46,7 @@ class Space:
         self._folder = folder
         figures = Allocation(cores=4, ram=MiB(8192), disk=GiB(40), storage=GiB(2), batch_cores=0)
         project = self.accounts.create_project("m51", "", figures)
+        self.accounts.create_project("ngc253", "", figures)  # without members
         for name in ("ada", "bob", "carl"):
             person = self.accounts.create_person(user_name=name, password=PASSWORD)
             self.service.ensure_home(person)

@@ -85,6 +85,8 @@ def test_a_mounted_container_is_listed_read_and_written(mounted: Mounted, space:
     (mounted.path / "night" / "new.txt").write_bytes(b"written")
     mounted.until(lambda: space.exists(f"{folder}/night/new.txt"))
     mounted.until(lambda: space.node(f"{folder}/night/new.txt").length == 7)
+    # This client publishes what it makes when whoever writes lets others read their files.
+    assert space.node(f"{folder}/night/new.txt").sharing.is_public
     shutil.copyfile(mounted.path / "a.txt", mounted.path / "night" / "b c.txt")
     subprocess.run(["ls", "-l", mounted.path / "night"], check=True, capture_output=True)
     mounted.until(lambda: space.names(f"{folder}/night") == ["b c.txt", "new.txt"])
@@ -112,6 +114,16 @@ def test_files_in_a_mounted_container_are_changed_moved_and_removed(
     (mounted.path / "night" / "b.txt").unlink()
     (mounted.path / "night").rmdir()
     assert space.names(folder) == []
+
+
+def test_files_that_others_may_not_read_here_are_private_there(
+    mounted: Mounted, space: Space, folder: str
+) -> None:
+    subprocess.run(["sh", "-c", "umask 077; echo private > own.txt"], cwd=mounted.path, check=True)
+    mounted.until(
+        lambda: space.exists(f"{folder}/own.txt") and space.read(f"{folder}/own.txt") == b"private\n"
+    )
+    assert not space.node(f"{folder}/own.txt").sharing.is_public
 
 
 def test_of_a_large_file_only_what_is_read_is_fetched(mounted: Mounted, space: Space, folder: str) -> None:

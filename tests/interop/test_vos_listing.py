@@ -53,7 +53,7 @@ def test_vls_shows_the_groups(ada: Terminal, there: str) -> None:
 def test_vls_shows_more_than_the_client_takes_for_one_page(ada: Terminal, space: Space) -> None:
     space.mkdir("/home/ada/many")
     for number in range(520):
-        space.service.put_bytes(space.who(), f"/home/ada/many/{number:04}", [b""])
+        space.service.make_container(space.who(), f"/home/ada/many/{number:04}")
     assert len(ada.out("vls", "vos:home/ada/many").split()) == 520
 
 

@@ -41,6 +41,7 @@ def test_a_second_vsync_asks_once_for_each_file_and_sends_nothing(
 
 
 @pytest.mark.usefixtures("night")
+@pytest.mark.parametrize("face", ["vos"], indirect=True)
 def test_the_cache_spares_the_questions(ada: Terminal, there: str, space: Space) -> None:
     cache = str(ada.file("cache/nodes.db", b"").with_name("other.db"))
     ada("vsync", "-r", "--cache_nodes", "--cache_filename", cache, "night/", there)
@@ -64,6 +65,7 @@ def test_vsync_sends_what_changed(ada: Terminal, night: Path, there: str, space:
 
 
 @pytest.mark.usefixtures("night")
+@pytest.mark.parametrize("face", ["vos"], indirect=True)
 def test_vsync_leaves_out_and_takes_alone(ada: Terminal, there: str, space: Space, folder: str) -> None:
     space.mkdir(f"{folder}/only")
     space.mkdir(f"{folder}/without")

@@ -64,6 +64,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(space: Space) -> None:
     assert "broken.bin" not in space.names("/home/ada")
 
 
+@pytest.mark.parametrize("face", ["vos"], indirect=True)
 def test_a_vcp_that_is_killed_leaves_the_old_version(
     ada: Terminal, there: str, space: Space, folder: str
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_vcp_that_is_killed_leaves_the_old_version(
     assert space.read(f"{folder}/x.bin") == b"old" or space.node(f"{folder}/x.bin").length == 30 << 20
 
 
+@pytest.mark.parametrize("face", ["vos"], indirect=True)
 def test_two_writers_end_with_one_whole_version(ada: Terminal, there: str, space: Space, folder: str) -> None:
     versions = [bytes([number]) * (3 << 20) for number in range(3)]
     for number, data in enumerate(versions):
