@@ -89,10 +89,10 @@ def test_a_locked_container_keeps_all_that_is_in_it(
 
 
 def test_what_others_keep_to_themselves_stays(
-    space: VOSpaceService, ada: Principal, bob: Principal, wide: int
+    space: VOSpaceService, ada: Principal, bob: Principal, asker: Asker, wide: int
 ) -> None:
     everything = Change(group_write=frozenset({"m51"}))
-    space.set_properties_below(ada, TOP, everything)
+    Branches(space=space, batch=BATCH).change(asker, TOP, everything, ignore)
     space.set_properties(ada, "/home/ada", everything)
     space.set_properties(ada, f"{TOP}/z/f3", Change(group_write=frozenset()))
     his = space.access.asker(bob)

@@ -110,7 +110,8 @@ def test_a_group_reads_and_writes_what_is_shared_with_it(
 ) -> None:
     space.make_container(ada, "/home/ada/shared")
     space.put_bytes(ada, "/home/ada/shared/x", [b"x"])
-    space.set_properties_below(ada, "/home/ada/shared", Change(group_read=frozenset({"m51"})))
+    for path in ("/home/ada/shared", "/home/ada/shared/x"):
+        space.set_properties(ada, path, Change(group_read=frozenset({"m51"})))
     assert names(space, bob, "/home/ada/shared") == ["x"]
     assert space.open_bytes(bob, "/home/ada/shared/x").node.length == 1
     with pytest.raises(Forbidden):

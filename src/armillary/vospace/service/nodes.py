@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 
 from armillary.accounts.model import Person
 from armillary.base.errors import Conflict, Invalid
@@ -208,23 +207,6 @@ class VOSpaceService(Files, Surgery):
         """Return the URIs of all properties in use that are not ours."""
         with self.records.reading() as tree:
             return tree.property_names()
-
-    def set_properties_below(self, who: Who, path: VOSPath | str, change: Change) -> tuple[int, int]:
-        """Change a node and all below it; return how many were changed and how many refused."""
-        asker = self.access.asker(who)
-        action = Action.SHARE if change.of_sharing else Action.WRITE
-        done = refused = 0
-        with self.records.writing() as tree:
-            way = self.access.find(asker, tree.walk(as_path(path)), as_path(path))
-            self.access.require(asker, action, way)
-            change = self.sharing_with_groups(change, way[-1])
-            for node in chain(way[-1:], tree.below(way[-1])):
-                if self.access.allowed(asker, action, (*way[: HOME_DEPTH + 1], node)):
-                    tree.save(changed(node, change))
-                    done += 1
-                else:
-                    refused += 1
-        return done, refused
 
     def _require_share(self, asker: Asker, way: Sequence[Node], node: Node) -> None:
         if not self.access.allowed(asker, Action.SHARE, (*way[: HOME_DEPTH + 1], node)):
