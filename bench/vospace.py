@@ -388,6 +388,9 @@ def main() -> None:
         "--folder", type=Path, help="where the files lie (a directory on the disk to measure)"
     )
     arguments = parser.parse_args()
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if missing := [program for program in ("nginx", "wrk", "curl") if not shutil.which(program, path=path)]:
+        parser.error(f"{', '.join(missing)} missing: apt-get install nginx-light wrk curl")
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 5)
     size = arguments.size or (64 if arguments.quick else 1024)
     seconds = 1 if arguments.quick else 3
