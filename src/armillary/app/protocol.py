@@ -41,12 +41,12 @@ class PiecesProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self.scope["state"][PIECES] = Pieces()
+        self.scope.setdefault("state", {})[PIECES] = Pieces()
 
     def on_body(self, body: bytes) -> None:
         """Take bytes of a body."""
         cycle = self.cycle
-        pieces: Pieces = cycle.scope["state"][PIECES]
+        pieces: Pieces = cycle.scope.get("state", {})[PIECES]
         if not pieces.wanted or cycle.response_complete:
             super().on_body(body)
             return
