@@ -173,6 +173,16 @@ def test_a_person_owns_a_bounded_number_of_groups(
     accounts.open_group("for-all", by=admin)
 
 
+def test_a_group_holds_a_bounded_number_of_groups(accounts: AccountsService, admin: Person) -> None:
+    names = [accounts.open_group(f"g{number}", by=admin).name for number in range(201)]
+    accounts.open_group("whole", by=admin, members=Places(groups=frozenset(names[:200])))
+    with pytest.raises(Invalid) as refused:
+        accounts.put_into_group("whole", Place.MEMBER, by=admin, group=names[200])
+    assert refused.value.code == "group_full"
+    accounts.put_into_group("whole", Place.ADMIN, by=admin, group=names[200])
+    assert len(accounts.group_detail("whole", by=admin).member_groups) == 200
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "a%b", "é", "x" * 129, "a?b", "a\n"])
 def test_a_name_that_uris_cannot_carry_is_refused(accounts: AccountsService, ada: Person, name: str) -> None:
     with pytest.raises(Invalid):

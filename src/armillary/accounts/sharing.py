@@ -333,16 +333,13 @@ def _nest(records: Records, target: Group, place: Place, name: str) -> None:
 
 
 def _need_room(records: Records, target: Group, place: Place) -> None:
-    counts = {
-        "people": (len(records.places.people(target.id, place)), MOST_PEOPLE),
-        "groups": (len(records.places.groups(target.id, place)), MOST_GROUPS),
-    }
-    for what, (count, most) in counts.items():
-        if count > most:
+    limits = {"people": MOST_PEOPLE, "groups": MOST_GROUPS}
+    for what, count in records.places.counts(target.id, place).items():
+        if count > limits[what]:
             raise Invalid(
-                f"A group has at most {most} {what} as {place.value}s.",
+                f"A group has at most {limits[what]} {what} as {place.value}s.",
                 code="group_full",
-                facts={"field": what, "limit": most},
+                facts={"field": what, "limit": limits[what]},
                 remedy="Make several groups, and a group of them.",
             )
 

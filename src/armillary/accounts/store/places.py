@@ -217,6 +217,17 @@ class PlacesTable:
             delete(table).where((table.c.group_id == group_id) & (table.c.person_id == person_id))
         )
 
+    def counts(self, group_id: str, place: Place) -> dict[str, int]:
+        """How many `people` and `groups` are in a place."""
+        inside = _people_table(place).c
+        found = {"people": self._count(inside.group_id == group_id), "groups": 0}
+        for table in (group_groups.c, group_projects.c):
+            found["groups"] += self._count((table.group_id == group_id) & (table.place == place))
+        return found
+
+    def _count(self, condition: ColumnElement[bool]) -> int:
+        return self._db.scalar(select(func.count()).where(condition)) or 0
+
     # -- groups in places ----------------------------------------------------------------------------------
 
     def groups(self, group_id: str, place: Place) -> list[str]:
