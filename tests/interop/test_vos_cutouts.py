@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from pyvo.dal.adhoc import DatalinkResults, SodaQuery
 from space_clients import Space, Terminal
+
+from armillary.accounts.model import TokenKind
 
 pytestmark = pytest.mark.interop
 
@@ -137,10 +140,15 @@ def test_pyvo_finds_all_forms_by_datalink(space: Space, file: bytes, session: re
     assert service.ID == "soda-sync"
 
 
-def test_a_browsers_picture_comes_from_both_faces(
+def test_a_browser_that_is_signed_in_sees_pictures(
     space: Space, file: bytes, session: requests.Session
 ) -> None:
+    person = space.accounts.person_named("ada").id
+    cookie = space.accounts.issue_token(person, kind=TokenKind.SESSION, lifetime=timedelta(hours=1)).secret
+    session.headers.pop("Authorization")
     for name in ("vault", "arc"):
-        got = session.get(f"https://{space.host}/{name}/files{PLACE}", params={"PREVIEW": "thumbnail"})
+        url = f"https://{space.host}/{name}/files{PLACE}?PREVIEW=thumbnail"
+        assert session.get(url).status_code == 401
+        got = session.get(url, cookies={"armillary_session": cookie})
         assert got.headers["content-type"] == "image/png"
         assert len(got.content) < 30_000
