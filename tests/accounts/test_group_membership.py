@@ -15,6 +15,7 @@ from armillary.accounts.core.group_rules import (
 from armillary.accounts.model import GroupGrant, Person, Project, Role
 from armillary.accounts.service import AccountsService
 from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
+from armillary.base.ids import PersonId
 from outside_engines import ON_BOTH
 
 pytestmark = ON_BOTH
@@ -189,12 +190,15 @@ def test_a_name_that_uris_cannot_carry_is_refused(accounts: AccountsService, ada
         accounts.open_group(name, by=ada)
 
 
-def test_an_edit_that_fails_changes_nothing(accounts: AccountsService, ada: Person, bob: Person) -> None:
+@pytest.mark.parametrize(
+    "nobody", [Places(groups=frozenset({"nowhere"})), Places(people=frozenset({PersonId("nobody")}))]
+)
+def test_an_edit_that_fails_changes_nothing(
+    accounts: AccountsService, ada: Person, bob: Person, nobody: Places
+) -> None:
     accounts.open_group("spirals", by=ada, members=Places(people=frozenset({bob.id})))
     with pytest.raises(NotFound):
-        accounts.edit_group(
-            "spirals", by=ada, description="new", members=Places(groups=frozenset({"nowhere"}))
-        )
+        accounts.edit_group("spirals", by=ada, description="new", members=nobody)
     kept = accounts.group_detail("spirals", by=ada)
     assert (kept.description, kept.members) == ("", (bob,))
 

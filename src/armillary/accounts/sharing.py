@@ -305,11 +305,11 @@ def _detail(records: Records, named: _Named) -> GroupDetail:
 def _fill(records: Records, target: Group, place: Place, wanted: Places) -> None:
     """Make a place hold exactly what is wanted."""
     present = {person.id for person in records.places.people(target.id, place)}
-    for person_id in sorted(wanted.people - present):
-        need_person(records, person_id)
-        records.places.put_person(target.id, place, person_id)
-    for person_id in present - wanted.people:
-        records.places.drop_person(target.id, place, person_id)
+    newcomers = wanted.people - present
+    for person_id in newcomers - records.people.existing(newcomers):
+        need_person(records, person_id)  # says that there is none
+    records.places.put_people(target.id, place, newcomers)
+    records.places.drop_people(target.id, place, present - wanted.people)
     inside = frozenset(records.places.groups(target.id, place))
     for name in inside - wanted.groups:
         gone = _named(records, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,14 @@ class PeopleTable:
     def by_id(self, person_id: PersonId) -> Person | None:
         """The person, or None."""
         return self._one(people.c.id == person_id)
+
+    def existing(self, ids: Iterable[PersonId]) -> frozenset[PersonId]:
+        """Those of the ids that are somebody's."""
+        wanted, found = sorted(ids), set[PersonId]()
+        for start in range(0, len(wanted), 500):  # a statement takes so many parameters and no more
+            part = select(people.c.id).where(people.c.id.in_(wanted[start : start + 500]))
+            found.update(PersonId(person_id) for person_id in self._db.scalars(part))
+        return frozenset(found)
 
     def by_name(self, user_name: str) -> Person | None:
         """The person of that exact name, or None."""

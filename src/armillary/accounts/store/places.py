@@ -217,6 +217,20 @@ class PlacesTable:
             delete(table).where((table.c.group_id == group_id) & (table.c.person_id == person_id))
         )
 
+    def put_people(self, group_id: str, place: Place, newcomers: Iterable[PersonId]) -> None:
+        """Put people into a place, none of whom is there."""
+        rows = [{"group_id": group_id, "person_id": person_id} for person_id in sorted(newcomers)]
+        if rows:
+            self._db.execute(insert(_people_table(place)), rows)
+
+    def drop_people(self, group_id: str, place: Place, leaving: Iterable[PersonId]) -> None:
+        """Take people out of a place."""
+        table = _people_table(place)
+        condition = (table.c.group_id == group_id) & (table.c.person_id == bindparam("leaving"))
+        rows = [{"leaving": person_id} for person_id in sorted(leaving)]
+        if rows:
+            self._db.execute(delete(table).where(condition), rows)
+
     def counts(self, group_id: str, place: Place) -> dict[str, int]:
         """How many `people` and `groups` are in a place."""
         inside = _people_table(place).c
