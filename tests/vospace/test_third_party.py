@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 from uws_talk import CORE, fault, made, over, phase_of, protocol, results, run, transfer
 
 from armillary.accounts.model import Principal
-from armillary.base.errors import Forbidden, Invalid
+from armillary.base.errors import Forbidden, Invalid, Unavailable
 from armillary.base.units import GiB
 from armillary.vospace.build import build_jobs
 from armillary.vospace.core.places import addresses_of, is_public, open_addresses, place_of
@@ -23,6 +24,11 @@ from armillary.vospace.store import SqlJobRecords
 
 DATA = bytes(range(256)) * 20_000
 NAME = "data.example.org"
+
+
+def at_home(host: str, port: int) -> list[str]:
+    """A name server for which everything is here."""
+    return ["127.0.0.1"]
 
 
 def digest(data: bytes) -> str:
@@ -92,7 +98,7 @@ def courier(elsewhere: Elsewhere) -> HttpCourier:
     """One who may go to that service, by its name, and whose name server answers loopback for everything."""
     return HttpCourier(
         allowed=[f"{NAME}:{elsewhere.server_port}"],
-        resolver=lambda host, port: ["127.0.0.1"],
+        resolver=at_home,
         limits=Limits(idle_seconds=10, redirects=3, octets=50_000_000),
     )
 
@@ -347,6 +353,43 @@ def test_of_many_addresses_only_the_open_ones_are_tried(elsewhere: Elsewhere) ->
     elsewhere.pages["/d"] = page(200, b"data")
     with courier.fetch(elsewhere.url("/d")) as arrival:
         assert b"".join(arrival.chunks) == b"data"
+
+
+def test_who_sends_too_slowly_is_left(elsewhere: Elsewhere) -> None:
+    seconds = itertools.count(0, 100)
+    courier = HttpCourier(
+        allowed=["127.0.0.0/8"], resolver=at_home, limits=Limits(slowest=100), now=lambda: next(seconds)
+    )
+    elsewhere.pages["/fast"] = page(200, DATA)
+    elsewhere.pages["/slow"] = page(200, b"x" * 1000)
+    with courier.fetch(elsewhere.url("/fast")) as arrival:
+        assert b"".join(arrival.chunks) == DATA
+    with (
+        pytest.raises(Unavailable, match="sends too slowly"),
+        courier.fetch(elsewhere.url("/slow")) as arrival,
+    ):
+        b"".join(arrival.chunks)
+
+
+def test_who_never_ends_the_head_of_an_answer_is_left(elsewhere: Elsewhere) -> None:
+    gone = threading.Event()
+
+    def trickle(handler: _Handler) -> None:
+        handler.send_response(200)
+        try:
+            for number in range(1000):
+                handler.send_header(f"X-{number}", "y")
+                handler.flush_headers()
+                gone.wait(0.01)
+        except OSError:
+            gone.set()
+
+    elsewhere.pages["/d"] = trickle
+    limits = Limits(idle_seconds=5, answer_seconds=0.1)
+    courier = HttpCourier(allowed=["127.0.0.0/8"], resolver=at_home, limits=limits)
+    with pytest.raises(Unavailable), courier.fetch(elsewhere.url("/d")):
+        pass
+    assert gone.wait(20)
 
 
 def test_the_service_sends_a_nodes_bytes(

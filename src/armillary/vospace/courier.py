@@ -12,8 +12,10 @@ import http.client
 import re
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -26,14 +28,18 @@ from armillary.vospace.job_ports import Arrival
 _CHUNK = 1 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_AGAIN = frozenset({307, 308})
-_NO_BODY_WANTED = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one errand may cost. `idle_seconds` bounds each single wait; the job's duration bounds all of it."""
+    """What one errand may cost. `idle_seconds` bounds each single wait, `answer_seconds` that for the head of an
+    answer, and `slowest` is in bytes per second, on the average after a while: a server that sends a byte now and
+    then must not hold a worker for ever. The job's duration bounds all of it.
+    """
 
     idle_seconds: float = 60
+    answer_seconds: float = 120
+    slowest: float = 1024
     redirects: int = 5
     octets: int = 1 << 44
 
@@ -61,12 +67,14 @@ class HttpCourier:
         resolver: Resolver = resolve,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Go to the Internet, and to what the operator has `allowed` besides: names, addresses, networks."""
         self._allowed = tuple(allowed)
         self._resolver = resolver
         self._limits = limits or Limits()
         self._given_tls = tls
+        self._now = now
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -80,7 +88,7 @@ class HttpCourier:
             place = place_of(url)
             with _understood(place), closing(self._connect(place)) as connection:
                 connection.request("GET", place.request, headers=_headers(place))
-                answer = connection.getresponse()
+                answer = self._answer(connection)
                 if answer.status not in _REDIRECTS:
                     yield self._arrival(place, answer)
                     return
@@ -102,8 +110,7 @@ class HttpCourier:
             }
             with _understood(place), closing(self._connect(place)) as connection:
                 connection.request("PUT", place.request, body=chunks(), headers=headers, encode_chunked=False)
-                answer = connection.getresponse()
-                answer.read(_NO_BODY_WANTED)
+                answer = self._answer(connection)
                 if answer.status in _SAME_AGAIN:
                     url = _next(place, url, answer)
                     continue
@@ -135,14 +142,28 @@ class HttpCourier:
         )
 
     def _chunks(self, place: Place, answer: http.client.HTTPResponse) -> Iterator[bytes]:
-        left = self._limits.octets
-        while chunk := answer.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
+        began = self._now()
+        octets = 0
+        # `read` would wait for all of a chunk, and nobody could look meanwhile whether the job is to go on.
+        while chunk := answer.read1(_CHUNK):
+            octets += len(chunk)
+            if octets > self._limits.octets:
                 raise self._too_large(place)
             yield chunk
+            seconds = self._now() - began
+            if seconds > self._limits.idle_seconds and octets < seconds * self._limits.slowest:
+                raise _failed(place, "sends too slowly")
 
-    def _connect(self, place: Place) -> http.client.HTTPConnection:
+    def _answer(self, connection: _Judged) -> http.client.HTTPResponse:
+        """Read the head of the answer. The timeout of the connection is one for each line of it, or less."""
+        timer = threading.Timer(self._limits.answer_seconds, connection.cut)
+        timer.start()
+        try:
+            return connection.getresponse()
+        finally:
+            timer.cancel()
+
+    def _connect(self, place: Place) -> _Judged:
         """Connect to the first of the addresses that are open to us and answer."""
         found = addresses_of(self._resolver(place.host, place.port))
         own = [address for address in found if _is_here(address)]
@@ -168,11 +189,19 @@ class _Judged(http.client.HTTPConnection):
     def __init__(self, place: Place, address: Address, tls: ssl.SSLContext, seconds: float) -> None:
         super().__init__(place.host, place.port, timeout=seconds)
         raw = socket.create_connection((str(address), place.port), timeout=seconds)
+        self._wire = raw
         try:
-            self.sock = tls.wrap_socket(raw, server_hostname=place.host) if place.scheme == "https" else raw
+            self.sock = raw
+            if place.scheme == "https":
+                self.sock = self._wire = tls.wrap_socket(raw, server_hostname=place.host)
         except BaseException:
             raw.close()
             raise
+
+    def cut(self) -> None:
+        """End the connection, from any thread; whoever reads from it sees its end."""
+        with suppress(OSError):
+            self._wire.shutdown(socket.SHUT_RDWR)
 
     def connect(self) -> None:
         """Stay with the connection there is: another lookup of the name would not be judged."""
