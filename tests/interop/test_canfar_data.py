@@ -71,7 +71,11 @@ def test_canfar_data_lists_and_shows(data: CanfarData, at: str, space: Space, fo
     long = data("ls", "-l", at)
     assert "ada" in long
     assert "10" in long
+    del space.requests[:]
     assert data("head", "-c", "5", f"{at}/b (1).txt") == "hello"
+    assert (
+        len([request for request in space.requests if "synctrans" in request]) == 1
+    )  # it is sent on at once
     assert data("tail", "-c", "3", f"{at}/b (1).txt") == "sky"
     assert data("cat", f"{at}/b (1).txt") == "hello, sky"
     assert data("size", f"{at}/b (1).txt").split()[0] == "10"

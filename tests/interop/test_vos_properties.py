@@ -112,6 +112,8 @@ def test_vlock_protects_from_writing_moving_and_deleting(
     assert "vlock" in ada.refused("vcp", "other.txt", path)
     assert "locked" in ada.refused("vmv", path, f"{there}/b.txt")
     assert "NodeLocked" in ada.refused("vrm", path)
+    assert "NodeLocked" in ada.refused("vchmod", "o+r", path)
+    assert "NodeLocked" in ada.refused("vtag", path, "quality=good")
     assert "failed count" in ada.refused("vrm", "-R", there)
     assert space.read(f"{folder}/a.txt") == b"kept"
     ada("vlock", "--unlock", path)

@@ -54,9 +54,12 @@ def synctrans(context: Context, kind: str) -> Endpoint:
         path = await run_in_threadpool(negotiation.check, asker, transfer)
         transfer = replace(transfer, targets=(to_uri(path, context.authority(kind)),))
         if fields is not None:
-            found = answered(context, home, transfer, path, asker)
             if transfer.direction == PULL and fields.get("REQUEST", [""])[0].lower() == "redirect":
+                # Pre-authorised, whatever way to sign in was named: clients send no credential where they are sent on.
+                openly = replace(transfer, protocols=[replace(p, security=()) for p in transfer.protocols])
+                found = answered(context, home, openly, path, asker)
                 return RedirectResponse(found.protocols[0].endpoint, status_code=303)
+            found = answered(context, home, transfer, path, asker)
             return Response(transfer_text(found), media_type=_TEXT)
         note = json.dumps(
             [transfer.view, transfer.view_params, *([p.uri, *p.security] for p in transfer.protocols)]
@@ -133,7 +136,8 @@ def answered(
 async def _read(request: Request) -> tuple[TransferDocument, Mapping[str, Sequence[str]] | None]:
     """Read a transfer from a document, or from a form or the query, whose fields are returned too."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if request.method == "POST" and kind in {"text/xml", "application/xml"}:
+    in_query = "TARGET" in request.query_params  # canfar's client says that it posts XML, and posts nothing
+    if request.method == "POST" and kind in {"text/xml", "application/xml"} and not in_query:
         return parse_transfer(await document(request)), None
     fields: dict[str, list[str]] = {}
     pairs = list(request.query_params.multi_items())
