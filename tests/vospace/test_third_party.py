@@ -358,10 +358,10 @@ def test_of_many_addresses_only_the_open_ones_are_tried(elsewhere: Elsewhere) ->
 def test_who_sends_too_slowly_is_left(elsewhere: Elsewhere) -> None:
     seconds = itertools.count(0, 100)
     courier = HttpCourier(
-        allowed=["127.0.0.0/8"], resolver=at_home, limits=Limits(slowest=100), now=lambda: next(seconds)
+        allowed=["127.0.0.0/8"], resolver=at_home, limits=Limits(slowest=10), now=lambda: next(seconds)
     )
     elsewhere.pages["/fast"] = page(200, DATA)
-    elsewhere.pages["/slow"] = page(200, b"x" * 1000)
+    elsewhere.pages["/slow"] = page(200, b"x" * 500)
     with courier.fetch(elsewhere.url("/fast")) as arrival:
         assert b"".join(arrival.chunks) == DATA
     with (
