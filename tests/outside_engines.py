@@ -8,7 +8,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -18,33 +21,57 @@ import pytest
 from armillary.base.ids import new_hex
 from armillary.vospace.bytes import Bucket
 
+_AS_LONG_AS_WE_LIVE = '"$@" & read -r _; kill -s "$SIGNAL" $!; wait $!; rm -rf "$LEFT"'
+"""Runs a server until its standard input ends, which it does however we end, `kill -9` included."""
+
+
+@contextmanager
+def served(
+    command: Sequence[str], *, ends_by: str = "TERM", become: Sequence[str] = (), left: Path | None = None
+) -> Generator[Callable[[str], re.Match[str]]]:
+    """Run a server for the time of a block; what is `left` of it then is removed.
+
+    Yields what waits until the server has said something, and returns it.
+    """
+    listeners: list[threading.Thread] = []
+
+    def said(wanted: str) -> re.Match[str]:
+        assert server.stdout is not None
+        lines: list[str] = []
+        for line in server.stdout:
+            lines.append(line)
+            found = re.search(wanted, line)
+            if found:
+                # Nobody wants to know the rest, and it goes on.
+                listeners.append(threading.Thread(target=deque, args=[server.stdout, 0]))
+                listeners[-1].start()
+                return found
+        pytest.fail("the server ended: " + "".join(lines))
+
+    environ = [f"SIGNAL={ends_by}", f"LEFT={left or ''}", "PYTHONUNBUFFERED=1"]
+    with subprocess.Popen(
+        [*become, "env", *environ, "sh", "-c", _AS_LONG_AS_WE_LIVE, "sh", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=left,
+    ) as server:
+        assert server.stdin is not None
+        try:
+            yield said
+        finally:
+            server.stdin.close()
+            server.wait()
+            for listener in listeners:
+                listener.join()
+
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The URL of an S3 server: moto's, which keeps objects in memory."""
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "WERKZEUG_RUN_MAIN": ""},
-    ) as server:
-        assert server.stderr is not None
-        said: list[str] = []
-        for line in server.stderr:
-            said.append(line)
-            found = re.search(r"Running on (http://\S+)", line)
-            if found:
-                break
-        else:
-            pytest.fail("the S3 server ended: " + "".join(said))
-        # it tells of each request, and would wait for somebody to listen
-        with subprocess.Popen(["cat"], stdin=server.stderr, stdout=subprocess.DEVNULL) as listener:
-            yield found.group(1)
-            server.terminate()
-            server.wait()
-            listener.wait()
+    with served([sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"]) as said:
+        yield said(r"Running on (http://\S+)").group(1)
 
 
 @pytest.fixture
@@ -66,6 +93,9 @@ def a_bucket(s3_server: str) -> Callable[[], Bucket]:
     return make
 
 
+_IN_ENGLISH = ("--locale=C", "--locale-provider=icu", "--icu-locale=en-US")
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Path]:
     """The folder with the socket of a PostgreSQL server whose databases sort as people do in English, not as bytes."""
@@ -78,27 +108,30 @@ def postgresql() -> Iterator[Path]:
     if become:
         shutil.chown(folder, "postgres", "postgres")
 
-    def run(program: str, *arguments: str) -> None:
-        command = [*become, str(found[-1] / program), "-D", f"{folder}/data", *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    run(
-        "initdb",
-        "-U",
-        "armillary",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "--locale-provider=icu",
-        "--icu-locale=en-US",
-        "-N",
+    data = ["-D", f"{folder}/data"]
+    made = subprocess.run(
+        [*become, str(found[-1] / "initdb"), *data, "-U", "armillary", "-E", "UTF8", "-N", *_IN_ENGLISH],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=300 -c shared_buffers=16MB"
-    run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", options, "start")
-    yield folder
-    run("pg_ctl", "-m", "immediate", "stop")
-    shutil.rmtree(folder)
+    assert made.returncode == 0, made.stdout + made.stderr
+    options = [
+        "-k",
+        str(folder),
+        "-c",
+        "listen_addresses=",
+        "-c",
+        "max_connections=300",
+        "-c",
+        "shared_buffers=16MB",
+    ]
+    options += ["-F", "-c", "lc_messages=C"]
+    server = [str(found[-1] / "postgres"), *data, *options]
+    with served(server, ends_by="QUIT", become=become, left=folder) as said:
+        said("ready to accept connections")
+        yield folder
 
 
 @pytest.fixture
