@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from armillary.base.errors import NotFound
+from armillary.base.errors import NotFound, Unavailable
 from armillary.base.ids import new_hex
 from armillary.vospace.bytes import FolderBytes, PiecedBytes
 
@@ -116,6 +116,16 @@ def test_a_file_with_a_lost_piece_is_as_long_as_what_comes_before(
     writer.pause()
     obstore.delete(bucket, f"pieces/{key[:2]}/{key}/{16:020d}")
     assert store.kept(key) == 16
+
+
+def test_an_upload_that_has_lost_a_piece_is_not_published(store: PiecedBytes, bucket: MemoryStore) -> None:
+    key = new_hex()
+    writer = store.begin(key)
+    writer.write(DATA)
+    obstore.delete(bucket, f"pieces/{key[:2]}/{key}/{16:020d}")
+    with pytest.raises(Unavailable):
+        writer.publish()
+    assert store.size(key) is None
 
 
 def test_what_another_process_deleted_is_missed_at_once(store: PiecedBytes, bucket: MemoryStore) -> None:

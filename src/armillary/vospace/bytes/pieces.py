@@ -23,13 +23,13 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import obstore
 
-from armillary.base.errors import ArmillaryError, NotFound
+from armillary.base.errors import ArmillaryError, NotFound, Unavailable
 from armillary.vospace.bytes.objects import FAILURES, MOST, listed, location, refusal, size_of, stream
 from armillary.vospace.ports import Stored
 
@@ -48,13 +48,15 @@ class Layout:
     starts: Sequence[int]
     size: int
 
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Walk over where each piece begins and ends."""
+        return zip(self.starts, (*self.starts[1:], self.size), strict=True)
+
     def within(self, start: int, stop: int) -> Generator[tuple[int, int, int]]:
         """Yield what of each piece lies in a range: the piece's start, and from where to where in it."""
         if start >= min(stop, self.size):
             return
-        for index in range(bisect_right(self.starts, start) - 1, len(self.starts)):
-            first = self.starts[index]
-            end = self.starts[index + 1] if index + 1 < len(self.starts) else self.size
+        for first, end in islice(self.pieces(), bisect_right(self.starts, start) - 1, None):
             if first >= stop:
                 return
             yield first, max(start - first, 0), min(stop, end) - first
@@ -195,8 +197,9 @@ class PiecedBytes:
     def resume(self, key: str, size: int) -> PieceWriter:
         """See `ports.UnfinishedBytes`."""
         layout = self._enough(key, size)
-        whole = [start for index, start in enumerate(layout.starts) if self._end(layout, index) <= size]
-        offset = self._end(layout, len(whole) - 1) if whole else 0
+        ends = {start: stop for start, stop in layout.pieces() if stop <= size}
+        whole = list(ends)
+        offset = ends[whole[-1]] if whole else 0
         if whole and offset - whole[-1] < self.piece:
             # A short last piece is written anew with what follows, or many pauses would make many short pieces.
             offset = whole.pop()
@@ -247,7 +250,16 @@ class PiecedBytes:
         self._put(_whole(key), data)
 
     def seal(self, key: str, layout: Layout) -> None:
-        """Publish the pieces of a key."""
+        """Publish the pieces of a key, which must all be there: a sweep may have taken a very slow upload for dead.
+
+        Raises:
+            Unavailable: some are not.
+        """
+        sizes = self._pieces_of(key)
+        if any(sizes.get(start) != stop - start for start, stop in layout.pieces()):
+            raise Unavailable(
+                "A part of this upload is lost.", code="bytes_unavailable", remedy="Send the file again."
+            )
         text = json.dumps({"size": layout.size, "starts": list(layout.starts)}, separators=(",", ":"))
         self._put(_whole(key) + _SUFFIX, text.encode())
 
@@ -322,10 +334,6 @@ class PiecedBytes:
         if layout is None or layout.size < size:
             raise NotFound("Fewer bytes are kept.", code="bytes_gone")
         return layout
-
-    @staticmethod
-    def _end(layout: Layout, index: int) -> int:
-        return layout.starts[index + 1] if index + 1 < len(layout.starts) else layout.size
 
 
 def _whole(key: str) -> str:
