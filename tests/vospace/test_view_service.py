@@ -17,7 +17,7 @@ from armillary.base.errors import Forbidden, Invalid, NotFound, Unavailable
 from armillary.vospace.bytes import FolderBytes, MemoryBytes, PiecedBytes, S3Bytes
 from armillary.vospace.ports import ByteStore
 from armillary.vospace.service import VOSpaceService
-from armillary.vospace.service.views import MAX_WAITING, BlobReader, Views
+from armillary.vospace.service.views import MAX_EACH, BlobReader, Views
 from armillary.vospace.views.ranges import RangeReader
 from armillary.vospace.views.runners import InlineRunner, ProcessRunner
 
@@ -59,17 +59,20 @@ def held(space: VOSpaceService) -> Iterator[tuple[Held, Views]]:
 
 
 def test_a_few_are_made_at_a_time_and_the_others_wait(
-    space: VOSpaceService, ada: Principal, held: tuple[Held, Views]
+    space: VOSpaceService, ada: Principal, bob: Principal, held: tuple[Held, Views]
 ) -> None:
     runner, views = held
     space.put_bytes(ada, "/home/ada/x.fits", [FILE])
-    futures = [views.start(ada, "/home/ada/x.fits", SECTION) for _ in range(MAX_WAITING)]
+    futures = [views.start(ada, "/home/ada/x.fits", SECTION) for _ in range(MAX_EACH)]
     for _ in range(2):
         assert runner.begun.acquire(timeout=20)
     with pytest.raises(Unavailable) as refusal:
         views.start(ada, "/home/ada/x.fits", SECTION)
     assert refusal.value.code == "views_busy"
+    theirs = views.start(bob, "/home/ada/x.fits", SECTION)
     runner.let.set()
+    with pytest.raises(Forbidden):
+        theirs.result(20)
     assert {future.result(20).answer.length for future in futures} == {5760}
     assert runner.most == 2
     assert views.start(ada, "/home/ada/x.fits", SECTION).result(20).answer.length == 5760

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -204,10 +204,12 @@ def test_the_registry_knows_soda(stranger: TestClient) -> None:
     assert stranger.get("/soda/availability").status_code == 200
 
 
-def test_links_name_the_forms_of_a_file(http: TestClient, stranger: TestClient) -> None:
+def test_links_name_the_forms_of_a_file(http: TestClient, stranger: TestClient, tmp_path: Path) -> None:
     got = http.get("/soda/links", params={"ID": URI})
     assert got.headers["content-type"].startswith("application/x-votable+xml")
-    table = DatalinkResults(parse(io.BytesIO(got.content)))
+    document = tmp_path / "links.xml"
+    document.write_bytes(got.content)
+    table = DatalinkResults(parse(document))
     links = {row["semantics"]: row for row in table}
     assert set(links) == {"#this", "#preview", "#thumbnail", "#detached-header", "#cutout"}
     assert stranger.get(links["#this"]["access_url"]).content == FILE

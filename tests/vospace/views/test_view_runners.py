@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from astropy.io import fits
 from made_fits import Memory, Sparse, block, card, opened, ramp, view, written
 
-from armillary.base.errors import ArmillaryError, Invalid, NotFound, TooLarge
+from armillary.base.errors import ArmillaryError, Invalid, NotFound, TooLarge, Unavailable
 from armillary.vospace.views.overlap import NoOverlapError
 from armillary.vospace.views.runners import Limits, ProcessRunner
 from armillary.vospace.views.structure import walk
@@ -153,6 +155,29 @@ def test_a_view_that_takes_too_long_is_ended() -> None:
         assert made(impatient, written(fits.PrimaryHDU(ramp(10, 10))), ("SUB", "[1:2,1:2]"))
     finally:
         impatient.close()
+
+
+def test_closing_gives_up_what_is_in_hand() -> None:
+    class Stuck(Memory):
+        begun = threading.Event()
+        let = threading.Event()
+
+        def read(self, start: int, stop: int) -> bytes:
+            self.begun.set()
+            assert self.let.wait(20)
+            return super().read(start, stop)
+
+    closing = ProcessRunner()
+    reader = Stuck(written(fits.PrimaryHDU(ramp(10, 10))))
+    with ThreadPoolExecutor(1) as threads:
+        future = threads.submit(lambda: list(closing.run(reader, [("META", "true")])))
+        assert reader.begun.wait(20)
+        closing.close()
+        reader.let.set()
+        with pytest.raises(Invalid):
+            future.result(20)
+    with pytest.raises(Unavailable):
+        made(closing, b"", ("META", "true"))
 
 
 def test_a_process_has_no_secrets(runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch) -> None:

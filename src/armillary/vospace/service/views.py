@@ -7,12 +7,13 @@ import json
 import tempfile
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid, NotFound, Unavailable
 from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath
@@ -25,6 +26,8 @@ from armillary.vospace.views.runners import ViewRunner
 
 MAX_WAITING = 256
 """Views that wait for their turn; more are refused, so that a crowd waits outside and not in memory."""
+MAX_EACH = 96
+"""Of these for one person, and for all strangers together: others find room."""
 AT_ONCE = 4 << 20
 """Answers up to this size are kept in memory, larger ones in a file without a name."""
 MAX_CACHE = 8 << 20
@@ -84,7 +87,7 @@ class Views:
         self._folder = folder
         self._threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="views")
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
         self._pictures: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
     def start(self, who: Who, path: VOSPath | str, parameters: Pairs) -> Future[Viewed]:
@@ -99,27 +102,29 @@ class Views:
         asked = parse(parameters)
         if asked is None:
             raise Invalid("No view was asked for.", code="invalid_argument", remedy="Send SUB, POS or META.")
+        person = who.person.id if isinstance(who, Principal) else who.person_id if who else ""
         with self._lock:
-            if self._waiting >= MAX_WAITING:
+            if self._waiting.total() >= MAX_WAITING or self._waiting[person] >= MAX_EACH:
                 raise Unavailable(
-                    "Too many others are waiting for cutouts and pictures.",
+                    "Too many cutouts and pictures are waited for.",
                     code="views_busy",
-                    facts={"waiting": self._waiting},
+                    facts={"waiting": self._waiting.total(), "yours": self._waiting[person]},
                     remedy="Try again in a minute.",
                 )
-            self._waiting += 1
+            self._waiting[person] += 1
+
+        def done(_future: Future[Viewed]) -> None:
+            with self._lock:
+                self._waiting -= Counter([person])  # and forgets whom it has nothing of
+
         future = self._threads.submit(self._make, who, path, parameters, asked)
-        future.add_done_callback(self._done)
+        future.add_done_callback(done)
         return future
 
     def close(self) -> None:
-        """Let those in hand end, and give everything back."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Give up what is in hand, and give everything back."""
         self._runner.close()
-
-    def _done(self, _future: Future[Viewed]) -> None:
-        with self._lock:
-            self._waiting -= 1
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _make(self, who: Who, path: VOSPath | str, parameters: Pairs, asked: Asked) -> Viewed:
         for attempt in range(3):

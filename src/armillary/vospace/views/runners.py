@@ -6,6 +6,7 @@ import json
 import os
 import select
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -30,6 +31,9 @@ from armillary.vospace.views.ranges import MAX_SPANS, RangeReader, Span
 from armillary.vospace.views.work import perform
 
 Pairs = Sequence[tuple[str, str]]
+
+_TIME = struct.Struct("ll")
+"""A `timeval`."""
 
 _REFUSALS: dict[str, type[ArmillaryError]] = {
     kind.__name__: kind for kind in (Invalid, NotFound, TooLarge, Conflict, Forbidden, Unavailable)
@@ -95,6 +99,8 @@ class ProcessRunner:
         self._limits = limits or Limits()
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._closed = False
 
     def run(self, reader: RangeReader, parameters: Pairs) -> Iterator[bytes]:
         """See `ViewRunner`."""
@@ -120,14 +126,18 @@ class ProcessRunner:
             if finished:
                 self._keep(worker)
             else:
-                worker.end()
+                self._end(worker)
 
     def close(self) -> None:
-        """See `ViewRunner`."""
+        """See `ViewRunner`. What is in hand fails at once."""
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, []
+            busy = self._all.difference(idle)
+        for worker in busy:
+            worker.kill()  # whoever waits for it gives it back
         for worker in idle:
-            worker.end()
+            self._end(worker)
 
     def _start(self, reader: RangeReader, parameters: Pairs) -> tuple[_Worker, tuple[bytes, bytes] | None]:
         """Return a process with the job, and its first frame if that has come."""
@@ -153,39 +163,62 @@ class ProcessRunner:
         while True:
             with self._lock:
                 worker = self._idle.pop() if self._idle else None
-            if worker is None:
-                worker = _Worker(self._limits.memory)
-                worker.hand(job, descriptor)
-                return worker, None
-            # One that was idle may just be ending, which is no reason to refuse: it has said nothing then.
+            fresh = worker is None
+            worker = worker or self._new()
+            kept = False
             try:
-                if worker.is_alive():
+                if fresh or worker.is_alive():
                     worker.hand(job, descriptor)
-                    return worker, worker.receive(self._limits.silence_seconds)
-            except (OSError, EOFError):
-                pass
-            worker.end()
+                    first = None if fresh else worker.receive(self._limits.silence_seconds)
+                    kept = True
+                    return worker, first
+            except (OSError, EOFError) as error:
+                # One that was idle may just be ending, which is no reason to refuse: it has said nothing then.
+                if fresh:
+                    raise _unreadable() from error
+            finally:
+                if not kept:
+                    self._end(worker)
+
+    def _new(self) -> _Worker:
+        with self._lock:
+            if self._closed:
+                raise _no_process()
+            try:
+                worker = _Worker(self._limits)
+            except OSError as error:
+                raise _no_process() from error
+            self._all.add(worker)
+            return worker
+
+    def _end(self, worker: _Worker) -> None:
+        with self._lock:
+            self._all.discard(worker)
+        worker.end()
 
     def _keep(self, worker: _Worker) -> None:
         with self._lock:
             gone = [other for other in self._idle if not other.is_alive()]
             self._idle = [other for other in self._idle if other not in gone]
-            self._idle.append(worker)
+            if self._closed:
+                gone.append(worker)
+            else:
+                self._idle.append(worker)
         for other in gone:
-            other.end()
+            self._end(other)
 
 
 class _Worker:
     """One process, and the ways to it and from it."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         # Threads of the linear algebra would each take address space, and nothing here is linear algebra.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._channel, its_end = socket.socketpair()
         with its_end:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "armillary.vospace.views.worker", str(memory)],
+                [sys.executable, "-m", "armillary.vospace.views.worker", str(limits.memory)],
                 stdin=its_end.fileno(),
                 stdout=subprocess.PIPE,
                 bufsize=0,
@@ -197,6 +230,9 @@ class _Worker:
         self._in = self._process.stdout.fileno()
         frames.widen(self._in)
         self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        # One that does not read any more must not hold whoever writes to it.
+        patience = _TIME.pack(int(limits.silence_seconds) + 1, 0)
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
 
     def is_alive(self) -> bool:
         """Whether it has not ended, and says nothing unasked."""
@@ -221,6 +257,10 @@ class _Worker:
                 raise _too_slow()
 
         return frames.unpack(lambda count: frames.take(self._in, count, wait))
+
+    def kill(self) -> None:
+        """Kill it."""
+        self._process.kill()
 
     def end(self) -> None:
         """Kill it and close the ways."""
@@ -258,6 +298,14 @@ def _unreadable() -> Invalid:
         "This file could not be read within the limits of memory and time.",
         code="view_failed",
         remedy="Ask for fewer pixels; check the file with fitsverify; the whole of it can still be fetched.",
+    )
+
+
+def _no_process() -> Unavailable:
+    return Unavailable(
+        "No process for cutouts and pictures can be started.",
+        code="views_busy",
+        remedy="Try again in a minute.",
     )
 
 
