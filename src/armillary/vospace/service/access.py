@@ -57,12 +57,13 @@ class Access:
         return way[-1]
 
     def find(
-        self, asker: Asker | None, way: Sequence[Node], path: VOSPath, *, code: str = "node_not_found"
+        self, asker: Asker | None, way: Sequence[Node], path: VOSPath, *, as_container: bool = False
     ) -> Sequence[Node]:
         """Return `way` if it leads to `path`.
 
         Raises:
-            NotFound: with `code`, to those who may see what is there.
+            NotFound: with code `node_not_found`, or `container_not_found` for `as_container`, to those who may see
+                what is there.
             Invalid: with code `link_found`, to them too; a link is in the way.
             Forbidden: to the others, so that nobody learns names by asking.
         """
@@ -76,22 +77,34 @@ class Access:
                 facts={"path": str(last.path), "target": last.target},
                 remedy="Use the path of the target.",
             )
-        raise NotFound(
-            f"{path} does not exist.",
-            code=code,
-            facts={"path": str(path), "exists": str(last.path)},
-            remedy=f"List {last.path} to see what is there.",
-        )
+        raise _missing_container(path, last) if as_container else _missing(path, last)
 
     def find_within(self, asker: Asker | None, way: Sequence[Node], path: VOSPath) -> Sequence[Node]:
         """Return `way` as `find`, and say `container_not_found` when the containers above are missing."""
-        missing = "node_not_found" if len(way) == len(path.names) else "container_not_found"
-        return self.find(asker, way, path, code=missing)
+        return self.find(asker, way, path, as_container=len(way) < len(path.names))
 
 
 def home_of(way: Sequence[Node]) -> Node | None:
     """Return the home on the way."""
     return way[HOME_DEPTH] if len(way) > HOME_DEPTH else None
+
+
+def _missing(path: VOSPath, last: Node) -> NotFound:
+    return NotFound(
+        f"{path} does not exist.",
+        code="node_not_found",
+        facts={"path": str(path), "exists": str(last.path)},
+        remedy=f"List {last.path} to see what is there.",
+    )
+
+
+def _missing_container(path: VOSPath, last: Node) -> NotFound:
+    return NotFound(
+        f"There is no container for {path}.",
+        code="container_not_found",
+        facts={"path": str(path), "exists": str(last.path)},
+        remedy=f"Make what is missing below {last.path}.",
+    )
 
 
 def refuse_locked(node: Node) -> None:

@@ -101,12 +101,9 @@ class TreeService:
 
     def container_for(self, asker: Asker | None, way: Sequence[Node], path: VOSPath) -> Node:
         """Return the container in which `path` may be made, `way` being what exists of it."""
-        if len(way) < len(path.names):
-            self.access.find(asker, way, path.parent, code="container_not_found")
         parent = way[-1]
-        if not parent.is_container:
-            # What is missing in there is a link's affair, or there is no such container.
-            self.access.find(asker, way, path, code="container_not_found")
+        if len(way) < len(path.names) or not parent.is_container:
+            self.access.find(asker, way, path, as_container=True)
         check_name(path.name)
         self.access.require(asker, Action.WRITE, way)
         refuse_locked(parent)
