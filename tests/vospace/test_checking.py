@@ -332,9 +332,7 @@ def test_what_belongs_to_people_who_have_gone_is_told_and_is_no_fault(yard: Yard
 
 
 @ON_BOTH
-@pytest.mark.parametrize(
-    ("kind", "phase"), [(JobKind.DELETE, Phase.QUEUED), (JobKind.TRANSFER, Phase.ERROR)]
-)
+@pytest.mark.parametrize(("kind", "phase"), [(JobKind.DELETE, Phase.QUEUED), (JobKind.TRANSFER, Phase.ERROR)])
 def test_a_job_whose_runner_has_ended_waits_again_or_ends(yard: Yard, kind: JobKind, phase: Phase) -> None:
     job = Job(
         id=new_hex(),
