@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from uvicorn._types import HTTPScope
 
 PIECES = "pieces"
 """Where applications find the request's `Pieces`: `scope["state"][PIECES]`."""
@@ -55,3 +60,9 @@ class PiecesProtocol(HttpToolsProtocol):
             cycle.message_event.set()
             if pieces.size >= _PAUSE:
                 self.flow.pause_reading()
+
+    @staticmethod
+    def _state_of(scope: HTTPScope) -> dict[str, Any]:
+        state = scope.get("state")
+        assert state is not None, "uvicorn gives each request one"
+        return state
