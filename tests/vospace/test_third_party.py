@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from another_service import NAME, Elsewhere, Handler, at_home, digest, page
 from starlette.testclient import TestClient
 from uws_talk import CORE, fault, made, over, phase_of, protocol, results, run, transfer
 
@@ -22,64 +20,6 @@ from armillary.vospace.service import JobService, VOSpaceService
 from armillary.vospace.store import SqlJobRecords
 
 DATA = bytes(range(256)) * 20_000
-NAME = "data.example.org"
-
-
-def at_home(host: str, port: int) -> list[str]:
-    """A name server for which everything is here."""
-    return ["127.0.0.1"]
-
-
-def digest(data: bytes) -> str:
-    return "md5=" + base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-
-
-class Elsewhere(ThreadingHTTPServer):
-    """Another service, on the loopback. What it answers at a path is up to the test."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.pages: dict[str, Callable[[_Handler], None]] = {}
-        self.asked: list[str] = []
-        self.received: dict[str, bytes] = {}
-        self.headers: dict[str, str] = {}
-
-    def url(self, path: str) -> str:
-        return f"http://{NAME}:{self.server_port}{path}"
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that hang up are part of the test."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Elsewhere
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        self.server.headers = dict(self.headers.items())
-        self.server.pages.get(self.path, lambda handler: handler.say(404))(self)
-
-    def do_PUT(self) -> None:
-        length = int(self.headers["Content-Length"])
-        self.server.received[self.path] = self.rfile.read(length)
-        self.do_GET()
-
-    def say(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in ({"Content_Length": str(len(body))} | headers).items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-def page(status: int, body: bytes = b"", **headers: str) -> Callable[[_Handler], None]:
-    return lambda handler: handler.say(status, body, **headers)
 
 
 @pytest.fixture
@@ -144,7 +84,7 @@ def test_the_service_fetches_bytes_into_a_node(
 def test_bytes_that_come_in_pieces_of_unknown_number_are_fetched(
     http: TestClient, elsewhere: Elsewhere, space: VOSpaceService, ada: Principal
 ) -> None:
-    def chunked(handler: _Handler) -> None:
+    def chunked(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
@@ -155,12 +95,12 @@ def test_bytes_that_come_in_pieces_of_unknown_number_are_fetched(
     assert content(space, ada) == b"hello world"
 
 
-def cut(handler: _Handler) -> None:
+def cut(handler: Handler) -> None:
     handler.say(200, b"x" * 1000, Content_Length="5000", Connection="close")
     handler.close_connection = True
 
 
-def cut_chunk(handler: _Handler) -> None:
+def cut_chunk(handler: Handler) -> None:
     handler.send_response(200)
     handler.send_header("Transfer-Encoding", "chunked")
     handler.end_headers()
@@ -168,7 +108,7 @@ def cut_chunk(handler: _Handler) -> None:
     handler.close_connection = True
 
 
-def endless(handler: _Handler) -> None:
+def endless(handler: Handler) -> None:
     handler.send_response(200)
     handler.send_header("Connection", "close")
     handler.end_headers()
@@ -192,7 +132,7 @@ def endless(handler: _Handler) -> None:
     ],
 )
 def test_what_does_not_arrive_whole_leaves_nothing(
-    http: TestClient, elsewhere: Elsewhere, answer: Callable[[_Handler], None], name: str
+    http: TestClient, elsewhere: Elsewhere, answer: Callable[[Handler], None], name: str
 ) -> None:
     elsewhere.pages["/d"] = answer
     job = run(http, "/vault/transfers", pull(elsewhere.url("/d")))
@@ -310,7 +250,7 @@ def test_who_sends_too_slowly_is_left(elsewhere: Elsewhere) -> None:
 def test_who_never_ends_the_head_of_an_answer_is_left(elsewhere: Elsewhere) -> None:
     gone = threading.Event()
 
-    def trickle(handler: _Handler) -> None:
+    def trickle(handler: Handler) -> None:
         handler.send_response(200)
         try:
             for number in range(1000):
@@ -366,7 +306,7 @@ def test_a_fetch_that_is_aborted_leaves_nothing(
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(handler: _Handler) -> None:
+    def slow(handler: Handler) -> None:
         handler.say(200, b"x" * (2 << 20), Content_Length=str(4 << 20))
         handler.wfile.flush()
         begun.set()
