@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 
 from armillary.accounts.model import Person
 from armillary.base.errors import ArmillaryError, Forbidden, Invalid, PreconditionFailed, Unavailable
-from armillary.base.ids import PersonId, new_hex
+from armillary.base.ids import PersonId
 from armillary.vospace.core.names import PACKAGE_VIEW
 from armillary.vospace.core.permissions import Asker
 from armillary.vospace.core.properties import change_of
 from armillary.vospace.job_model import Job, JobKind
 from armillary.vospace.job_ports import Courier
-from armillary.vospace.paths import VOSPath, parse_uri
+from armillary.vospace.paths import NULL, VOSPath, parse_uri
 from armillary.vospace.service.branches import Branches
 from armillary.vospace.service.negotiation import (
-    AUTO,
     CLIENT_MOVES,
-    NULL,
     PULL,
     PULL_TO,
     PUSH_FROM,
@@ -113,16 +111,9 @@ class JobWork:
                 remedy="Use a word of the standard or the URI of a node.",
             )
         goal = parse_uri(transfer.direction, self._space.authorities)
-        if goal.name == NULL:
-            if transfer.keep_bytes:
-                self._space.node(asker, source)
-            else:
-                self._space.delete(asker, source)
-            return {}
-        if goal.name == AUTO:
-            goal = goal.parent / new_hex()
         act = self._space.copy if transfer.keep_bytes else self._space.move
-        return {"destination": self._negotiation.uri(act(asker, source, goal).path)}
+        there = act(asker, source, goal).path
+        return {} if goal.name == NULL else {"destination": self._negotiation.uri(there)}
 
     def _pull(
         self, running: Running, asker: Asker, transfer: TransferDocument, asked: VOSPath

@@ -11,6 +11,7 @@ from armillary.vospace.core.names import ANY_VIEW, BINARY_VIEW, CORE, DEFAULT_VI
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.paths import VOSPath, parse_uri, to_uri
 from armillary.vospace.service.access import denied
+from armillary.vospace.service.base import settled
 from armillary.vospace.service.nodes import VOSpaceService
 from armillary.vospace.transfer_xml import Protocol, TransferDocument
 
@@ -20,9 +21,6 @@ PULL_TO = "pullToVoSpace"
 PUSH_FROM = "pushFromVoSpace"
 CLIENT_MOVES = frozenset({PULL, PUSH})
 SERVICE_MOVES = frozenset({PULL_TO, PUSH_FROM})
-
-AUTO = ".auto"
-NULL = ".null"
 
 _GET = frozenset({CORE + "httpget", CORE + "httpsget"})
 _PUT = frozenset({CORE + "httpput", CORE + "httpsput"})
@@ -105,8 +103,7 @@ class Negotiation:
         offered(transfer)
         if transfer.direction == PULL:
             self.check_view(transfer)
-            if path.name != NULL:
-                self._space.open_bytes(asker, path, head=True)
+            self._space.open_bytes(asker, path, head=True)
             return path
         if transfer.view == PACKAGE_VIEW:
             raise Invalid(
@@ -122,16 +119,12 @@ class Negotiation:
         if asker is None:
             raise denied(None, Action.WRITE, path)
         path = self.named(asker, path)
-        if path.name != NULL:
-            self._space.begin_upload(asker, path).abort()
+        self._space.begin_upload(asker, path).abort()
         return path
 
     def named(self, asker: Asker, path: VOSPath) -> VOSPath:
         """Return the place of new bytes, with a new name for `.auto` and for a container."""
-        if path.name == AUTO:
-            return path.parent / new_hex()
-        if path.name == NULL:
-            return path
+        path = settled(path)
         with self._space.records.reading() as tree:
             way = tree.walk(path)
         if len(way) == len(path.names) + 1 and way[-1].is_container:
