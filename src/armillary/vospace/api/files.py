@@ -54,7 +54,7 @@ def files(context: Context, resumable: ResumableUploads, kind: str) -> Endpoint:
         if request.method == "POST":
             raise _not_posted()
         if kind == "vault" and request.method == "GET":
-            return await _send_on(context, request, kind, await context.who(request), path)
+            return await run_in_threadpool(_send_on, context, request, kind, path)
         return await _send(context, streams, request, find_who, path)
 
     return endpoint
@@ -98,10 +98,11 @@ def _not_posted() -> Invalid:
     )
 
 
-async def _send_on(context: Context, request: Request, kind: str, who: Who, path: VOSPath) -> Response:
+def _send_on(context: Context, request: Request, kind: str, path: VOSPath) -> Response:
     pairs = asked_of(request)
-    node = (await run_in_threadpool(context.service.open_bytes, who, path, head=True)).node
-    slip = context.grants.issue("read", node.path, await run_in_threadpool(context.service.access.asker, who))
+    asker = context.service.access.asker(context.find_who(request))
+    node = context.service.open_bytes(asker, path, head=True).node
+    slip = context.grants.issue("read", node.path, asker)
     url = grant_url(f"{base_url(request)}/{kind}", slip, node.path)
     return RedirectResponse(with_query(url, pairs), status_code=303)
 
