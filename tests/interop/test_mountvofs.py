@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import certifi
@@ -51,7 +52,11 @@ class Mounted:
                 stdout=said,
                 stderr=said,
             )
-        self.until(self.path.is_mount)
+        try:
+            self.until(self.path.is_mount)
+        except BaseException:
+            self.close()
+            raise
 
     def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
         """Wait for what the client does behind our back."""
@@ -66,14 +71,19 @@ class Mounted:
         subprocess.run(["fusermount", "-u", self.path], check=True)
         self._process.wait(30)
 
+    def close(self) -> None:
+        """Leave nothing mounted, whatever happened."""
+        if self.path.is_mount():
+            self.unmount()
+        self._process.kill()
+        self._process.wait(30)
+
 
 @pytest.fixture
 def mounted(ada: Terminal, whole: str) -> Iterator[Mounted]:
     """The test's container, mounted."""
-    mounted = Mounted(terminal=ada, there=whole)
-    yield mounted
-    if mounted.path.is_mount():
-        mounted.unmount()
+    with closing(Mounted(terminal=ada, there=whole)) as mounted:
+        yield mounted
 
 
 def test_a_mounted_container_is_listed_read_and_written(mounted: Mounted, space: Space, folder: str) -> None:
@@ -139,9 +149,8 @@ def test_of_a_large_file_only_what_is_read_is_fetched(mounted: Mounted, space: S
 
 def test_a_mount_for_reading_changes_nothing(ada: Terminal, whole: str, space: Space, folder: str) -> None:
     space.put(f"{folder}/a.txt", b"kept")
-    mounted = Mounted(terminal=ada, there=whole, words=("--readonly",))
-    assert (mounted.path / "a.txt").read_bytes() == b"kept"
-    with pytest.raises(OSError):
-        (mounted.path / "a.txt").write_bytes(b"other")
-    mounted.unmount()
+    with closing(Mounted(terminal=ada, there=whole, words=("--readonly",))) as mounted:
+        assert (mounted.path / "a.txt").read_bytes() == b"kept"
+        with pytest.raises(OSError):
+            (mounted.path / "a.txt").write_bytes(b"other")
     assert space.read(f"{folder}/a.txt") == b"kept"
