@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from made_fits import cards, opened, ramp, sky, view, written
 
-from armillary.base.errors import Invalid
+from armillary.base.errors import ArmillaryError, Invalid
 from armillary.vospace.views.overlap import NoOverlapError
 
 SHAPE = (200, 240)
@@ -258,3 +259,98 @@ def test_polarization_states_are_one_filter(wanted: list[str], values: list[int]
     assert kept == [value + 1 for value in values]
     with pytest.raises(NoOverlapError):
         view(written(fits.PrimaryHDU(data, header)), ("POL", "XX"))
+
+
+VALUES = [
+    "0",
+    "-1",
+    "1E400",
+    "NaN",
+    "T",
+    "'RA---XXX'",
+    "'GLON-SIP'",
+    "'TIME'",
+    "'-TAB'",
+    "'WAVE-TAB'",
+    "99999999999",
+    "''",
+    "1.5D3",
+    "'FREQ-LSR'",
+    "'VELO-F2V'",
+    "'AWAV'",
+    "(1.0,2.0)",
+    "rubbish",
+    "'unclosed",
+    "0.0",
+    "-32",
+    "8",
+    "'DEC--HPX'",
+    "'RA---ZPN'",
+    "'UTC'",
+]
+KEYS = [
+    "CD1_1",
+    "PC1_2",
+    "CTYPE1",
+    "CTYPE2",
+    "CDELT1",
+    "CDELT2",
+    "WCSAXES",
+    "PV1_3",
+    "PS1_1",
+    "A_ORDER",
+    "A_2_0",
+    "CPDIS1",
+    "TIMESYS",
+    "MJDREF",
+    "CUNIT3",
+    "CUNIT1",
+    "LTM1_1",
+    "CRPIX1",
+    "CROTA2",
+    "RADESYS",
+    "INHERIT",
+    "BSCALE",
+    "BLANK",
+    "GROUPS",
+    "CONTINUE",
+    "NAXIS3",
+    "NAXIS1",
+    "BITPIX",
+]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_headers_full_of_nonsense_are_refused_or_cut_and_nothing_else(seed: int) -> None:
+    random = Random(seed)
+    header = sky(middle=10.5)
+    header.update(METRES, CTYPE4="STOKES", CRVAL4=1.0, CRPIX4=1.0, CDELT4=1.0, CROTA2=3.0, MJDREF=5e4)
+    file = written(fits.PrimaryHDU(ramp(4, 6, 20, 24), header))
+    wanted = [("CIRCLE", "202.47 47.195 0.001"), ("BAND", "5e-7 5.02e-7"), ("POL", "I"), ("TIME", "5 60000")]
+    wanted += [("PREVIEW", "8"), ("SUB", "[-*:2,*]"), ("POS", "RANGE 0 360 -90 90")]
+    outcomes = set[str]()
+    for _ in range(60):
+        lying = bytearray(file)
+        for _ in range(random.randint(1, 4)):
+            at = random.randrange(len(header) + 8) * 80
+            text = f"{random.choice(KEYS):<8}= {random.choice(VALUES)}".ljust(80).encode()
+            whole = random.random() < 0.5
+            lying[at if whole else at + 10 : at + 80] = text if whole else text[10:]
+        try:
+            view(bytes(lying), random.choice(wanted))
+            outcomes.add("made")
+        except NoOverlapError:
+            outcomes.add("nothing")
+        except ArmillaryError as refusal:
+            outcomes.add(refusal.code)
+    known = {
+        "made",
+        "nothing",
+        "fits_invalid",
+        "no_coordinates",
+        "no_image",
+        "cutout_too_large",
+        "view_too_large",
+    }
+    assert outcomes <= known
+    assert {"made", "fits_invalid"} <= outcomes

@@ -146,7 +146,9 @@ def _is_described(keys: set[str], n: int, letter: str) -> bool:
 def _unrotated(numbers: Mapping[str, float], keys: set[str]) -> dict[str, float | None]:
     """Say an old rotation (CROTA of the latitude, by convention axis 2) as a matrix."""
     angle = numbers.get("CROTA2", numbers.get("CROTA1", 0.0))
-    if not angle or any(re.fullmatch(r"PC\d+_\d+", key) for key in numbers):
+    if not angle or not numbers.get("CDELT1", 1.0) or not numbers.get("CDELT2", 1.0):
+        return {}  # without increments there is no rotation either
+    if any(re.fullmatch(r"PC\d+_\d+", key) for key in numbers):
         return {}
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     ratio = numbers.get("CDELT2", 1.0) / numbers.get("CDELT1", 1.0)

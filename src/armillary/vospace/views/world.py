@@ -53,7 +53,7 @@ class World:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about headers that were mended
                 self._wcs: Any = wcs.WCS(fits.Header.fromstring(header))
-        except _NONSENSE as error:
+        except (*_NONSENSE, MemoryError) as error:  # memory: a header with a billion axes
             raise self._broken(error) from error
 
     def sky(self, shape: Shape) -> Box | None:
