@@ -84,4 +84,6 @@ def test_every_link_between_pages_leads_somewhere():
 
 def test_no_page_names_a_place_on_somebody_s_machine():
     for page in (DOCS.parent / "README.md", *DOCS.rglob("*.md")):
-        assert not re.search(r"/work/|/root/|/home/(?!(?:ada|vera)/)[a-z]+/(?!catalogues)", page.read_text()), page.name
+        assert not re.search(
+            r"/work/|/root/|/home/(?!(?:ada|vera)/)[a-z]+/(?!catalogues)", page.read_text()
+        ), page.name
