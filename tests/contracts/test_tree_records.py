@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy import Engine
 
-from armillary.base.errors import Conflict
+from armillary.base.errors import Conflict, NotFound
 from armillary.base.ids import PersonId, new_hex
 from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing
 from armillary.vospace.paths import VOSPath
@@ -337,3 +337,38 @@ def test_properties_of_many_nodes_are_saved_at_once_and_nothing_else(
         found = [tree.walk(node.path)[-1] for node in made]
         assert found == [*new[:2], made[2]]
         assert "ivo://x#y" in tree.property_names()
+
+
+@pytest.mark.parametrize("order", list(Order))
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_listing_goes_on_after_a_child_that_is_gone(
+    records: SqlRecords, make: Maker, order: Order, descending: bool
+) -> None:
+    home = make("ada")
+    for number, name in enumerate(MANY):
+        make(name, home, length=number % 3, owner_name=f"owner {number % 2}")
+    whole = names(records, home, Page(order=order, descending=descending))
+    with records.writing() as tree:
+        last = next(child for child in tree.children(home, Page()) if child.name == whole[7])
+        tree.remove(last)
+    page = Page(order=order, descending=descending, after=last)
+    assert names(records, home, page) == whole[8:]
+    if order is not Order.NAME:
+        with pytest.raises(NotFound):
+            names(records, home, Page(order=order, start=whole[7]))
+
+
+def test_properties_in_use_are_noted_once(records: SqlRecords, make: Maker) -> None:
+    for name in ("one", "two"):
+        make(name, properties={"urn:b": "1", "urn:a": name})
+    with records.writing() as tree:
+        assert list(tree.property_names()) == ["urn:a", "urn:b"]
+
+
+def test_the_deepest_path_is_found_in_one_walk(records: SqlRecords, make: Maker) -> None:
+    node = make("ada")
+    for _ in range(126):
+        node = make("d", node)
+    with records.reading() as tree:
+        assert [found.path.name for found in tree.walk(node.path)] == ["", "home", "ada", *["d"] * 126]
+        assert len(tree.walk(VOSPath(("home", "ada", "no", "d")))) == 3
