@@ -152,3 +152,12 @@ def test_a_browser_that_is_signed_in_sees_pictures(
         got = session.get(url, cookies={"armillary_session": cookie})
         assert got.headers["content-type"] == "image/png"
         assert len(got.content) < 30_000
+
+
+def test_head_of_a_view_ends(space: Space, file: bytes, session: requests.Session) -> None:
+    told = session.head(f"https://{space.host}/arc/files{PLACE}", params={"META": "true"}, timeout=20)
+    assert told.status_code == 200
+    assert told.headers["content-type"].startswith("text/plain")
+    assert session.get(f"https://{space.host}/arc/files{PLACE}", params={"META": "true"}).text.startswith(
+        "SIMPLE"
+    )

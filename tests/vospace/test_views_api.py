@@ -82,6 +82,7 @@ def test_head_tells_without_making(http: TestClient) -> None:
     assert (told.status_code, told.content) == (200, b"")
     assert told.headers["content-type"] == "application/fits"
     assert "digest" not in told.headers
+    assert "content-length" not in told.headers
 
 
 @pytest.mark.parametrize(

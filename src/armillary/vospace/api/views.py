@@ -98,7 +98,9 @@ async def send_view(
     if tag_of_view(node, pairs) in known or known == ANY:
         return Response(status_code=304, headers={name: shown[name] for name in ("ETag", "Cache-Control")})
     if request.method == "HEAD":
-        return Response(status_code=200, headers=shown)
+        told = Response(status_code=200, headers=shown)
+        del told.headers["content-length"]  # which is not known before it is made, and is not 0
+        return told
     viewed = await asyncio.wrap_future(views.start(who, path, pairs))
     shown = {**_headers(viewed.node, pairs), "Content-Length": str(viewed.answer.length)}
     if viewed.answer.length <= AT_ONCE:
