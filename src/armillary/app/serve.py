@@ -206,7 +206,8 @@ async def _serve(
     serving: list[asyncio.Future[None]] = [
         asyncio.ensure_future(server.serve(sockets=[sockets[what]])) for what, server in front.items()
     ]
-    if clouds:  # without any, their thread would end at once, and a server that ends is the end of the platform
+    # Without any, their thread would end at once, and a server that ends is the end of the platform.
+    if clouds:
         serving.append(_beside(clouds, sockets))
     await _answering(servers, serving)
     recovery = asyncio.create_task(asyncio.to_thread(platform.recover))
