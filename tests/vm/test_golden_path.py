@@ -78,6 +78,8 @@ def test_vospace_is_mounted_inside_the_first_machine(golden: Golden) -> None:
         "--vospace vos:home/astro --mountpoint ~/space >&2\n"
         "timeout 60 sh -c 'until mountpoint -q ~/space; do sleep 0.2; done'\n"
         "cat space/catalogues/*.cat | wc -l; mkdir -p space/mounted; echo from the mount > space/mounted/note.txt\n"
+        # This client sends what was written behind our back, and knows its length when it is there.
+        "timeout 60 sh -c 'until grep -q mount space/mounted/note.txt; do sleep 1; done'\n"
         "cat space/mounted/note.txt; fusermount -u space"
     )
     assert int(shown.splitlines()[0]) > 12

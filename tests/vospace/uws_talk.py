@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from anyio.from_thread import start_blocking_portal
 from lxml import etree
 from starlette.testclient import TestClient
 
@@ -90,6 +89,8 @@ def ended_here(service: JobService, who: Principal, job: Job) -> Job:
             while not service.job(who, job.kind, job.id).is_over:
                 assert await ear.wait(20)
 
-    asyncio.run(wait())
+    # In a thread of its own: a browser test in this process leaves its loop running in ours.
+    with start_blocking_portal() as portal:
+        portal.call(wait)
     service.close()
     return service.job(who, job.kind, job.id)
