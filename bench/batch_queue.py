@@ -25,11 +25,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from armillary.app.database import make_engine
+from armillary.base.bell import Bell
 from armillary.base.clock import SystemClock
 from armillary.base.ids import PersonId, ProjectId, Sha512, WorkerId
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_router
-from armillary.batch.bell import Bell
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
