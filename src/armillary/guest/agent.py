@@ -90,6 +90,10 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
+_BIRTH = threading.Lock()
+"""Held while the process of a job is born, and while a file is written that one will execute."""
+
+
 class Unreachable(Exception):
     """No answer, or one that says to come back later."""
 
@@ -542,6 +546,13 @@ class Job:
                 "input_fetch_failed", f"the bytes of {entry['path']} do not have their SHA-256", retry=True
             )
         executable = bool(int(entry.get("mode") or 0) & 0o111) or entry["path"] == self.spec.get("executable")
+        if executable:
+            # Another job's process may have been born with our file open for writing, until it executes: "text file
+            # busy". The copy is made while none is born.
+            fresh = target.with_name(f".{target.name[:200]}.fresh")
+            with _BIRTH:
+                shutil.copyfile(target, fresh)
+            fresh.replace(target)
         target.chmod(0o755 if executable else 0o644)
 
     def _pull(self, sha256: str, file: BinaryIO) -> str:
@@ -651,6 +662,7 @@ class Job:
         with (
             (self.base / STREAMS["stdout"]).open("wb") as out,
             (self.base / STREAMS["stderr"]).open("wb") as err,
+            _BIRTH,
         ):
             process: subprocess.Popen[bytes] = subprocess.Popen(
                 gate,
