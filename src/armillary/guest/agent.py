@@ -549,7 +549,7 @@ class Job:
         if executable:
             # Another job's process may have been born with our file open for writing, until it executes: "text file
             # busy". The copy is made while none is born.
-            fresh = target.with_name(f".{target.name[:200]}.fresh")
+            fresh = self.base / "executable"  # beside the job's own files: a name may have no room for more
             with _BIRTH:
                 shutil.copyfile(target, fresh)
             fresh.replace(target)
