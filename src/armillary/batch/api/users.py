@@ -17,6 +17,7 @@ from armillary.base.errors import Forbidden, Invalid
 from armillary.base.ids import ClusterId
 from armillary.batch.api.bodies import take_body
 from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.wire_submit import SubmitIn
 from armillary.batch.api.wire_user import (
     BlobOut,
     BlobsCheckIn,
@@ -35,7 +36,6 @@ from armillary.batch.api.wire_user import (
     ReasonIn,
     ReasonOut,
     Stream,
-    SubmitIn,
     SubmitOut,
     WorkerOut,
     WorkersOut,

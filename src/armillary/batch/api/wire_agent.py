@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
-from armillary.batch.api.wire_user import Digest256, JobName, Short, Stream, Wire
+from armillary.batch.api.wire_submit import Digest256, JobName, Short, Wire
+from armillary.batch.api.wire_user import Stream
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 

@@ -5,63 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-Digest256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Short = Annotated[str, StringConstraints(max_length=255)]
-Text = Annotated[str, StringConstraints(max_length=32_768)]
-JobName = Annotated[str, StringConstraints(pattern=r"^\d{1,18}\.\d{1,9}$")]
-"""`cluster.proc`, as HTCondor writes it."""
-
-
-class Wire(BaseModel):
-    """A shape on the wire: unknown fields are refused, so that a typing error is never silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
-
-
-class FileRef(Wire):
-    """A file that the user sent before: its content by digest, and its permission bits."""
-
-    sha256: Digest256
-    size: int = Field(ge=0)
-    mode: int = Field(default=0o644, ge=0, le=0o7777)
-
-
-class JobSpecIn(Wire):
-    """One job with every macro expanded. Sizes: `request_memory_mib` in MiB, `request_disk_kib` in KiB."""
-
-    proc: int = Field(ge=0, lt=1_000_000_000)
-    executable: Text
-    transfer_executable: bool = True
-    arguments: list[Text] = Field(default_factory=list[str], max_length=10_000)
-    environment: dict[str, Text] = Field(default_factory=dict[str, str])
-    input: Text | None = None
-    output: Text | None = None
-    error: Text | None = None
-    log: Text | None = None
-    transfer_input_files: list[Text] = Field(default_factory=list[str], max_length=10_000)
-    transfer_output_files: list[Text] | None = None
-    transfer_output_remaps: dict[str, Text] = Field(default_factory=dict[str, str])
-    request_cpus: int = Field(default=1, ge=1)
-    request_memory_mib: int = Field(default=512, ge=1)
-    request_disk_kib: int = Field(default=1024, ge=0)
-    max_retries: int = Field(default=0, ge=0, le=1000)
-    priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
-    on_hold: bool = False
-    iwd: Text = ""
-
-
-class SubmitIn(Wire):
-    """`POST /clusters`. `files` maps each path, as the job specs write it, to a blob sent before."""
-
-    project: Short
-    image: Short
-    flavor: Short
-    batch_name: Short | None = None
-    submit_text: Annotated[str, StringConstraints(max_length=1_048_576)] = ""
-    jobs: list[JobSpecIn] = Field(min_length=1, max_length=100_000)
-    files: dict[str, FileRef] = Field(default_factory=dict[str, FileRef])
+from armillary.batch.api.wire_submit import Digest256, JobName, Wire
 
 
 class ImageOut(Wire):
