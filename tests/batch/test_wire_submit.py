@@ -30,6 +30,7 @@ def test_what_all_jobs_share_is_said_once_and_what_a_job_says_wins() -> None:
         {"common": ["executable"]},
         {"jobs": ["run.sh"], "common": {"executable": "a"}},
         {"jobs": []},
+        {"jobs": 5, "common": {"executable": "a"}},
         {"jobs": [{"proc": 0, "executable": "a", "request_gpus": -1}]},
         {"jobs": [{"proc": 0, "executable": "a", "policy": {"periodic_held": "true"}}]},
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -123,8 +123,10 @@ class SubmitIn(Wire):
     @classmethod
     def _spread(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Give each job what all of them share. What is not of the right kind is left for its own check to refuse."""
-        common: dict[str, Any] = data.get("common") or {}
-        jobs: list[dict[str, Any]] = data.get("jobs") or []
-        if not common or not all(isinstance(part, dict) for part in (common, *jobs)):
+        parts: list[Any] = [data.get("common"), data.get("jobs")]
+        if not parts[0] or not isinstance(parts[0], dict) or not isinstance(parts[1], list):
             return data
-        return {**data, "common": {}, "jobs": [{**common, **job} for job in jobs]}
+        common = cast("dict[str, Any]", parts[0])
+        jobs = cast("list[Any]", parts[1])
+        whole: list[Any] = [{**common, **job} if isinstance(job, dict) else job for job in jobs]
+        return {**data, "common": {}, "jobs": whole}
