@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from armillary.base.errors import Invalid
 from armillary.base.units import format_size
-from armillary.batch.model import InputFile, JobSpec, Resources
+from armillary.batch.model import InputFile, JobSpec, Resources, Wishes
 from armillary.fleet.model import FleetFlavor, FleetImage
 
 _REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:.*")
@@ -28,6 +28,7 @@ class SubmitRequest:
     files: Mapping[str, InputFile]
     idempotency_key: str | None
     request_hash: str
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 def size_of(flavor: FleetFlavor) -> Resources:
@@ -39,7 +40,7 @@ def size_of(flavor: FleetFlavor) -> Resources:
     rest is the file system's own.
     """
     disk = (flavor.ephemeral or flavor.disk) * 2**20
-    return Resources(cpus=flavor.vcpus, memory_mib=flavor.ram, disk_kib=disk * 9 // 10)
+    return Resources(cpus=flavor.vcpus, memory_mib=flavor.ram, disk_kib=disk * 9 // 10, gpus=flavor.gpus)
 
 
 def check_fits(jobs: Sequence[JobSpec], flavor: FleetFlavor) -> None:
@@ -54,14 +55,10 @@ def check_fits(jobs: Sequence[JobSpec], flavor: FleetFlavor) -> None:
                 code="request_too_large",
                 facts={
                     "proc": job.proc,
-                    "asked": {"cpus": asked.cpus, "memory_mib": asked.memory_mib, "disk_kib": asked.disk_kib},
-                    "flavor": {
-                        "cpus": whole.cpus,
-                        "memory_mib": whole.memory_mib,
-                        "disk_kib": whole.disk_kib,
-                    },
+                    "asked": asdict(asked),
+                    "flavor": asdict(whole),
                 },
-                remedy="Choose a larger flavor, or lower request_cpus, request_memory or request_disk.",
+                remedy="Choose a larger flavor, or lower request_cpus, request_memory, request_disk or request_gpus.",
             )
 
 
@@ -71,6 +68,7 @@ def _excess(asked: Resources, whole: Resources) -> list[str]:
         (asked.cpus, whole.cpus, "cpus"),
         (asked.memory_mib, whole.memory_mib, "MiB of memory"),
         (asked.disk_kib, whole.disk_kib, "KiB of disk"),
+        (asked.gpus, whole.gpus, "GPUs"),
     ]
     return [f"{ask} {unit}, not {have}" for ask, have, unit in figures if ask > have]
 

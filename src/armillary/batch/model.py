@@ -82,6 +82,7 @@ class Resources:
     cpus: int
     memory_mib: int
     disk_kib: int
+    gpus: int = 0
 
     def fits(self, other: Resources) -> bool:
         """Whether this much is contained in `other`."""
@@ -89,6 +90,16 @@ class Resources:
             self.cpus <= other.cpus
             and self.memory_mib <= other.memory_mib
             and self.disk_kib <= other.disk_kib
+            and self.gpus <= other.gpus
+        )
+
+    def nearly_fits(self, other: Resources) -> bool:
+        """Whether this much is contained in `other` when a tenth more counts as the same, but for cores and GPUs."""
+        return (
+            self.cpus <= other.cpus
+            and self.memory_mib * 10 <= other.memory_mib * 11
+            and self.disk_kib * 10 <= other.disk_kib * 11
+            and self.gpus <= other.gpus
         )
 
     def __sub__(self, other: Resources) -> Resources:
@@ -96,19 +107,28 @@ class Resources:
             cpus=self.cpus - other.cpus,
             memory_mib=self.memory_mib - other.memory_mib,
             disk_kib=self.disk_kib - other.disk_kib,
+            gpus=self.gpus - other.gpus,
         )
 
     def cut_to(self, other: Resources) -> Resources:
-        """Return the smaller of each figure: a job that asks for a whole flavor gets the whole machine."""
+        """Return the smaller of each figure: a job that asks for a whole flavor gets the whole machine.
+
+        GPUs are never cut: a job that wants two cannot make do with one.
+        """
         return Resources(
             cpus=min(self.cpus, other.cpus),
             memory_mib=min(self.memory_mib, other.memory_mib),
             disk_kib=min(self.disk_kib, other.disk_kib),
+            gpus=self.gpus,
         )
 
 
+OPEN_FLAVOR = "auto"
+"""The flavor of jobs whose submit names none: their workers have whichever fits, by least waste and cost."""
+
+
 class Group(NamedTuple):
-    """Jobs that the same kind of worker runs: one project, one image, one flavor."""
+    """Jobs that the same kind of worker runs: one project, one image, one flavor (or OPEN_FLAVOR)."""
 
     project: ProjectId
     image: Sha512
@@ -142,6 +162,23 @@ class JobSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a submit says of all its jobs together.
+
+    At most `max_materialize` of them are on workers at once. Their use counts for `accounting_group`. When the last
+    one is over, `notify_user` gets mail, as `notification` says (NEVER, COMPLETE, ERROR, ALWAYS), and `notify_url` a
+    POST. `max_idle` is HTCondor's bound of jobs that wait in memory; ours wait on disk, so it bounds nothing.
+    """
+
+    accounting_group: str | None = None
+    max_materialize: int | None = None
+    max_idle: int | None = None
+    notification: str = "NEVER"
+    notify_user: str | None = None
+    notify_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Submission:
     """A checked submit: the image is a digest, the project is known, every file is in the spool."""
 
@@ -155,19 +192,38 @@ class Submission:
     jobs: tuple[JobSpec, ...]
     idempotency_key: str | None = None
     request_hash: str = ""
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """A job, or all jobs of a cluster (`proc` is None)."""
+    """The jobs for which everything holds that is said: one job, a cluster, an owner's, a project's, by cause.
 
-    cluster: ClusterId
+    `failed`: those that ended without success. Of several states, codes or signals any one will do.
+    """
+
+    cluster: ClusterId | None = None
     proc: int | None = None
+    owner: PersonId | None = None
+    projects: tuple[ProjectId, ...] | None = None
+    """None: all"""
+    states: tuple[JobState, ...] = ()
+    failed: bool = False
+    hold_codes: tuple[str, ...] = ()
+    exit_codes: tuple[int, ...] = ()
+    signals: tuple[int, ...] = ()
+
+    @property
+    def job(self) -> JobId | None:
+        """The one job that is meant, if it is one."""
+        return None if self.cluster is None or self.proc is None else JobId(self.cluster, self.proc)
 
     @property
     def name(self) -> str:
         """How a person writes it."""
-        return str(self.cluster) if self.proc is None else f"{self.cluster}.{self.proc}"
+        if self.job is not None:
+            return str(self.job)
+        return "of this selection" if self.cluster is None else str(self.cluster)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,11 +239,24 @@ class Event:
     detail: Mapping[str, Any]
 
 
+class Wants(NamedTuple):
+    """What a job says of its machine, as texts: ClassAd expressions, and its own attributes as a JSON object."""
+
+    requirements: str = ""
+    rank: str = ""
+    attributes: str = ""
+
+
+NO_WANTS = Wants()
+"""of a job that takes any machine"""
+
+
 class Shape(NamedTuple):
     """What one job asks for, and how many idle jobs ask for just that."""
 
     resources: Resources
     jobs: int
+    wants: Wants = NO_WANTS
 
 
 @dataclass(frozen=True, kw_only=True)

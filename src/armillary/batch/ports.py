@@ -55,7 +55,8 @@ class Engine(Workforce, Protocol):
     def hold(self, jobs: Selection, *, reason: str) -> int:
         """Put jobs on hold; running ones are stopped. Returns how many changed.
 
-        For one job: NotFound, or WrongState when it is over. For a cluster, jobs that are over are passed by.
+        For one job: NotFound, or WrongState when it is over. For a cluster NotFound; of several jobs, those that are
+        over are passed by.
         """
         ...
 
@@ -69,6 +70,10 @@ class Engine(Workforce, Protocol):
 
     def retry(self, jobs: Selection) -> int:
         """Queue again what failed or was removed, with its retries restored."""
+        ...
+
+    def prioritize(self, chosen: Selection, priority: int) -> int:
+        """Give jobs that are not over another priority. Returns how many changed."""
         ...
 
 

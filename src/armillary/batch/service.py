@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from armillary.accounts.model import Principal, Project, Role
@@ -113,6 +113,7 @@ class BatchService:
                 jobs=jobs,
                 idempotency_key=request.idempotency_key,
                 request_hash=request.request_hash,
+                wishes=request.wishes,
             )
         )
         self._bell.ring(("work", group), ("cluster", cluster))
@@ -222,48 +223,89 @@ class BatchService:
 
     # changing
 
+    def select(
+        self, who: Principal, chosen: Selection, *, owner: str | None = None, project: str | None = None
+    ) -> Selection:
+        """Return a selection with its owner and project by their names.
+
+        Raises Invalid `empty_selection` when it names no job, cluster, owner or project.
+        """
+        if chosen.cluster is None and owner is None and project is None:
+            raise Invalid(
+                "this would be all jobs there are",
+                code="empty_selection",
+                facts={"field": "selection"},
+                remedy="Name a job, a cluster, an owner or a project.",
+            )
+        scope = self._scope(who)
+        return replace(
+            chosen,
+            owner=None if owner is None else self._records.owner_named(scope, owner),
+            projects=None if project is None else (self._records.project_named(scope, project),),
+        )
+
     def hold(self, who: Principal, jobs: Selection, *, reason: str = "") -> int:
         """Put jobs on hold; running ones are stopped. Returns how many changed."""
-        self._may_change(who, jobs)
+        jobs = self._narrowed(who, jobs)
         return self._changed(jobs, self._engine.hold(jobs, reason=reason))
 
     def release(self, who: Principal, jobs: Selection) -> int:
         """Queue held jobs again."""
-        self._may_change(who, jobs)
+        jobs = self._narrowed(who, jobs)
         return self._changed(jobs, self._engine.release(jobs))
 
     def remove(self, who: Principal, jobs: Selection, *, reason: str = "") -> int:
         """Take jobs out for good."""
-        self._may_change(who, jobs)
+        jobs = self._narrowed(who, jobs)
         return self._changed(jobs, self._engine.remove(jobs, reason=reason))
 
     def retry(self, who: Principal, jobs: Selection) -> int:
         """Run again what failed or was removed."""
-        self._may_change(who, jobs)
+        jobs = self._narrowed(who, jobs)
         return self._changed(jobs, self._engine.retry(jobs))
+
+    def prioritize(self, who: Principal, jobs: Selection, priority: int) -> int:
+        """Give jobs that are not over another priority among their owner's."""
+        jobs = self._narrowed(who, jobs)
+        return self._changed(jobs, self._engine.prioritize(jobs, priority))
 
     def _changed(self, jobs: Selection, count: int) -> int:
         if count:
-            one = self._records.jobs(None, limit=1, cluster=jobs.cluster)
-            group = self._records.group_of(JobId.parse(one[0].job))
-            self._bell.ring(("cluster", jobs.cluster), ("work", group))
+            clusters = [] if jobs.cluster is None else [("cluster", jobs.cluster)]
+            self._bell.ring("work", *clusters)
         return count
 
-    def _may_change(self, who: Principal, jobs: Selection) -> None:
+    def _narrowed(self, who: Principal, jobs: Selection) -> Selection:
+        """Return what of a selection the caller may change. Raises Forbidden when it is somebody else's."""
         if not who.allows(WRITE):
             raise _out_of_scope(WRITE)
-        owner, project = self._records.owner_of(self._scope(who), jobs.cluster)
+        scope = self._scope(who)
+        if jobs.cluster is not None:
+            owner, project = self._records.owner_of(scope, jobs.cluster)
+            projects = [project]
+        else:
+            owner = jobs.owner
+            if jobs.projects is not None:
+                scope = [one for one in jobs.projects if scope is None or one in scope]
+            projects = scope
+        jobs = replace(jobs, projects=None if projects is None else tuple(projects))
         if who.person.is_admin or owner == who.person.id:
-            return
-        for membership in self._people.projects_of(who.person.id):
-            if membership.project.id == project and Role.MANAGER in membership.role.implied:
-                return
-        raise Forbidden(
-            f"job {jobs.name} is not yours",
-            code="not_your_job",
-            facts={"job": jobs.name},
-            remedy="Ask its owner or an administrator of the project.",
-        )
+            return jobs
+        managed = {
+            membership.project.id
+            for membership in self._people.projects_of(who.person.id)
+            if Role.MANAGER in membership.role.implied
+        }
+        if projects and managed.issuperset(projects):
+            return jobs
+        if owner is not None:
+            raise Forbidden(
+                f"job {jobs.name} is not yours",
+                code="not_your_job",
+                facts={"job": jobs.name},
+                remedy="Ask its owner or an administrator of the project.",
+            )
+        return replace(jobs, owner=who.person.id)
 
     def _scope(self, who: Principal) -> Scope:
         if not who.allows(READ) and not who.allows(WRITE):

@@ -46,6 +46,7 @@ class FleetFlavor:
     ram: MiB
     disk: GiB
     ephemeral: GiB
+    gpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,7 @@ def to_spec(spec: Mapping[str, Any]) -> JobSpec:
             cpus=int(spec.get("request_cpus", 1)),
             memory_mib=int(spec.get("request_memory_mib", 512)),
             disk_kib=int(spec.get("request_disk_kib", 1024)),
+            gpus=int(spec.get("request_gpus", 0)),
         ),
         priority=int(spec.get("priority", 0)),
         max_retries=int(spec.get("max_retries", 0)),

@@ -63,7 +63,9 @@ def agent_router(*, service: AgentService) -> APIRouter:
             token=body.bootstrap_token,
             server_id=body.server_id,
             image=Sha512(body.image_sha512),
-            whole=Resources(cpus=body.cpus, memory_mib=body.memory_mib, disk_kib=body.disk_kib),
+            whole=Resources(
+                cpus=body.cpus, memory_mib=body.memory_mib, disk_kib=body.disk_kib, gpus=body.gpus
+            ),
             version=body.agent_version,
         )
         return RegisterOut(
@@ -158,7 +160,7 @@ def _key(lease: LeaseWire) -> LeaseKey:
 
 
 def _resources(free: ResourcesWire) -> Resources:
-    return Resources(cpus=free.cpus, memory_mib=free.memory_mib, disk_kib=free.disk_kib)
+    return Resources(cpus=free.cpus, memory_mib=free.memory_mib, disk_kib=free.disk_kib, gpus=free.gpus)
 
 
 def _claimed(assignment: Assignment, service: AgentService) -> ClaimedJob:

@@ -23,6 +23,7 @@ from armillary.batch.api.wire_user import (
     BlobsCheckIn,
     BlobsCheckOut,
     ChangedOut,
+    ChangeIn,
     ClusterOut,
     ClustersOut,
     EventOut,
@@ -41,7 +42,7 @@ from armillary.batch.api.wire_user import (
     WorkersOut,
 )
 from armillary.batch.intake import SubmitRequest
-from armillary.batch.model import InputFile, JobId, JobSpec, JobState, Resources, Selection
+from armillary.batch.model import InputFile, JobId, JobSpec, JobState, Resources, Selection, Wishes
 from armillary.batch.service import WRITE, BatchService
 from armillary.batch.views import JobDetail
 
@@ -235,6 +236,33 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
     ) -> ChangedOut:
         return ChangedOut(changed=service.retry(who, chosen))
 
+    @routes.post("/changes")
+    def change(body: ChangeIn, who: Annotated[Principal, signed_in]) -> ChangedOut:
+        """Changes many jobs at once: all that the selection means and the caller may change."""
+        asked = body.selection
+        job = JobId.parse(asked.job) if asked.job else None
+        if job is not None and asked.cluster not in (None, job.cluster):
+            raise Invalid(f"job {job} is not of cluster {asked.cluster}", facts={"field": "job"})
+        cluster = job.cluster if job else asked.cluster
+        chosen = Selection(
+            cluster=ClusterId(cluster) if cluster is not None else None,
+            proc=job.proc if job else None,
+            states=tuple(asked.states),
+            failed=asked.failed,
+            hold_codes=tuple(asked.hold_codes),
+            exit_codes=tuple(asked.exit_codes),
+            signals=tuple(asked.signals),
+        )
+        chosen = service.select(who, chosen, owner=asked.owner, project=asked.project)
+        acts = {
+            "hold": lambda: service.hold(who, chosen, reason=body.reason),
+            "release": lambda: service.release(who, chosen),
+            "remove": lambda: service.remove(who, chosen, reason=body.reason),
+            "retry": lambda: service.retry(who, chosen),
+            "prioritize": lambda: service.prioritize(who, chosen, body.priority or 0),
+        }
+        return ChangedOut(changed=acts[body.action]())
+
     return routes
 
 
@@ -258,7 +286,10 @@ def _request(body: SubmitIn, key: str | None) -> SubmitRequest:
             JobSpec(
                 proc=job.proc,
                 resources=Resources(
-                    cpus=job.request_cpus, memory_mib=job.request_memory_mib, disk_kib=job.request_disk_kib
+                    cpus=job.request_cpus,
+                    memory_mib=job.request_memory_mib,
+                    disk_kib=job.request_disk_kib,
+                    gpus=job.request_gpus,
                 ),
                 priority=job.priority,
                 max_retries=job.max_retries,
@@ -273,6 +304,14 @@ def _request(body: SubmitIn, key: str | None) -> SubmitRequest:
         },
         idempotency_key=key,
         request_hash=hashlib.sha256(body.model_dump_json().encode()).hexdigest(),
+        wishes=Wishes(
+            accounting_group=body.accounting_group,
+            max_materialize=body.max_materialize,
+            max_idle=body.max_idle,
+            notification=body.notification,
+            notify_user=body.notify_user,
+            notify_url=body.notify_url,
+        ),
     )
 
 

@@ -23,6 +23,7 @@ class ResourcesWire(Wire):
     cpus: int = Field(ge=0, le=4096)
     memory_mib: int = Field(ge=0)
     disk_kib: int = Field(ge=0)
+    gpus: int = Field(default=0, ge=0, le=1000)
 
 
 class RegisterIn(Wire):
@@ -34,6 +35,7 @@ class RegisterIn(Wire):
     cpus: int = Field(ge=1, le=4096)
     memory_mib: int = Field(ge=1)
     disk_kib: int = Field(ge=0)
+    gpus: int = Field(default=0, ge=0, le=1000)
     agent_version: Short = ""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from armillary.batch.api.wire_submit import Digest256, JobName, Wire
+from armillary.batch.api.wire_submit import Digest256, JobName, Short, Wire
+from armillary.batch.model import JobState
 
 
 class ImageOut(Wire):
@@ -220,8 +221,40 @@ class ReasonIn(Wire):
     reason: Annotated[str, StringConstraints(max_length=1000)] = ""
 
 
+class SelectionIn(Wire):
+    """Jobs for which everything holds that is said; of several states, codes or signals any one will do.
+
+    `job`, `cluster`, `owner` (a user name) or `project` must be there. `failed`: those that ended without success.
+    """
+
+    job: JobName | None = None
+    cluster: int | None = Field(default=None, ge=0, le=2**53)
+    owner: Short | None = None
+    project: Short | None = None
+    states: list[JobState] = Field(default_factory=list[JobState], max_length=10)
+    failed: bool = False
+    hold_codes: list[Short] = Field(default_factory=list[str], max_length=100)
+    exit_codes: list[int] = Field(default_factory=list[int], max_length=300)
+    signals: list[int] = Field(default_factory=list[int], max_length=100)
+
+
+class ChangeIn(Wire):
+    """`POST /changes`: one change of many jobs. `reason` is for hold and remove, `priority` for prioritize."""
+
+    action: Literal["hold", "release", "remove", "retry", "prioritize"]
+    selection: SelectionIn
+    reason: Annotated[str, StringConstraints(max_length=1000)] = ""
+    priority: int | None = Field(default=None, ge=-1_000_000, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _says_which(self) -> ChangeIn:
+        if (self.priority is None) == (self.action == "prioritize"):
+            raise ValueError("`priority` goes with prioritize, and only with it")
+        return self
+
+
 class ChangedOut(Wire):
-    """How many jobs a hold, release, remove or retry changed."""
+    """How many jobs a change has changed."""
 
     changed: int
 

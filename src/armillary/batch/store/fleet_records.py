@@ -45,6 +45,7 @@ class FleetRecords:
                     vcpus=machine.vcpus,
                     memory_mib=machine.size.memory_mib,
                     disk_kib=machine.size.disk_kib,
+                    gpus=machine.size.gpus,
                     state=machine.state.value,
                     created_at=machine.created_at,
                 )
@@ -136,7 +137,7 @@ def _machine(row: Row[Any]) -> Machine:
         vcpus=row.vcpus,
         state=MachineState(row.state),
         created_at=row.created_at,
-        size=Resources(cpus=row.vcpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib),
+        size=Resources(cpus=row.vcpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib, gpus=row.gpus),
         server_id=ServerId(row.server_id) if row.server_id else None,
         reason=row.reason,
         reason_code=row.reason_code,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true, tuple_
 from sqlalchemy import Engine as Database
 
 from armillary.base.errors import NotFound
-from armillary.base.ids import ClusterId, ProjectId
+from armillary.base.ids import ClusterId, PersonId, ProjectId
 from armillary.batch.model import Event, Group, JobId, JobState, MachineState
 from armillary.batch.store.tables import attempts, clusters, jobs, machines, outputs, workers
 from armillary.batch.views import (
@@ -104,6 +104,29 @@ class Records:
         if row is None:
             raise NotFound(f"there is no job {cluster}", facts={"job": str(cluster)})
         return row.owner, ProjectId(row.project)
+
+    def project_named(self, scope: Scope, name: str) -> ProjectId:
+        """Return the project of that name or id which somebody has submitted to. Raises NotFound."""
+        named = or_(clusters.c.project_name == name, clusters.c.project == name)
+        with self._database.connect() as db:
+            found = db.execute(
+                select(clusters.c.project).where(named, _within(clusters.c.project, scope)).limit(1)
+            ).scalar()
+        if found is None:
+            raise NotFound(f"there are no jobs in project {name}", facts={"project": name})
+        return ProjectId(found)
+
+    def owner_named(self, scope: Scope, name: str) -> PersonId:
+        """Return the person of that user name who has submitted jobs. Raises NotFound."""
+        with self._database.connect() as db:
+            found = db.execute(
+                select(clusters.c.owner)
+                .where(clusters.c.owner_name == name, _within(clusters.c.project, scope))
+                .limit(1)
+            ).scalar()
+        if found is None:
+            raise NotFound(f"there are no jobs of {name}", facts={"owner": name})
+        return PersonId(found)
 
     def group_of(self, job: JobId) -> Group:
         """Return what kind of worker runs the job."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -60,6 +61,12 @@ clusters = Table(
     Column("jobs", Integer, nullable=False),
     Column("idempotency_key", String(255)),
     Column("request_hash", String(64), nullable=False),
+    Column("accounting_group", String(255)),
+    Column("max_materialize", Integer),
+    Column("max_idle", Integer),
+    Column("notification", String(16), nullable=False, server_default="NEVER"),
+    Column("notify_user", String(255)),
+    Column("notify_url", String(2048)),
     UniqueConstraint("owner", "idempotency_key"),
     Index("batch_clusters_by_project", "project", "id"),
     sqlite_autoincrement=True,  # a cluster's number is never used again
@@ -83,6 +90,7 @@ jobs = Table(
     Column("cpus", Integer, nullable=False),
     Column("memory_mib", BigInteger, nullable=False),
     Column("disk_kib", BigInteger, nullable=False),
+    Column("gpus", Integer, nullable=False, server_default="0"),
     Column("max_retries", Integer, nullable=False),
     Column("spec", JSON, nullable=False),
     Column("inputs", JSON, nullable=False),
@@ -93,7 +101,10 @@ jobs = Table(
     Column("lost", Integer, nullable=False, default=0),
     Column("exit_code", Integer),
     Column("signal", Integer),
+    Column("succeeded", Boolean),  # of a completed job: whether it ended as it should
     Column("hold_code", String(64)),
+    Column("hold_subcode", Integer),  # which a policy gave
+    Column("holds", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
     Index("batch_jobs_to_claim", "state", "project", "image", "flavor", "owner", "priority"),
     Index("batch_jobs_by_project", "project", "cluster", "proc"),
@@ -114,6 +125,7 @@ attempts = Table(
     Column("cpus", Integer, nullable=False),
     Column("memory_mib", BigInteger, nullable=False),
     Column("disk_kib", BigInteger, nullable=False),
+    Column("gpus", Integer, nullable=False, server_default="0"),
     Column("claimed_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("ended_at", Moment),
@@ -176,6 +188,7 @@ workers = Table(
     Column("cpus", Integer),
     Column("memory_mib", BigInteger),
     Column("disk_kib", BigInteger),
+    Column("gpus", Integer, nullable=False, server_default="0"),
     Column("draining", Boolean, nullable=False, default=False),
     Column("left_at", Moment),
     Column("lost_at", Moment),
@@ -196,6 +209,7 @@ machines = Table(
     Column("vcpus", Integer, nullable=False),
     Column("memory_mib", BigInteger, nullable=False),
     Column("disk_kib", BigInteger, nullable=False),
+    Column("gpus", Integer, nullable=False, server_default="0"),
     Column("state", String(16), nullable=False),
     Column("server_id", String(64)),
     Column("reason", Text),
@@ -232,6 +246,67 @@ deployment = Table(
     metadata,
     Column("one", Integer, primary_key=True, autoincrement=False),
     Column("mark", String(64), nullable=False),
+)
+
+
+policies = Table(
+    "batch_policies",  # one row for each submit whose jobs bring policies along
+    metadata,
+    Column("cluster", _Serial, primary_key=True, autoincrement=False),
+    Column("exits", Boolean, nullable=False),  # something is to be decided when a job ends
+    Column("watched", Boolean, nullable=False),  # jobs are to be looked at once a minute, until all are over
+    Column("periodic", Boolean, nullable=False),  # whether to watch again when one is retried
+    Index("batch_policies_watched", "watched"),
+)
+
+notices = Table(
+    "batch_notices",  # who is to be told that a submit is over
+    metadata,
+    Column("id", String(64), primary_key=True),  # goes with every delivery, so that a second one can be told
+    Column("cluster", _Serial, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("target", String(2048), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Moment, nullable=False),
+    Column("said", Text, nullable=False),  # by the last try
+    Index("batch_notices_due", "state", "next_at"),
+    Index("batch_notices_of_cluster", "cluster"),
+)
+
+usage = Table(
+    "batch_usage",  # sums by day; `slot` spreads those who add to the same sum at once
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("owner", String(64), primary_key=True),
+    Column("cloud", String(255), primary_key=True),
+    Column("image", String(128), primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("jobs", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("wall_seconds", Float, nullable=False),
+    Column("core_seconds", Float, nullable=False),
+    Column("cpu_seconds", Float, nullable=False),
+    Column("memory_mib_seconds", Float, nullable=False),
+    Column("waits", BigInteger, nullable=False),
+    Column("wait_seconds", Float, nullable=False),
+)
+
+failures = Table(
+    "batch_failures",  # attempts that did not end well, by day and cause
+    metadata,
+    *(
+        Column(name, String(size), primary_key=True)
+        for name, size in (("day", 10), ("project", 64), ("owner", 64))
+    ),
+    Column("cloud", String(255), primary_key=True),
+    Column("image", String(128), primary_key=True),
+    Column("cause", String(64), primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
 )
 
 

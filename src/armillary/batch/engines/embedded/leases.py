@@ -115,6 +115,7 @@ class Leases:
                 cpus=share.cpus,
                 memory_mib=share.memory_mib,
                 disk_kib=share.disk_kib,
+                gpus=share.gpus,
                 claimed_at=now,
                 usage={},
             )
@@ -285,6 +286,7 @@ def _after(
             "committed_attempt": attempt.number,
             "exit_code": result.exit_code,
             "signal": result.signal,
+            "succeeded": result.success,
             "finished_at": now,
             "started_at": job.started_at or attempt.claimed_at,
         }
@@ -354,13 +356,16 @@ def _is(row: Row[Any]) -> Any:
     )
 
 
-def _shares(table: Any) -> tuple[Any, Any, Any]:
-    return table.c.cpus, table.c.memory_mib, table.c.disk_kib
+def _shares(table: Any) -> tuple[Any, ...]:
+    return table.c.cpus, table.c.memory_mib, table.c.disk_kib, table.c.gpus
 
 
 def _resources(row: Any) -> Resources:
     return Resources(
-        cpus=int(row.cpus or 0), memory_mib=int(row.memory_mib or 0), disk_kib=int(row.disk_kib or 0)
+        cpus=int(row.cpus or 0),
+        memory_mib=int(row.memory_mib or 0),
+        disk_kib=int(row.disk_kib or 0),
+        gpus=int(row.gpus or 0),
     )
 
 

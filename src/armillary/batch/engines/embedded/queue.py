@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -28,6 +29,7 @@ from armillary.batch.model import (
     WorkerReport,
     WrongState,
 )
+from armillary.batch.store.selecting import selected
 from armillary.batch.store.tables import attempts, clusters, events, jobs, workers
 
 
@@ -64,6 +66,7 @@ class EmbeddedQueue:
                     jobs=len(submission.jobs),
                     idempotency_key=submission.idempotency_key,
                     request_hash=submission.request_hash,
+                    **asdict(submission.wishes),
                 )
                 .returning(clusters.c.id)
             ).scalar_one()
@@ -85,6 +88,7 @@ class EmbeddedQueue:
                     "cpus": job.resources.cpus,
                     "memory_mib": job.resources.memory_mib,
                     "disk_kib": job.resources.disk_kib,
+                    "gpus": job.resources.gpus,
                     "max_retries": job.max_retries,
                     "spec": dict(job.data),
                     "inputs": [[i.path, i.sha256, i.size, i.mode] for i in job.inputs],
@@ -133,17 +137,39 @@ class EmbeddedQueue:
         return self._change(jobs, lambda row: states.remove(JobState(row.state)), JobState.REMOVED, columns)
 
     def retry(self, jobs: Selection) -> int:
-        fresh = {"retried": 0, "lost": 0, "started_at": None, "finished_at": None, "committed_attempt": None}
+        fresh: dict[str, Any] = {
+            "retried": 0,
+            "lost": 0,
+            "started_at": None,
+            "finished_at": None,
+            "committed_attempt": None,
+        }
 
         def wanted(row: Row[Any]) -> bool:
-            return states.retry(JobState(row.state), succeeded=row.exit_code == 0)
+            return states.retry(JobState(row.state), succeeded=bool(row.succeeded))
 
-        return self._change(jobs, wanted, JobState.IDLE, {**fresh, "exit_code": None, "signal": None})
+        fresh |= {"exit_code": None, "signal": None, "succeeded": None}
+        return self._change(jobs, wanted, JobState.IDLE, fresh)
+
+    def prioritize(self, chosen: Selection, priority: int) -> int:
+        with self._database.begin() as db:
+            over = (JobState.COMPLETED.value, JobState.REMOVED.value)
+            rows = _rows(db, chosen)
+            if chosen.job is not None and rows[0].state in over:
+                raise WrongState(
+                    f"job {chosen.name} is {rows[0].state} already", facts={"state": rows[0].state}
+                )
+            changed = db.execute(
+                update(jobs)
+                .where(selected(chosen), jobs.c.state.not_in(over), jobs.c.priority != priority)
+                .values(priority=priority)
+            )
+        return changed.rowcount
 
     # Workforce
 
     def demand(self) -> list[Demand]:
-        shape = (jobs.c.cpus, jobs.c.memory_mib, jobs.c.disk_kib)
+        shape = (jobs.c.cpus, jobs.c.memory_mib, jobs.c.disk_kib, jobs.c.gpus)
         kind = (jobs.c.project, jobs.c.image, jobs.c.flavor)
         query = (
             select(*kind, *shape, func.count().label("n"), func.min(jobs.c.entered_at).label("since"))
@@ -154,7 +180,9 @@ class EmbeddedQueue:
         with self._reading() as db:
             for row in db.execute(query):
                 group = Group(ProjectId(row.project), Sha512(row.image), row.flavor)
-                asked = Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib)
+                asked = Resources(
+                    cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib, gpus=row.gpus
+                )
                 found.setdefault(group, []).append((Shape(asked, row.n), row.since))
         demands = [
             Demand(
@@ -174,6 +202,7 @@ class EmbeddedQueue:
                 func.sum(attempts.c.cpus).label("cpus"),
                 func.sum(attempts.c.memory_mib).label("memory_mib"),
                 func.sum(attempts.c.disk_kib).label("disk_kib"),
+                func.sum(attempts.c.gpus).label("gpus"),
             )
             .where(attempts.c.live.is_(True))
             .group_by(attempts.c.worker)
@@ -234,7 +263,7 @@ class EmbeddedQueue:
                     if wanted(row):
                         chosen.append(row)
                 except WrongState:
-                    if jobs.proc is not None:
+                    if jobs.job is not None:
                         raise
             ledger = Ledger(db, now=self._clock.now())
             ledger.stop(chosen)
@@ -245,7 +274,7 @@ class EmbeddedQueue:
         return self._database.execution_options(readonly=True).connect()
 
 
-_FIGURES = ("cpus", "memory_mib", "disk_kib")
+_FIGURES = ("cpus", "memory_mib", "disk_kib", "gpus")
 
 
 def _detail(columns: dict[str, Any]) -> dict[str, Any]:
@@ -274,24 +303,23 @@ def _earlier(db: Connection, submission: Submission) -> ClusterId | None:
 
 def _rows(db: Connection, chosen: Selection) -> Sequence[Any]:
     query = (
-        select(jobs.c.cluster, jobs.c.proc, jobs.c.state, jobs.c.live_attempt, jobs.c.exit_code)
-        .where(jobs.c.cluster == chosen.cluster)
+        select(jobs.c.cluster, jobs.c.proc, jobs.c.state, jobs.c.live_attempt, jobs.c.succeeded)
+        .where(selected(chosen))
         .with_for_update()
     )
-    if chosen.proc is not None:
-        query = query.where(jobs.c.proc == chosen.proc)
     rows = db.execute(query).all()
-    if not rows:
+    if not rows and chosen.cluster is not None:
         raise NotFound(f"there is no job {chosen.name}", facts={"job": chosen.name})
     return rows
 
 
 def _report(row: Row[Any]) -> WorkerReport:
-    whole = Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib)
+    whole = Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib, gpus=row.gpus)
     used = Resources(
         cpus=int(row.used_cpus or 0),
         memory_mib=int(row.used_memory_mib or 0),
         disk_kib=int(row.used_disk_kib or 0),
+        gpus=int(row.used_gpus or 0),
     )
     return WorkerReport(
         id=WorkerId(row.id),

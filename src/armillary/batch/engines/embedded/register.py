@@ -109,6 +109,7 @@ class Register:
                     cpus=whole.cpus,
                     memory_mib=whole.memory_mib,
                     disk_kib=whole.disk_kib,
+                    gpus=whole.gpus,
                     agent_version=version,
                 )
             )
@@ -155,7 +156,7 @@ class Register:
         return Session(
             worker=WorkerId(row.id),
             group=Group(ProjectId(row.project), Sha512(row.image), row.flavor),
-            whole=Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib),
+            whole=Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib, gpus=row.gpus),
         )
 
     def leave(self, worker: WorkerId) -> int:
