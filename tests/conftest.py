@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, QueuePool, event
 
-pytest_plugins = ("outside_engines",)
+pytest_plugins = ("outside_engines", "htcondor_pool")
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
