@@ -21,7 +21,8 @@ from armillary.base.errors import NotFound, Unauthorized
 from armillary.base.ids import CloudName, PersonId, ProjectId, Sha512, WorkerId
 from armillary.base.units import GiB, MiB
 from armillary.batch.agents import AgentService
-from armillary.batch.api import agent_router, router
+from armillary.batch.api import agent_call_router, agent_router, call_router, router
+from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import LeaseKey
@@ -124,7 +125,7 @@ class TestPeople:
         return f"secret of {reference}", reference
 
     def revoke_token(self, _owner: PersonId, reference: str) -> None:
-        self.tokens.pop(reference)
+        self.tokens.pop(reference, None)  # as the accounts: revoking again is fine
 
     def principal_of(self, request: Request) -> Principal:
         """Sign in by `Bearer <user name>`."""
@@ -202,6 +203,7 @@ class World:
             credentials=self.credentials,
             terms=self.terms,
         )
+        self.calls = Calls(bell=self.bell, clock=self.clock)
         self.scaler = Scaler(
             workforce=self.queue,
             enrolment=CloudInitEnrolment(
@@ -230,6 +232,8 @@ class World:
         install_error_handlers(app)
         app.include_router(router(service=self.service, authenticator=self.people))
         app.include_router(agent_router(service=self.agents))
+        app.include_router(call_router(service=self.service, calls=self.calls, authenticator=self.people))
+        app.include_router(agent_call_router(agents=self.agents, calls=self.calls))
         return TestClient(app, headers={"Authorization": "Bearer ada"})
 
     def later(self, seconds: float) -> None:

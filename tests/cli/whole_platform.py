@@ -23,7 +23,8 @@ from armillary.base.clock import SystemClock
 from armillary.base.ids import PersonId, TokenId, WorkerId
 from armillary.base.units import GiB, MiB
 from armillary.batch.agents import AgentService
-from armillary.batch.api import agent_router, router
+from armillary.batch.api import agent_call_router, agent_router, call_router, router
+from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
@@ -78,6 +79,8 @@ class WholePlatform:
         app.include_router(accounts_api.router(service=self.accounts, authenticate=who))
         app.include_router(router(service=self.batch, authenticator=authenticator))
         app.include_router(agent_router(service=self.agents))
+        app.include_router(call_router(service=self.batch, calls=self.calls, authenticator=authenticator))
+        app.include_router(agent_call_router(agents=self.agents, calls=self.calls))
         app.include_router(clouds_router(fleet=fleet, memberships=self.accounts, authenticate=who))
         app.add_api_route("/healthz", lambda: {"ok": True})
         self._serve(app)
@@ -88,6 +91,7 @@ class WholePlatform:
         queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
         self.register = Register(database=database, clock=clock, terms=terms)
         self.bell = Bell()
+        self.calls = Calls(bell=self.bell, clock=clock)
         spool = FolderSpool(directory=self.folder / "spool")
         logs = LogFolder(directory=self.folder / "logs")
 

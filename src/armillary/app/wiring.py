@@ -29,7 +29,7 @@ from armillary.app.wiring_clouds import build_clouds
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
 from armillary.base.units import GiB
-from armillary.batch.api import agent_router
+from armillary.batch.api import agent_call_router, agent_router, call_router
 from armillary.batch.api import router as batch_router
 from armillary.cloud.build import Cloud
 from armillary.fleet.api import router as fleet_router
@@ -135,6 +135,8 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     app.include_router(batch_router(service=batch.service, authenticator=authenticator))
     app.include_router(agent_router(service=batch.agents))
+    app.include_router(call_router(service=batch.service, calls=batch.calls, authenticator=authenticator))
+    app.include_router(agent_call_router(agents=batch.agents, calls=batch.calls))
     app.include_router(
         people_services(
             service=accounts,

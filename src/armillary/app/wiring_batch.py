@@ -18,6 +18,7 @@ from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.ids import PersonId, TokenId
 from armillary.batch.agents import AgentService
+from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
@@ -43,6 +44,7 @@ class Batch:
 
     service: BatchService
     agents: AgentService
+    calls: Calls
     scaler: Scaler
     queue: EmbeddedQueue
     errands: ThreadPoolExecutor
@@ -119,6 +121,7 @@ def build_batch(
             credentials=credentials,
             terms=terms,
         ),
+        calls=Calls(bell=bell, clock=clock),
         scaler=Scaler(
             workforce=queue,
             enrolment=enrolment,

@@ -10,11 +10,12 @@ from armillary.accounts.model import Principal, Project, Role
 from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Forbidden, Invalid, NotFound
-from armillary.base.ids import ClusterId, ProjectId
+from armillary.base.ids import ClusterId, ProjectId, WorkerId
 from armillary.batch.core.explain import Known, explain
 from armillary.batch.intake import SubmitRequest, check_fits, check_image, with_inputs
 from armillary.batch.logs import LogFolder, Piece
-from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission
+from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, WrongState
+from armillary.batch.policy.service import check_policies
 from armillary.batch.ports import Clouds, Engine, People, Spool
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records, Scope
@@ -99,6 +100,7 @@ class BatchService:
         flavor = self._flavor(project, request.flavor)
         check_image(image, flavor)
         check_fits(jobs, flavor)
+        check_policies(jobs)
         self._check_blobs(request)
         group = Group(project.id, image.sha512, flavor.name)
         cluster = self._engine.submit(
@@ -220,6 +222,30 @@ class BatchService:
             signal=view.signal,
         )
         return view.state, explain(known)
+
+    def running_on(self, who: Principal, job: JobId) -> tuple[WorkerId, int]:
+        """Return the worker on which the caller's job runs, and its attempt.
+
+        Raises Forbidden for somebody else's job, also for managers: whoever is inside of a job acts as its owner.
+        """
+        if not who.allows(WRITE):
+            raise _out_of_scope(WRITE)
+        detail = self.job(who, job)
+        if detail.owner_id != who.person.id:
+            raise Forbidden(
+                f"job {job} is not yours",
+                code="not_your_job",
+                facts={"job": str(job)},
+                remedy="Ask its owner to look into it.",
+            )
+        if detail.view.state != JobState.RUNNING or detail.live_attempt is None or not detail.view.worker:
+            raise WrongState(
+                f"job {job} is {detail.view.state}, not running",
+                code="job_not_running",
+                facts={"job": str(job), "state": detail.view.state},
+                remedy=f"See why: armillary explain {job}",
+            )
+        return WorkerId(detail.view.worker), detail.live_attempt
 
     # changing
 
