@@ -26,15 +26,19 @@ from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import LeaseKey
+from armillary.batch.engines.embedded.policing import Policing
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group, InputFile, JobId, JobSpec, Resources, Submission
+from armillary.batch.policy.evaluator import Evaluator
+from armillary.batch.policy.service import ExitPolicies, PolicyWatch
 from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.user_data import CloudInitEnrolment
@@ -143,6 +147,8 @@ class World:
     terms: Terms = TERMS
     defer: bool = False
     east_cores: int = 8
+    policy_page: int = 500
+    evaluator: Evaluator = field(default_factory=Evaluator)
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock()
@@ -169,7 +175,21 @@ class World:
         self.bell = Bell()
         self.queue = EmbeddedQueue(database=database, clock=self.clock, terms=self.terms)
         self.register = Register(database=database, clock=self.clock, terms=self.terms)
-        self.leases = Leases(database=database, clock=self.clock, terms=self.terms)
+        self.policy_records = PolicyRecords(database=database)
+        self.exit_policies = ExitPolicies(
+            records=self.policy_records, evaluator=self.evaluator, clock=self.clock
+        )
+        self.leases = Leases(
+            database=database, clock=self.clock, terms=self.terms, policies=self.exit_policies
+        )
+        self.policy_watch = PolicyWatch(
+            records=self.policy_records,
+            evaluator=self.evaluator,
+            engine=Policing(database=database, clock=self.clock),
+            clock=self.clock,
+            bell=self.bell,
+            page=self.policy_page,
+        )
         self.records = Records(database=database)
         self.fleet_records = FleetRecords(database=database)
         self.spool = FolderSpool(directory=self.folder / "spool")
@@ -251,6 +271,7 @@ class World:
         inputs: tuple[InputFile, ...] = (),
         key: str | None = None,
         request_hash: str = "hash",
+        data: dict[str, Any] | None = None,
         **job: Any,
     ) -> int:
         """Queue jobs past the service's checks; returns the cluster."""
@@ -270,7 +291,7 @@ class World:
                         proc=proc,
                         resources=resources,
                         inputs=inputs,
-                        data={"executable": "run.sh", "arguments": [str(proc)]},
+                        data={"executable": "run.sh", "arguments": [str(proc)], **(data or {})},
                         **job,
                     )
                     for proc in range(count)

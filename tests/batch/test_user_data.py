@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from batch_world import WHOLE, World
 
+from armillary.app.vendor_data import vendor_data
 from armillary.base.errors import TooLarge
 from armillary.base.ids import CloudName, WorkerId
-from armillary.batch.user_data import CloudInitEnrolment, agent_source, build
+from armillary.batch.user_data import CloudInitEnrolment, agent_source, authority_file, build, trust
 
 
 def contents(text: str) -> dict[str, bytes]:
@@ -55,3 +56,12 @@ def test_what_nova_would_refuse_is_refused_here() -> None:
 def test_the_start_script_is_valid_shell() -> None:
     script = contents(build(agent=b"", config={}, ca_pem=b"", gateway="10.0.0.1"))["/opt/armillary/start"]
     subprocess.run(["sh", "-n"], input=script, check=True)
+
+
+def test_two_platforms_authorities_lie_side_by_side_in_a_guest() -> None:
+    """As on a cloud that is itself one of ours: its vendor data brings its authority, our user data brings ours."""
+    ours, theirs = authority_file("armillary-batch"), authority_file("armillary")
+    assert ours != theirs
+    assert ours in build(agent=b"", config={}, ca_pem=b"CA", gateway=None)
+    assert f"ca={theirs}\n" in trust("armillary")
+    assert ours not in vendor_data(host="armillary.internal", https_port=1, ca_pem=b"CA")

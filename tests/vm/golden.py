@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 
 def free_ports(count: int) -> list[int]:
@@ -23,22 +25,36 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
+TWO_CLOUDS = {"east": "127.26.0.0/24", "west": "127.27.0.0/24"}
+"""Clouds with the ranges of their floating IPs."""
+
+
 class Golden:
     """A platform in a home of its own, with the demo's people and machines."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clouds: Mapping[str, str] = TWO_CLOUDS) -> None:
         self.home = home
-        https, http, east, west = free_ports(4)
+        https, http, *ports = free_ports(2 + len(clouds))
         home.mkdir(parents=True)
-        (home / "armillary.toml").write_text(
-            f"https_port = {https}\nhttp_port = {http}\n[batch]\nidle_seconds = 600\n"
-            f'[[clouds]]\nname = "east"\nport = {east}\nfloating_cidr = "127.26.0.0/24"\n'
-            f'[[clouds]]\nname = "west"\nport = {west}\nfloating_cidr = "127.27.0.0/24"\n'
-        )
+        self.settings: dict[str, Any] = {
+            "https_port": https,
+            "http_port": http,
+            "batch": {"idle_seconds": 600},
+            "clouds": [
+                {"name": name, "port": port, "floating_cidr": cidr}
+                for (name, cidr), port in zip(clouds.items(), ports, strict=True)
+            ],
+        }
+        self.configure()
         self.report_file = home / "demo.json"
         self.vospace = f"localhost:{https}"
         self.work = home / "test-work"
         self.work.mkdir()
+
+    def configure(self, **changed: Any) -> None:
+        """Change settings; the platform reads them at its next start."""
+        self.settings |= changed
+        (self.home / "armillary.toml").write_text(tomli_w.dumps(self.settings))
 
     @property
     def environment(self) -> dict[str, str]:

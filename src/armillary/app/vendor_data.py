@@ -6,7 +6,7 @@ answers, so that it does not lengthen the wait for a login.
 
 from __future__ import annotations
 
-from armillary.batch.user_data import TRUST
+from armillary.batch.user_data import authority_file, trust
 
 
 def vendor_data(*, host: str, https_port: int, ca_pem: bytes) -> str:
@@ -23,7 +23,7 @@ set -eu
 gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
 grep -q ' {host}$' /etc/hosts || echo "$gateway {host}" >> /etc/hosts
 echo 'export VOSPACE_WEBSERVICE={host}:{https_port}' > /etc/profile.d/armillary.sh
-cat > /usr/local/share/ca-certificates/armillary.crt <<'PEM'
+cat > {authority_file("armillary")} <<'PEM'
 {ca_pem.decode("ascii").strip()}
 PEM
-{TRUST}"""
+{trust("armillary")}"""

@@ -17,7 +17,8 @@ from armillary.batch.model import Group, Resources
 LIMIT = 65535
 """Nova's bound on user data, in base64."""
 HOST = "armillary.internal"
-_CA = "/usr/local/share/ca-certificates/armillary.crt"
+_AUTHORITIES = "/usr/local/share/ca-certificates"
+_AUTHORITY = "armillary-batch"
 
 _UNIT = """\
 [Unit]
@@ -38,24 +39,39 @@ TimeoutStopSec=20
 WantedBy=multi-user.target
 """
 
-TRUST = f"""\
+_TRUST = """\
 # Into the system's certificate store, by hand where it is Debian's: update-ca-certificates takes half a minute of a
-# machine without acceleration, and comes to the same; the copy in {_CA} keeps it there when that runs later.
-ca={_CA}
+# machine without acceleration, and comes to the same; the copy in {directory} keeps it there when that runs later.
+ca={directory}/{name}.crt
 if [ -w /etc/ssl/certs/ca-certificates.crt ]; then
   if ! grep -qF "$(sed -n 2p $ca)" /etc/ssl/certs/ca-certificates.crt; then
     cat $ca >> /etc/ssl/certs/ca-certificates.crt
-    ln -sf $ca /etc/ssl/certs/armillary.pem
+    ln -sf $ca /etc/ssl/certs/{name}.pem
     if command -v openssl >/dev/null; then
-      ln -sf armillary.pem /etc/ssl/certs/$(openssl x509 -noout -subject_hash -in $ca).0
+      hash=/etc/ssl/certs/$(openssl x509 -noout -subject_hash -in $ca) number=0
+      while [ -e $hash.$number ]; do number=$((number + 1)); done
+      ln -s {name}.pem $hash.$number
     fi
   fi
 elif command -v update-ca-trust >/dev/null; then
-  cp $ca /etc/pki/ca-trust/source/anchors/armillary.crt
+  cp $ca /etc/pki/ca-trust/source/anchors/{name}.crt
   update-ca-trust
 fi
 """
-"""A piece of shell that makes a guest trust our authority, whose certificate lies at `ca` already."""
+
+
+def trust(name: str) -> str:
+    """Return a piece of shell that makes a guest trust the authority whose certificate `authority_file(name)` is."""
+    return _TRUST.format(directory=_AUTHORITIES, name=name)
+
+
+def authority_file(name: str) -> str:
+    """Return where a guest keeps an authority's certificate.
+
+    The platform whose cloud the guest is on and the platform whose jobs it does may be two, each with its own.
+    """
+    return f"{_AUTHORITIES}/{name}.crt"
+
 
 _START = """\
 #!/bin/sh
@@ -86,11 +102,11 @@ def build(*, agent: bytes, config: Mapping[str, Any], ca_pem: bytes, gateway: st
     Raises:
         TooLarge: base64 of it has more than 65535 bytes.
     """
-    start = _START.format(host=HOST, trust=TRUST, address=gateway or "")
+    start = _START.format(host=HOST, trust=trust(_AUTHORITY), address=gateway or "")
     files = [
         _file("/opt/armillary/agent.py", "0755", agent),
         _file("/etc/armillary/agent.json", "0600", json.dumps(dict(config)).encode()),
-        _file(_CA, "0644", ca_pem),
+        _file(authority_file(_AUTHORITY), "0644", ca_pem),
         _file("/etc/systemd/system/armillary-agent.service", "0644", _UNIT.encode()),
         _file("/opt/armillary/start", "0755", start.encode()),
     ]
@@ -141,7 +157,7 @@ class CloudInitEnrolment:
         config = {
             "url": self._guest_url(cloud),
             "bootstrap_token": self._register.invite(worker, group),
-            "ca_file": _CA,
+            "ca_file": authority_file(_AUTHORITY),
             "cloud": cloud,
             "image_sha512": group.image,
             "vospace": self._vospace,

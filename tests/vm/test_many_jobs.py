@@ -1,0 +1,123 @@
+"""A weekend in small: two hundred jobs on three clouds, while a worker, a whole cloud and the platform itself are lost.
+
+The third cloud is another platform, reached as any OpenStack is: by its entry in `clouds.yaml`.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from golden import Golden, all_completed, process_of_machine
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
+
+Job = dict[str, Any]
+JOBS = 200
+SCRIPT = """\
+start=$(date +%s.%N)
+[ $1 -ge 100 ] || sleep 5
+echo $1 $start $(date +%s.%N)
+"""
+
+
+@pytest.fixture(scope="module")
+def north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
+    """A cloud of somebody else's, as far as the platform can tell."""
+    platform = Golden(tmp_path_factory.mktemp("north") / "home", {"north": "127.28.0.0/24"})
+    platform.operate("up")
+    try:
+        yield platform
+    finally:
+        platform.close()
+
+
+def clouds_file(platform: Golden) -> Path:
+    return platform.home / "fleet" / "clouds.yaml"
+
+
+def servers_of(platform: Golden, cloud: str) -> list[dict[str, Any]]:
+    """The servers of all projects of an embedded cloud, asked for by the stock client."""
+    environment = {
+        **platform.environment,
+        "OS_CLIENT_CONFIG_FILE": str(clouds_file(platform)),
+        "OS_CLOUD": cloud,
+    }
+    command = ["openstack", "server", "list", "--all-projects", "-f", "json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    return json.loads(done.stdout)
+
+
+def kill_platform(platform: Golden) -> None:
+    os.kill(platform.running()["pid"], signal.SIGKILL)
+
+
+def switch_off(cloud: Golden) -> None:
+    """Power gone: the services and every machine, at once."""
+    machines = [process_of_machine(server["ID"]) for server in servers_of(cloud, "north")]
+    kill_platform(cloud)
+    for machine in machines:
+        os.kill(machine, signal.SIGKILL)
+
+
+def running_on(golden: Golden, jobs: list[Job], cloud: str) -> bool:
+    return any(job["state"] == "running" and job["cloud"] == cloud for job in jobs)
+
+
+@pytest.mark.usefixtures("report")
+def test_two_hundred_jobs_outlive_a_worker_a_cloud_and_the_platform(golden: Golden, north: Golden) -> None:
+    kill_platform(golden)
+    golden.configure(
+        clouds_yaml=str(clouds_file(north)),
+        guest_urls={"north": f"https://armillary.internal:{golden.settings['https_port']}"},
+        batch={"idle_seconds": 15},
+    )
+    golden.operate("up")
+    cluster = golden.submit(SCRIPT, count=JOBS)
+
+    golden.wait(cluster, lambda jobs: running_on(golden, jobs, "north"))
+    workers = golden.json("armillary", "workers")
+    victim = next(one for one in workers if one["cloud"] != "north" and one["state"] == "ready")
+    os.kill(process_of_machine(victim["server_id"]), signal.SIGKILL)
+    switch_off(north)
+    before = {job["id"]: job for job in golden.jobs(cluster) if job["state"] == "completed"}
+    kill_platform(golden)
+    golden.operate("up")
+
+    after = {job["id"]: job for job in golden.wait(cluster, all_completed)}
+    assert len(after) == JOBS
+    for name, job in before.items():  # what was committed stays, and is not done again
+        assert {key: after[name][key] for key in ("finished_at", "worker", "attempts")} == {
+            key: job[key] for key in ("finished_at", "worker", "attempts")
+        }
+    lost = [job for job in after.values() if job["attempts"] > 1]
+    assert lost, "neither the worker nor the cloud took a job with it"
+    for job in lost[:5]:
+        attempts = golden.json("armillary", "job", "show", job["id"])["attempt_list"]
+        assert [attempt["state"] for attempt in attempts if attempt["state"] == "finished"] == ["finished"]
+        ends = [attempt["ended_at"] for attempt in attempts]
+        assert all(end <= following["claimed_at"] for end, following in zip(ends, attempts[1:], strict=False))
+    golden.run("armillary", "fetch", str(cluster))
+    for number in range(JOBS):
+        words = (golden.work / f"{cluster}.{number}.out").read_text().split()
+        assert words[0] == str(number)
+        assert len(words) == 3
+        assert float(words[1]) < float(words[2])
+
+    north.operate("up")  # power is back: its dead machines are still on its books
+    end = time.monotonic() + 300
+    while left := golden.json("armillary", "workers"):
+        assert time.monotonic() < end, f"{left}{golden.log()}"
+        time.sleep(1)
+    end = time.monotonic() + 60
+    while servers_of(north, "north"):
+        assert time.monotonic() < end, golden.log()
+        time.sleep(1)
+    of_workers = {one["server_id"] for one in golden.json("armillary", "workers", "--gone")}
+    for cloud in ("east", "west"):
+        assert of_workers.isdisjoint(server["ID"] for server in servers_of(golden, cloud))
