@@ -85,6 +85,8 @@ class Platform:
         self.transfers.close()
         self.views.close()
         self.batch.errands.shutdown(wait=True, cancel_futures=True)
+        for evaluator in self.batch.evaluators:
+            evaluator.close()
         for cloud in self.clouds.values():
             cloud.close()
         self.let_go()
@@ -170,6 +172,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops = [Loop(name=f"cloud {name}", seconds=2, work=cloud.reconcile) for name, cloud in clouds.items()]
     loops.append(Loop(name="scaler", seconds=settings.batch.tick_seconds, work=batch.scaler.tick))
     loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
+    loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
     return Platform(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,14 +22,18 @@ from armillary.batch.agents import AgentService
 from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
+from armillary.batch.engines.embedded.policing import Policing
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
+from armillary.batch.policy.evaluator import Evaluator
+from armillary.batch.policy.service import ExitPolicies, PolicyWatch
 from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.user_data import CloudInitEnrolment
@@ -47,6 +52,8 @@ class Batch:
     calls: Calls
     scaler: Scaler
     queue: EmbeddedQueue
+    policy_watch: PolicyWatch
+    evaluators: Sequence[Evaluator]
     errands: ThreadPoolExecutor
 
 
@@ -64,7 +71,15 @@ def build_batch(
     create_all(database)
     terms = Terms(lease=timedelta(seconds=settings.batch.lease_seconds))
     queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
-    leases = Leases(database=database, clock=clock, terms=terms)
+    policy_records = PolicyRecords(database=database)
+    # Two, so that a submit that is slow to look at does not delay the ends of others' jobs.
+    at_exit, every_minute = Evaluator(), Evaluator()
+    leases = Leases(
+        database=database,
+        clock=clock,
+        terms=terms,
+        policies=ExitPolicies(records=policy_records, evaluator=at_exit, clock=clock),
+    )
     queue.resume()  # agents could not renew their leases while we were away
     invitation = timedelta(seconds=settings.batch.register_seconds)
     register = Register(database=database, clock=clock, terms=terms, invitation=invitation)
@@ -137,5 +152,13 @@ def build_batch(
             ),
         ),
         queue=queue,
+        policy_watch=PolicyWatch(
+            records=policy_records,
+            evaluator=every_minute,
+            engine=Policing(database=database, clock=clock),
+            clock=clock,
+            bell=bell,
+        ),
+        evaluators=(at_exit, every_minute),
         errands=errands,
     )

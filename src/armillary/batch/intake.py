@@ -47,8 +47,8 @@ def check_fits(jobs: Sequence[JobSpec], flavor: FleetFlavor) -> None:
     """Raise Invalid `request_too_large` when a job asks for more than one machine of the flavor shares out."""
     whole = size_of(flavor)
     for job in jobs:
-        if not job.resources.fits(whole):
-            asked = job.resources
+        asked = _most(job)
+        if not asked.fits(whole):
             what = ", ".join(_excess(asked, whole))
             raise Invalid(
                 f"job {job.proc} asks for more than a machine of flavor {flavor.name} has for jobs: {what}",
@@ -60,6 +60,13 @@ def check_fits(jobs: Sequence[JobSpec], flavor: FleetFlavor) -> None:
                 },
                 remedy="Choose a larger flavor, or lower request_cpus, request_memory, request_disk or request_gpus.",
             )
+
+
+def _most(job: JobSpec) -> Resources:
+    """Return what the job will ever ask for: retry_request_memory lets it grow."""
+    policy: Mapping[str, Any] = job.data.get("policy") or {}
+    steps: Sequence[int] = policy.get("retry_request_memory_mib") or ()
+    return replace(job.resources, memory_mib=max(job.resources.memory_mib, *steps)) if steps else job.resources
 
 
 def _excess(asked: Resources, whole: Resources) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from armillary.batch.core import policy
+from armillary.batch.core.policy import AtExit, Ending
 from armillary.batch.model import AttemptState, JobState, WrongState
 
 MOVES: dict[JobState, frozenset[JobState]] = {
@@ -55,39 +57,65 @@ class Outcome:
     attempt: AttemptState
     commits: bool = False
     hold_code: str | None = None
+    hold_subcode: int | None = None
+    """which a policy gave; the codes have their own"""
     reason: str | None = None
+    memory_mib: int | None = None
+    """the job asks for this much from now on"""
+    succeeded: bool | None = None
+    """of a completed job: whether it ended as it should"""
     retried: bool = False
     """one of the job's own retries was used"""
     lost: bool = False
     """the attempt counts against what a job may lose"""
 
 
-def after_finish(result: Result, *, retried: int, max_retries: int, lost: int, max_lost: int) -> Outcome:
+def after_finish(
+    result: Result, *, retried: int, max_retries: int, lost: int, max_lost: int, said: AtExit | None = None
+) -> Outcome:
     """Decide after an attempt that ended by its agent's word.
 
     A program that fails is run again up to `max_retries` times, then the job is completed with its exit code, as
-    in HTCondor. An attempt that failed through no fault of the job counts as lost, in `lost` too; one that could
-    never work puts the job on hold.
+    in HTCondor; `said` is what the job's own policy says. An attempt that failed through no fault of the job
+    counts as lost, in `lost` too; one that could never work puts the job on hold.
     """
+    said = said or AtExit()
     if result.error is not None and result.error.retry:
         outcome = after_loss(lost=lost + 1, max_lost=max_lost, why=result.error.message)
         return replace(outcome, attempt=AttemptState.FAILED)
     if result.error is not None:
+        return _after_fault(result.error, said)
+    ending, hold = policy.after_exit(
+        said, exit_code=result.exit_code, signal=result.signal, retried=retried, max_retries=max_retries
+    )
+    if hold is not None:
         return Outcome(
             job=JobState.HELD,
-            attempt=AttemptState.FAILED,
-            hold_code=result.error.code,
-            reason=result.error.message,
+            attempt=AttemptState.FINISHED,
+            hold_code=hold.code,
+            hold_subcode=hold.subcode,
+            reason=hold.reason,
         )
-    if not result.success and retried < max_retries:
+    if ending is Ending.AGAIN:
         return Outcome(
             job=JobState.IDLE,
             attempt=AttemptState.FINISHED,
             reason=f"tried again after {result}",
             retried=True,
         )
-    reason = None if result.success else str(result)
-    return Outcome(job=JobState.COMPLETED, attempt=AttemptState.FINISHED, commits=True, reason=reason)
+    well = result.signal is None and result.exit_code == said.success_exit_code
+    reason = None if well else str(result)
+    return Outcome(
+        job=JobState.COMPLETED, attempt=AttemptState.FINISHED, commits=True, reason=reason, succeeded=well
+    )
+
+
+def _after_fault(fault: Fault, said: AtExit) -> Outcome:
+    more = policy.more_memory(said) if fault.code == "memory_exceeded" else None
+    if more is not None:
+        reason = f"tried again with {more} MiB of memory: {fault.message}"
+        return Outcome(job=JobState.IDLE, attempt=AttemptState.FAILED, reason=reason, memory_mib=more)
+    return Outcome(job=JobState.HELD, attempt=AttemptState.FAILED, hold_code=fault.code, reason=fault.message)
 
 
 def after_loss(*, lost: int, max_lost: int, why: str) -> Outcome:

@@ -6,7 +6,7 @@ an attempt that is no longer live changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from armillary.base.clock import Clock
 from armillary.base.errors import Invalid
 from armillary.base.ids import ClusterId, PersonId, WorkerId, new_secret
 from armillary.batch.core import order, states
+from armillary.batch.core.policy import AtExit
 from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.parcels import (
     Claimed,
@@ -31,14 +32,29 @@ from armillary.batch.engines.embedded.terms import Terms, digest
 from armillary.batch.model import AttemptState, InputFile, JobId, JobState, Resources, StaleAttempt
 from armillary.batch.store.tables import attempts, jobs, outputs, workers
 
+AtExitPolicies = Callable[[JobId, states.Result, Mapping[str, float]], AtExit | None]
+"""What a job's own policy says of its end."""
+
+
+def no_policies(_job: JobId, _result: states.Result, _usage: Mapping[str, float]) -> None:
+    """Say nothing: no job has a policy."""
+
 
 class Leases:
     """The agents' side of the embedded queue."""
 
-    def __init__(self, *, database: Database, clock: Clock, terms: Terms | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        terms: Terms | None = None,
+        policies: AtExitPolicies = no_policies,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._terms = terms or Terms()
+        self._policies = policies
 
     def claim(self, session: Session, free: Resources) -> Claimed:
         """Lease to the worker what fits into `free`, in fair order; possibly nothing."""
@@ -238,6 +254,7 @@ class Leases:
 
         Repeating the call gives the same answer. Raises StaleAttempt, or Invalid `output_missing`.
         """
+        said = self._policies(key.job, result, usage)  # before the transaction: expressions may take a while
         with self._database.begin() as db:
             row = _find(db, session, key)
             if row is not None and row.became:
@@ -262,6 +279,7 @@ class Leases:
                 max_retries=job.max_retries,
                 lost=job.lost,
                 max_lost=self._terms.max_lost,
+                said=said,
             )
             ledger.end(row, outcome.attempt, became=outcome.job.value, **ended)
             ledger.move(
@@ -269,7 +287,7 @@ class Leases:
                 outcome.job,
                 columns=_after(job, row, result, outcome, self._clock.now()),
                 worker=session.worker,
-                detail={k: v for k, v in {**ended, "reason": outcome.reason}.items() if v is not None},
+                detail={k: v for k, v in {**ended, **_why(outcome)}.items() if v is not None},
             )
         return Finished(state=outcome.job)
 
@@ -280,23 +298,38 @@ class Leases:
 def _after(
     job: Row[Any], attempt: Row[Any], result: states.Result, outcome: states.Outcome, now: datetime
 ) -> dict[str, Any]:
-    columns: dict[str, Any] = {"hold_code": outcome.hold_code, "reason": outcome.reason}
+    columns: dict[str, Any] = {
+        "hold_code": outcome.hold_code,
+        "hold_subcode": outcome.hold_subcode,
+        "reason": outcome.reason,
+    }
     if outcome.commits:
         columns |= {
             "committed_attempt": attempt.number,
             "exit_code": result.exit_code,
             "signal": result.signal,
-            "succeeded": result.success,
+            "succeeded": outcome.succeeded,
             "finished_at": now,
             "started_at": job.started_at or attempt.claimed_at,
         }
     if outcome.job is JobState.IDLE:
         columns["started_at"] = None
+    if outcome.memory_mib is not None:
+        columns["memory_mib"] = outcome.memory_mib
     if outcome.retried:
         columns["retried"] = job.retried + 1
     if outcome.lost:
         columns["lost"] = job.lost + 1
     return columns
+
+
+def _why(outcome: states.Outcome) -> dict[str, Any]:
+    return {
+        "reason": outcome.reason,
+        "hold_code": outcome.hold_code,
+        "hold_subcode": outcome.hold_subcode,
+        "memory_mib": outcome.memory_mib,
+    }
 
 
 def _complete(db: Connection, attempt: Row[Any], brought: Sequence[OutputRef]) -> None:

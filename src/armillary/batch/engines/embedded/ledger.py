@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from armillary.batch.core import states
 from armillary.batch.model import AttemptState, JobState
+from armillary.batch.store.policy_records import watch_again
 from armillary.batch.store.tables import attempts, events, jobs, workers
 
 
@@ -39,7 +40,13 @@ class Ledger:
         for row in rows:
             if to not in states.MOVES[JobState(row.state)]:
                 raise AssertionError(f"job {row.cluster}.{row.proc}: {row.state} -> {to}")
-        values = {"state": to.value, "entered_at": self._now, "hold_code": None, "reason": None}
+        values: dict[str, Any] = {"state": to.value, "entered_at": self._now}
+        values |= {"hold_code": None, "hold_subcode": None, "reason": None}
+        if to is JobState.HELD:
+            values["holds"] = jobs.c.holds + 1
+        over = {row.cluster for row in rows if JobState(row.state) in {JobState.COMPLETED, JobState.REMOVED}}
+        if over:
+            watch_again(self._db, over)
         self._db.execute(
             update(jobs)
             .where(jobs.c.cluster == bindparam("_cluster"), jobs.c.proc == bindparam("_proc"))

@@ -29,6 +29,7 @@ from armillary.batch.model import (
     WorkerReport,
     WrongState,
 )
+from armillary.batch.store import policy_records
 from armillary.batch.store.selecting import selected
 from armillary.batch.store.tables import attempts, clusters, events, jobs, workers
 
@@ -98,6 +99,7 @@ class EmbeddedQueue:
                 for job in (with_number(one, cluster) for one in submission.jobs)
             ]
             db.execute(insert(jobs), rows)
+            policy_records.note(db, cluster, submission.jobs)
             db.execute(
                 insert(events),
                 [
