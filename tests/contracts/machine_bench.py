@@ -1,18 +1,20 @@
 """Engines under test: each with an image that it can boot, and what machines need."""
 
 import os
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from armillary.base.ids import NetworkId, PortId, ServerId, VolumeId, new_uuid
+from armillary.base.ids import NetworkId, PortId, ServerId, Sha512, VolumeId, new_uuid
 from armillary.base.units import GiB, MiB
 from armillary.cloud.engines.fake import FakeMachines
 from armillary.cloud.engines.qemu.machines import QemuMachines
 from armillary.cloud.engines.qemu.tiny import boot_sector
-from armillary.cloud.model import Capacity, MachineSpec, MachineState, PortSpec, VolumeSpec
+from armillary.cloud.model import Capacity, MachineSpec, MachineState, PortSpec, Template, VolumeSpec
 from armillary.cloud.ports import Hypervisor
 
 
@@ -39,6 +41,22 @@ class Bench:
             ports=(self.port(),),
             config_drive={"openstack/latest/meta_data.json": b'{"uuid": "1", "name": "vm"}'},
         )
+
+    def warm_spec(self, name: str = "vm") -> MachineSpec:
+        """A machine that may begin from a checkpoint."""
+        spec = self.spec(name)
+        card = replace(spec.ports[0], id=PortId("template"), mac="fa:16:3e:00:00:01", fixed_ip="10.0.0.2")
+        drive = {"openstack/latest/user_data": b"wait"}
+        template = Template(name="1", image=Sha512("ab" * 64), port=card, config_drive=drive)
+        return replace(spec, template=template)
+
+    def prepares(self, spec: MachineSpec) -> bool:
+        return self.machines.prepare(spec, pause=lambda _seconds: True)
+
+    def woke(self, spec: MachineSpec) -> bool:
+        """Whether a machine began from a checkpoint: by what it says of itself."""
+        words = (b"again", b"woke")
+        return until(lambda: any(word in self.machines.console(spec.id) for word in words), seconds=20)
 
     def port(self) -> PortSpec:
         self.ports += 1
@@ -68,6 +86,13 @@ class Bench:
         return self.machines.states().get(spec.id, MachineState.MISSING)
 
 
+def until(holds: Callable[[], bool], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        threading.Event().wait(0.02)
+    return holds()
+
+
 def disk_size(qcow2: Path) -> int:
     """The size of the disk that a file holds (qcow2 specification: bytes 24 to 31 of the header)."""
     return int.from_bytes(qcow2.read_bytes()[24:32], "big")
@@ -84,7 +109,7 @@ def fake_bench(tmp_path: Path) -> Bench:
 
 def qemu_bench(tmp_path: Path) -> Bench:
     image = tmp_path / "image.raw"
-    image.write_bytes(boot_sector())
+    image.write_bytes(boot_sector(waits=True))
 
     def engine() -> Hypervisor:
         capacity = Capacity(vcpus=2, ram=MiB(1024), disk=GiB(10))

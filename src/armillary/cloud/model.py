@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from armillary.base.ids import NetworkId, PortId, ServerId, VolumeId
+from armillary.base.ids import NetworkId, PortId, ServerId, Sha512, VolumeId
 from armillary.base.units import GiB, MiB
 
 
@@ -86,6 +86,35 @@ class ConsoleSockets:
     """the RFB (VNC) protocol, without a password: whoever reaches the socket has the screen"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """What a machine boots as when it shall wait to become any machine of its kind.
+
+    Nothing in it may be secret or anybody's own. Its guest says `waiting` on the second serial port (COM2, ttyS1) when
+    it is ready, and whoever it becomes then is told by the new config drive.
+    """
+
+    name: str
+    """Of what its config drive tells the guest to be: another name is another template."""
+    image: Sha512
+    """The digest of the image that it boots from."""
+    port: PortSpec
+    """A card of addresses that are nobody's; it leads nowhere."""
+    config_drive: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A template's memory and disks at the moment when it waited, kept."""
+
+    key: str
+    image: Sha512
+    octets: int
+    """What it takes of the computer's disk."""
+    used: float
+    """When a machine last began from it, in seconds since 1970."""
+
+
 _NO_SWAP = MiB(0)
 
 
@@ -117,6 +146,8 @@ class MachineSpec:
     volumes: tuple[VolumeSpec, ...] = ()
     """Attached volumes, in the order of their devices."""
     rescue: RescueSpec | None = None
+    template: Template | None = None
+    """The machine may begin from a checkpoint of this template, instead of booting."""
 
 
 class MachineState(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from armillary.base.ids import PortId, ServerId, VolumeId
 from armillary.base.units import GiB
 from armillary.cloud.model import (
     Capacity,
+    Checkpoint,
     ConsoleSockets,
     MachineSpec,
     MachineState,
@@ -40,7 +41,8 @@ class Machines(Protocol):
         """Make the machine's disks if they are not there, and run it.
 
         After success a process runs the machine: one that was PAUSED goes on, the memory of one that was SUSPENDED
-        is dropped. After failure nothing of a machine that did not exist before is left: no disk, no process; one
+        is dropped. A new one whose spec has a template goes on from its checkpoint, where there is one that fits and
+        its guest takes the new identity over; otherwise it boots as any other. After failure nothing of a machine that did not exist before is left: no disk, no process; one
         that existed keeps its disks and is STOPPED.
 
         Raises:
@@ -187,7 +189,38 @@ class RootDisks(Protocol):
         ...
 
 
-class Hypervisor(Machines, Sleep, Devices, RootDisks, Protocol):
+class Checkpoints(Protocol):
+    """Keeps templates as they were when they waited, so that machines like them need not boot.
+
+    A checkpoint is whole or not there, also after a kill, and nothing of a template is left beside it. A machine
+    goes on when the checkpoint that it began from is gone.
+    """
+
+    def prepare(self, spec: MachineSpec, *, pause: Callable[[float], bool]) -> bool:
+        """Boot the template of `spec` in the shape of `spec`, and keep it as its checkpoint; return whether there is one.
+
+        It takes as long as a boot. There is none, and nothing is begun, if `spec` has no template or more than one card or
+        volumes, if checkpoints are switched off, if somebody makes this one already, or if it failed lately.
+
+        Args:
+            spec: a machine that would have begun from the checkpoint.
+            pause: waits so many seconds; when it says False, the template is ended and the work given up.
+
+        Raises:
+            BootFailed: the template does not boot or come to wait, or there is not enough memory or disk.
+        """
+        ...
+
+    def checkpoints(self) -> Sequence[Checkpoint]:
+        """Those that are kept, the one that was used last at the end. Older ones go when there are too many."""
+        ...
+
+    def forget_checkpoint(self, key: str) -> None:
+        """Remove one; unknown keys are fine."""
+        ...
+
+
+class Hypervisor(Machines, Sleep, Devices, RootDisks, Checkpoints, Protocol):
     """What an engine for machines is, whole. A service asks only for the part that it uses."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from armillary.base.ids import ServerId
 from armillary.base.units import GiB, MiB
+from armillary.cloud.engines.fake.checkpoints import FakeCheckpoints
 from armillary.cloud.engines.fake.devices import FakeDevices, port_record, volume_record
 from armillary.cloud.engines.fake.empty_disk import empty_qcow2
 from armillary.cloud.engines.fake.roots import FakeRoots
@@ -18,7 +19,7 @@ from armillary.cloud.ports import BootFailed
 DEFAULT_CAPACITY = Capacity(vcpus=64, ram=MiB(131072), disk=GiB(2000))
 
 
-class FakeMachines(FakeSleep, FakeDevices, FakeRoots):
+class FakeMachines(FakeSleep, FakeDevices, FakeRoots, FakeCheckpoints):
     """Keeps the promises of `Hypervisor` without running anything.
 
     A machine named `fail-boot…` does not boot. Tests also let the next call of any name fail (`fail_next`), crash a
@@ -38,11 +39,14 @@ class FakeMachines(FakeSleep, FakeDevices, FakeRoots):
             raise BootFailed("the machine's name asks the fake engine to fail")
         with self._lock:
             fresh: dict[str, Any] = {"console": "", "boots": 0, "root": None, "roots": 0, "kept": None}
-            record = self._read(spec.id) if self._known(spec.id) else fresh
+            known = self._known(spec.id)
+            record = self._read(spec.id) if known else fresh
             state = record.get("state")
             record["state"] = MachineState.RUNNING.value
             if state not in (MachineState.RUNNING.value, MachineState.PAUSED.value):
                 self._start(spec, record)
+                if not known and (key := self._begins_warm(spec)):
+                    record["console"] = f"fake template {key} woke as {spec.name}\nlogin: "
             self._write(spec.id, record)
 
     def stop(self, server_id: ServerId, *, hard: bool = False) -> None:

@@ -18,8 +18,9 @@ Call = Literal[
     "pause", "unpause", "suspend", "resume",
     "plug_port", "unplug_port", "plug_volume", "unplug_volume", "grow_volume", "copy_volume",
     "keep_root", "settle_root", "restore_root", "forget_root",
+    "prepare", "wake",
 ]  # fmt: skip
-"""A call of the engine that a test can hold back or let fail."""
+"""A call of the engine that a test can hold back or let fail; `wake` is the part of a boot from a checkpoint."""
 
 _SLOW: tuple[Call, ...] = ("boot", "snapshot")
 
@@ -70,6 +71,10 @@ class Shelf:
         failure = self._failures.pop(call, None)
         if failure is not None:
             raise BootFailed(failure)
+
+    def _fails(self, call: Call) -> bool:
+        """Whether tests want this part of another call to fail, once."""
+        return self._failures.pop(call, None) is not None
 
     def _hold(self, calls: frozenset[Call]) -> None:
         with self._turn:

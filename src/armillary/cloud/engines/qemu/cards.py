@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from armillary.cloud.engines.qemu.hardware import card_device
+from armillary.cloud.engines.qemu.hardware import Hardware, card_device
 from armillary.cloud.engines.qemu.layout import MachineFiles, port_key
 from armillary.cloud.engines.qemu.resolver import resolver_of
 from armillary.cloud.model import PortSpec
@@ -30,13 +30,18 @@ class Card:
         return (self.wire, *self.way_out)
 
 
+def cards_of(hardware: Hardware, files: MachineFiles) -> Iterator[Card]:
+    """Return a machine's cards in the order of its record."""
+    for port in hardware.spec.ports:
+        slot = hardware.slots[card_device(port.id)]
+        yield lonely_card(port, slot) if hardware.stage == "template" else card(port, files, slot)
+
+
 def card(port: PortSpec, files: MachineFiles, slot: int) -> Card:
     """Return a card wired to the switch, and its owner's way out, wired to the switch as well."""
     key, sockets = port_key(port.id), files.port(port.id)
     hub = int(key, 16) % 2**31
     stack = _stack(port)
-    mtu = {"host_mtu": port.mtu} if port.mtu != 1500 else {}
-    name = card_device(port.id)
     return Card(
         wire=_wire(f"n{key}", sockets.nic, sockets.nic_switch),
         way_out=(
@@ -47,15 +52,33 @@ def card(port: PortSpec, files: MachineFiles, slot: int) -> Card:
                 for end in ("u", "d")
             ),
         ),
-        device={
-            "driver": "virtio-net-pci",
-            "id": name,
-            "netdev": f"n{key}",
-            "mac": port.mac,
-            "addr": f"{slot:#x}",
-            **mtu,
-        },
+        device=_device(port, slot),
     )
+
+
+def lonely_card(port: PortSpec, slot: int) -> Card:
+    """Return a card in front of a stack that gives it its address and carries nothing, in or out."""
+    key = port_key(port.id)
+    return Card(
+        wire={"type": "hubport", "id": f"n{key}", "hubid": 0},
+        way_out=(
+            {"type": "user", "id": f"u{key}", "ipv6": False, **_stack(port), "restrict": True},
+            {"type": "hubport", "id": f"hu{key}", "hubid": 0, "netdev": f"u{key}"},
+        ),
+        device=_device(port, slot),
+    )
+
+
+def _device(port: PortSpec, slot: int) -> dict[str, Any]:
+    mtu = {"host_mtu": port.mtu} if port.mtu != 1500 else {}
+    return {
+        "driver": "virtio-net-pci",
+        "id": card_device(port.id),
+        "netdev": f"n{port_key(port.id)}",
+        "mac": port.mac,
+        "addr": f"{slot:#x}",
+        **mtu,
+    }
 
 
 def _stack(port: PortSpec) -> dict[str, Any]:

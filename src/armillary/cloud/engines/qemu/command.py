@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from armillary.base.units import MiB
-from armillary.cloud.engines.qemu.cards import card
+from armillary.cloud.engines.qemu.cards import cards_of
 from armillary.cloud.engines.qemu.drives import drives
 from armillary.cloud.engines.qemu.hardware import (
     RANDOM_SLOT,
     SERIAL_SLOT,
     VGA_SLOT,
     Hardware,
-    card_device,
 )
 from armillary.cloud.engines.qemu.layout import MachineFiles
 
@@ -56,6 +55,7 @@ def command(hardware: Hardware, files: MachineFiles, tuning: Tuning, *, incoming
         *_machine(hardware, tuning),
         *_monitors(files),
         *_console(files),
+        *(_waiting(hardware, files) if hardware.stage != "cold" else ()),
         *_disks(hardware, files, tuning),
         *_cards(hardware, files),
         *("-device", _json(driver="virtio-rng-pci", addr=f"{RANDOM_SLOT:#x}")),
@@ -104,6 +104,14 @@ def _console(files: MachineFiles) -> Iterator[str]:
     yield from ("-device", _json(driver="virtserialport", chardev="agent", name="org.qemu.guest_agent.0"))
 
 
+def _waiting(hardware: Hardware, files: MachineFiles) -> Iterator[str]:
+    """Return what a machine has that was, or is, a template; in a memory image it must stay."""
+    yield from ("-chardev", f"socket,id=waker,path={_comma(files.waker)},server=on,wait=off")
+    yield from ("-serial", "chardev:waker")
+    # Another number than before tells Linux (5.18) that this is a copy, and its random numbers must be new.
+    yield from ("-device", _json(driver="vmgenid", guid=hardware.spec.id))
+
+
 def _disks(hardware: Hardware, files: MachineFiles, tuning: Tuning) -> Iterator[str]:
     for drive in drives(hardware, files, unsafe=tuning.root_cache == "unsafe"):
         yield from ("-blockdev", _json(**drive.node))
@@ -111,8 +119,7 @@ def _disks(hardware: Hardware, files: MachineFiles, tuning: Tuning) -> Iterator[
 
 
 def _cards(hardware: Hardware, files: MachineFiles) -> Iterator[str]:
-    for port in hardware.spec.ports:
-        made = card(port, files, hardware.slots[card_device(port.id)])
+    for made in cards_of(hardware, files):
         for netdev in made.netdevs:
             yield from ("-netdev", _json(**netdev))
         yield from ("-device", _json(**made.device))

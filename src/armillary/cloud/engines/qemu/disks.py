@@ -126,6 +126,8 @@ def make_config_drive(target: Path, files: Mapping[str, bytes]) -> None:
         with partial.open("wb") as file:
             partial.chmod(0o600)  # user data may hold secrets
             iso.write_fp(file)
+            # of whole mebibytes, so that a machine may find another drive in the place of the one that it knew
+            file.truncate(-(-file.seek(0, io.SEEK_END) // 2**20) * 2**20)
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from armillary.cloud.model import VolumeSpec
 ROOT_NODE = "root"
 """QEMU's name for the root disk's contents, that a snapshot copies."""
 KEPT_NODE = "kept"
+WARM_NODE = "warm"
 IMAGE_NODE = "image"
 _SERIAL_LENGTH = 20
 """virtio-blk has room for so many bytes (VIRTIO 1.1, 5.2.6), and Nova's volumes show as many of their id."""
@@ -74,11 +75,12 @@ def root_chain(files: MachineFiles, image: Path, image_format: str) -> Node:
     """
     backing = _image(image, image_format, name=IMAGE_NODE)
     top = files.root
+    if files.warm.exists():
+        backing = _beneath(files.warm, backing, name=WARM_NODE)
     if not files.root.exists() and files.kept.exists():
         top = files.kept  # set aside, and the machine has not started since
     elif files.kept.exists():
-        kept = {"driver": "qcow2", "node-name": KEPT_NODE, "read-only": True}
-        backing = {**kept, "file": _file(files.kept, writable=False), "backing": backing}
+        backing = _beneath(files.kept, backing, name=KEPT_NODE)
     return {"driver": "qcow2", "node-name": ROOT_NODE, "file": _file(top), "backing": backing}
 
 
@@ -116,6 +118,11 @@ def _image(path: Path, image_format: str, *, name: str) -> Node:
     alone: Mapping[str, Any] = {"backing": None} if image_format == "qcow2" else {}
     file = _file(path, writable=False)
     return {"driver": image_format, "node-name": name, "read-only": True, "file": file, **alone}
+
+
+def _beneath(path: Path, backing: Node, *, name: str) -> Node:
+    node: Node = {"driver": "qcow2", "node-name": name, "read-only": True}
+    return {**node, "file": _file(path, writable=False), "backing": backing}
 
 
 def _file(path: Path, *, writable: bool = True) -> Node:

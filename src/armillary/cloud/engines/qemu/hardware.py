@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -36,6 +37,9 @@ class Hardware:
     slots: Mapping[str, int]
     """The PCI slot of each card and volume, by QEMU's name for the device."""
     accelerator: str
+    stage: Literal["cold", "template", "woken"] = "cold"
+    """A template waits on a second serial port to be told who it is; a machine that was woken from one has the same
+    devices. A template's card leads nowhere."""
     machine_type: str = "pc"
     """The exact version is known when the machine is suspended: `pc` may mean a newer one by then."""
 
@@ -91,7 +95,7 @@ def volume_device(volume_id: VolumeId) -> str:
 def hardware_of(spec: MachineSpec, *, accelerator: str) -> Hardware:
     """Return what a machine has when it starts. Raises BootFailed if it has more devices than slots."""
     image = spec.image_path.absolute() if spec.image_path else None
-    bare = replace(spec, ports=(), volumes=(), config_drive={}, image_path=image)
+    bare = replace(spec, ports=(), volumes=(), config_drive={}, image_path=image, template=None)
     made = Hardware(spec=bare, config_drive=bool(spec.config_drive), slots={}, accelerator=accelerator)
     for volume in spec.volumes:
         if volume.boot and spec.image_path is None:

@@ -76,6 +76,19 @@ class MachineFiles:
         return self.folder / "anew"
 
     @property
+    def warm(self) -> Path:
+        """Return the path of the disk of the checkpoint that the machine began from, if it began from one.
+
+        It is another name of the checkpoint's own file, so that the one may go and the other stays.
+        """
+        return self.folder / "warm.qcow2"
+
+    @property
+    def waking(self) -> Path:
+        """Return the path of the mark that the machine is being woken from a checkpoint: it is nobody yet."""
+        return self.folder / "waking"
+
+    @property
     def memory(self) -> Path:
         """Return the path of a suspended machine's memory; it is whole when it is there."""
         return self.folder / "memory"
@@ -146,6 +159,11 @@ class MachineFiles:
         return self.runtime / "c"
 
     @property
+    def waker(self) -> Path:
+        """Return the socket that leads to the second serial port, on which a template is told who it is to be."""
+        return self.runtime / "w"
+
+    @property
     def display(self) -> Path:
         """Return the socket on which the screen is shown (VNC)."""
         return self.runtime / "d"
@@ -183,6 +201,16 @@ class Layout:
         )
 
     @property
+    def checkpoints(self) -> Path:
+        """Return the folder of the checkpoints of templates, each in a folder by its key."""
+        return self.directory / "checkpoints"
+
+    def template(self, key: str) -> MachineFiles:
+        """Return the paths of the machine that a checkpoint is being made of."""
+        folder = self.checkpoints / (key + BUILDING)
+        return MachineFiles(folder=folder, runtime=self.runtime / digest(f"template {key}", 10))
+
+    @property
     def switch_state(self) -> Path:
         """Return the file from which the switch reads its plan."""
         return self.directory / "switch.json"
@@ -209,6 +237,7 @@ class Layout:
             PermissionError: the folder for sockets belongs to somebody else (the temporary folder is shared).
         """
         (self.directory / "machines").mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.checkpoints.mkdir(mode=0o700, exist_ok=True)
         self.runtime.mkdir(mode=0o700, exist_ok=True)
         found = self.runtime.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

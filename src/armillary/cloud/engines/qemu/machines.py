@@ -11,15 +11,16 @@ from pathlib import Path
 
 from armillary.base.ids import ServerId
 from armillary.cloud.engines.qemu import disks, hardware, snapshots
+from armillary.cloud.engines.qemu.checkpoints import CheckpointShelf, Keeping
 from armillary.cloud.engines.qemu.command import Tuning
 from armillary.cloud.engines.qemu.devices import QemuDevices
 from armillary.cloud.engines.qemu.drives import ROOT_NODE
 from armillary.cloud.engines.qemu.layout import BUILDING, LEAVING, Layout, MachineFiles
 from armillary.cloud.engines.qemu.process import find
 from armillary.cloud.engines.qemu.qmp import Monitor, MonitorError, TooSlow
-from armillary.cloud.engines.qemu.roots import QemuRoots
 from armillary.cloud.engines.qemu.sleep import QemuSleep
 from armillary.cloud.engines.qemu.stand import alive, asleep, drop_memory, not_running
+from armillary.cloud.engines.qemu.warm import QemuWarm
 from armillary.cloud.model import Capacity, MachineSpec, MachineState
 from armillary.cloud.ports import BootFailed
 
@@ -30,7 +31,7 @@ _STILL = ("paused", "io-error", "internal-error", "postmigrate")
 """QEMU's words for a machine whose processors stand."""
 
 
-class QemuMachines(QemuSleep, QemuDevices, QemuRoots):
+class QemuMachines(QemuSleep, QemuDevices, QemuWarm):
     """The `Hypervisor` port on QEMU processes without root.
 
     Args:
@@ -40,6 +41,7 @@ class QemuMachines(QemuSleep, QemuDevices, QemuRoots):
         obey_seconds: how long a machine has to obey its power button.
         unplug_seconds: how long a guest has to let go of a device.
         free_memory: how much memory the computer has left, in MiB.
+        keeping: how many checkpoints are kept, and how long they may take.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class QemuMachines(QemuSleep, QemuDevices, QemuRoots):
         obey_seconds: float = _OBEY_SECONDS,
         unplug_seconds: float = _UNPLUG_SECONDS,
         free_memory: Callable[[], int] = disks.free_memory_mib,
+        keeping: Keeping | None = None,
     ) -> None:
         super().__init__(
             layout=Layout(directory=directory.absolute()),
@@ -62,6 +65,8 @@ class QemuMachines(QemuSleep, QemuDevices, QemuRoots):
         self._capacity = capacity
         self._rebooting: set[ServerId] = set()
         self._layout.prepare()
+        self._keeping = keeping or Keeping()
+        self._shelf = CheckpointShelf(layout=self._layout, keeping=self._keeping)
         self._sweep()
 
     def capacity(self) -> Capacity:
@@ -72,6 +77,7 @@ class QemuMachines(QemuSleep, QemuDevices, QemuRoots):
         """Make the machine's disks if they are not there, and run it; all or nothing (see the port)."""
         files = self._layout.machine(spec.id)
         with self._lock(spec.id):
+            self._forget_half_woken(files)
             if alive(files):
                 if not asleep(files):
                     self._wake(files)
@@ -81,6 +87,8 @@ class QemuMachines(QemuSleep, QemuDevices, QemuRoots):
             try:
                 self._check_memory(spec)
                 drop_memory(files)
+                if not known and self._begin_warm(spec, files):
+                    return
                 found = self._refresh(spec, files) if known else self._make(spec, files)
                 self._launch(found, files)
             except BaseException as error:
@@ -204,19 +212,12 @@ class QemuMachines(QemuSleep, QemuDevices, QemuRoots):
                 f"The machine runs but does not answer: {error}", code="not_answering"
             ) from error
 
-    def _remove(self, files: MachineFiles) -> None:
-        leaving = files.folder.with_name(files.folder.name + LEAVING)
-        if files.folder.exists():
-            shutil.rmtree(leaving, ignore_errors=True)
-            files.folder.rename(leaving)
-        shutil.rmtree(leaving, ignore_errors=True)
-        shutil.rmtree(files.runtime, ignore_errors=True)
-
     def _sweep(self) -> None:
         """Remove what a process before us left half made or half removed."""
         for folder in (self._layout.directory / "machines").iterdir():
             if folder.suffix in (BUILDING, LEAVING):
                 shutil.rmtree(folder, ignore_errors=True)
+        self._end_templates()
 
     # -- looking
 

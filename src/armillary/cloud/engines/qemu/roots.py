@@ -55,14 +55,14 @@ class QemuRoots(Stand):
                     if alive(files):
                         raise BootFailed(f"The machine's disks cannot be made one: {error}") from error
                     continue  # it ended under our hands: now its disks are at rest
-                files.kept.unlink(missing_ok=True)
+                _drop_beneath(files)
                 return
             with self._lock(server_id):
                 if alive(files) and not asleep(files):
                     continue
                 if files.root.exists():
                     _take_in(files, *image_of(hardware.read(files)))
-                    files.kept.unlink(missing_ok=True)
+                    _drop_beneath(files)
                 else:  # it never started again: the old disk is the only one
                     files.kept.replace(files.root)
 
@@ -141,8 +141,14 @@ def _size(path: Path) -> int:
 
 
 def _remove_own(files: MachineFiles) -> None:
-    for path in (files.root, files.kept, files.ephemeral, files.swap):
+    for path in (files.root, files.kept, files.warm, files.ephemeral, files.swap):
         path.unlink(missing_ok=True)
+
+
+def _drop_beneath(files: MachineFiles) -> None:
+    """Forget what the root disk leant on, the lowest first: while `kept` is there, the work counts as undone."""
+    files.warm.unlink(missing_ok=True)
+    files.kept.unlink(missing_ok=True)
 
 
 def _at_rest(files: MachineFiles) -> None:
@@ -154,12 +160,13 @@ def _at_rest(files: MachineFiles) -> None:
 
 def _take_in(files: MachineFiles, image: Path, image_format: str) -> None:
     """Let a root disk at rest lean on the image alone. Killed half-way, it holds more than it needs and is right."""
+    rename = ("qemu-img", "rebase", "-q", "-u", "-f", "qcow2")
     beneath = ("-F", image_format, "-b", str(image))
-    # first the names, which may be old ones, then the bytes
-    disks.run("qemu-img", "rebase", "-q", "-u", "-f", "qcow2", *beneath, str(files.kept))
-    disks.run(
-        "qemu-img", "rebase", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", str(files.kept), str(files.root)
-    )
+    # First the names, which may be old ones, then the bytes. A checkpoint's disk keeps its name for the image: other
+    # machines read it at this moment.
+    under_kept = ("-F", "qcow2", "-b", str(files.warm)) if files.warm.exists() else beneath
+    disks.run(*rename, *under_kept, str(files.kept))
+    disks.run(*rename, "-F", "qcow2", "-b", str(files.kept), str(files.root))
     disks.run("qemu-img", "rebase", "-q", "-f", "qcow2", *beneath, str(files.root))
 
 

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Generator
 
 from armillary.base.ids import ServerId
 from armillary.cloud.engines.qemu import disks, hardware
-from armillary.cloud.engines.qemu.cards import Card, card
-from armillary.cloud.engines.qemu.hardware import Hardware, card_device
+from armillary.cloud.engines.qemu.cards import cards_of
+from armillary.cloud.engines.qemu.hardware import Hardware
 from armillary.cloud.engines.qemu.layout import MachineFiles
+from armillary.cloud.engines.qemu.memory import (
+    as_it_is,
+    drop_ways_out,
+    end_migration,
+    read_memory,
+    sync_folder,
+    write_memory,
+)
 from armillary.cloud.engines.qemu.process import find
 from armillary.cloud.engines.qemu.qmp import GuestAgent, Monitor, MonitorError, Refused, agent_listens
-from armillary.cloud.engines.qemu.stand import BUSY_SECONDS, Stand, alive, asleep, devices, not_running
+from armillary.cloud.engines.qemu.stand import BUSY_SECONDS, Stand, alive, asleep, not_running
 from armillary.cloud.model import MachineSpec
 from armillary.cloud.ports import BootFailed
 
 _log = logging.getLogger(__name__)
-_MEMORY = "memory"
-_NO_LIMIT = 2**40
-"""Bytes a second: a migration is throttled for the sake of a network, and there is none here."""
-_LOOK_SECONDS = 0.05
 _CLOCK_SECONDS = 10.0
 
 
@@ -86,15 +87,15 @@ class QemuSleep(Stand):
 
     def _save(self, files: MachineFiles) -> None:
         with _visit(files, "suspended") as monitor:
-            _end_migration(monitor)
+            end_migration(monitor)
             monitor.ask("stop")
-            found = _as_it_is(hardware.read(files), monitor)
+            found = as_it_is(hardware.read(files), monitor)
             try:
                 hardware.write(found, files)
-                _drop_ways_out(monitor, found, files)
-                _write_memory(monitor, str(files.memory_draft))
+                drop_ways_out(monitor, found, files)
+                write_memory(monitor, files.memory_draft)
                 files.memory_draft.replace(files.memory)
-                _sync(str(files.folder))
+                sync_folder(files.folder)
             except (MonitorError, OSError, BootFailed) as error:
                 files.memory_draft.unlink(missing_ok=True)
                 _run_on(monitor, found, files)
@@ -108,13 +109,7 @@ class QemuSleep(Stand):
         """Start a process that holds the machine's memory; from the end of this call its processors may turn."""
         self._launch(found, files, incoming=True)
         with Monitor(files.monitor, timeout=BUSY_SECONDS) as monitor:
-            reading = os.open(files.memory, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                monitor.give(reading, name=_MEMORY)
-                monitor.ask("migrate-incoming", uri=f"fd:{_MEMORY}")
-                _await_migration(monitor)
-            finally:
-                os.close(reading)
+            read_memory(monitor, files.memory)
         # Once the guest writes to its disks, this memory must never be gone on from again, whatever is killed when.
         files.memory.replace(files.spent_memory)
 
@@ -152,78 +147,14 @@ def _failed(done: str, error: MonitorError) -> BootFailed:
     return BootFailed(f"The machine cannot be {done}: {error}", facts={"said": str(error)})
 
 
-def _as_it_is(found: Hardware, monitor: Monitor) -> Hardware:
-    """Leave out what is recorded but not there: a plug was killed half-way, or the guest let go too late."""
-    there = devices(monitor)
-    machine: str = monitor.ask("qom-get", path="/machine", property="type")
-    kept = found.without(name for name in found.slots if name not in there)
-    return replace(kept, machine_type=machine.removesuffix("-machine"))
-
-
-def _cards(found: Hardware, files: MachineFiles) -> Iterator[Card]:
-    for port in found.spec.ports:
-        yield card(port, files, found.slots[card_device(port.id)])
-
-
-def _drop_ways_out(monitor: Monitor, found: Hardware, files: MachineFiles) -> None:
-    """Take the user-mode stacks out of what is saved.
-
-    Connections through them do not outlive the process anyway, and QEMU numbers them in the order of their making:
-    after an unplug the numbers would not be those of a new process.
-    """
-    for each in _cards(found, files):
-        for netdev in reversed(each.way_out):
-            with contextlib.suppress(Refused):  # gone, in an attempt before this one
-                monitor.ask("netdev_del", id=netdev["id"])
-
-
 def _run_on(monitor: Monitor, found: Hardware, files: MachineFiles) -> None:
     """Undo a suspension that failed."""
     try:
-        _end_migration(monitor)
-        for each in _cards(found, files):
+        end_migration(monitor)
+        for each in cards_of(found, files):
             for netdev in each.way_out:
                 with contextlib.suppress(Refused):  # it was not dropped yet
                     monitor.ask("netdev_add", **netdev)
         monitor.ask("cont")
     except MonitorError as error:
         _log.warning("the machine in %s does not run on after a failed suspension: %s", files.folder, error)
-
-
-def _write_memory(monitor: Monitor, path: str) -> None:
-    writing = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        monitor.ask("migrate-set-parameters", max_bandwidth=_NO_LIMIT)
-        monitor.give(writing, name=_MEMORY)
-        monitor.ask("migrate", uri=f"fd:{_MEMORY}")
-        _await_migration(monitor)
-        os.fsync(writing)
-    finally:
-        os.close(writing)
-
-
-def _await_migration(monitor: Monitor) -> None:
-    while True:
-        found: dict[str, Any] = monitor.ask("query-migrate")
-        status = found.get("status")
-        if status == "completed":
-            return
-        if status in ("failed", "cancelled"):
-            raise MonitorError(str(found.get("error-desc", "the memory could not be copied")))
-        time.sleep(_LOOK_SECONDS)
-
-
-def _end_migration(monitor: Monitor) -> None:
-    """End what a process before us may have begun."""
-    if monitor.ask("query-migrate").get("status") not in (None, "completed", "failed", "cancelled"):
-        monitor.ask("migrate_cancel")
-        with contextlib.suppress(MonitorError):
-            _await_migration(monitor)
-
-
-def _sync(folder: str) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from armillary.base.ids import ServerId
 from armillary.cloud.engines.qemu import disks
 from armillary.cloud.engines.qemu.command import Tuning, command
 from armillary.cloud.engines.qemu.hardware import Hardware
-from armillary.cloud.engines.qemu.layout import Layout, MachineFiles
+from armillary.cloud.engines.qemu.layout import LEAVING, Layout, MachineFiles
 from armillary.cloud.engines.qemu.process import Lifeline, find, holder, start
 from armillary.cloud.engines.qemu.qmp import Monitor, MonitorError
 from armillary.cloud.model import MachineSpec
@@ -63,11 +64,17 @@ class Stand:
                 facts={"free_mib": free, "needed_mib": needed},
             )
 
-    def _launch(self, hardware: Hardware, files: MachineFiles, *, incoming: bool = False) -> None:
-        """Start the machine's process; return when its processors run, or when it waits for a memory."""
+    def _launch(
+        self, hardware: Hardware, files: MachineFiles, *, incoming: bool = False, calm: bool = False
+    ) -> None:
+        """Start the machine's process; return when its processors run, or when it waits for a memory.
+
+        A `calm` one takes the processor time that others leave.
+        """
         files.runtime.mkdir(mode=0o700, exist_ok=True)
         files.pidfile.unlink(missing_ok=True)
-        lifeline = start(command(hardware, files, self._tuning, incoming=incoming), log=files.log)
+        words = command(hardware, files, self._tuning, incoming=incoming)
+        lifeline = start(["nice", "-n", "15", *words] if calm else words, log=files.log)
         try:
             _await_status(files, lifeline, wanted="inmigrate" if incoming else "running")
         finally:
@@ -86,6 +93,15 @@ class Stand:
         if process is not None:
             with process:
                 process.end(grace=2)
+
+    def _remove(self, files: MachineFiles) -> None:
+        """Remove all files of a machine whose process has ended."""
+        leaving = files.folder.with_name(files.folder.name + LEAVING)
+        if files.folder.exists():
+            shutil.rmtree(leaving, ignore_errors=True)
+            files.folder.rename(leaving)
+        shutil.rmtree(leaving, ignore_errors=True)
+        shutil.rmtree(files.runtime, ignore_errors=True)
 
 
 def _await_status(files: MachineFiles, lifeline: Lifeline, *, wanted: str) -> None:
