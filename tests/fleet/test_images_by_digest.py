@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 
 from armillary.accounts.model import Project
+from armillary.base.clock import VirtualClock
 from armillary.base.errors import Conflict, NotFound, PreconditionFailed, Unavailable
 from armillary.base.ids import ImageId, Sha512
-from armillary.fleet.fake import FakeCloud
+from armillary.fleet.fake import FakeCloud, fake_fleet
+from armillary.fleet.model import COPY_MARK, FleetImage
 from armillary.fleet.service import FleetService
 
 
@@ -26,7 +30,8 @@ def test_a_missing_image_is_copied_with_its_name_and_properties(
     copied = fleet.ensure_image(west.name, project, Sha512(str(image.sha512)))
 
     copy = fleet.image(west.name, project, copied)
-    assert (copy.name, copy.sha512, copy.properties) == (image.name, image.sha512, image.properties)
+    assert (copy.name, copy.sha512) == (image.name, image.sha512)
+    assert copy.properties == {**image.properties, COPY_MARK: image.sha512}
     assert b"".join(west.open(project, copied)) == b"disk" * 5000
 
 
@@ -103,3 +108,61 @@ def test_a_deleted_image_is_gone(fleet: FleetService, east: FakeCloud, project: 
     fleet.delete_image(east.name, project, image.id)
     fleet.delete_image(east.name, project, ImageId("unknown"))
     assert fleet.images(east.name, project) == []
+
+
+def test_a_source_that_breaks_off_is_read_on_where_it_stopped(
+    fleet: FleetService, east: FakeCloud, west: FakeCloud, project: Project
+) -> None:
+    image = east.add_image("mine", b"0123456789" * 2000, project=project)
+    east.faults.breaks = [5000, 3000, 8000]
+
+    copied = fleet.ensure_image(west.name, project, Sha512(str(image.sha512)))
+
+    assert b"".join(west.open(project, copied)) == b"0123456789" * 2000
+    assert west.uploads == 1
+
+
+def test_a_copy_that_the_target_broke_off_is_made_again_and_its_half_is_removed(
+    fleet: FleetService, east: FakeCloud, west: FakeCloud, project: Project
+) -> None:
+    image = east.add_image("mine", b"disk" * 5000, project=project)
+    west.faults.refused_bytes = [4096]
+    west.faults.half_images = True  # as when the platform is killed in the middle of it
+    with pytest.raises(Unavailable):
+        fleet.ensure_image(west.name, project, Sha512(str(image.sha512)))
+    assert [one.status for one in west.images(project)] == ["saving"]
+
+    fleet.ensure_image(west.name, project, Sha512(str(image.sha512)))
+
+    assert [one.status for one in west.images(project)] == ["active"]
+
+
+def test_a_copy_tells_how_far_it_is(
+    fleet: FleetService, east: FakeCloud, west: FakeCloud, project: Project
+) -> None:
+    content = b"disk" * 5000
+    image = east.add_image("mine", content, project=project)
+    told: list[tuple[int, int]] = []
+    upload = fleet.upload_image
+
+    class Watched:
+        """The west, seen from inside of an upload."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(west, name)
+
+        def upload(self, project: Project, like: FleetImage, chunks: Iterator[bytes]) -> FleetImage:
+            def seen() -> Iterator[bytes]:
+                for chunk in chunks:
+                    copy = watched.copies()[west.name, Sha512(str(image.sha512))]
+                    told.append((copy.done, copy.size))
+                    yield chunk
+
+            return upload(west.name, project, like=like, chunks=seen())
+
+    watched = fake_fleet(clock=VirtualClock(), clouds=[east, cast("FakeCloud", Watched())])
+    watched.ensure_image(west.name, project, Sha512(str(image.sha512)))
+
+    assert told[0] == (4096, len(content))
+    assert told[-1] == (len(content), len(content))
+    assert watched.copies() == {}

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from armillary.accounts.model import Project
 from armillary.base.clock import Clock
@@ -13,6 +14,7 @@ from armillary.base.errors import Conflict, Invalid, NotFound, PreconditionFaile
 from armillary.base.ids import CloudName, ImageId, ServerId, Sha512, new_uuid
 from armillary.base.units import GiB, MiB
 from armillary.fleet.capacity import room_of
+from armillary.fleet.faults import Faults
 from armillary.fleet.model import (
     ADDRESS_MARK,
     FleetCloud,
@@ -41,6 +43,9 @@ class FakeCloud:
         boots: when True a new machine is ACTIVE as soon as it is looked at again; else it stays in BUILD
             until `set_status` says otherwise.
         uploads: how many images were uploaded here.
+        creates: how many creates were asked for, those that were refused too.
+        faults: what is to go wrong.
+        sizes: its flavors.
     """
 
     def __init__(
@@ -52,11 +57,15 @@ class FakeCloud:
         ram_mib: int = 16384,
         instances: int = 10,
         number: int = 16,
+        flavors: Sequence[FleetFlavor] = FLAVORS,
     ) -> None:
         self.name = CloudName(name)
         self.silent = False
         self.boots = True
         self.uploads = 0
+        self.creates = 0
+        self.faults = Faults()
+        self.sizes = list(flavors)
         self._clock = clock
         self._limits = (cores, MiB(ram_mib), instances)
         self._number = number
@@ -65,6 +74,7 @@ class FakeCloud:
         self._servers: dict[ServerId, tuple[str, FleetServer]] = {}
         self._consoles: dict[ServerId, str] = {}
         self._keys: dict[tuple[str, str], str] = {}
+        self._deleted: list[tuple[datetime, str, FleetServer]] = []
         self._addresses = 10
 
     # CloudImages
@@ -78,18 +88,23 @@ class FakeCloud:
             ]
         return usable[::-1]
 
-    def open(self, project: Project, image_id: ImageId) -> Iterator[bytes]:
+    def open(self, project: Project, image_id: ImageId, *, offset: int = 0) -> Iterator[bytes]:
         """The image's bytes, in pieces."""
         if image_id not in [image.id for image in self.images(project)]:
             raise NotFound(f"Cloud {self.name} has no image {image_id}.", code="image_not_found")
         content = self._images[image_id][1]
-        for start in range(0, len(content), 4096):
+        until = offset + self.faults.breaks.pop(0) if self.faults.breaks else len(content)
+        for start in range(offset, min(until, len(content)), 4096):
             self._answer()
-            yield content[start : start + 4096]
+            yield content[start : min(until, start + 4096)]
+        if until < len(content):
+            raise self._unreachable()
 
     def upload(self, project: Project, like: FleetImage, chunks: Iterator[bytes]) -> FleetImage:
         """Keep the bytes if they are those of `like`."""
         self._answer()
+        if self.faults.refused_bytes:
+            self._break_upload(project, like, chunks, self.faults.refused_bytes.pop(0))
         content = b"".join(chunks)
         if hashlib.sha512(content).hexdigest() != like.sha512:
             raise PreconditionFailed("The copy is not the same.", code="image_copy_differs")
@@ -118,15 +133,19 @@ class FakeCloud:
     # CloudServers
 
     def flavors(self, project: Project | None = None) -> list[FleetFlavor]:
-        """The fixed three."""
+        """The three that every cloud in memory has, unless it was given others."""
         self._answer()
-        return list(FLAVORS)
+        return list(self.sizes)
 
     def limits(self, project: Project) -> Limits:
         """The quota of every project, and this project's use."""
         self._answer()
-        sizes = {flavor.name: flavor for flavor in FLAVORS}
-        used = [sizes[server.flavor] for owner, server in self._servers.values() if owner == project.id]
+        return self._usage(project)
+
+    def _usage(self, project: Project) -> Limits:
+        sizes = {flavor.name: flavor for flavor in self.sizes}
+        with self._lock:
+            used = [sizes[server.flavor] for owner, server in self._servers.values() if owner == project.id]
         cores, ram, instances = self._limits
         return Limits(
             cores=cores,
@@ -139,7 +158,11 @@ class FakeCloud:
 
     def create(self, project: Project, request: ServerRequest) -> FleetServer:
         """Begin a machine, within quota."""
-        flavor = next((f for f in self.flavors() if f.name == request.flavor), None)
+        self.creates += 1
+        self._answer()
+        if self.faults.creates:
+            raise self.faults.creates.pop(0)
+        flavor = next((f for f in self.sizes if f.name == request.flavor), None)
         if flavor is None:
             raise NotFound(f"Cloud {self.name} has no flavor {request.flavor}.", code="flavor_not_found")
         if request.image_id not in self._images:
@@ -147,7 +170,7 @@ class FakeCloud:
         if request.key_name and (str(project.id), request.key_name) not in self._keys:
             raise Invalid(f"Invalid key_name {request.key_name} provided.")
         with self._lock:
-            room = room_of(self.name, self.limits(project), flavor)
+            room = room_of(self.name, self._usage(project), flavor)
             if not room.count:
                 raise QuotaExceeded(room.refusals[0].message)
             self._addresses += 1
@@ -169,13 +192,29 @@ class FakeCloud:
             )
             self._servers[server.id] = (str(project.id), server)
             self._consoles[server.id] = f"[    0.000000] Linux version 6.1 booting {request.name}\n"
+        doom = self.faults.dooms(request)
+        if doom is not None:
+            self.set_status(server.id, "ERROR", fault=doom)
+        if self.faults.lost_replies:
+            self.faults.lost_replies -= 1
+            raise self._unreachable()
         return server
 
     def servers(self, project: Project) -> list[FleetServer]:
         """The project's machines, newest first."""
         self._answer()
-        mine = [server_id for server_id, (owner, _) in self._servers.items() if owner == project.id]
-        return [self.server(project, server_id) for server_id in reversed(mine)]
+        now = self._clock.now()
+        with self._lock:
+            mine = [one for owner, one in self._servers.values() if owner == project.id]
+            if self.faults.listed_after:
+                mine = [one for one in mine if now - one.created_at >= self.faults.listed_after]
+            if self.faults.listed_deleted:
+                mine += [
+                    one
+                    for at, owner, one in self._deleted
+                    if owner == project.id and now - at < self.faults.listed_deleted
+                ]
+            return [self._look(one) for one in reversed(mine)]
 
     def server(self, project: Project, server_id: ServerId) -> FleetServer:
         """One machine; in BUILD it becomes ACTIVE by being looked at, if `boots`."""
@@ -184,26 +223,37 @@ class FakeCloud:
             owner, server = self._servers.get(server_id, ("", None))
             if server is None or owner != project.id:
                 raise NotFound(f"Cloud {self.name} has no machine {server_id}.", code="server_not_found")
-            if server.status == "BUILD" and self.boots:
-                server = replace(server, status="ACTIVE")
-                if server.wants_address:
-                    address = f"127.{self._number}.0.{str(server.fixed_ip).rsplit('.', 1)[1]}"
-                    server = replace(server, floating_ip=address, ssh=SshAddress(host=address))
-                self._servers[server_id] = (owner, server)
+            return self._look(server)
+
+    def _look(self, server: FleetServer) -> FleetServer:
+        if server.status != "BUILD" or not self.boots or self.faults.stuck_building:
             return server
+        owner, _ = self._servers.get(server.id, ("", None))
+        server = replace(server, status="ACTIVE")
+        if server.wants_address:
+            address = f"127.{self._number}.0.{str(server.fixed_ip).rsplit('.', 1)[1]}"
+            server = replace(server, floating_ip=address, ssh=SshAddress(host=address))
+        if owner:
+            self._servers[server.id] = (owner, server)
+        return server
 
     def act(self, project: Project, server_id: ServerId, action: str) -> None:
         """`start`, `stop`, `reboot` or `delete` it."""
         try:
-            self.server(project, server_id)
+            server = self.server(project, server_id)
         except NotFound:
             if action == "delete":
                 return
             raise
-        if action == "delete":
-            del self._servers[server_id]
-        else:
+        if action != "delete":
             self.set_status(server_id, {"start": "ACTIVE", "stop": "SHUTOFF", "reboot": "ACTIVE"}[action])
+        elif self.faults.stuck_deleting:
+            self.set_status(server_id, server.status, task="deleting")
+        else:
+            with self._lock:
+                self._servers.pop(server_id, None)
+                if self.faults.listed_deleted:
+                    self._deleted.append((self._clock.now(), str(project.id), server))
 
     def console(self, project: Project, server_id: ServerId, lines: int) -> str:
         """What `write_console` wrote."""
@@ -268,9 +318,30 @@ class FakeCloud:
         """Have the machine write on its console."""
         self._consoles[server_id] += text
 
+    def _break_upload(self, project: Project, like: FleetImage, chunks: Iterator[bytes], after: int) -> None:
+        content = b""
+        while len(content) < after:
+            content += next(chunks)
+        if self.faults.half_images:
+            half = replace(
+                like,
+                id=ImageId(new_uuid()),
+                cloud=self.name,
+                owner=str(project.id),
+                status="saving",
+                sha512=None,
+            )
+            self._images[half.id] = (half, content)
+        raise self._unreachable()
+
     def _answer(self) -> None:
         if self.silent:
-            raise Unavailable(f"Cloud {self.name} does not answer.", code="cloud_unreachable")
+            raise self._unreachable()
+        if self.faults.calls:
+            raise self.faults.calls.pop(0)
+
+    def _unreachable(self) -> Unavailable:
+        return Unavailable(f"Cloud {self.name} does not answer.", code="cloud_unreachable")
 
 
 def fake_fleet(*, clock: Clock, clouds: Sequence[FakeCloud]) -> FleetService:

@@ -16,6 +16,9 @@ PROJECT_MARK = "armillary_project"
 """Server metadata and image property: our project's id, for clouds where all projects share one account."""
 
 
+COPY_MARK = "armillary_copy"
+"""Image property: the digest of which this is a copy of ours."""
+
 OWN_LOGINS = {name: name for name in ("ubuntu", "fedora", "almalinux", "rocky")}
 """Distributions whose cloud images have a user of their own name."""
 

@@ -2,7 +2,7 @@
 
 Every call is scoped to one project; where that is None, the cloud's own credential decides. All raise
 `ArmillaryError` kinds only: `NotFound`, `QuotaExceeded`, `Conflict`, `Invalid`, and `Unavailable` when the
-cloud does not answer.
+cloud does not answer, or wants to be left alone (fact `retry_after`, seconds).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class CloudImages(Protocol):
         """Every image that the project may use, newest first."""
         ...
 
-    def open(self, project: Project, image_id: ImageId) -> Iterator[bytes]:
-        """The image's bytes, in pieces. Breaks off with `Unavailable` when the cloud does."""
+    def open(self, project: Project, image_id: ImageId, *, offset: int = 0) -> Iterator[bytes]:
+        """The image's bytes from `offset` on, in pieces. Breaks off with `Unavailable` when the cloud does."""
         ...
 
     def upload(self, project: Project, like: FleetImage, chunks: Iterator[bytes]) -> FleetImage:

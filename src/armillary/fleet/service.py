@@ -11,7 +11,7 @@ from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Conflict, NotFound
 from armillary.base.ids import CloudName, ImageId, ServerId, Sha512
 from armillary.fleet.capacity import room_of
-from armillary.fleet.copying import Copying
+from armillary.fleet.copying import Copy, Copying
 from armillary.fleet.model import (
     FleetCloud,
     FleetFlavor,
@@ -34,7 +34,7 @@ class FleetService:
     def __init__(self, *, clouds: Sequence[Cloud], clock: Clock) -> None:
         self._clouds = {cloud.settings.name: cloud for cloud in clouds}
         self._clock = clock
-        self._copying = Copying(clouds=self._clouds)
+        self._copying = Copying(clouds=self._clouds, clock=clock)
         self._lock = threading.Lock()
         self._refused: dict[tuple[CloudName, str], tuple[datetime, Refusal]] = {}
 
@@ -125,6 +125,10 @@ class FleetService:
         """
         self._cloud(cloud)
         return self._copying.ensure(cloud, project, sha512)
+
+    def copies(self) -> dict[tuple[CloudName, Sha512], Copy]:
+        """The copies that are being made now, by the cloud that they go to and their digest."""
+        return self._copying.under_way()
 
     def upload_image(
         self, cloud: CloudName, project: Project, *, like: FleetImage, chunks: Iterator[bytes]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from armillary.base.errors import (
@@ -49,7 +51,15 @@ def refusals(cloud: CloudName) -> Generator[None]:
 def _from_http(cloud: CloudName, error: Any) -> ArmillaryError:
     status = int(error.status_code or 0)
     message = str(error.details or error.message or error)
-    facts = {"cloud": cloud, "status": status}
+    facts: dict[str, Any] = {"cloud": cloud, "status": status}
+    wait = _retry_after(error)
+    if status in (413, 429) and (status == 429 or wait is not None):
+        return Unavailable(
+            f"Cloud {cloud} has been asked too often: {message}",
+            code="cloud_busy",
+            facts=facts if wait is None else {**facts, "retry_after": wait},
+            remedy="It is asked again when it said that it may be.",
+        )
     if status in (403, 413) and "quota" in message.lower():
         return QuotaExceeded(message, facts=facts, remedy=MORE_QUOTA)
     kinds = {400: Invalid, 403: Forbidden, 404: NotFound, 409: Conflict}
@@ -59,6 +69,26 @@ def _from_http(cloud: CloudName, error: Any) -> ArmillaryError:
     return Unavailable(
         f"Cloud {cloud} answered {status}: {message}",
         code="cloud_failed",
-        facts=facts,
+        facts=facts if wait is None else {**facts, "retry_after": wait},
         remedy="Try again in a moment; if it stays, the cloud's own log says more.",
     )
+
+
+LONGEST_WAIT = 3600.0
+"""Seconds; a cloud that wants to be left alone for longer is asked once an hour."""
+
+
+def _retry_after(error: Any) -> float | None:
+    """Return the seconds that the reply says to wait; it may name a moment instead (RFC 9110, 10.2.3)."""
+    headers: Any = getattr(getattr(error, "response", None), "headers", None) or {}
+    text = str(headers.get("Retry-After") or "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(LONGEST_WAIT, max(0.0, seconds))

@@ -28,6 +28,8 @@ from armillary.fleet.sdk.errors import refusals
 
 SSH_PORT = re.compile(r"\bssh port (\d+)\b")
 """An embedded cloud says so in a floating IP's description where it may not bind port 22."""
+_GPU_WORDS = ("gpu", "nvidia", "tesla", "a100", "h100", "v100", "mi250", "mi300")
+"""Aliases of PCI devices are named by the cloud's operator; those that mean a GPU have one of these in them."""
 FLAVORS_FOR_SECONDS = 30.0
 """Flavors hardly change and every placement asks for them."""
 
@@ -56,6 +58,7 @@ class SdkServers:
                     ram=MiB(int(flavor.ram)),
                     disk=GiB(int(flavor.disk)),
                     ephemeral=GiB(int(flavor.ephemeral or 0)),
+                    gpus=gpus_of(flavor.extra_specs or {}),
                 )
                 for flavor in nova.flavors()
             ]
@@ -279,6 +282,16 @@ class SdkServers:
             return str(named)
         flavor_id = str(getattr(server.flavor, "id", "") or "")
         return next((f.name for f in self.flavors(project) if f.id == flavor_id), flavor_id)
+
+
+def gpus_of(specs: Mapping[str, Any]) -> int:
+    """Return how many GPUs a flavor's extra specs ask for: virtual ones, and PCI devices whose alias says so."""
+    count = int(str(specs.get("resources:VGPU", "0")) or 0)
+    for part in str(specs.get("pci_passthrough:alias", "")).split(","):
+        name, _, number = part.strip().partition(":")
+        if any(word in name.lower() for word in _GPU_WORDS):
+            count += int(number) if number.isdigit() else 1
+    return count
 
 
 def _addresses(networks: Mapping[str, list[Mapping[str, Any]]]) -> tuple[str | None, str | None]:
