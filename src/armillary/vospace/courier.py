@@ -1,7 +1,6 @@
 """Carries bytes to and from other services over http and https.
 
-The name of a host is looked up once, and the connection goes to the address that was judged: a name server that
-answers differently the second time gains nothing. Redirects are judged anew. No credential is ever sent along.
+Each place on the way is judged, redirects anew (`base.outward`). No credential is ever sent along.
 """
 
 from __future__ import annotations
@@ -10,19 +9,17 @@ import base64
 import binascii
 import http.client
 import re
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
 from urllib.parse import urljoin
 
 from armillary.base.errors import ArmillaryError, Invalid, TooLarge, Unavailable
-from armillary.vospace.core.places import Address, Place, addresses_of, open_addresses, place_of
+from armillary.base.outward import JudgedConnection, Outward, Resolver, resolve
+from armillary.base.places import Place, place_of
 from armillary.vospace.job_ports import Arrival
 
 _CHUNK = 1 << 20
@@ -44,19 +41,6 @@ class Limits:
     octets: int = 1 << 44
 
 
-class Resolver(Protocol):
-    """Looks up names."""
-
-    def __call__(self, host: str, port: int) -> Sequence[str]:
-        """Return the addresses of a host; raises OSError when it has none."""
-        ...
-
-
-def resolve(host: str, port: int) -> Sequence[str]:
-    """Ask the machine's resolver."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
 class HttpCourier:
     """See `job_ports.Courier`."""
 
@@ -70,16 +54,11 @@ class HttpCourier:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Go to the Internet, and to what the operator has `allowed` besides: names, addresses, networks."""
-        self._allowed = tuple(allowed)
-        self._resolver = resolver
+        self._way = Outward(
+            allowed=allowed, setting="[vospace] third_party_hosts", resolver=resolver, tls=tls
+        )
         self._limits = limits or Limits()
-        self._given_tls = tls
         self._now = now
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        # Reading all authorities of the system takes longer than a small request: only who goes there waits.
-        return self._given_tls or ssl.create_default_context()
 
     @contextmanager
     def fetch(self, url: str) -> Generator[Arrival]:
@@ -154,7 +133,7 @@ class HttpCourier:
             if seconds > self._limits.idle_seconds and octets < seconds * self._limits.slowest:
                 raise _failed(place, "sends too slowly")
 
-    def _answer(self, connection: _Judged) -> http.client.HTTPResponse:
+    def _answer(self, connection: JudgedConnection) -> http.client.HTTPResponse:
         """Read the head of the answer. The timeout of the connection is one for each line of it, or less."""
         timer = threading.Timer(self._limits.answer_seconds, connection.cut)
         timer.start()
@@ -163,17 +142,8 @@ class HttpCourier:
         finally:
             timer.cancel()
 
-    def _connect(self, place: Place) -> _Judged:
-        """Connect to the first of the addresses that are open to us and answer."""
-        found = addresses_of(self._resolver(place.host, place.port))
-        own = [address for address in found if _is_here(address)]
-        failure: OSError | None = None
-        for address in open_addresses(place, found, own, self._allowed):
-            try:
-                return _Judged(place, address, self._tls, self._limits.idle_seconds)
-            except OSError as error:
-                failure = error
-        raise failure or OSError("it has no address")
+    def _connect(self, place: Place) -> JudgedConnection:
+        return self._way.connect(place, seconds=self._limits.idle_seconds)
 
     def _too_large(self, place: Place) -> TooLarge:
         return TooLarge(
@@ -181,31 +151,6 @@ class HttpCourier:
             facts={"host": place.host, "limit": self._limits.octets},
             remedy="Send it in parts.",
         )
-
-
-class _Judged(http.client.HTTPConnection):
-    """A connection to one address that was judged, whatever the name says now."""
-
-    def __init__(self, place: Place, address: Address, tls: ssl.SSLContext, seconds: float) -> None:
-        super().__init__(place.host, place.port, timeout=seconds)
-        raw = socket.create_connection((str(address), place.port), timeout=seconds)
-        self._wire = raw
-        try:
-            self.sock = raw
-            if place.scheme == "https":
-                self.sock = self._wire = tls.wrap_socket(raw, server_hostname=place.host)
-        except BaseException:
-            raw.close()
-            raise
-
-    def cut(self) -> None:
-        """End the connection, from any thread; whoever reads from it sees its end."""
-        with suppress(OSError):
-            self._wire.shutdown(socket.SHUT_RDWR)
-
-    def connect(self) -> None:
-        """Stay with the connection there is: another lookup of the name would not be judged."""
-        raise ConnectionError("the connection was closed")
 
 
 @contextmanager
@@ -252,17 +197,6 @@ def _md5(answer: http.client.HTTPResponse) -> str:
             except binascii.Error as error:
                 raise Invalid("The other service's Digest cannot be read.", code="transfer_failed") from error
     return ""
-
-
-def _is_here(address: Address) -> bool:
-    """Whether an address is this machine's: only those can be bound."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-        return True
 
 
 def _failed(place: Place, what: str) -> Unavailable:

@@ -50,12 +50,17 @@ def place_of(url: str) -> Place:
 
 
 def open_addresses(
-    place: Place, addresses: Sequence[Address], own: Sequence[Address], allowed: Sequence[str]
+    place: Place,
+    addresses: Sequence[Address],
+    own: Sequence[Address],
+    allowed: Sequence[str],
+    *,
+    setting: str = "the settings",
 ) -> Sequence[Address]:
     """Return those of the addresses that a host has to which we may go.
 
     `own` are those among them that are this machine. What the operator has allowed by name, by `name:port`, by
-    address or by network is open whatever it is; else only what everybody on the Internet can reach.
+    address or by network (in `setting`) is open whatever it is; else only what everybody on the Internet can reach.
 
     Raises:
         Forbidden: there is none (code `host_not_allowed`).
@@ -71,7 +76,7 @@ def open_addresses(
             f"The service does not go to {place.host}.",
             code="host_not_allowed",
             facts={"host": place.host, "port": place.port},
-            remedy="Ask an administrator to allow it, in [vospace] third_party_hosts.",
+            remedy=f"Ask an administrator to allow it, in {setting}.",
         )
     return found
 

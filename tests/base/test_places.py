@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from armillary.base.errors import Forbidden, Invalid
-from armillary.vospace.core.places import addresses_of, is_public, open_addresses, place_of
+from armillary.base.places import addresses_of, is_public, open_addresses, place_of
 
 
 @pytest.mark.parametrize(
