@@ -204,6 +204,8 @@ class Selection:
 
     cluster: ClusterId | None = None
     proc: int | None = None
+    last_proc: int | None = None
+    """with `proc`: all jobs of the cluster from that one to this"""
     owner: PersonId | None = None
     projects: tuple[ProjectId, ...] | None = None
     """None: all"""
@@ -216,7 +218,9 @@ class Selection:
     @property
     def job(self) -> JobId | None:
         """The one job that is meant, if it is one."""
-        return None if self.cluster is None or self.proc is None else JobId(self.cluster, self.proc)
+        if self.cluster is None or self.proc is None or self.last_proc is not None:
+            return None
+        return JobId(self.cluster, self.proc)
 
     @property
     def name(self) -> str:
@@ -266,6 +270,8 @@ class Demand:
     group: Group
     shapes: tuple[Shape, ...]
     since: datetime
+    used: float = 0.0
+    """what its project has used of late, in core-seconds"""
 
     @property
     def jobs(self) -> int:
@@ -344,12 +350,22 @@ class Machine:
     """what it shares out among jobs, by its flavor"""
     state: MachineState
     created_at: datetime
+    size_flavor: str | None = None
+    """its flavor, where the group leaves that open"""
     server_id: ServerId | None = None
     reason: str | None = None
     reason_code: str | None = None
+    asked_at: datetime | None = None
+    """when the cloud was asked for its server: from then on there may be one"""
     booted_at: datetime | None = None
     registered_at: datetime | None = None
+    ending_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def flavor(self) -> str:
+        """What its cloud calls its size."""
+        return self.size_flavor or self.group.flavor
 
 
 class StaleAttempt(Conflict):
