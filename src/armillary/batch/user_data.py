@@ -83,7 +83,9 @@ if [ -n "$address$gateway" ]; then
   sed -i '/ {host}$/d' /etc/hosts
   echo "${{address:-$gateway}} {host}" >> /etc/hosts
 fi
-{trust}systemctl daemon-reload
+{trust}# One that was woken from a checkpoint has its agent already: it is the agent that runs this.
+[ -z "$ARMILLARY_AWAKE" ] || exit 0
+systemctl daemon-reload
 systemctl enable --now --no-block armillary-agent.service
 """
 
