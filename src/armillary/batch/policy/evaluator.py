@@ -26,6 +26,8 @@ class Question:
     ad: Mapping[str, Value]
     ask: Mapping[str, str]
     also: Mapping[str, str] = field(default_factory=dict[str, str])
+    target: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    """the machine that the expressions may look at"""
 
 
 class Undecidable(Exception):
@@ -46,7 +48,9 @@ class Evaluator:
         """Return each question's values by its keys. Raises Undecidable; then another one begins afresh."""
         if not questions:
             return []
-        request = {"jobs": [{"ad": q.ad, "also": q.also, "ask": q.ask} for q in questions]}
+        request = {
+            "jobs": [{"ad": q.ad, "also": q.also, "target": q.target, "ask": q.ask} for q in questions]
+        }
         line = json.dumps(request).encode() + b"\n"
         with self._lock:
             allowed = self._seconds

@@ -1,7 +1,7 @@
 """Evaluates ClassAd expressions, as a process of its own: `python -m armillary.batch.policy.judge`.
 
-One line of JSON in: `{"jobs": [{"ad": {name: value}, "also": {name: expression}, "ask": {key: expression}}, …]}`; one
-line out: for each job `{key: value}`, where a value is true, false, a number, a text, or null for all else, undefined
+One line of JSON in: `{"jobs": [{"ad": {name: value}, "also": {name: expression}, "target": {name: value}, "ask": {key:
+expression}}, …]}`, where `target` may be missing; one line out: for each job `{key: value}`, where a value is true, false, a number, a text, or null for all else, undefined
 and error too. Whoever started it ends it when it takes too long; it gets no environment, writes no files, and has
 little memory.
 """
@@ -36,9 +36,9 @@ def main() -> None:
             known[text] = classad2.ExprTree(text)
         return known[text]
 
-    def value(text: str, ad: Any) -> Any:
+    def value(text: str, ad: Any, target: Any) -> Any:
         try:
-            found = tree(text).eval(ad)
+            found = tree(text).eval(ad, target)
         except (classad2.ClassAdException, ValueError, TypeError, RuntimeError, MemoryError):
             return None
         if isinstance(found, bool):
@@ -58,7 +58,8 @@ def main() -> None:
                     ad[name] = tree(text)
                 except (classad2.ClassAdException, ValueError):
                     continue  # an attribute that cannot be read is undefined
-            answers.append({key: value(text, ad) for key, text in job["ask"].items()})
+            target = classad2.ClassAd(job["target"]) if job.get("target") else None
+            answers.append({key: value(text, ad, target) for key, text in job["ask"].items()})
         sys.stdout.write(json.dumps(answers) + "\n")
         sys.stdout.flush()
 
