@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from armillary.client.submitfile import LocalAccess, read_submit
-from armillary.client.submitfile.macros import library
+from armillary.client.submitfile.library import htcondor2 as library
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "submit"
 HEAD = "executable = do_catalogue.bash\nx = -\ny = -\n"

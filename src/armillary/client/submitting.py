@@ -59,13 +59,15 @@ def send(
     for number, digest in enumerate(missing, start=1):
         progress(contents[digest].path.name, number, len(missing))
         batch.send_blob(digest, contents[digest].path)
+    common, jobs = submission.wire()
     body = {
         "project": project,
         "image": image,
         "flavor": flavor,
-        "batch_name": submission.batch_name,
+        **submission.shared(),
         "submit_text": submission.text,
-        "jobs": [job.as_dict() for job in submission.jobs],
+        "common": common,
+        "jobs": jobs,
         "files": {k: {"sha256": f.sha256, "size": f.size, "mode": f.mode} for k, f in files.items()},
     }
     key = str(uuid4())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
 import shlex
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -31,15 +32,15 @@ class Access(Protocol):
         ...
 
     def matching(self, pattern: str, *, what: str, line: int) -> list[str]:
-        """Return the names that match a glob, sorted; `what` is files, dirs or any."""
+        """Return the names that match a glob, sorted, directories with a `/`; `what` is files, dirs or any."""
         ...
 
     def variable(self, name: str) -> str | None:
         """Return a variable of the environment."""
         ...
 
-    def variables(self, pattern: str, *, line: int | None) -> Mapping[str, str]:
-        """Return the variables whose names match a glob."""
+    def variables(self, patterns: Sequence[str], *, line: int | None) -> Mapping[str, str]:
+        """Return the variables whose names match one of the globs, and none that begins with a `!`."""
         ...
 
     def tree(self, name: str, *, line: int | None) -> list[str] | None:
@@ -63,8 +64,8 @@ class LocalAccess:
     def read(self, name: str, *, line: int) -> str:
         try:
             return (self._base / name).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SubmitError(f"cannot read {name}: {error}", line=line) from error
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or no name of a file
+            raise SubmitError(f"cannot read {name[:200]}: {error}", line=line) from error
 
     def run(self, command: str, *, line: int) -> str:
         if not self._commands:
@@ -87,32 +88,39 @@ class LocalAccess:
         return done.stdout
 
     def matching(self, pattern: str, *, what: str, line: int) -> list[str]:
-        found = sorted(
-            self._base.glob(pattern) if not pattern.startswith("/") else Path("/").glob(pattern[1:])
-        )
-        wanted = [p for p in found if what == "any" or p.is_dir() == (what == "dirs")]
-        return [str(p if pattern.startswith("/") else p.relative_to(self._base)) for p in wanted]
+        found = sorted(glob.glob(pattern, root_dir=self._base))  # noqa: PTH207 - pathlib's also finds hidden files
+        marked = [f"{name.rstrip('/')}/" if (self._base / name).is_dir() else name for name in found]
+        return [name for name in marked if what == "any" or name.endswith("/") == (what == "dirs")]
 
     def variable(self, name: str) -> str | None:
         return os.environ.get(name)
 
-    def variables(self, pattern: str, *, line: int | None) -> Mapping[str, str]:
-        return {k: v for k, v in os.environ.items() if fnmatch.fnmatchcase(k, pattern)}
+    def variables(self, patterns: Sequence[str], *, line: int | None) -> Mapping[str, str]:
+        no = [p[1:].lower() for p in patterns if p.startswith("!")]
+        yes = [p.lower() for p in patterns if not p.startswith("!")] or ["*"]
+
+        def any_of(globs: Sequence[str], name: str) -> bool:
+            return any(fnmatch.fnmatchcase(name.lower(), one) for one in globs)
+
+        return {k: v for k, v in sorted(os.environ.items()) if any_of(yes, k) and not any_of(no, k)}
 
     def tree(self, name: str, *, line: int | None) -> list[str] | None:
         path = self._base / name
-        if path.is_dir():
-            return sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
-        if not path.is_file():
-            raise SubmitError(
-                f"there is no file {name}",
-                line=line,
-                remedy="Correct the name; it is relative to where you submit.",
-            )
-        return None
+        try:
+            if path.is_dir():
+                return sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
+            if path.is_file():
+                return None
+        except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+            raise SubmitError(f"cannot look at {name[:200]}: {error}", line=line) from error
+        raise SubmitError(
+            f"there is no file {name[:200]}",
+            line=line,
+            remedy="Correct the name; it is relative to where you submit.",
+        )
 
     def absolute(self, name: str) -> str:
-        return str((self._base / name).resolve())
+        return os.path.abspath(self._base / name)  # noqa: PTH100 - looks at nothing, so it cannot fail
 
 
 class NoAccess:
@@ -145,7 +153,7 @@ class NoAccess:
     def variable(self, name: str) -> str | None:
         raise self._refuse(f"$ENV({name})", None)
 
-    def variables(self, pattern: str, *, line: int | None) -> Mapping[str, str]:
+    def variables(self, patterns: Sequence[str], *, line: int | None) -> Mapping[str, str]:
         raise self._refuse("getenv", line)
 
     def tree(self, name: str, *, line: int | None) -> list[str] | None:

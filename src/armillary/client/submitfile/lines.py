@@ -8,13 +8,19 @@ from dataclasses import dataclass, field
 
 from armillary.client.submitfile.model import SubmitError
 
-_ASSIGN = re.compile(r"\s*(\+?[A-Za-z_][\w.]*)\s*=\s*(.*)", re.DOTALL)
-_BLOCK = re.compile(r"\s*(\+?[A-Za-z_][\w.]*)\s*@=\s*(\w+)\s*")
-_WORD = re.compile(r"\s*([A-Za-z]+)\b\s*(.*)", re.DOTALL)
+LONGEST_LINE = 2**20
+"""Characters of a line outside of the list of a queue statement, with its continuations."""
+DEEPEST_IF = 50
+_ASSIGN = re.compile(r"(\+?[A-Za-z_][\w.]*)\s*=\s*(.*)", re.DOTALL)
+_BLOCK = re.compile(r"(\+?[A-Za-z_][\w.]*)\s*@=\s*(\w+)")
+_WORD = re.compile(r"([A-Za-z]+)\b\s*(.*)", re.DOTALL)
 _SIMPLE = re.compile(
     r"!?\s*(true|false|yes|no|t|f|-?\d+(\.\d+)?|defined\s+\S+|version\s*[!<>=]=?\s*[\d.]+|\$\S*\(.*\))\s*",
     re.IGNORECASE,
 )
+_FORM = re.compile(r"\b(in|from|matching)\b", re.IGNORECASE)
+# what the library cannot be given, and what marks the places of values
+_CONTROL = re.compile(r"[\x00\x02\x03\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,19 +28,27 @@ class Statement:
     """One statement. `kind`: assign, queue, if, elif, else, endif, include, error or warning.
 
     `text` is what HTCondor's parser is given for it; `value` the right-hand side, the condition or the arguments.
+    `name` is in lower case, `key` as it is written; both have `MY.` for a `+`.
     `items` are the lines of an inline list after `queue … (` with their numbers.
     """
 
     kind: str
     line: int
     text: str
-    name: str = ""
+    key: str = ""
     value: str = ""
     items: list[tuple[int, str]] | None = field(default=None)
+
+    @property
+    def name(self) -> str:
+        return self.key.lower()
 
 
 def statements(text: str) -> list[Statement]:
     """Split a submit file into statements. Raises SubmitError for what is none."""
+    if odd := _CONTROL.search(text):
+        number = text.count("\n", 0, odd.start()) + 1
+        raise SubmitError("a character that no text has", line=number, remedy="Is it a text file?")
     return list(_read(_Source(text)))
 
 
@@ -52,38 +66,58 @@ class _Source:
         return self._next, self._lines[self._next - 1]
 
     def logical(self) -> tuple[int, str] | None:
-        """Return the next line that is neither blank nor a comment, with its continuations."""
+        """Return the next line that is neither blank nor a comment, with its continuations, without outer blanks."""
         while (first := self.physical()) is not None:
-            number, text = first
-            if not text.strip() or text.lstrip().startswith("#"):
+            number, text = first[0], first[1].strip()
+            if not text or text.startswith("#"):
                 continue
-            while text.endswith("\\") and (more := self.physical()) is not None:
-                text = text[:-1] + more[1].lstrip()
-            return number, text.rstrip("\\")
+            parts = [text]
+            while parts[-1].endswith("\\"):
+                parts[-1] = parts[-1][:-1]
+                if (more := self.physical()) is None:
+                    break
+                parts.append(more[1].strip())
+            text = "".join(parts).rstrip("\\")
+            if len(text) > LONGEST_LINE:
+                raise SubmitError(
+                    f"a line may have {LONGEST_LINE} characters",
+                    line=number,
+                    remedy="Give long lists in a file: queue … from FILE.",
+                )
+            return number, text
         return None
 
 
 def _read(source: _Source) -> Iterator[Statement]:
+    depth = 0
     while (found := source.logical()) is not None:
         number, text = found
         if block := _BLOCK.fullmatch(text):
-            yield _block(source, number, text, block[1], block[2])
+            yield _block(source, number, text, _key(block[1]), block[2])
         elif assign := _ASSIGN.fullmatch(text):
-            name = assign[1].lower()
-            name = f"my.{name[1:]}" if name.startswith("+") else name
-            yield Statement(kind="assign", line=number, text=text, name=name, value=assign[2].strip())
+            yield Statement(
+                kind="assign", line=number, text=text, key=_key(assign[1]), value=assign[2].strip()
+            )
         else:
-            yield _word(source, number, text)
+            statement = _word(source, number, text)
+            depth += {"if": 1, "endif": -1}.get(statement.kind, 0)
+            if depth > DEEPEST_IF:
+                raise SubmitError(f"if … endif is nested more than {DEEPEST_IF} deep", line=number)
+            yield statement
 
 
-def _block(source: _Source, number: int, text: str, name: str, tag: str) -> Statement:
+def _key(written: str) -> str:
+    return f"MY.{written[1:]}" if written.startswith("+") else written
+
+
+def _block(source: _Source, number: int, text: str, key: str, tag: str) -> Statement:
     lines: list[str] = []
     while (more := source.physical()) is not None:
         if more[1].strip() == f"@{tag}":
             whole = "\n".join([text, *lines, f"@{tag}"])
-            return Statement(
-                kind="assign", line=number, text=whole, name=name.lower(), value="\n".join(lines)
-            )
+            return Statement(kind="assign", line=number, text=whole, key=key, value="\n".join(lines))
+        if more[1].lstrip().startswith("@"):
+            raise SubmitError(f"the block ends with @{tag}; no other line may begin with @", line=more[0])
         lines.append(more[1])
     raise SubmitError(f"the block that begins here has no end @{tag}", line=number)
 
@@ -98,7 +132,7 @@ def _word(source: _Source, number: int, text: str) -> Statement:
     if word in {"if", "elif"}:
         if not _SIMPLE.fullmatch(rest):
             raise SubmitError(
-                f"HTCondor knows no such condition: {rest!r}",
+                f"HTCondor knows no such condition: {rest[:60]!r}",
                 line=number,
                 remedy="Write true, false, a number, 'defined NAME' or 'version > 8.1', without other operators.",
             )
@@ -106,7 +140,7 @@ def _word(source: _Source, number: int, text: str) -> Statement:
     if word in {"include", "error", "warning"} and (":" in rest or word == "include"):
         return Statement(kind=word, line=number, text=text, value=rest)
     raise SubmitError(
-        f"this is no statement of the submit language: {text.strip()[:60]!r}",
+        f"this is no statement of the submit language: {text[:60]!r}",
         line=number,
         remedy="Write NAME = VALUE, or queue.",
     )
@@ -114,14 +148,15 @@ def _word(source: _Source, number: int, text: str) -> Statement:
 
 def _items(source: _Source, number: int, arguments: str) -> list[tuple[int, str]] | None:
     """Read the inline list of a queue statement up to its closing parenthesis, if it has one."""
-    opening = re.search(r"\(", re.sub(r"\$\w*\([^()]*\)", lambda m: "x" * len(m[0]), arguments))
-    if not opening:
+    form = _FORM.search(arguments)
+    opening = arguments.find("(", form.end()) if form else -1
+    if not form or opening < 0 or re.search(r"\$\w*$", arguments[form.end() : opening]):
         return None
-    head = arguments[opening.end() :]
-    inline = re.search(r"\b(in|matching)\b[^(]*\($", arguments[: opening.end()], re.IGNORECASE) is not None
+    head = arguments[opening + 1 :]
+    inline = form[1].lower() != "from"
     items: list[tuple[int, str]] = []
     if inline and ")" in head:
-        return [(number, head[: head.index(")")])]
+        return [(number, head[: head.rindex(")")])]
     if head.strip():
         if ")" in head:
             raise SubmitError(
@@ -133,8 +168,8 @@ def _items(source: _Source, number: int, arguments: str) -> list[tuple[int, str]
     while (more := source.physical()) is not None:
         if more[1].lstrip().startswith(")"):
             return items
-        if inline and ")" in more[1]:
-            return [*items, (more[0], more[1][: more[1].index(")")])]
+        if inline and ")" in more[1] and not more[1].lstrip().startswith("#"):
+            return [*items, (more[0], more[1][: more[1].rindex(")")])]
         items.append(more)
     raise SubmitError(
         "the list that begins here has no closing )", line=number, remedy="Put ) on a line of its own."

@@ -7,17 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from armillary.client.submitfile.access import Access
+from armillary.client.submitfile.expressions import constant
 from armillary.client.submitfile.lines import Statement
 from armillary.client.submitfile.model import Note, SubmitError
 
-_SLICE = re.compile(r"\s*\[\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?(?::\s*(-?\d*)\s*)?\]\s*")
+_SLICE = re.compile(r"\s*\[\s*(-?\d{0,9})\s*(?::\s*(-?\d{0,9})\s*)?(?::\s*(-?\d{0,9})\s*)?\]\s*")
 _KEYWORD = re.compile(r"\b(in|from|matching)\b", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One row: values of the queue statement's variables, and its place in the whole list."""
+    """One row: values of the queue statement's variables in lower case, and its place in the whole list."""
 
     values: dict[str, str]
     index: int
@@ -25,7 +26,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """`count` jobs for each item. Without a list there is one item without values."""
+    """`count` jobs for each item. Without a list there is one item without values. `variables` are in lower case."""
 
     count: int
     items: list[Item]
@@ -42,17 +43,20 @@ def read_queue(
     count, variables = _head(expand(head).strip(), line, listed=keyword is not None)
     if not keyword:
         return Queue(count=count, items=[Item(values={}, index=0)], variables=[])
-    names = variables or ["Item"]
+    names = [name.lower() for name in variables] or ["item"]
     rest = arguments[keyword.end() :]
     form = keyword[1].lower()
     what = "files"
     if form == "matching":
         kind = re.match(r"\s*(files|dirs|any)\b", rest, re.IGNORECASE)
         what, rest = (kind[1].lower(), rest[kind.end() :]) if kind else ("any", rest)
-    rest, chosen = _slice(rest, line)
+    rest, chosen = _slice(rest, line, warn)
     rows = _rows(form, rest, statement, expand, access, what, warn)
     everything = [Item(values=_split(text, names, form), index=n) for n, text in enumerate(rows)]
     items = everything[chosen]
+    if gap := next((i for i in items if "" in i.values.values()), None):
+        empty = ", ".join(name for name, value in gap.values.items() if not value)
+        warn(Note(message=f"item {gap.index} of the list gives nothing for {empty}", line=line))
     if not items:
         warn(Note(message="the list of this queue statement is empty: it makes no jobs", line=line))
     return Queue(count=count, items=items, variables=names)
@@ -64,30 +68,37 @@ def _head(head: str, line: int, *, listed: bool) -> tuple[int, list[str]]:
     if words and not _NAME.fullmatch(words[0]):
         text = words.pop(0) if listed else " ".join(words)
         words = words if listed else []
-        if not re.fullmatch(r"\d+", text):
-            raise SubmitError(f"{text!r} is not a number of jobs", line=line, remedy="Write queue 10, say.")
-        count = int(text)
+        number = constant(text)
+        if type(number) is not int or number < 0:
+            raise SubmitError(
+                f"{text[:60]!r} is not a number of jobs", line=line, remedy="Write queue 10, say."
+            )
+        count = number
     elif words and not listed:
         raise SubmitError(
-            f"'queue {head}' is understood in no form",
+            f"'queue {head[:60]}' is understood in no form",
             line=line,
             remedy="Write queue, queue N, or queue NAME from|in|matching … .",
         )
     for word in words:
         if not _NAME.fullmatch(word):
-            raise SubmitError(f"{word!r} cannot be the name of a variable", line=line)
+            raise SubmitError(f"{word[:60]!r} cannot be the name of a variable", line=line)
     return count, words
 
 
-def _slice(rest: str, line: int) -> tuple[str, slice]:
+def _slice(rest: str, line: int, warn: Callable[[Note], None]) -> tuple[str, slice]:
     match = _SLICE.match(rest)
     if not match:
         return rest.strip(), slice(None)
-    first, second, third = (int(g) if g else None for g in match.groups())
+    try:
+        first, second, third = (int(g) if g else None for g in match.groups())
+    except ValueError:
+        raise SubmitError(f"{match[0].strip()} is no slice", line=line) from None
+    if third == 0 or (":" not in match[0] and first is None):
+        raise SubmitError(f"{match[0].strip()} is no slice", line=line, remedy="Write [1:10:2], say.")
     if ":" not in match[0]:
-        if first is None:
-            raise SubmitError("the slice is empty", line=line)
-        return rest[match.end() :].strip(), slice(first, first + 1 or None)
+        message = f"[{first}] is [{first}:] to HTCondor: all items from there on"
+        warn(Note(message=message, line=line))
     return rest[match.end() :].strip(), slice(first, second, third)
 
 

@@ -9,14 +9,15 @@ from armillary.client.submitfile.jobs import JobMaker
 from armillary.client.submitfile.lines import Statement, statements
 from armillary.client.submitfile.macros import Macros
 from armillary.client.submitfile.model import JobSpec, Note, Submission, SubmitError
-from armillary.client.submitfile.queueing import read_queue
+from armillary.client.submitfile.queueing import Queue, read_queue
 
 MAX_JOBS = 100_000
+_NUMBERS = ("process", "procid", "step", "row", "itemindex")
 _INCLUDE = re.compile(r"(?:(ifexist|command)\b)?\s*(?:into\s+(\S+)\s*)?:\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
-def read_submit(text: str, *, access: Access) -> Submission:
-    """Return the jobs that a submit file asks for.
+def read_submit(text: str, *, access: Access, name: str = "") -> Submission:
+    """Return the jobs that a submit file asks for; `name` is what $(SUBMIT_FILE) becomes.
 
     All jobs of a file are one cluster, numbered on over its queue statements. `$(Cluster)` stays as it is, for the
     server to fill in.
@@ -24,17 +25,18 @@ def read_submit(text: str, *, access: Access) -> Submission:
     Raises:
         SubmitError: the file breaks the language or asks for what cannot be done; with the line and a remedy.
     """
-    reader = _Reader(access=access)
+    reader = _Reader(access=access, name=name)
     reader.take(statements(text), depth=0)
     return reader.done(text)
 
 
 class _Reader:
-    def __init__(self, *, access: Access) -> None:
+    def __init__(self, *, access: Access, name: str) -> None:
         self._access = access
         self._warnings: dict[str, Note] = {}
         self._maker = JobMaker(access=access, warn=self._warn)
-        self._seen: list[Statement] = []
+        self._macros = Macros(access=access, name=name)
+        self._defined: dict[str, None] = {}
         self._open: list[Statement] = []
         self._jobs: list[JobSpec] = []
         self._queues = 0
@@ -51,13 +53,11 @@ class _Reader:
                 self._include(statement, depth)
             elif statement.kind == "warning":
                 self._warn(Note(message=statement.value.lstrip(": "), line=statement.line))
-            elif statement.kind == "error":
-                if not self._open:
-                    raise SubmitError(statement.value.lstrip(": "), line=statement.line)
-                self._seen.append(statement)
+            elif statement.kind == "error" and not self._open:
+                raise SubmitError(statement.value.lstrip(": "), line=statement.line)
             else:
                 self._follow(statement)
-                self._seen.append(statement)
+                self._macros.feed(statement)
 
     def done(self, text: str) -> Submission:
         """Return the submission."""
@@ -69,12 +69,13 @@ class _Reader:
             )
         if not self._jobs:
             raise SubmitError("the queue statements make no jobs", remedy="Look at their lists and slices.")
+        self._maker.check_unused(self._macros, list(self._defined))
         return Submission(
             jobs=self._jobs,
-            batch_name=self._maker.batch_name,
-            sources=self._maker.sources,
-            warnings=list(self._warnings.values()),
+            sources=self._maker.inputs.sources,
+            warnings=sorted(self._warnings.values(), key=lambda note: note.line or 0),
             text=text,
+            **self._maker.shared,
         )
 
     def _follow(self, statement: Statement) -> None:
@@ -94,36 +95,37 @@ class _Reader:
                 remedy="Set a macro in the if, and queue after endif.",
             )
         self._queues += 1
-        macros = Macros(statements=self._seen, access=self._access)
+        macros = self._macros
 
         def expand(text: str) -> str:
             return macros.expand(text, line=statement.line)
 
         queue = read_queue(statement, expand=expand, access=self._access, warn=self._warn)
-        # what an item gives is used, and is not a stray command
-        macros.set_all(dict.fromkeys(queue.variables, ""))
-        self._maker.check_commands(macros)
         if len(self._jobs) + queue.count * len(queue.items) > MAX_JOBS:
             raise SubmitError(
                 f"more than {MAX_JOBS} jobs", line=statement.line, remedy="Submit in several files."
             )
-        for row, item in enumerate(queue.items):
-            for step in range(queue.count):
-                self._jobs.append(self._job(macros, item.values, row=row, step=step, index=item.index))
+        automatic = [name for name in (*_NUMBERS, "item", "jobid") if macros.uses(name)]
+        fresh = macros.begin([*automatic, *queue.variables])
+        self._defined.update(dict.fromkeys(fresh))
+        self._maker.check_commands(macros, fresh)
+        self._make(queue, frozenset(automatic))
+        macros.end()
 
-    def _job(self, macros: Macros, item: dict[str, str], *, row: int, step: int, index: int) -> JobSpec:
-        proc = len(self._jobs)
-        numbers = {
-            "Process": proc,
-            "ProcId": proc,
-            "Step": step,
-            "Row": row,
-            "ItemIndex": index,
-            "Node": proc,
-        }
-        macros.set_all({name: str(number) for name, number in numbers.items()})
-        macros.set_all({"Item": "", **item})
-        return self._maker.make(macros, proc=proc)
+    def _make(self, queue: Queue, automatic: frozenset[str]) -> None:
+        maker, macros = self._maker.begin(self._macros), self._macros
+        numbers = [name for name in _NUMBERS if name in automatic]
+        for row, item in enumerate(queue.items):
+            if "item" in automatic:
+                macros.give({"item": ""})
+            macros.give(item.values)
+            for step in range(queue.count):
+                proc = len(self._jobs)
+                counts = {"step": step, "row": row, "itemindex": item.index}
+                macros.give({name: str(counts.get(name, proc)) for name in numbers})
+                if "jobid" in automatic:
+                    macros.give({"jobid": f"$(Cluster).{proc}"})
+                self._jobs.append(maker.make(proc=proc))
 
     def _include(self, statement: Statement, depth: int) -> None:
         match = _INCLUDE.fullmatch(statement.value)
@@ -134,7 +136,7 @@ class _Reader:
         if self._open:
             raise SubmitError("include inside if … endif is not supported", line=statement.line)
         option, cache, source = (match[1] or "").lower(), match[2], match[3].strip()
-        source = Macros(statements=self._seen, access=self._access).expand(source, line=statement.line)
+        source = self._macros.expand(source, line=statement.line)
         if cache:
             raise SubmitError(
                 "include … into is not supported", line=statement.line, remedy="Leave out the cache."

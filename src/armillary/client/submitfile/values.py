@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-from typing import Any
+import signal
+from collections.abc import Mapping
 
+from armillary.client.submitfile.expressions import constant
 from armillary.client.submitfile.model import SubmitError
 
 _UNITS = {"": 0, "B": -1, "K": 0, "M": 1, "G": 2, "T": 3, "P": 4}
@@ -39,7 +40,7 @@ def read_environment(text: str, *, line: int | None) -> dict[str, str]:
             continue
         name, equals, value = word.partition("=")
         if not equals or not name.strip():
-            raise SubmitError(f"{word!r} in environment is not NAME=VALUE", line=line)
+            raise SubmitError(f"{word[:60]!r} in environment is not NAME=VALUE", line=line)
         variables[name.strip()] = value
     return variables
 
@@ -63,10 +64,30 @@ def read_remaps(text: str, *, line: int | None) -> dict[str, str]:
             continue
         parts = re.split(r"(?<!\\)=", pair, maxsplit=1)
         if len(parts) != 2 or not all(part.strip() for part in parts):
-            raise SubmitError(f"{pair.strip()!r} is not NAME = NEW NAME", line=line)
+            raise SubmitError(f"{pair.strip()[:60]!r} is not NAME = NEW NAME", line=line)
         old, new = (re.sub(r"\\([=;])", r"\1", part.strip()) for part in parts)
         remaps[old] = new
     return remaps
+
+
+def read_limits(text: str, *, line: int | None) -> dict[str, float]:
+    """Read `concurrency_limits`: names parted by commas or blanks, `NAME:2` takes two of one."""
+    limits: dict[str, float] = {}
+    for word in re.split(r"[\s,]+", text.strip().strip('"')):
+        name, colon, count = word.lower().partition(":")
+        if not word:
+            continue
+        good = re.fullmatch(r"[a-z_][\w.]*", name) and (
+            not colon or re.fullmatch(r"\d{1,9}(\.\d{1,9})?", count)
+        )
+        if not good:
+            raise SubmitError(
+                f"{word[:60]!r} in concurrency_limits is not NAME or NAME:NUMBER",
+                line=line,
+                remedy="Write concurrency_limits = DATABASE:2, say.",
+            )
+        limits[name] = float(count or 1)
+    return limits
 
 
 def read_flag(text: str, *, name: str, line: int | None) -> bool:
@@ -76,31 +97,42 @@ def read_flag(text: str, *, name: str, line: int | None) -> bool:
         return True
     if lowered in {"false", "no", "f", "n", "0"}:
         return False
-    raise SubmitError(f"{name} is true or false, not {text!r}", line=line)
+    raise SubmitError(f"{name} is true or false, not {text[:60]!r}", line=line)
 
 
-def read_number(text: str, *, name: str, line: int | None, least: int = 0) -> int:
+def read_number(
+    text: str,
+    *,
+    name: str,
+    line: int | None,
+    least: int = 0,
+    most: int = 10**15,
+    known: Mapping[str, int] | None = None,
+) -> int:
     """Read a whole number or an expression that makes one, such as 2 * 3."""
-    value = _evaluate(text)
-    if value is None or value < least:
+    value = constant(text, known)
+    if isinstance(value, bool | str) or value is None or not least <= value <= most:
+        bounds = f" from {least} to {most}" if most < 10**15 else f" of at least {least}" if least else ""
         raise SubmitError(
-            f"{name} = {text} is not a number{f' of at least {least}' if least else ''}",
+            f"{name} = {text[:60]} is not a number{bounds}",
             line=line,
             remedy=f"Write {name} = {max(least, 1)}, say.",
         )
     return int(value)
 
 
-def read_size(text: str, *, name: str, unit: str, line: int | None) -> int:
+def read_size(
+    text: str, *, name: str, unit: str, line: int | None, known: Mapping[str, int] | None = None
+) -> int:
     """Read a size into whole `unit`s (K or M), rounded up: `2G`, `300 MB`, or a number or expression of `unit`s."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([KMGTP]?)(?:i?B)?\s*", text, re.IGNORECASE)
     if match and match[2]:
         octets = float(match[1]) * 1024 ** (_UNITS[match[2].upper()] + 1)
         return int(-(-octets // 1024 ** (_UNITS[unit] + 1)))
-    value = _evaluate(text)
-    if value is None or value < 0:
+    value = constant(text, known)
+    if isinstance(value, bool | str) or value is None or not 0 <= value <= 10**15:
         raise SubmitError(
-            f"{name} = {text} is not a size; HTCondor would keep the job waiting for ever",
+            f"{name} = {text[:60]} is not a size; HTCondor would keep the job waiting for ever",
             line=line,
             remedy=f"Write {name} = 2GB, say.",
             code="not_a_size",
@@ -108,17 +140,18 @@ def read_size(text: str, *, name: str, unit: str, line: int | None) -> int:
     return int(-(-value // 1))
 
 
-def _evaluate(text: str) -> float | None:
-    """Return the number that a ClassAd expression makes on its own; None when it makes none."""
-    if re.fullmatch(r"\s*\d+\s*", text):
-        return int(text)
-    classad2: Any = importlib.import_module("classad2")
-    try:
-        value: Any = classad2.ExprTree(text).eval()
-    except (ValueError, TypeError, RuntimeError, SyntaxError):
-        return None
-    # UNDEFINED comes back as an enumeration whose value is a number
-    return value if type(value) in (int, float) else None
+def read_signal(text: str, *, name: str, line: int | None) -> int:
+    """Read a signal by its number or its name, with or without SIG."""
+    wanted = text.strip().strip('"').upper()
+    numbers = {s.name: int(s) for s in signal.Signals}
+    if re.fullmatch(r"\d{1,3}", wanted) and int(wanted) in numbers.values():
+        return int(wanted)
+    number = numbers.get(wanted) or numbers.get(f"SIG{wanted}")
+    if number is None:
+        raise SubmitError(
+            f"{name} = {text[:60]} is not a signal", line=line, remedy=f"Write {name} = SIGINT, say."
+        )
+    return number
 
 
 def _unwrap(text: str, line: int | None) -> str:
@@ -138,12 +171,12 @@ def _new_words(text: str, line: int | None) -> list[str]:
     while at < len(text):
         sign = text[at]
         if sign == "'":
+            current = current if current is not None else []
             if quoted and text[at + 1 : at + 2] == "'":
-                current = [*(current or []), "'"]
+                current.append("'")
                 at += 1
             else:
                 quoted = not quoted
-                current = current or []
         elif sign.isspace() and not quoted:
             if current is not None:
                 words.append("".join(current))
