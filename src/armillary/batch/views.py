@@ -50,7 +50,10 @@ class JobView:
     attempts: int
     exit_code: int | None
     signal: int | None
+    succeeded: bool | None
     hold_code: str | None
+    hold_reason_code: int | None
+    hold_reason_subcode: int | None
     reason: str | None
     worker: str | None
     cloud: str | None
@@ -58,6 +61,8 @@ class JobView:
     started_at: datetime | None
     finished_at: datetime | None
     entered_at: datetime
+    spec: Mapping[str, Any] | None = None
+    """what was submitted, when it was asked for"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import asdict, astuple, dataclass, fields, replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 from sqlalchemy import Engine as Database
-from sqlalchemy import Row, delete, insert, select, update
 
 from armillary.base.ids import CloudName, ProjectId, ServerId, Sha512, WorkerId, new_hex
-from armillary.batch.core.scaling import Boots
+from armillary.batch.core.backoff import Lane, Record, blame
+from armillary.batch.core.explain import KnownOffer
+from armillary.batch.core.flavors import Offer
+from armillary.batch.core.packing import Kind
 from armillary.batch.model import Group, Machine, MachineState, Refusal, Resources
-from armillary.batch.store.tables import boots, deployment, machines, reasons
+from armillary.batch.store.tables import deployment, lanes, machines, reasons
+
+LANES_KEPT = timedelta(days=30)
+"""How long boots of an image are remembered after the last one."""
+_OF_RECORD = tuple(field.name for field in fields(Record))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reasons:
+    """What a round of placement said of a group, and the kinds of machines that it looked at."""
+
+    group: Group
+    refusals: Sequence[Refusal]
+    offers: Sequence[Offer] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """The same, read back."""
+
+    at: datetime
+    refusals: tuple[Refusal, ...]
+    offers: tuple[KnownOffer, ...] = ()
 
 
 class FleetRecords:
@@ -46,6 +72,7 @@ class FleetRecords:
                     memory_mib=machine.size.memory_mib,
                     disk_kib=machine.size.disk_kib,
                     gpus=machine.size.gpus,
+                    size_flavor=machine.size_flavor,
                     state=machine.state.value,
                     created_at=machine.created_at,
                 )
@@ -82,41 +109,85 @@ class FleetRecords:
             row = db.execute(select(machines).where(machines.c.id == worker)).first()
         return _machine(row) if row else None
 
-    def boots(self) -> dict[CloudName, Boots]:
-        """Return how boots went of late on each cloud."""
+    def places(self) -> set[tuple[CloudName, ProjectId]]:
+        """Return where there ever was a machine."""
         with self._database.execution_options(readonly=True).connect() as db:
-            return {
-                CloudName(row.cloud): Boots(
-                    failures=row.failures, last_at=row.last_at, last_reason=row.last_reason
-                )
-                for row in db.execute(select(boots))
-            }
+            rows = db.execute(select(machines.c.cloud, machines.c.project).distinct())
+            return {(CloudName(row.cloud), ProjectId(row.project)) for row in rows}
 
-    def set_boots(self, cloud: CloudName, record: Boots) -> None:
-        """Replace the record of one cloud."""
-        values = {"failures": record.failures, "last_at": record.last_at, "last_reason": record.last_reason}
+    def core_hours(self, since: datetime) -> dict[tuple[ProjectId, CloudName, str], float]:
+        """Return the core-hours of machines that are gone, from `since` on, by project, cloud and flavor."""
+        columns = (machines.c.project, machines.c.cloud, machines.c.flavor, machines.c.size_flavor)
+        times = (machines.c.vcpus, machines.c.created_at, machines.c.ended_at)
+        query = select(*columns, *times).where(
+            machines.c.state == MachineState.GONE.value, machines.c.ended_at >= since
+        )
+        found: dict[tuple[ProjectId, CloudName, str], float] = {}
+        with self._database.execution_options(readonly=True).connect() as db:
+            for row in db.execute(query.execution_options(yield_per=1000)):
+                key = (ProjectId(row.project), CloudName(row.cloud), row.size_flavor or row.flavor)
+                hours = (row.ended_at - max(since, row.created_at)).total_seconds() / 3600
+                found[key] = found.get(key, 0.0) + row.vcpus * hours
+        return found
+
+    def lanes(self) -> dict[Lane, Record]:
+        """Return how boots went of late."""
+        with self._database.execution_options(readonly=True).connect() as db:
+            return {_lane(row): _record(row) for row in db.execute(select(lanes))}
+
+    def fail(
+        self,
+        boot: Lane,
+        *,
+        code: str,
+        reason: str,
+        at: datetime,
+        begun: datetime,
+        not_before: datetime | None = None,
+    ) -> None:
+        """Count a failed boot that was begun at `begun`, in the lane that it tells of.
+
+        Of several that were under way together only the first counts: they failed of one and the same cause.
+        """
+        lane = blame(boot, code, reason)
         with self._database.begin() as db:
-            db.execute(delete(boots).where(boots.c.cloud == cloud))
-            db.execute(insert(boots).values(cloud=cloud, **values))
+            known = _locked(db, lane)
+            if known.failures and known.last_at is not None and begun <= known.last_at:
+                known = replace(known, failures=known.failures - 1)
+            _keep(db, lane, known.failed(at, code, reason, not_before=not_before), at)
+            db.execute(delete(lanes).where(lanes.c.touched_at < at - LANES_KEPT))
 
-    def set_reasons(self, found: Sequence[tuple[Group, Sequence[Refusal]]], *, at: datetime) -> None:
+    def succeed(self, boot: Lane, *, at: datetime, seconds: float) -> None:
+        """Forget the failures of everything that a boot which came up has in common with others."""
+        timed = (Lane(cloud=boot.cloud, image=boot.image), Lane(cloud=boot.cloud), Lane(image=boot.image))
+        with self._database.begin() as db:
+            failing = [_lane(row) for row in db.execute(select(lanes).where(lanes.c.failures > 0))]
+            for lane in {*timed, *(lane for lane in failing if lane.covers(boot))}:
+                record = _locked(db, lane).succeeded(at, seconds if lane in timed else None)
+                _keep(db, lane, record, at)
+
+    def set_reasons(self, found: Sequence[Reasons], *, at: datetime) -> None:
         """Replace what is known of all waiting groups; groups that are not named wait no more."""
         rows = [
             {
-                "project": group.project,
-                "image": group.image,
-                "flavor": group.flavor,
+                "project": one.group.project,
+                "image": one.group.image,
+                "flavor": one.group.flavor,
                 "at": at,
-                "refusals": [refusal.as_dict() for refusal in refusals],
+                "refusals": [refusal.as_dict() for refusal in one.refusals],
+                "offers": [
+                    [offer.kind.cloud, offer.kind.flavor, *astuple(offer.size), offer.boot_seconds]
+                    for offer in one.offers
+                ],
             }
-            for group, refusals in found
+            for one in found
         ]
         with self._database.begin() as db:
             db.execute(delete(reasons))
             if rows:
                 db.execute(insert(reasons), rows)
 
-    def reasons(self, group: Group) -> tuple[datetime, list[Refusal]] | None:
+    def reasons(self, group: Group) -> Looked | None:
         """Return when the group was last looked at, and what spoke against more workers; None: not yet."""
         query = select(reasons).where(
             reasons.c.project == group.project,
@@ -125,7 +196,42 @@ class FleetRecords:
         )
         with self._database.execution_options(readonly=True).connect() as db:
             row = db.execute(query).first()
-        return (row.at, [Refusal(**refusal) for refusal in row.refusals]) if row else None
+        if row is None:
+            return None
+        return Looked(
+            at=row.at,
+            refusals=tuple(Refusal(**refusal) for refusal in row.refusals),
+            offers=tuple(
+                KnownOffer(
+                    kind=Kind(CloudName(cloud), flavor),
+                    size=Resources(cpus=cpus, memory_mib=memory, disk_kib=disk, gpus=gpus),
+                    boot_seconds=seconds,
+                )
+                for cloud, flavor, cpus, memory, disk, gpus, seconds in row.offers or ()
+            ),
+        )
+
+
+def _lane(row: Row[Any]) -> Lane:
+    return Lane(CloudName(row.cloud), ProjectId(row.project), Sha512(row.image), row.flavor)
+
+
+def _record(row: Row[Any]) -> Record:
+    return Record(**{name: getattr(row, name) for name in _OF_RECORD})
+
+
+def _locked(db: Connection, lane: Lane) -> Record:
+    row = db.execute(select(lanes).where(_is(lane)).with_for_update()).first()
+    return _record(row) if row else Record()
+
+
+def _keep(db: Connection, lane: Lane, record: Record, at: datetime) -> None:
+    db.execute(delete(lanes).where(_is(lane)))
+    db.execute(insert(lanes).values(**lane._asdict(), **asdict(record), touched_at=at))
+
+
+def _is(lane: Lane) -> Any:
+    return and_(*(lanes.c[name] == value for name, value in lane._asdict().items()))
 
 
 def _machine(row: Row[Any]) -> Machine:
@@ -141,7 +247,10 @@ def _machine(row: Row[Any]) -> Machine:
         server_id=ServerId(row.server_id) if row.server_id else None,
         reason=row.reason,
         reason_code=row.reason_code,
+        size_flavor=row.size_flavor,
+        asked_at=row.asked_at,
         booted_at=row.booted_at,
         registered_at=row.registered_at,
+        ending_at=row.ending_at,
         ended_at=row.ended_at,
     )

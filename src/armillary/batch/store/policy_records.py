@@ -13,8 +13,11 @@ from sqlalchemy import Engine as Database
 
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId, JobSpec, JobState
-from armillary.batch.store.tables import attempts, clusters, jobs, machines, policies
+from armillary.batch.store.specs import whole_spec
+from armillary.batch.store.tables import attempts, clusters, jobs, machines, notices, policies
 
+WAITING, TOLD = "waiting", "told"
+"""of a notice's row: somebody who wants to hear of a submit's end"""
 _OPEN = tuple(state.value for state in JobState if state.active or state is JobState.HELD)
 _AT_EXIT = ("retry_until", "retry_request_memory_mib", "on_exit_remove", "on_exit_hold", "success_exit_code")
 _PERIODIC = ("periodic_hold", "periodic_release", "periodic_remove", "periodic_vacate")
@@ -60,11 +63,17 @@ def note(db: Connection, cluster: int, submitted: Iterable[JobSpec]) -> None:
 
 
 def watch_again(db: Connection, chosen: Iterable[int]) -> None:
-    """Look again at submits of which a job that was over is to run once more."""
+    """Look again at submits of which a job that was over is to run once more, and tell of their end again."""
+    again = set(chosen)
     db.execute(
         update(policies)
-        .where(policies.c.cluster.in_(set(chosen)), policies.c.periodic.is_(True))
+        .where(policies.c.cluster.in_(again), policies.c.periodic.is_(True))
         .values(watched=True)
+    )
+    db.execute(
+        update(notices)
+        .where(notices.c.cluster.in_(again), notices.c.state == TOLD)
+        .values(state=WAITING, said="")
     )
 
 
@@ -111,6 +120,7 @@ class PolicyRecords:
 
     def _facts(self, chosen: Any, *, limit: int) -> list[JobFacts]:
         named = (clusters.c.batch_name, clusters.c.project_name, clusters.c.owner_name, clusters.c.image_name)
+        named = (*named, clusters.c.common)
         now = and_(
             attempts.c.cluster == jobs.c.cluster,
             attempts.c.proc == jobs.c.proc,
@@ -174,13 +184,13 @@ def _fact(row: Row[Any], past: Sequence[Any]) -> JobFacts:
         "owner": row.owner_name,
         "project": row.project_name,
         "image": {"name": row.image_name, "sha512": row.image},
-        "executable": row.spec.get("executable", ""),
-        "arguments": row.spec.get("arguments", []),
+        "executable": whole_spec(row).get("executable", ""),
+        "arguments": whole_spec(row).get("arguments", []),
     }
     return JobFacts(
         id=JobId(ClusterId(row.cluster), row.proc),
         job=job,
-        spec=row.spec,
+        spec=whole_spec(row),
         claimed_at=row.claimed_at,
         started_at=row.executed_at,
         past_seconds=seconds,

@@ -10,7 +10,10 @@ from sqlalchemy import Engine as Database
 
 from armillary.base.errors import NotFound
 from armillary.base.ids import ClusterId, PersonId, ProjectId
+from armillary.batch.core.hold_codes import number
 from armillary.batch.model import Event, Group, JobId, JobState, MachineState
+from armillary.batch.store.shapes import STATES, shapes
+from armillary.batch.store.specs import whole_spec
 from armillary.batch.store.tables import attempts, clusters, jobs, machines, outputs, workers
 from armillary.batch.views import (
     AttemptView,
@@ -60,17 +63,29 @@ class Records:
         cluster: ClusterId | None = None,
         states: Sequence[str] = (),
         after: JobId | None = None,
+        owner: str | None = None,
+        project: str | None = None,
+        with_spec: bool = False,
     ) -> list[JobView]:
-        """Return jobs in order of their names."""
+        """Return jobs in order of their names; those of a person or a project by its name."""
         query = _jobs().where(_within(jobs.c.project, scope))
+        if owner is not None:
+            query = query.where(clusters.c.owner_name == owner)
+        if project is not None:
+            query = query.where(or_(clusters.c.project_name == project, clusters.c.project == project))
         if cluster is not None:
             query = query.where(jobs.c.cluster == cluster)
         if states:
-            query = query.where(jobs.c.state.in_(states))
+            # The counts tell which submits have any such job: nobody reads through a million others for them.
+            having = select(shapes.c.cluster).where(
+                _within(shapes.c.project, scope), or_(*(shapes.c[state] > 0 for state in states))
+            )
+            query = query.where(jobs.c.state.in_(states), jobs.c.cluster.in_(having))
         if after is not None:
             query = query.where(tuple_(jobs.c.cluster, jobs.c.proc) > tuple_(*after))
         with self._database.connect() as db:
-            return [_job(row) for row in db.execute(query.order_by(jobs.c.cluster, jobs.c.proc).limit(limit))]
+            rows = db.execute(query.order_by(jobs.c.cluster, jobs.c.proc).limit(limit))
+            return [_job(row, with_spec=with_spec) for row in rows]
 
     def job(self, scope: Scope, job: JobId) -> JobDetail:
         """Return one job with its history. Raises NotFound."""
@@ -83,7 +98,7 @@ class Records:
                 raise NotFound(f"there is no job {job}", facts={"job": str(job)})
             return JobDetail(
                 view=_job(row),
-                spec=row.spec,
+                spec=whole_spec(row),
                 retried=row.retried,
                 lost=row.lost,
                 committed_attempt=row.committed_attempt,
@@ -138,26 +153,35 @@ class Records:
 
     def ahead(self, job: JobId, group: Group) -> int:
         """Return how many idle jobs of the group were submitted before this one."""
-        query = (
+        kind = and_(
+            shapes.c.project == group.project,
+            shapes.c.image == group.image,
+            shapes.c.flavor == group.flavor,
+            shapes.c.waiting > 0,
+        )
+        earlier = select(func.coalesce(func.sum(shapes.c.waiting), 0)).where(
+            kind, shapes.c.cluster < job.cluster
+        )
+        beside = (
             select(func.count())
             .select_from(jobs)
+            .join(shapes, shapes.c.id == jobs.c.shape)
             .where(
+                shapes.c.cluster == job.cluster,
                 jobs.c.state == JobState.IDLE.value,
-                jobs.c.project == group.project,
-                jobs.c.image == group.image,
-                jobs.c.flavor == group.flavor,
-                tuple_(jobs.c.cluster, jobs.c.proc) < tuple_(*job),
+                jobs.c.live_attempt.is_(None),
+                jobs.c.proc < job.proc,
             )
         )
         with self._database.connect() as db:
-            return db.execute(query).scalar_one()
+            return int(db.execute(earlier).scalar_one()) + db.execute(beside).scalar_one()
 
     def active(self, cluster: ClusterId) -> int:
         """Return how many jobs of a submit are not over. Held ones wait for a person, and are not over."""
-        over = (JobState.COMPLETED.value, JobState.REMOVED.value)
-        query = select(func.count()).where(jobs.c.cluster == cluster, jobs.c.state.not_in(over))
+        open_ = shapes.c.idle + shapes.c.claimed + shapes.c.running + shapes.c.held
+        query = select(func.coalesce(func.sum(open_), 0)).where(shapes.c.cluster == cluster)
         with self._database.connect() as db:
-            return db.execute(query).scalar_one()
+            return int(db.execute(query).scalar_one())
 
     def workers(
         self, scope: Scope, *, limit: int, marker: str | None = None, gone: bool = False
@@ -203,15 +227,12 @@ def _within(column: ColumnElement[Any], scope: Scope) -> ColumnElement[bool]:
 
 
 def _states(db: Connection, ids: Sequence[int]) -> dict[int, dict[str, int]]:
-    query = (
-        select(jobs.c.cluster, jobs.c.state, func.count())
-        .where(jobs.c.cluster.in_(ids))
-        .group_by(jobs.c.cluster, jobs.c.state)
-    )
-    found: dict[int, dict[str, int]] = {}
-    for cluster, state, count in db.execute(query):
-        found.setdefault(cluster, {})[state] = count
-    return found
+    sums = (func.sum(shapes.c[state]).label(state) for state in STATES)
+    query = select(shapes.c.cluster, *sums).where(shapes.c.cluster.in_(ids)).group_by(shapes.c.cluster)
+    return {
+        row["cluster"]: {state: int(row[state]) for state in STATES if row[state]}
+        for row in db.execute(query).mappings()
+    }
 
 
 def _cluster(row: Row[Any], states: dict[str, int]) -> ClusterView:
@@ -230,6 +251,7 @@ def _cluster(row: Row[Any], states: dict[str, int]) -> ClusterView:
 
 def _jobs() -> Any:
     named = (clusters.c.batch_name, clusters.c.project_name, clusters.c.owner_name, clusters.c.image_name)
+    named = (*named, clusters.c.common)
     last = and_(
         attempts.c.cluster == jobs.c.cluster,
         attempts.c.proc == jobs.c.proc,
@@ -243,7 +265,9 @@ def _jobs() -> Any:
     )
 
 
-def _job(row: Row[Any]) -> JobView:
+def _job(row: Row[Any], *, with_spec: bool = False) -> JobView:
+    spec = whole_spec(row)
+    held = number(row.hold_code, row.hold_subcode) if row.hold_code else None
     return JobView(
         job=f"{row.cluster}.{row.proc}",
         cluster=row.cluster,
@@ -254,13 +278,16 @@ def _job(row: Row[Any]) -> JobView:
         state=row.state,
         image=ImageView(name=row.image_name, sha512=row.image),
         flavor=row.flavor,
-        executable=row.spec.get("executable", ""),
-        arguments=row.spec.get("arguments", []),
+        executable=spec.get("executable", ""),
+        arguments=spec.get("arguments", []),
         priority=row.priority,
         attempts=row.attempts,
         exit_code=row.exit_code,
         signal=row.signal,
+        succeeded=row.succeeded,
         hold_code=row.hold_code,
+        hold_reason_code=held.number if held else None,
+        hold_reason_subcode=held.subcode if held else None,
         reason=row.reason,
         worker=row.worker,
         cloud=row.cloud,
@@ -268,6 +295,7 @@ def _job(row: Row[Any]) -> JobView:
         started_at=row.started_at,
         finished_at=row.finished_at,
         entered_at=row.entered_at,
+        spec=spec if with_spec else None,
     )
 
 

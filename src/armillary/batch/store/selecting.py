@@ -16,7 +16,8 @@ def selected(chosen: Selection) -> ColumnElement[bool]:
     if chosen.cluster is not None:
         holds.append(jobs.c.cluster == chosen.cluster)
     if chosen.proc is not None:
-        holds.append(jobs.c.proc == chosen.proc)
+        last = chosen.proc if chosen.last_proc is None else chosen.last_proc
+        holds.append(jobs.c.proc.between(chosen.proc, last))
     if chosen.owner is not None:
         holds.append(jobs.c.owner == chosen.owner)
     if chosen.projects is not None:

@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Engine,
     Float,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
-metadata = MetaData()
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware moment, kept as naive UTC because SQLite knows no zones."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Drop the zone after going to UTC."""
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself only in INTEGER keys
+from armillary.batch.store.columns import metadata
+from armillary.batch.store.shapes import count_by_triggers
+from armillary.columns import Moment, Serial
 
 clusters = Table(
     "batch_clusters",
     metadata,
-    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("id", Serial, primary_key=True, autoincrement=True),
     Column("project", String(64), nullable=False),
     Column("project_name", String(255), nullable=False),
     Column("owner", String(64), nullable=False),
@@ -67,6 +45,8 @@ clusters = Table(
     Column("notification", String(16), nullable=False, server_default="NEVER"),
     Column("notify_user", String(255)),
     Column("notify_url", String(2048)),
+    Column("common", JSON, nullable=False, server_default="{}"),  # what the specs of all jobs say alike
+    Column("common_inputs", JSON, nullable=False, server_default="[]"),
     UniqueConstraint("owner", "idempotency_key"),
     Index("batch_clusters_by_project", "project", "id"),
     sqlite_autoincrement=True,  # a cluster's number is never used again
@@ -75,7 +55,7 @@ clusters = Table(
 jobs = Table(
     "batch_jobs",
     metadata,
-    Column("cluster", _Serial, primary_key=True, autoincrement=False),
+    Column("cluster", Serial, primary_key=True, autoincrement=False),
     Column("proc", Integer, primary_key=True, autoincrement=False),
     Column("project", String(64), nullable=False),
     Column("owner", String(64), nullable=False),
@@ -92,8 +72,9 @@ jobs = Table(
     Column("disk_kib", BigInteger, nullable=False),
     Column("gpus", Integer, nullable=False, server_default="0"),
     Column("max_retries", Integer, nullable=False),
-    Column("spec", JSON, nullable=False),
-    Column("inputs", JSON, nullable=False),
+    Column("shape", BigInteger),  # of batch_shapes, which counts it
+    Column("spec", JSON, nullable=False),  # what differs from the cluster's `common`: see store/specs.py
+    Column("inputs", JSON, nullable=False),  # besides the cluster's
     Column("attempts", Integer, nullable=False, default=0),
     Column("live_attempt", Integer),  # while set, no other attempt may begin
     Column("committed_attempt", Integer),  # whose outputs and logs are the job's
@@ -106,18 +87,25 @@ jobs = Table(
     Column("hold_subcode", Integer),  # which a policy gave
     Column("holds", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
-    Index("batch_jobs_to_claim", "state", "project", "image", "flavor", "owner", "priority"),
+    Index(
+        "batch_jobs_waiting",
+        "shape",
+        "proc",
+        sqlite_where=text("state = 'idle' AND live_attempt IS NULL"),
+        postgresql_where=text("state = 'idle' AND live_attempt IS NULL"),
+    ),
     Index("batch_jobs_by_project", "project", "cluster", "proc"),
 )
 
 attempts = Table(
     "batch_attempts",
     metadata,
-    Column("cluster", _Serial, primary_key=True, autoincrement=False),
+    Column("cluster", Serial, primary_key=True, autoincrement=False),
     Column("proc", Integer, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("worker", String(64), nullable=False),
     Column("owner", String(64), nullable=False),
+    Column("project", String(64)),
     Column("state", String(16), nullable=False),
     Column("live", Boolean, nullable=False),
     Column("secret_hash", String(64), nullable=False),
@@ -127,6 +115,7 @@ attempts = Table(
     Column("disk_kib", BigInteger, nullable=False),
     Column("gpus", Integer, nullable=False, server_default="0"),
     Column("claimed_at", Moment, nullable=False),
+    Column("charged_at", Moment),  # until when it counts for its owner's share
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("exit_code", Integer),
@@ -144,7 +133,7 @@ attempts = Table(
 outputs = Table(
     "batch_outputs",
     metadata,
-    Column("cluster", _Serial, primary_key=True, autoincrement=False),
+    Column("cluster", Serial, primary_key=True, autoincrement=False),
     Column("proc", Integer, primary_key=True, autoincrement=False),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("name", String(4096), primary_key=True),
@@ -155,8 +144,8 @@ outputs = Table(
 events = Table(
     "batch_events",
     metadata,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
-    Column("cluster", _Serial, nullable=False),
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("cluster", Serial, nullable=False),
     Column("proc", Integer, nullable=False),
     Column("at", Moment, nullable=False),
     Column("state", String(16), nullable=False),
@@ -218,6 +207,9 @@ machines = Table(
     Column("booted_at", Moment),
     Column("registered_at", Moment),
     Column("ended_at", Moment),
+    Column("size_flavor", String(255)),  # where `flavor`, the group's, is open
+    Column("asked_at", Moment),
+    Column("ending_at", Moment),
     Index("batch_machines_by_state", "state", "created_at"),
     Index("batch_machines_of_project", "project", "created_at"),
 )
@@ -231,6 +223,25 @@ boots = Table(
     Column("last_reason", Text, nullable=False),
 )
 
+lanes = Table(
+    "batch_lanes",  # how boots went of late; an empty field means any
+    metadata,
+    Column("cloud", String(255), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("image", String(128), primary_key=True),
+    Column("flavor", String(255), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("first_at", Moment),
+    Column("last_at", Moment),
+    Column("code", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("not_before", Moment),
+    Column("succeeded_at", Moment),
+    Column("boots", Integer, nullable=False),
+    Column("boot_seconds", Float, nullable=False),
+    Column("touched_at", Moment, nullable=False),
+)
+
 reasons = Table(
     "batch_reasons",  # what the last round of placement said of each group
     metadata,
@@ -239,6 +250,7 @@ reasons = Table(
     Column("flavor", String(255), primary_key=True),
     Column("at", Moment, nullable=False),
     Column("refusals", JSON, nullable=False),
+    Column("offers", JSON),  # the kinds of machines that were looked at
 )
 
 deployment = Table(
@@ -252,7 +264,7 @@ deployment = Table(
 policies = Table(
     "batch_policies",  # one row for each submit whose jobs bring policies along
     metadata,
-    Column("cluster", _Serial, primary_key=True, autoincrement=False),
+    Column("cluster", Serial, primary_key=True, autoincrement=False),
     Column("exits", Boolean, nullable=False),  # something is to be decided when a job ends
     Column("watched", Boolean, nullable=False),  # jobs are to be looked at once a minute, until all are over
     Column("periodic", Boolean, nullable=False),  # whether to watch again when one is retried
@@ -263,7 +275,7 @@ notices = Table(
     "batch_notices",  # who is to be told that a submit is over
     metadata,
     Column("id", String(64), primary_key=True),  # goes with every delivery, so that a second one can be told
-    Column("cluster", _Serial, nullable=False),
+    Column("cluster", Serial, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("target", String(2048), nullable=False),
     Column("state", String(16), nullable=False),
@@ -313,3 +325,4 @@ failures = Table(
 def create_all(engine: Engine) -> None:
     """Make the tables that are not there yet."""
     metadata.create_all(engine)
+    count_by_triggers(engine)

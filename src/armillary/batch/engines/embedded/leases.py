@@ -15,22 +15,24 @@ from sqlalchemy import Engine as Database
 
 from armillary.base.clock import Clock
 from armillary.base.errors import Invalid
-from armillary.base.ids import ClusterId, PersonId, WorkerId, new_secret
-from armillary.batch.core import order, states
+from armillary.base.ids import ClusterId, PersonId, WorkerId
+from armillary.batch.core import states
 from armillary.batch.core.policy import AtExit
+from armillary.batch.engines.embedded.dealing import Accepts, Dealer, anything, waits
 from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.embedded.parcels import (
     Claimed,
     Finished,
-    Leased,
     LeaseKey,
     OutputRef,
     Renewed,
 )
 from armillary.batch.engines.embedded.register import Session
 from armillary.batch.engines.embedded.terms import Terms, digest
-from armillary.batch.model import AttemptState, InputFile, JobId, JobState, Resources, StaleAttempt
-from armillary.batch.store.tables import attempts, jobs, outputs, workers
+from armillary.batch.model import AttemptState, JobId, JobState, Resources, StaleAttempt
+from armillary.batch.store.specs import whole_inputs
+from armillary.batch.store.tables import attempts, clusters, jobs, outputs, workers
 
 AtExitPolicies = Callable[[JobId, states.Result, Mapping[str, float]], AtExit | None]
 """What a job's own policy says of its end."""
@@ -50,114 +52,50 @@ class Leases:
         clock: Clock,
         terms: Terms | None = None,
         policies: AtExitPolicies = no_policies,
+        accepts: Accepts = anything,
     ) -> None:
         self._database = database
         self._clock = clock
         self._terms = terms or Terms()
         self._policies = policies
+        self._accepts = accepts
 
     def claim(self, session: Session, free: Resources) -> Claimed:
         """Lease to the worker what fits into `free`, in fair order; possibly nothing."""
-        now = self._clock.now()
-        mine = _idle(session)
         with self._reading() as db:
+            now = moment(db, self._clock)
             row = db.execute(select(workers).where(workers.c.id == session.worker)).one()
             if row.draining:
                 return Claimed(retire=True)
-            recent = row.last_seen_at and now - row.last_seen_at < self._terms.seen_every
-            if recent and (
-                free.cpus < 1 or db.execute(select(jobs.c.proc).where(mine).limit(1)).first() is None
-            ):
+            if _recent(row, now, self._terms) and (free.cpus < 1 or not waits(db, session)):
                 return Claimed()
         with self._database.begin() as db:
-            # Locked, so that a drain either comes before (no jobs) or sees the worker busy.
-            row = db.execute(select(workers).where(workers.c.id == session.worker).with_for_update()).one()
-            if row.draining or row.lost_at is not None:
-                return Claimed(retire=True)
-            db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
-            used = _used(db, session.worker)
-            # An empty machine is whole, even if its disk has a few KiB less now than when it registered.
-            empty = not used.cpus and free.cpus >= session.whole.cpus
-            room = session.whole if empty else free.cut_to(session.whole - used)
-            chosen = order.pack(self._candidates(db, session), free=room, whole=session.whole)
-            leased = tuple(self._lease(db, session, candidate, now) for candidate in chosen)
-            if leased:
-                db.execute(update(workers).where(workers.c.id == session.worker).values(idle_since=None))
+            return self._claim(db, session, free, moment(db, self._clock))
+
+    def _claim(self, db: Connection, session: Session, free: Resources, now: datetime) -> Claimed:
+        # Locked, so that a drain either comes before (no jobs) or sees the worker busy.
+        row = db.execute(select(workers).where(workers.c.id == session.worker).with_for_update()).one()
+        if row.draining or row.lost_at is not None:
+            return Claimed(retire=True)
+        used = _used(db, session.worker)
+        # An empty machine is whole, even if its disk has a few KiB less now than when it registered.
+        empty = not used.cpus and free.cpus >= session.whole.cpus
+        room = session.whole if empty else free.cut_to(session.whole - used)
+        leased = Dealer(db, session, now=now, terms=self._terms, accepts=self._accepts).deal(room)
+        seen: dict[str, Any] = {} if _recent(row, now, self._terms) else {"last_seen_at": now}
+        if leased and row.idle_since is not None:
+            seen["idle_since"] = None
+        if seen:
+            db.execute(update(workers).where(workers.c.id == session.worker).values(seen))
         return Claimed(jobs=leased)
-
-    def _candidates(self, db: Connection, session: Session) -> list[order.Candidate]:
-        mine = _idle(session)
-        found: list[order.Candidate] = []
-        for owner in db.execute(select(jobs.c.owner).where(mine).distinct()).scalars():
-            rows = db.execute(
-                select(jobs.c.cluster, jobs.c.proc, jobs.c.priority, *_shares(jobs))
-                .where(mine, jobs.c.owner == owner)
-                .order_by(jobs.c.priority.desc(), jobs.c.cluster, jobs.c.proc)
-                .limit(self._terms.claim_at_once)
-                .with_for_update(skip_locked=True)
-            )
-            found.extend(
-                order.Candidate(
-                    JobId(ClusterId(row.cluster), row.proc), PersonId(owner), row.priority, _resources(row)
-                )
-                for row in rows
-            )
-        running = db.execute(
-            select(attempts.c.owner, func.count())
-            .join(workers, workers.c.id == attempts.c.worker)
-            .where(attempts.c.live.is_(True), workers.c.project == session.group.project)
-            .group_by(attempts.c.owner)
-        )
-        shares = {PersonId(owner): count for owner, count in running}
-        return order.fair_order(found, shares)[: self._terms.claim_at_once]
-
-    def _lease(self, db: Connection, session: Session, candidate: order.Candidate, now: datetime) -> Leased:
-        ledger = Ledger(db, now=now)
-        row = ledger.job(*candidate.job)
-        number = row.attempts + 1
-        secret = new_secret()
-        share = candidate.resources.cut_to(session.whole)
-        db.execute(
-            insert(attempts).values(
-                cluster=row.cluster,
-                proc=row.proc,
-                number=number,
-                worker=session.worker,
-                owner=row.owner,
-                state=AttemptState.LEASED.value,
-                live=True,
-                secret_hash=digest(secret),
-                lease_until=now + self._terms.lease_kept,
-                cpus=share.cpus,
-                memory_mib=share.memory_mib,
-                disk_kib=share.disk_kib,
-                gpus=share.gpus,
-                claimed_at=now,
-                usage={},
-            )
-        )
-        ledger.move(
-            [row],
-            JobState.CLAIMED,
-            columns={"attempts": number, "live_attempt": number},
-            worker=session.worker,
-            attempt=number,
-        )
-        return Leased(
-            key=LeaseKey(job=candidate.job, attempt=number, secret=secret),
-            owner=candidate.owner,
-            spec=row.spec,
-            inputs=tuple(InputFile(path=p, sha256=h, size=s, mode=m) for p, h, s, m in row.inputs),
-            share=share,
-        )
 
     def renew(self, session: Session, keys: Sequence[LeaseKey], *, fading: timedelta) -> Renewed:
         """Extend the leases that are still the worker's; tell it which are not, and which jobs to stop."""
-        now = self._clock.now()
         lost: list[LeaseKey] = []
         remove: list[LeaseKey] = []
         weak: list[tuple[LeaseKey, PersonId]] = []
         with self._database.begin() as db:
+            now = moment(db, self._clock)
             db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
             ledger = Ledger(db, now=now)
             for key in keys:
@@ -173,7 +111,8 @@ class Leases:
         return Renewed(lost=tuple(lost), remove=tuple(remove), fading=tuple(weak))
 
     def _extend(self, db: Connection, ledger: Ledger, row: Row[Any], now: datetime) -> None:
-        values: dict[str, Any] = {"lease_until": now + self._terms.lease_kept}
+        ledger.charge(row)
+        values: dict[str, Any] = {"lease_until": now + self._terms.lease_kept, "charged_at": now}
         if row.state == AttemptState.LEASED:
             values |= {"state": AttemptState.RUNNING.value, "started_at": now}
             job = ledger.job(row.cluster, row.proc)
@@ -189,12 +128,13 @@ class Leases:
         """Return whether the blob is an input of a job that the worker has now."""
         bound = and_(jobs.c.cluster == attempts.c.cluster, jobs.c.proc == attempts.c.proc)
         query = (
-            select(jobs.c.inputs)
+            select(jobs.c.inputs, clusters.c.common_inputs)
             .join(attempts, bound)
+            .join(clusters, clusters.c.id == jobs.c.cluster)
             .where(attempts.c.worker == session.worker, attempts.c.live.is_(True))
         )
         with self._reading() as db:
-            return any(sha256 == file[1] for files in db.execute(query).scalars() for file in files)
+            return any(sha256 == file.sha256 for row in db.execute(query) for file in whole_inputs(row))
 
     def add_output(self, session: Session, key: LeaseKey, output: OutputRef) -> None:
         """Record a file under the attempt. Nobody sees it before the attempt commits."""
@@ -235,7 +175,7 @@ class Leases:
     def give_back(self, session: Session, keys: Sequence[LeaseKey], why: str) -> None:
         """Undo a claim that never reached the agent."""
         with self._database.begin() as db:
-            ledger = Ledger(db, now=self._clock.now())
+            ledger = Ledger(db, now=moment(db, self._clock))
             for key in keys:
                 row = _find(db, session, key)
                 if row is not None and row.live:
@@ -261,7 +201,8 @@ class Leases:
                 return Finished(state=JobState(row.became))
             if row is None or not row.live:
                 raise StaleAttempt(str(key.job), key.attempt)
-            ledger = Ledger(db, now=self._clock.now())
+            now = moment(db, self._clock)
+            ledger = Ledger(db, now=now)
             job = ledger.job(*key.job)
             ended: dict[str, Any] = {
                 "exit_code": result.exit_code,
@@ -285,7 +226,7 @@ class Leases:
             ledger.move(
                 [job],
                 outcome.job,
-                columns=_after(job, row, result, outcome, self._clock.now()),
+                columns=_after(job, row, result, outcome, now),
                 worker=session.worker,
                 detail={k: v for k, v in {**ended, **_why(outcome)}.items() if v is not None},
             )
@@ -353,15 +294,8 @@ def _complete(db: Connection, attempt: Row[Any], brought: Sequence[OutputRef]) -
         db.execute(delete(outputs).where(here, outputs.c.name == name))
 
 
-def _idle(session: Session) -> Any:
-    group = session.group
-    return and_(
-        jobs.c.state == JobState.IDLE.value,
-        jobs.c.project == group.project,
-        jobs.c.image == group.image,
-        jobs.c.flavor == group.flavor,
-        jobs.c.live_attempt.is_(None),
-    )
+def _recent(row: Row[Any], now: datetime, terms: Terms) -> bool:
+    return row.last_seen_at is not None and now - row.last_seen_at < terms.seen_every
 
 
 def _find(db: Connection, session: Session, key: LeaseKey) -> Row[Any] | None:

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from armillary.batch.core import states
-from armillary.batch.model import AttemptState, JobState
+from armillary.batch.core.order import decayed
+from armillary.batch.engines.embedded.changing import shape_like
+from armillary.batch.engines.embedded.terms import digest
+from armillary.batch.model import AttemptState, JobState, Resources
 from armillary.batch.store.policy_records import watch_again
-from armillary.batch.store.tables import attempts, events, jobs, workers
+from armillary.batch.store.shapes import shares
+from armillary.batch.store.tables import attempts, clusters, events, jobs, workers
 
 
 class Ledger:
@@ -30,6 +34,7 @@ class Ledger:
         worker: str | None = None,
         attempt: int | None = None,
         detail: Mapping[str, Any] | None = None,
+        numbers: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         """Bring jobs (rows with cluster, proc, state, live_attempt) into a state, and say so in the events.
 
@@ -37,6 +42,11 @@ class Ledger:
         """
         if not rows:
             return
+        columns = dict(columns or {})
+        if "memory_mib" in columns:
+            # it wishes for something else from now on
+            shape = {row.shape for row in rows}.pop()
+            columns["shape"] = shape_like(self._db, shape, memory_mib=columns["memory_mib"])
         for row in rows:
             if to not in states.MOVES[JobState(row.state)]:
                 raise AssertionError(f"job {row.cluster}.{row.proc}: {row.state} -> {to}")
@@ -50,7 +60,7 @@ class Ledger:
         self._db.execute(
             update(jobs)
             .where(jobs.c.cluster == bindparam("_cluster"), jobs.c.proc == bindparam("_proc"))
-            .values({**values, **(columns or {})}),
+            .values({**values, **columns}),
             [{"_cluster": row.cluster, "_proc": row.proc} for row in rows],
         )
         self._db.execute(
@@ -61,13 +71,73 @@ class Ledger:
                     "proc": row.proc,
                     "at": self._now,
                     "state": to.value,
-                    "attempt": attempt or row.live_attempt,
+                    "attempt": attempt or (numbers or {}).get((row.cluster, row.proc)) or row.live_attempt,
                     "worker": worker,
                     "detail": dict(detail or {}),
                 }
                 for row in rows
             ],
         )
+
+    def lease(
+        self,
+        rows: Sequence[Row[Any]],
+        secrets: Sequence[str],
+        *,
+        worker: str,
+        share: Resources,
+        until: datetime,
+    ) -> None:
+        """Begin an attempt of each job, under a secret of its own."""
+        if not rows:
+            return
+        self._db.execute(
+            insert(attempts),
+            [
+                {
+                    "cluster": row.cluster,
+                    "proc": row.proc,
+                    "number": row.attempts + 1,
+                    "worker": worker,
+                    "owner": row.owner,
+                    "project": row.project,
+                    "state": AttemptState.LEASED.value,
+                    "live": True,
+                    "secret_hash": digest(secret),
+                    "lease_until": until,
+                    "cpus": share.cpus,
+                    "memory_mib": share.memory_mib,
+                    "disk_kib": share.disk_kib,
+                    "gpus": share.gpus,
+                    "claimed_at": self._now,
+                    "charged_at": self._now,
+                    "usage": {},
+                }
+                for row, secret in zip(rows, secrets, strict=True)
+            ],
+        )
+        following = jobs.c.attempts + 1
+        self.move(
+            rows,
+            JobState.CLAIMED,
+            columns={"attempts": following, "live_attempt": following},
+            worker=worker,
+            numbers={(row.cluster, row.proc): row.attempts + 1 for row in rows},
+        )
+
+    def charge(self, attempt: Row[Any]) -> None:
+        """Count what an attempt has used since it was last counted, for whose turn it is."""
+        if attempt.charged_at is None or attempt.project is None:
+            return
+        used = attempt.cpus * max((self._now - attempt.charged_at).total_seconds(), 0.0)
+        account = and_(shares.c.project == attempt.project, shares.c.owner == attempt.owner)
+        row = self._db.execute(select(shares.c.used, shares.c.at).where(account)).first()
+        if row is None:
+            values = {"project": attempt.project, "owner": attempt.owner, "used": used, "at": self._now}
+            self._db.execute(insert(shares).values(**values, served_at=attempt.claimed_at))
+        else:
+            used += decayed(row.used, self._now - row.at)
+            self._db.execute(update(shares).where(account).values(used=used, at=self._now))
 
     def stop(self, rows: Iterable[Row[Any]]) -> None:
         """Ask for the end of the live attempts of jobs; the jobs stay bound to them until they have ended."""
@@ -86,6 +156,7 @@ class Ledger:
 
     def end(self, attempt: Row[Any], state: AttemptState, **columns: Any) -> None:
         """End an attempt and unbind its job, whatever state that is in."""
+        self.charge(attempt)
         self._db.execute(
             update(attempts)
             .where(
@@ -143,7 +214,10 @@ class Ledger:
         return list(rows)
 
     def job(self, cluster: int, proc: int) -> Row[Any]:
-        """Return a job's row, locked."""
+        """Return a job's row, locked, with what all jobs of its submit share."""
         return self._db.execute(
-            select(jobs).where(jobs.c.cluster == cluster, jobs.c.proc == proc).with_for_update()
+            select(jobs, clusters.c.common, clusters.c.common_inputs)
+            .join(clusters, clusters.c.id == jobs.c.cluster)
+            .where(jobs.c.cluster == cluster, jobs.c.proc == proc)
+            .with_for_update(of=jobs)
         ).one()

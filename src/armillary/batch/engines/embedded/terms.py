@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 
@@ -22,6 +23,8 @@ class Terms:
     """attempts of one job that may be lost with their workers before it is held"""
     claim_at_once: int = 64
     """jobs in one claim"""
+    limits: Mapping[str, float] = field(default_factory=dict[str, float])
+    """concurrency limits by their names in lower case; what is not named here is not limited"""
     seen_every: timedelta = timedelta(seconds=10)
     """how exact a waiting worker's last_seen is; saves a commit for each poll that finds nothing"""
 

@@ -1,0 +1,218 @@
+"""Gives jobs to a worker that asks: whose turn it is by fair shares, as many as fit, within all bounds.
+
+Nothing here looks at jobs that are not taken: the shapes tell what waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, text, update
+
+from armillary.base.ids import ClusterId, PersonId, new_secret
+from armillary.batch.core import order
+from armillary.batch.engines.embedded.demanding import left_of, limits_of, live_of
+from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.parcels import Leased, LeaseKey
+from armillary.batch.engines.embedded.register import Session
+from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.model import OPEN_FLAVOR, JobId, JobState, Resources, Wants
+from armillary.batch.store.shapes import shapes, shares
+from armillary.batch.store.specs import whole_inputs, whole_spec
+from armillary.batch.store.tables import clusters, jobs
+
+_OFFERS = 256
+"""shapes of one person that are looked at in one claim, by priority and age"""
+
+Accepts = Callable[[Wants, Resources, Session], bool]
+"""Whether a worker is what a job wants."""
+
+# SQLite would read all of an index to find the different owners in it; this steps from one to the next.
+_OWNERS = text(
+    "WITH RECURSIVE o(owner) AS ("
+    " SELECT min(owner) FROM batch_shapes"
+    "  WHERE project = :project AND image = :image AND flavor = :flavor AND waiting > 0"
+    " UNION ALL SELECT (SELECT min(owner) FROM batch_shapes"
+    "  WHERE project = :project AND image = :image AND flavor = :flavor AND waiting > 0 AND owner > o.owner)"
+    " FROM o WHERE o.owner IS NOT NULL"
+    ") SELECT owner FROM o WHERE owner IS NOT NULL"
+)
+
+
+def anything(_wants: Wants, _asked: Resources, _session: Session) -> bool:
+    """Say that every worker is wanted."""
+    return True
+
+
+class Dealer:
+    """One claim, in its transaction."""
+
+    def __init__(
+        self, db: Connection, session: Session, *, now: datetime, terms: Terms, accepts: Accepts = anything
+    ) -> None:
+        self._db = db
+        self._session = session
+        self._now = now
+        self._terms = terms
+        self._accepts = accepts
+        self._cut = session.group.flavor != OPEN_FLAVOR
+
+    def deal(self, free: Resources) -> tuple[Leased, ...]:
+        """Lease to the worker what it should have next."""
+        owners = self._owners()
+        rows = {row.id: row for owner in owners for row in self._offers(owner, free)}
+        if not rows:
+            return ()
+        offers = [_offer(row) for row in rows.values()]
+        accounts = self._accounts(owners)
+        taken = order.share_out(
+            offers,
+            accounts,
+            free=free,
+            whole=self._session.whole,
+            at_most=self._terms.claim_at_once,
+            now=self._now,
+            bounds=self._bounds(rows),
+            cut=self._cut,
+        )
+        leased = [one for shape, count in taken.items() for one in self._lease(rows[shape], count)]
+        if len(owners) > 1:
+            self._note_served({rows[shape].owner for shape in taken})
+        return tuple(leased)
+
+    def _owners(self) -> list[PersonId]:
+        kind = self._session.group._asdict()
+        return [PersonId(owner) for owner in self._db.execute(_OWNERS, kind).scalars()]
+
+    def _offers(self, owner: PersonId, free: Resources) -> list[Row[Any]]:
+        query = (
+            select(shapes)
+            .where(_of(self._session), shapes.c.owner == owner, *self._fitting(free))
+            .order_by(shapes.c.priority.desc(), shapes.c.cluster, shapes.c.id)
+            .limit(_OFFERS)
+        )
+        return [
+            row
+            for row in self._db.execute(query)
+            if not (row.requirements or row.rank)
+            or self._accepts(_wants(row), _resources(row), self._session)
+        ]
+
+    def _fitting(self, free: Resources) -> list[ColumnElement[bool]]:
+        """Say what may fit: a request beyond the whole machine is cut to it, if the flavor was asked for by name."""
+        found: list[ColumnElement[bool]] = [shapes.c.gpus <= free.gpus]
+        for name in ("cpus", "memory_mib", "disk_kib"):
+            column, room, whole = shapes.c[name], getattr(free, name), getattr(self._session.whole, name)
+            if not (self._cut and room >= whole):
+                found.append(column <= room)
+        return found
+
+    def _accounts(self, owners: Sequence[PersonId]) -> dict[PersonId, order.Account]:
+        accounts = {owner: order.Account() for owner in owners}
+        if len(owners) == 1:
+            return accounts  # nobody to share with
+        project = self._session.group.project
+        for row in self._db.execute(select(shares).where(shares.c.project == project)):
+            if row.owner in accounts:
+                account = accounts[PersonId(row.owner)]
+                account.used = order.decayed(row.used, self._now - row.at)
+                account.served_at = row.served_at
+        live = (
+            select(shapes.c.owner, func.sum(shapes.c.live * shapes.c.cpus))
+            .where(shapes.c.project == project, text("live > 0"))
+            .group_by(shapes.c.owner)
+        )
+        for owner, cores in self._db.execute(live):
+            if owner in accounts:
+                accounts[PersonId(owner)].cores = float(cores)
+        return accounts
+
+    def _bounds(self, rows: Mapping[int, Row[Any]]) -> order.Bounds[PersonId]:
+        bounds = order.Bounds[PersonId]()
+        for row in rows.values():
+            if row.at_most is not None and row.cluster not in bounds.clusters:
+                bounds.clusters[ClusterId(row.cluster)] = row.at_most - live_of(self._db, row.cluster)
+        named = {name for row in rows.values() for name in limits_of(row)}
+        known = {name: self._terms.limits[name] for name in named & self._terms.limits.keys()}
+        bounds.limits = left_of(self._db, known)
+        return bounds
+
+    def _lease(self, shape: Row[Any], count: int) -> list[Leased]:
+        waiting = and_(
+            jobs.c.shape == shape.id, jobs.c.state == JobState.IDLE.value, jobs.c.live_attempt.is_(None)
+        )
+        rows = self._db.execute(
+            select(jobs, clusters.c.common, clusters.c.common_inputs)
+            .join(clusters, clusters.c.id == jobs.c.cluster)
+            .where(waiting)
+            .order_by(jobs.c.proc)
+            .limit(count)
+            .with_for_update(skip_locked=True, of=jobs)
+        ).all()
+        asked = _resources(shape)
+        share = asked.cut_to(self._session.whole) if self._cut else asked
+        secrets = [new_secret() for _ in rows]
+        Ledger(self._db, now=self._now).lease(
+            rows,
+            secrets,
+            worker=self._session.worker,
+            share=share,
+            until=self._now + self._terms.lease_kept,
+        )
+        return [
+            Leased(
+                key=LeaseKey(
+                    job=JobId(ClusterId(row.cluster), row.proc), attempt=row.attempts + 1, secret=secret
+                ),
+                owner=PersonId(row.owner),
+                spec=whole_spec(row),
+                inputs=whole_inputs(row),
+                share=share,
+            )
+            for row, secret in zip(rows, secrets, strict=True)
+        ]
+
+    def _note_served(self, owners: set[str]) -> None:
+        for owner in owners:
+            self._db.execute(
+                update(shares)
+                .where(shares.c.project == self._session.group.project, shares.c.owner == owner)
+                .values(served_at=self._now)
+            )
+
+
+def waits(db: Connection, session: Session) -> bool:
+    """Return whether any job waits for such a worker."""
+    return db.execute(select(shapes.c.id).where(_of(session)).limit(1)).first() is not None
+
+
+def _of(session: Session) -> ColumnElement[bool]:
+    return and_(
+        shapes.c.project == session.group.project,
+        shapes.c.image == session.group.image,
+        shapes.c.flavor == session.group.flavor,
+        # as text, so that SQLite sees that the index of shapes with waiting jobs will do
+        text("batch_shapes.waiting > 0"),
+    )
+
+
+def _offer(row: Row[Any]) -> order.Offer:
+    return order.Offer(
+        key=row.id,
+        owner=PersonId(row.owner),
+        priority=row.priority,
+        cluster=ClusterId(row.cluster),
+        resources=_resources(row),
+        room=row.waiting,
+        limits=limits_of(row),
+    )
+
+
+def _wants(row: Row[Any]) -> Wants:
+    return Wants(row.requirements, row.rank, row.attributes)
+
+
+def _resources(row: Row[Any]) -> Resources:
+    return Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib, gpus=row.gpus)
