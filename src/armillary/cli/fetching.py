@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from armillary.cli.choosing import targets_argument
 from armillary.cli.output import Columns, Voice, emit, say, voice, voices
 from armillary.cli.session import connect
-from armillary.cli.words import argument, context, option
+from armillary.cli.words import context, option
 from armillary.client import config as settings
 
 if TYPE_CHECKING:
+    from armillary.client.batch import Batch
     from armillary.client.fetching import Fetched
 
 
-@click.command(epilog="Example: armillary fetch 7        (all jobs of cluster 7; 7.3 is one job)")
-@argument("target", metavar="CLUSTER|JOB")
+@click.command(
+    epilog="Example: armillary fetch 7        (all jobs of cluster 7; 7.3 is one job, 7.0-99 a hundred)"
+)
+@targets_argument
 @option(
     "--to", type=click.Path(file_okay=False, path_type=Path), help="A directory; else where you submitted."
 )
+@option("--failed", is_flag=True, help="Only of jobs that ended without success.")
 @option("--overwrite", is_flag=True, help="Replace local files that were changed since.")
 @voices
-def fetch(target: str, to: Path | None, overwrite: bool) -> None:
+def fetch(targets: tuple[str, ...], to: Path | None, failed: bool, overwrite: bool) -> None:
     """Bring the outputs of jobs back to where you submitted them.
 
-    A file that is here with another content than was last brought is kept, and the exit status is 1.
+    What is here already is not brought again, and a file that was half brought goes on from there. A file that is here with another content than was last brought is kept, and the exit status is 1.
     """
     from armillary.client.batch import Batch
     from armillary.client.fetching import Fetcher
@@ -39,11 +44,7 @@ def fetch(target: str, to: Path | None, overwrite: bool) -> None:
         fetcher = Fetcher(
             batch=batch, notes=Notes(directory=settings.state_directory()), to=to, overwrite=overwrite
         )
-        if "." in target:
-            names = [target]
-        else:
-            names = [str(job["job"]) for job in batch.jobs(cluster=cluster_number(target))]
-        fetched = [one for name in names for one in fetcher.fetch(name)]
+        fetched = [one for name in _names(batch, targets, failed=failed) for one in fetcher.fetch(name)]
     kept = report(fetched, tell=voice() is Voice.TABLE)
     columns: Columns = [("JOB", "job"), ("OUTPUT", "name"), ("FILE", "path"), ("", "outcome")]
     emit(
@@ -53,11 +54,20 @@ def fetch(target: str, to: Path | None, overwrite: bool) -> None:
         context().exit(1)
 
 
-def cluster_number(text: str) -> int:
-    """Read the number of a cluster."""
-    if not text.isdecimal():
-        raise click.BadParameter(f"{text!r} is neither a cluster (7) nor a job (7.3)")
-    return int(text)
+def _names(batch: Batch, targets: Sequence[str], *, failed: bool) -> Iterator[str]:
+    from armillary.cli.queueing import chosen_jobs
+    from armillary.client.targets import read_targets
+
+    if not targets:
+        raise click.UsageError("Name clusters (7), jobs (7.3) or parts of clusters (7.0-99).")
+    single = [target.job for target in read_targets(targets)]
+    if all(single) and not failed:
+        yield from (job for job in single if job)
+        return
+    states = ["completed"] if failed else []
+    for job in chosen_jobs(batch, targets, states=states):
+        if not (failed and job["succeeded"]):
+            yield str(job["job"])
 
 
 def report(fetched: Sequence[Fetched], *, tell: bool = True) -> int:

@@ -5,9 +5,41 @@ from __future__ import annotations
 import rich_click as click
 
 from armillary.base.units import format_size
-from armillary.cli.output import Columns, at, emit, say, voices
+from armillary.cli.output import Columns, Record, at, emit, say, voices
 from armillary.cli.session import choose_project, connect, project_option
 from armillary.cli.words import option
+
+
+@click.command(epilog="Example: armillary clouds")
+@project_option
+@voices
+def clouds(project: str | None) -> None:
+    """List the clouds, whether they answer, and what your project uses of its limits on each."""
+    from armillary.client.clouds import Clouds
+
+    with connect() as http:
+        found = Clouds(http=http).clouds(project=choose_project(http, project))
+    columns: Columns = [
+        ("CLOUD", "name"),
+        ("ANSWERS", "answers"),
+        ("LIMITS", lambda one: _limits(one.get("limits") or {})),
+        ("ERROR", _why),
+    ]
+    emit(found, columns=columns, identity="name", empty="There are no clouds.")
+
+
+def _why(cloud: Record) -> str:
+    """What a cloud that does not answer says instead."""
+    return "" if cloud["answers"] else str(cloud["error"]["message"])
+
+
+def _limits(limits: dict[str, int | None]) -> str:
+    """`cores 3/8`: what is used of what is granted; nothing is said of what has no limit."""
+    return ", ".join(
+        f"{name} {limits.get(f'{name}_used')}/{limits[name]}"
+        for name in ("cores", "ram", "instances")
+        if limits.get(name) is not None
+    )
 
 
 @click.group(epilog="Example: armillary image list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from armillary.cli.completing import complete_projects
 from armillary.cli.words import context, option
 from armillary.client.config import Config, load
 from armillary.client.errors import ClientError
@@ -63,6 +64,9 @@ def choose_project(http: Armillary, given: str | None) -> str:
 
 def project_option(command: Any) -> Any:
     """Give a command the option `--project`."""
-    return option("--project", metavar="NAME", help="The project; else the default, or your only one.")(
-        command
-    )
+    return option(
+        "--project",
+        metavar="NAME",
+        shell_complete=complete_projects,
+        help="The project; else the default, or your only one.",
+    )(command)

@@ -44,22 +44,46 @@ class Batch:
         """Return one cluster."""
         return self._http.get(f"{_BASE}/clusters/{cluster}")
 
-    def jobs(self, *, cluster: int | None = None, states: Sequence[str] = ()) -> Iterator[Record]:
-        """Yield jobs in order."""
-        yield from self._pages(f"{_BASE}/jobs", "jobs", {"cluster": cluster, "state": list(states) or None})
+    def jobs(
+        self,
+        *,
+        cluster: int | None = None,
+        states: Sequence[str] = (),
+        owner: str | None = None,
+        project: str | None = None,
+        spec: bool = False,
+    ) -> Iterator[Record]:
+        """Yield jobs in order; with what was submitted, if `spec`."""
+        query = {
+            "cluster": cluster,
+            "state": list(states) or None,
+            "owner": owner,
+            "project": project,
+            "spec": "true" if spec else None,
+        }
+        yield from self._pages(f"{_BASE}/jobs", "jobs", query)
 
     def job(self, job: str) -> Record:
         """Return one job with its spec, attempts and outputs."""
         return self._http.get(f"{_BASE}/jobs/{_id(job)}")
 
-    def log(self, job: str, *, stream: str, offset: int) -> tuple[bytes, int, bool]:
+    def log(
+        self, job: str, *, stream: str, offset: int, attempt: int | None = None
+    ) -> tuple[bytes, int, bool]:
         """Return bytes of a stream, where to go on, and whether no more will come."""
-        data, headers = self._http.read_bytes(f"{_BASE}/jobs/{_id(job)}/logs", stream=stream, offset=offset)
+        data, headers = self._http.read_bytes(
+            f"{_BASE}/jobs/{_id(job)}/logs", stream=stream, offset=offset, attempt=attempt
+        )
         following = int(headers.get("X-Log-Next") or offset + len(data))
         return data, following, headers.get("X-Log-Complete") == "true"
 
+    def log_size(self, job: str, *, stream: str) -> int:
+        """Return how long a stream is so far."""
+        _, headers = self._http.read_bytes(f"{_BASE}/jobs/{_id(job)}/logs", stream=stream, limit=1)
+        return int(headers.get("X-Log-Size") or 0)
+
     def receive_output(self, job: str, name: str, into: BinaryIO) -> str:
-        """Copy an output into a file; return the SHA-256 of what came."""
+        """Bring an output into a file, from where the file ends on; return the SHA-256 of the whole."""
         return self._http.receive_file(f"{_BASE}/jobs/{_id(job)}/outputs/{quote(name)}", into)
 
     def explain(self, job: str) -> Record:
@@ -71,6 +95,24 @@ class Batch:
         kind = "jobs" if "." in target else "clusters"
         body = {"reason": reason} if verb in {"hold", "remove"} else None
         return int(self._http.post(f"{_BASE}/{kind}/{_id(target)}/{verb}", body)["changed"])
+
+    def change_many(
+        self,
+        action: str,
+        selection: Mapping[str, Any],
+        *,
+        reason: str = "",
+        priority: int | None = None,
+    ) -> int:
+        """Change all jobs that a selection means; return how many changed."""
+        body: Record = {"action": action, "selection": dict(selection), "priority": priority}
+        if action in {"hold", "remove"}:
+            body["reason"] = reason
+        return int(self._http.post(f"{_BASE}/changes", body)["changed"])
+
+    def call(self, job: str, wish: Mapping[str, Any]) -> Record:
+        """Ask to run something inside of a running job; the answer says where to connect."""
+        return self._http.post(f"{_BASE}/jobs/{_id(job)}/calls", dict(wish))
 
     def events(self, cluster: int, *, after: int, wait: float = 0) -> Record:
         """Return changes of state after number `after`; waits up to `wait` seconds for one."""

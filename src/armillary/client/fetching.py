@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from armillary.client.batch import Batch
 from armillary.client.errors import ClientError
@@ -80,25 +81,30 @@ class Fetcher:
         if here is not None and here != self._notes.wrote(path) and not self._overwrite:
             return result("kept")
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                came = _EMPTY if sha256 == _EMPTY else self._batch.receive_output(job, name, file)
+        # its name has the digest: what an interrupted fetch left is the beginning of just these bytes
+        partial = path.with_name(f".{path.name[:200]}.{sha256[:16]}.part")
+        with _alone(partial) as file:
+            came = _EMPTY if sha256 == _EMPTY else self._batch.receive_output(job, name, file)
             if came != sha256:
+                partial.unlink(missing_ok=True)
                 raise ClientError(
                     f"{name} of job {job} came with a wrong checksum",
                     code="wrong_checksum",
                     answered=200,
                     remedy="Fetch it again.",
                 )
-            mask = os.umask(0)
-            os.umask(mask)
-            Path(temporary).chmod(0o666 & ~mask)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another fetch, which we waited for, has put it there
+                partial.replace(path)
         self._notes.write(path, sha256)
         return result("written")
+
+
+@contextmanager
+def _alone(partial: Path) -> Generator[BinaryIO]:
+    """Open a half-written file, for us alone: two that fetch the same at once do not write over each other."""
+    with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
 
 
 def _digest(path: Path) -> str | None:

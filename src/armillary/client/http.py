@@ -15,6 +15,7 @@ from armillary.base.errors import Invalid
 from armillary.client.errors import ClientError, Unreachable
 
 _CHUNK = 1 << 18
+_PART, _NO_SUCH_RANGE = 206, 416
 
 
 class Armillary:
@@ -33,6 +34,7 @@ class Armillary:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
+        self.ca_file = ca_file
         if not self.url.startswith(("http://", "https://")):
             raise Invalid(f"not an address: {url}", code="bad_url", remedy="Write it like https://HOST:8443.")
         headers = {"Accept": "application/json", "User-Agent": "armillary"}
@@ -97,13 +99,24 @@ class Armillary:
         return response.content, response.headers
 
     def receive_file(self, path: str, into: BinaryIO) -> str:
-        """GET bytes into a file, streamed; return their SHA-256."""
+        """GET bytes into a file, streamed, from where the file ends on; return the SHA-256 of the whole file."""
+        into.seek(0)
         digest = hashlib.sha256()
+        while chunk := into.read(_CHUNK):
+            digest.update(chunk)
+        have = into.tell()
+        headers = {"Range": f"bytes={have}-"} if have else {}
         try:
-            with self._http.stream("GET", path) as response:
+            with self._http.stream("GET", path, headers=headers) as response:
+                if have and response.status_code == _NO_SUCH_RANGE:
+                    return digest.hexdigest()  # it was whole
                 if response.status_code >= 400:
                     response.read()
                     raise refusal(response)
+                if have and response.status_code != _PART:
+                    into.seek(0)
+                    into.truncate()
+                    digest = hashlib.sha256()
                 for chunk in response.iter_bytes(_CHUNK):
                     digest.update(chunk)
                     into.write(chunk)

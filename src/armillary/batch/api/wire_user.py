@@ -87,7 +87,12 @@ class JobOut(Wire):
     attempts: int
     exit_code: int | None
     signal: int | None
+    succeeded: bool | None
+    """of a completed job: whether it ended as it should"""
     hold_code: str | None
+    hold_reason_code: int | None
+    """HTCondor's number of `hold_code`"""
+    hold_reason_subcode: int | None
     reason: str | None
     worker: str | None
     cloud: str | None
@@ -96,6 +101,8 @@ class JobOut(Wire):
     finished_at: datetime | None
     entered_at: datetime
     """when the job came into its present state"""
+    spec: dict[str, Any] | None = None
+    """what was submitted, when it was asked for"""
 
 
 class JobsOut(Wire):
@@ -140,7 +147,6 @@ class OutputsOut(Wire):
 class JobDetailOut(JobOut):
     """One job with its spec, its attempts and the files it brought back."""
 
-    spec: dict[str, Any]
     retried: int
     lost: int
     attempt_list: list[AttemptOut]
@@ -224,10 +230,12 @@ class ReasonIn(Wire):
 class SelectionIn(Wire):
     """Jobs for which everything holds that is said; of several states, codes or signals any one will do.
 
-    `job`, `cluster`, `owner` (a user name) or `project` must be there. `failed`: those that ended without success.
+    `job`, `cluster`, `owner` (a user name) or `project` must be there. With `last_proc`, all jobs from `job` to that one
+    of its cluster. `failed`: those that ended without success. `hold_codes` are ours, or HTCondor's numbers.
     """
 
     job: JobName | None = None
+    last_proc: int | None = Field(default=None, ge=0, lt=1_000_000_000)
     cluster: int | None = Field(default=None, ge=0, le=2**53)
     owner: Short | None = None
     project: Short | None = None

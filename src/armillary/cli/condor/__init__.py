@@ -1,0 +1,1 @@
+"""Commands under HTCondor's names, for the habit and for programs that drive HTCondor."""

@@ -1,0 +1,167 @@
+"""`condor_rm`, `condor_hold`, `condor_release` and `condor_prio`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import rich_click as click
+
+from armillary.base.errors import Invalid
+from armillary.base.job_ads import job_ad
+from armillary.cli.choosing import who_am_i
+from armillary.cli.condor.ads import matching
+from armillary.cli.condor.options import Options, read
+from armillary.cli.condor.reaching import Reach
+from armillary.client.errors import ClientError
+from armillary.client.targets import read_target
+
+_KNOWN = {
+    "all": 0,
+    "constraint": 1,
+    "reason": 1,
+    "subcode": 1,
+    "forcex": 0,
+    "totals": 0,
+    "long": 0,
+    "name": 1,
+    "pool": 1,
+    "addr": 1,
+    "debug": 0,
+}
+_LIVE = ["idle", "claimed", "running", "held"]
+_NOTHING = {404, 409}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """One act, in the words of HTCondor's tools."""
+
+    action: str
+    job: str
+    cluster: str
+    all: str
+    failed: str
+
+
+REMOVE = Verb(
+    action="remove",
+    job="Job {} marked for removal",
+    cluster="All jobs in cluster {} have been marked for removal",
+    all="{} have been marked for removal",
+    failed="Couldn't find/remove all jobs in cluster {}",
+)
+HOLD = Verb(
+    action="hold",
+    job="Job {} held",
+    cluster="All jobs in cluster {} have been held",
+    all="{} have been held",
+    failed="Couldn't find/hold all jobs in cluster {}",
+)
+RELEASE = Verb(
+    action="release",
+    job="Job {} released",
+    cluster="All jobs in cluster {} have been released",
+    all="{} have been released",
+    failed="Couldn't find/release all jobs in cluster {}",
+)
+
+
+def acting(verb: Verb) -> Callable[[Sequence[str], Reach], int]:
+    """Return the command that does this."""
+
+    def command(arguments: Sequence[str], reach: Reach) -> int:
+        options = read(arguments, _KNOWN)
+        return _act(verb, options, reach)
+
+    command.__doc__ = (
+        f"Do it to jobs: {verb.action} jobs, clusters, all of a person's, or those of a constraint."
+    )
+    return command
+
+
+def _act(verb: Verb, options: Options, reach: Reach) -> int:
+    ids, people = reach.told_apart(options.words)
+    constraint = options.one("constraint")
+    if not ids and not people and constraint is None and "all" not in options:
+        raise Invalid(
+            "no jobs are named",
+            code="nothing_chosen",
+            remedy="Name clusters, jobs, a user, -constraint, or -all.",
+        )
+    reason = options.one("reason") or ""
+    if constraint is not None:
+        return _by_constraint(verb, reach, constraint, ids, people, reason)
+    failures = 0
+    for text in ids:
+        failures += not _one(verb, reach, text, reason)
+    if "all" in options:
+        people.append(who_am_i(reach.http))
+    for person in people:
+        reach.batch.change_many(verb.action, {"owner": person}, reason=reason)
+        click.echo(verb.all.format(f"User {person}'s job(s)"))
+    return 1 if failures else 0
+
+
+def _one(verb: Verb, reach: Reach, text: str, reason: str) -> bool:
+    target = read_target(text)
+    said, failed = (verb.job, "Job {} not found") if target.first is not None else (verb.cluster, verb.failed)
+    try:
+        changed = reach.batch.change_many(verb.action, target.selection(), reason=reason)
+    except ClientError as error:
+        if error.answered not in _NOTHING:
+            raise
+        changed = 0
+    if changed:
+        click.echo(said.format(target))
+    else:
+        click.echo(failed.format(target), err=True)
+    return bool(changed)
+
+
+def _by_constraint(
+    verb: Verb, reach: Reach, constraint: str, ids: Sequence[str], people: Sequence[str], reason: str
+) -> int:
+    from armillary.cli.queueing import chosen_jobs
+
+    owner = people[0] if people else None if ids else who_am_i(reach.http)
+    jobs = chosen_jobs(reach.batch, ids, states=_LIVE, owner=owner, spec=True)
+    wanted = [
+        f"{ad['ClusterId']}.{ad['ProcId']}"
+        for ad in matching((job_ad(j, j["spec"]) for j in jobs), constraint)
+    ]
+    done = 0
+    for job in wanted:
+        done += reach.batch.change_many(verb.action, {"job": job}, reason=reason)
+    if not done:
+        click.echo(f"Couldn't find any jobs matching constraint {constraint}", err=True)
+        return 1
+    click.echo(verb.all.format(f"Jobs matching constraint {constraint}"))
+    return 0
+
+
+def condor_prio(arguments: Sequence[str], reach: Reach) -> int:
+    """Change priorities: `-p 10` to a value, `+5` and `-5` from what they are."""
+    change = next((word for word in arguments if word[0] in "+-" and word[1:].isdigit()), None)
+    rest = [word for word in arguments if word != change]
+    options = read(rest, {"p": 1, "name": 1, "pool": 1, "n": 1, "all": 0})
+    value = options.number("p")
+    if (value is None) == (change is None):
+        raise Invalid("say one new priority", code="bad_option", remedy="Say -p 10, +5 or -5.")
+    ids, people = reach.told_apart(options.words)
+    if "all" in options:
+        people.append(who_am_i(reach.http))
+    for selection in [*(read_target(text).selection() for text in ids), *({"owner": who} for who in people)]:
+        _prioritize(reach, selection, value=value, change=int(change or 0))
+    return 0
+
+
+def _prioritize(reach: Reach, selection: dict[str, Any], *, value: int | None, change: int) -> None:
+    if value is not None:
+        reach.batch.change_many("prioritize", selection, priority=value)
+        return
+    cluster, owner = selection.get("cluster"), selection.get("owner")
+    jobs = [reach.batch.job(selection["job"])] if "job" in selection else None
+    for job in jobs or list(reach.batch.jobs(cluster=cluster, states=_LIVE, owner=owner)):
+        reach.batch.change_many("prioritize", {"job": job["job"]}, priority=job["priority"] + change)

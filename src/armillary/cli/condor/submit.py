@@ -1,0 +1,147 @@
+"""`condor_submit`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from armillary.base.errors import Invalid
+from armillary.cli.condor.options import Options, read
+from armillary.cli.condor.reaching import Reach
+from armillary.cli.session import choose_project
+from armillary.client.submitfile import LocalAccess, Submission, read_submit
+
+_KNOWN = {
+    "terse": 0,
+    "verbose": 0,
+    "append": 1,
+    "queue": -1,
+    "batch-name": 1,
+    "dry-run": 1,
+    "file": 1,
+    "spool": 0,
+    "remote": 1,
+    "name": 1,
+    "pool": 1,
+    "disable": 0,
+    "unused": 0,
+    "allow-commands": 0,
+    "project": 1,
+}
+_IMAGE = ("ARMILLARY_IMAGE", "vmimage")
+_FLAVOR = ("ARMILLARY_FLAVOR", "vminstancetype")
+_ANY_FLAVOR = "auto"
+
+
+def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
+    """Submit a submit file; its name, or `-` or nothing for standard input, and `name=value` for what stands above it.
+
+    The image is that of `+VMImage` in the file or of ARMILLARY_IMAGE, the flavor that of `+VMInstanceType` or of
+    ARMILLARY_FLAVOR; without a flavor any will do.
+    """
+    from armillary.client.submitting import send, take_files
+
+    options = read(arguments, _KNOWN, aliases={"a": "append", "q": "queue", "batch_name": "batch-name"})
+    base = Path.cwd()
+    submission = read_submit(
+        _text(options), access=LocalAccess(base=base, allow_commands="allow-commands" in options)
+    )
+    for note in submission.warnings:
+        click.echo(f"WARNING: {note}", err=True)
+    files = take_files(submission, base=base)
+    image = _choice(submission, *_IMAGE)
+    if image is None:
+        raise Invalid(
+            "no image is named",
+            code="no_image",
+            remedy='Put +VMImage = "my-snapshot" into the file, or set ARMILLARY_IMAGE.',
+        )
+    terse = "terse" in options
+    if not terse:
+        click.echo("Submitting job(s)" + "." * min(len(submission.jobs), 60))
+    reply = send(
+        submission,
+        batch=reach.batch,
+        files=files,
+        project=choose_project(reach.http, options.one("project")),
+        image=image,
+        flavor=_choice(submission, *_FLAVOR) or _ANY_FLAVOR,
+        progress=lambda _name, _number, _count: None,
+    )
+    cluster = int(reply["cluster"])
+    for warning in reply.get("warnings") or ():
+        click.echo(f"WARNING: {warning}", err=True)
+    if terse:
+        click.echo(f"{cluster}.0 - {cluster}.{reply['jobs'] - 1}")
+    else:
+        click.echo(f"{reply['jobs']} job(s) submitted to cluster {cluster}.")
+    if any(job.log for job in submission.jobs):
+        _begin_log(reach, cluster)
+    return 0
+
+
+def _begin_log(reach: Reach, cluster: int) -> None:
+    """Have the event log begin: condor_wait, and programs that read it, go on from there."""
+    from armillary.cli.waiting import Following
+
+    Following(
+        batch=reach.batch,
+        cluster=cluster,
+        platform=reach.http.url,
+        fetching=False,
+        tell=lambda _event, _all: None,
+    ).catch_up()
+
+
+def _text(options: Options) -> str:
+    above = [word for word in options.words if "=" in word]
+    files = [word for word in options.words if "=" not in word]
+    name = options.one("file") or (files[0] if files else "-")
+    if len(files) > 1:
+        raise Invalid(
+            f"several files: {' '.join(files)}", code="bad_option", remedy="Submit one file after the other."
+        )
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(
+            f"cannot read {name}: {error}", code="unreadable_file", remedy="Is it a text file?"
+        ) from error
+    lines = [*above, *([f"batch_name = {options.one('batch-name')}"] if "batch-name" in options else [])]
+    more = [*options.said.get("append", [])]
+    if "queue" in options:
+        more.append(" ".join(["queue", *options.said["queue"]]))
+    return "\n".join([*lines, *_before_queue(text, more)]) + "\n"
+
+
+def _before_queue(text: str, more: list[str]) -> list[str]:
+    """Put lines in front of the first `queue`, which is where -append has them."""
+    lines = text.splitlines()
+    at = next(
+        (n for n, line in enumerate(lines) if line.strip().lower().split(" ")[0] == "queue"), len(lines)
+    )
+    return [*lines[:at], *more, *lines[at:]]
+
+
+def _choice(submission: Submission, variable: str, attribute: str) -> str | None:
+    """Return what all jobs name by an attribute, or the environment."""
+    named = {_named(job.attributes, attribute) for job in submission.jobs}
+    if len(named) > 1:
+        raise Invalid(
+            f"jobs of one file name several values of {attribute}: {', '.join(sorted(map(str, named)))}",
+            code="several_images",
+            remedy="Submit a file for each.",
+        )
+    return named.pop() or os.environ.get(variable)
+
+
+def _named(attributes: dict[str, Any], wanted: str) -> str | None:
+    for name, value in attributes.items():
+        if name.lower() == wanted:
+            return str(value).strip().strip('"')
+    return None
