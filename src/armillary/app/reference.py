@@ -40,9 +40,10 @@ _WORDS = {
 
 def settings_page() -> str:
     """Return the page of all settings."""
-    rows = _rows(Settings, "ARMILLARY_", skip=("clouds", "batch", "limits", "vospace"))
+    rows = _rows(Settings, "ARMILLARY_", skip=("clouds", "batch", "limits", "mail", "vospace"))
     batch = _rows(_model(Settings.model_fields["batch"]), "ARMILLARY_BATCH__")
     limits = _rows(_model(Settings.model_fields["limits"]), "ARMILLARY_LIMITS__")
+    mail = _rows(_model(Settings.model_fields["mail"]), "ARMILLARY_MAIL__")
     vospace = _rows(_model(Settings.model_fields["vospace"]), "ARMILLARY_VOSPACE__")
     clouds = _rows(_model(Settings.model_fields["clouds"]), "")
     head = "| Setting | Type | Default | Environment | |\n|---|---|---|---|---|\n"
@@ -62,6 +63,9 @@ of their own, whatever `database_url` says.
 ## `[limits]`
 
 {head}{_table(limits)}
+## `[mail]`
+
+{head}{_table(mail)}
 ## `[vospace]`
 
 {head}{_table(vospace)}

@@ -62,6 +62,10 @@ class CloudTable(_Table):
     disk_gib: int = Field(default=200, ge=1)
     floating_cidr: str = Field(description="loopback range of its floating IPs")
     engine: Literal["qemu", "fake"] = "qemu"
+    warm_checkpoints: int = Field(
+        default=4, ge=0, description="memories of waiting workers that it keeps; 0: none, all workers boot"
+    )
+    warm_gib: int = Field(default=10, ge=1, description="that those may take of the disk in all")
 
     @field_validator("floating_cidr")
     @classmethod
@@ -83,6 +87,37 @@ class BatchTable(_Table):
         default=60, gt=0, description="a worker that is silent for this has lost its jobs"
     )
     tick_seconds: float = Field(default=2, gt=0, description="how often the scaler looks")
+    warm_workers: bool = Field(
+        default=True, description="workers begin from a checkpoint of their image where the cloud has one"
+    )
+    notify_hosts: list[str] = Field(
+        default=[],
+        description="where jobs' `notify_url` may go besides the Internet: names, NAME:PORT, addresses or networks",
+    )
+
+
+class MailTable(_Table):
+    """`[mail]`"""
+
+    host: str = Field(default="", description="of the mail server; empty: no mail is sent")
+    port: int = Field(default=25, ge=1, le=65535)
+    starttls: bool = Field(default=False, description="go over to TLS before anything is said")
+    user: str = Field(default="", description="to sign in as; empty: without")
+    password_file: Path | None = Field(default=None, description="holds the password of `user`, on one line")
+    sender: str = Field(
+        default="armillary@localhost",
+        pattern=r"^[^\s@]+@[^\s@]+$",
+        description="address that the mail comes from",
+    )
+    to_others: bool = Field(
+        default=False, description="whether jobs may write to other addresses than their owner's"
+    )
+
+    @model_validator(mode="after")
+    def _both(self) -> MailTable:
+        if bool(self.user) != (self.password_file is not None):
+            raise ValueError("user and password_file need each other")
+        return self
 
 
 class LimitsTable(_Table):
@@ -173,6 +208,7 @@ class Settings(BaseSettings):
     clouds: list[CloudTable] = Field(default_factory=_default_clouds)
     batch: BatchTable = BatchTable()
     limits: LimitsTable = LimitsTable()
+    mail: MailTable = MailTable()
     vospace: VOSpaceTable = VOSpaceTable()
 
     @classmethod

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from armillary.accounts.model import Principal, Project, Role
+from armillary.accounts.model import Person, Principal, Project, Role
 from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Forbidden, Invalid, NotFound
-from armillary.base.ids import ClusterId, ProjectId, WorkerId
-from armillary.batch.core.explain import Known, explain
+from armillary.base.ids import ClusterId, WorkerId
+from armillary.batch.core.explain import Known, KnownOffer, explain
 from armillary.batch.intake import SubmitRequest, check_fits, check_image, with_inputs
 from armillary.batch.logs import LogFolder, Piece
-from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, WrongState
+from armillary.batch.matching import MachineKind, Matcher
+from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, Wishes, WrongState
+from armillary.batch.notices.webhook import check_url
 from armillary.batch.policy.service import check_policies
 from armillary.batch.ports import Clouds, Engine, People, Spool
+from armillary.batch.seeing import WRITE, out_of_scope, scope_of
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records, Scope
 from armillary.batch.views import (
@@ -30,9 +33,6 @@ from armillary.batch.views import (
 )
 from armillary.fleet.model import FleetFlavor
 
-READ, WRITE = "batch:read", "batch:write"
-"""scopes that a limited token needs for batch"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Submitted:
@@ -44,6 +44,14 @@ class Submitted:
     flavor: str
     project: str
     warnings: Sequence[str]
+
+
+Warn = Callable[[Wishes, Person], list[str]]
+
+
+def nothing_to_say(_wishes: Wishes, _who: Person) -> list[str]:
+    """Warn of nothing."""
+    return []
 
 
 class BatchService:
@@ -61,7 +69,10 @@ class BatchService:
         people: People,
         clock: Clock,
         bell: Bell,
+        warn: Warn = nothing_to_say,
+        matcher: Matcher | None = None,
     ) -> None:
+        """`warn` says what a submit wishes that will not happen on this platform."""
         self._engine = engine
         self._records = records
         self._fleet_records = fleet_records
@@ -71,6 +82,8 @@ class BatchService:
         self._people = people
         self._clock = clock
         self._bell = bell
+        self._warn = warn
+        self._matcher = matcher
 
     @property
     def bell(self) -> Bell:
@@ -101,6 +114,8 @@ class BatchService:
         check_image(image, flavor)
         check_fits(jobs, flavor)
         check_policies(jobs)
+        if request.wishes.notify_url is not None:
+            check_url(request.wishes.notify_url)
         self._check_blobs(request)
         group = Group(project.id, image.sha512, flavor.name)
         cluster = self._engine.submit(
@@ -125,7 +140,7 @@ class BatchService:
             image=ImageView(name=image.name, sha512=image.sha512),
             flavor=flavor.name,
             project=project.name,
-            warnings=_warnings(project, flavor),
+            warnings=[*_warnings(project, flavor), *self._warn(request.wishes, who.person)],
         )
 
     # reading
@@ -146,9 +161,21 @@ class BatchService:
         cluster: ClusterId | None = None,
         states: Sequence[str] = (),
         after: JobId | None = None,
+        owner: str | None = None,
+        project: str | None = None,
+        with_spec: bool = False,
     ) -> list[JobView]:
         """Return the jobs of the caller's projects, in order of their names."""
-        return self._records.jobs(self._scope(who), limit=limit, cluster=cluster, states=states, after=after)
+        return self._records.jobs(
+            self._scope(who),
+            limit=limit,
+            cluster=cluster,
+            states=states,
+            after=after,
+            owner=owner,
+            project=project,
+            with_spec=with_spec,
+        )
 
     def job(self, who: Principal, job: JobId) -> JobDetail:
         """Return one job with its history."""
@@ -206,6 +233,13 @@ class BatchService:
         group = self._records.group_of(job)
         idle = view.state == JobState.IDLE
         looked = self._fleet_records.reasons(group) if idle else None
+        asked, wants = self._records.asks(job)
+        matcher = self._matcher
+
+        def parts(offer: KnownOffer) -> Sequence[tuple[str, bool]]:
+            kind = MachineKind(offer.size, group.image, *offer.kind)
+            return matcher.answer(wants, asked, kind).parts if matcher else ()
+
         known = Known(
             job=job,
             state=JobState(view.state),
@@ -216,8 +250,13 @@ class BatchService:
             stopping=idle and detail.live_attempt is not None,
             ahead=self._records.ahead(job, group) if idle else 0,
             machines=[m for m in self._fleet_records.machines() if m.group == group] if idle else [],
-            refusals=looked[1] if looked else [],
-            looked=looked is not None and looked[0] >= view.entered_at,
+            refusals=looked.refusals if looked else (),
+            offers=looked.offers if looked else (),
+            asked=asked,
+            flavor=group.flavor,
+            wants=wants,
+            parts=parts,
+            looked=looked is not None and looked.at >= view.entered_at,
             exit_code=view.exit_code,
             signal=view.signal,
         )
@@ -229,7 +268,7 @@ class BatchService:
         Raises Forbidden for somebody else's job, also for managers: whoever is inside of a job acts as its owner.
         """
         if not who.allows(WRITE):
-            raise _out_of_scope(WRITE)
+            raise out_of_scope(WRITE)
         detail = self.job(who, job)
         if detail.owner_id != who.person.id:
             raise Forbidden(
@@ -304,7 +343,7 @@ class BatchService:
     def _narrowed(self, who: Principal, jobs: Selection) -> Selection:
         """Return what of a selection the caller may change. Raises Forbidden when it is somebody else's."""
         if not who.allows(WRITE):
-            raise _out_of_scope(WRITE)
+            raise out_of_scope(WRITE)
         scope = self._scope(who)
         if jobs.cluster is not None:
             owner, project = self._records.owner_of(scope, jobs.cluster)
@@ -334,17 +373,11 @@ class BatchService:
         return replace(jobs, owner=who.person.id)
 
     def _scope(self, who: Principal) -> Scope:
-        if not who.allows(READ) and not who.allows(WRITE):
-            raise _out_of_scope(READ)
-        bound = who.token.project_id if who.token else None
-        if who.person.is_admin:
-            return None if bound is None else [bound]
-        mine: list[ProjectId] = [m.project.id for m in self._people.projects_of(who.person.id)]
-        return [project for project in mine if bound in (None, project)]
+        return scope_of(who, self._people)
 
     def _project(self, who: Principal, name: str) -> Project:
         if not who.allows(WRITE):
-            raise _out_of_scope(WRITE)
+            raise out_of_scope(WRITE)
         bound = who.token.project_id if who.token else None
         for membership in self._people.projects_of(who.person.id):
             project = membership.project
@@ -404,15 +437,6 @@ class BatchService:
                     code="size_mismatch",
                     facts={"path": path, "size": found},
                 )
-
-
-def _out_of_scope(scope: str) -> Forbidden:
-    return Forbidden(
-        "this credential is not for batch jobs",
-        code="scope_missing",
-        facts={"scope": scope},
-        remedy="Sign in, or make a token without limits.",
-    )
 
 
 def _warnings(project: Project, flavor: FleetFlavor) -> list[str]:

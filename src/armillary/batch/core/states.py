@@ -118,6 +118,17 @@ def _after_fault(fault: Fault, said: AtExit) -> Outcome:
     return Outcome(job=JobState.HELD, attempt=AttemptState.FAILED, hold_code=fault.code, reason=fault.message)
 
 
+def cause_of(result: Result, outcome: Outcome) -> str | None:
+    """Return in one word why an attempt did not do well, for reports; None when it did."""
+    if result.error is not None:
+        return result.error.code
+    if outcome.succeeded:
+        return None
+    if outcome.job is JobState.HELD:
+        return outcome.hold_code
+    return "signal" if result.signal is not None else "exit_code"
+
+
 def after_loss(*, lost: int, max_lost: int, why: str) -> Outcome:
     """Decide after an attempt was lost; `lost` counts it in. A job that takes its machines down ends on hold."""
     if lost >= max_lost:

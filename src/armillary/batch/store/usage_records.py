@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, and_, func, or_, select
+from sqlalchemy import Connection, Row, Table, and_, func, or_, select, true
 from sqlalchemy import Engine as Database
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -45,6 +45,9 @@ class Ended(NamedTuple):
     """why it did not do well; None when it did"""
     completed: bool = False
     """its job is completed with it"""
+
+
+NOTHING_SAID = Ended()
 
 
 def record(
@@ -187,4 +190,4 @@ def _conditions(db: Connection, scope: Scope, who: PersonId | None, chosen: Usag
         parts.append(table.c.cloud == chosen.cloud)
     if chosen.image is not None:
         parts.append(table.c.image.startswith(chosen.image, autoescape=True))
-    return and_(True, *parts)
+    return and_(true(), *parts)

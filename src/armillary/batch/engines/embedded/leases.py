@@ -33,6 +33,7 @@ from armillary.batch.engines.embedded.terms import Terms, digest
 from armillary.batch.model import AttemptState, JobId, JobState, Resources, StaleAttempt
 from armillary.batch.store.specs import whole_inputs
 from armillary.batch.store.tables import attempts, clusters, jobs, outputs, workers
+from armillary.batch.store.usage_records import Ended
 
 AtExitPolicies = Callable[[JobId, states.Result, Mapping[str, float]], AtExit | None]
 """What a job's own policy says of its end."""
@@ -222,7 +223,8 @@ class Leases:
                 max_lost=self._terms.max_lost,
                 said=said,
             )
-            ledger.end(row, outcome.attempt, became=outcome.job.value, **ended)
+            told = Ended(states.cause_of(result, outcome), completed=outcome.job is JobState.COMPLETED)
+            ledger.end(row, outcome.attempt, became=outcome.job.value, ended=told, **ended)
             ledger.move(
                 [job],
                 outcome.job,

@@ -16,6 +16,7 @@ from armillary.batch.model import AttemptState, JobState, Resources
 from armillary.batch.store.policy_records import watch_again
 from armillary.batch.store.shapes import shares
 from armillary.batch.store.tables import attempts, clusters, events, jobs, workers
+from armillary.batch.store.usage_records import NOTHING_SAID, Ended, record
 
 
 class Ledger:
@@ -154,9 +155,12 @@ class Ledger:
                     .values(state=AttemptState.STOPPING.value)
                 )
 
-    def end(self, attempt: Row[Any], state: AttemptState, **columns: Any) -> None:
+    def end(
+        self, attempt: Row[Any], state: AttemptState, *, ended: Ended = NOTHING_SAID, **columns: Any
+    ) -> None:
         """End an attempt and unbind its job, whatever state that is in."""
         self.charge(attempt)
+        record(self._db, attempt, state, used=columns.get("usage") or {}, ended=ended, now=self._now)
         self._db.execute(
             update(attempts)
             .where(

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from armillary.base.clock import Clock
 from armillary.batch.core.policy import Act, Deed
 from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.model import JobId, JobState
 
 _BECOMES = {
@@ -33,9 +34,9 @@ class Policing:
 
         Returns how many jobs changed.
         """
-        now = self._clock.now()
         changed = 0
         with self._database.begin() as db:
+            now = moment(db, self._clock)
             ledger = Ledger(db, now=now)
             alike: dict[Act, list[Row[Any]]] = {}
             for job, state, act in sorted(acts, key=lambda one: one[0]):
