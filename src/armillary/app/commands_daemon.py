@@ -139,14 +139,16 @@ def _shown(running: instance.Instance, password: str | None) -> dict[str, Any]:
     return {**shown, "admin_password": password} if password else shown
 
 
-def _engines(home: Path) -> dict[str, Any]:
+def _engines(home: Path, *, tidies: bool) -> dict[str, Any]:
     from armillary.base.units import GiB, MiB
     from armillary.cloud.engines.qemu.machines import QemuMachines
     from armillary.cloud.model import Capacity
 
     none = Capacity(vcpus=0, ram=MiB(0), disk=GiB(0))  # we boot nothing here
     folders = sorted((home / "clouds").glob("*/machines")) if (home / "clouds").is_dir() else []
-    return {folder.parent.name: QemuMachines(directory=folder, capacity=none) for folder in folders}
+    return {
+        folder.parent.name: QemuMachines(directory=folder, capacity=none, tidies=tidies) for folder in folders
+    }
 
 
 def _machines(home: Path) -> dict[str, int]:
@@ -155,7 +157,7 @@ def _machines(home: Path) -> dict[str, int]:
 
     return {
         name: sum(state is MachineState.RUNNING for state in engine.states().values())
-        for name, engine in _engines(home).items()
+        for name, engine in _engines(home, tidies=False).items()  # the platform is at work there
     }
 
 
@@ -164,7 +166,7 @@ def end_machines(home: Path) -> int:
     from armillary.cloud.model import MachineState, NetworkPlan
 
     ended = 0
-    for cloud, engine in _engines(home).items():
+    for cloud, engine in _engines(home, tidies=True).items():  # which ends templates of checkpoints as well
         for server, state in engine.states().items():
             if state in {MachineState.RUNNING, MachineState.PAUSED}:
                 engine.stop(server, hard=True)

@@ -17,11 +17,13 @@ from armillary.base.ids import CloudName, ServerId, Sha512
 from armillary.cloud import store
 from armillary.cloud.api.asgi import METADATA_PREFIX, catalog_of, create_cloud_app
 from armillary.cloud.api.auth import KeystoneAuth
+from armillary.cloud.compute.model import Server
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.consoles.service import ConsoleService
+from armillary.cloud.core.template import Waiting, template_of
 from armillary.cloud.images.service import ImageService
 from armillary.cloud.metadata.service import MetadataService
-from armillary.cloud.model import MetadataSite
+from armillary.cloud.model import MetadataSite, Template
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.service import NetworkService
 from armillary.cloud.ports import Fabric, Hypervisor
@@ -49,6 +51,8 @@ class CloudSettings:
     """That one address may make; 0 means no bound."""
     furnish_projects: bool = True
     """Whether a project gets a network of its own."""
+    waiting: Waiting | None = None
+    """How servers begin from checkpoints; None: all boot."""
     metadata_secret: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
     """With which the engine's switch vouches for the guests whose questions it carries to the metadata service."""
 
@@ -137,6 +141,13 @@ def build_cloud(
         holder=machines,
         directory=settings.directory / "uploads",
     )
+
+    def template(server: Server) -> Template | None:
+        waiting = settings.waiting
+        if waiting is None or server.metadata.get(waiting.mark) != waiting.name or not server.image_sha512:
+            return None
+        return template_of(waiting, image=server.image_sha512, vendor_data=settings.vendor_data)
+
     compute = ComputeService(
         engine=engine,
         clock=clock,
@@ -149,6 +160,7 @@ def build_cloud(
         # beside the images, so that a finished snapshot is moved and not copied
         directory=settings.directory / "snapshots",
         drive=metadata.drive,
+        template=template,
     )
 
     def in_use(sha512: Sha512) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -11,7 +10,6 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     Connection,
-    DateTime,
     Dialect,
     RowMapping,
     Select,
@@ -31,19 +29,6 @@ class _Dataclass(Protocol):
 
 
 T = TypeVar("T", bound=_Dataclass)
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC without its zone (SQLite has none)."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.astimezone(UTC).replace(tzinfo=None) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value else None
 
 
 class Listed(TypeDecorator[tuple[Any, ...]]):

@@ -39,7 +39,8 @@ from armillary.cloud.network.model import (
     SecurityGroupRule,
     Subnet,
 )
-from armillary.cloud.records import Kept, Listed, Moment, Named, Records
+from armillary.cloud.records import Kept, Listed, Named, Records
+from armillary.columns import Moment
 
 metadata = MetaData()
 

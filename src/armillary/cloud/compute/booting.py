@@ -12,6 +12,7 @@ from armillary.cloud.compute.disks import Disks, wanted_volumes
 from armillary.cloud.compute.model import Server, TaskState, VmState
 from armillary.cloud.compute.placing import no_place
 from armillary.cloud.compute.records import fault, finish_actions, save
+from armillary.cloud.compute.warming import Warming
 from armillary.cloud.compute.work import Workbench, foreign_code, with_task, words
 
 log = logging.getLogger(__name__)
@@ -23,9 +24,10 @@ _STANDING_STILL = frozenset({VmState.PAUSED, VmState.SUSPENDED})
 class Booting:
     """Runs and ends machines, and records what came of it."""
 
-    def __init__(self, *, bench: Workbench, disks: Disks) -> None:
+    def __init__(self, *, bench: Workbench, disks: Disks, warming: Warming) -> None:
         self._bench = bench
         self._disks = disks
+        self._warming = warming
 
     # a new server
 
@@ -76,7 +78,8 @@ class Booting:
         bench = self._bench
         try:
             with foreign_code():
-                bench.machines.boot(bench.spec(server))
+                spec = bench.spec(server)
+                bench.machines.boot(spec)
                 self._disks.finish(server)
         except (ArmillaryError, OSError) as error:
             self._failed(server.id, words(error))
@@ -91,6 +94,7 @@ class Booting:
                 )  # fmt: skip
                 finish_actions(connection, bench.clock, server.id)
         bench.keeper.poke()
+        self._warming.prepare(spec)
 
     def _failed(self, server_id: ServerId, message: str) -> None:
         log.warning("server %s did not boot: %s", server_id, message)

@@ -11,6 +11,7 @@ from armillary.cloud.compute.model import Server, TaskState
 from armillary.cloud.compute.remaking import Remaking
 from armillary.cloud.compute.standing import Standing
 from armillary.cloud.compute.strands import Job
+from armillary.cloud.compute.warming import Warming
 from armillary.cloud.compute.work import Workbench
 
 
@@ -21,7 +22,8 @@ class Lifecycle:
         self._strands = bench.strands
         self.disks = Disks(bench=bench)
         self.cards = Cards(bench=bench)
-        self._booting = Booting(bench=bench, disks=self.disks)
+        self.warming = Warming(bench=bench)
+        self._booting = Booting(bench=bench, disks=self.disks, warming=self.warming)
         self._standing = Standing(bench=bench)
         self._remaking = Remaking(bench=bench)
         self._copying = Copying(bench=bench)

@@ -68,6 +68,7 @@ class Reconciler:
         known = {server.id for server in servers}
         for server_id in states.keys() - known:
             self._lifecycle.destroy_orphan(server_id)
+        self._lifecycle.warming.tidy()
         self._keeper.apply()
 
     def _resume(self, server_id: ServerId) -> None:

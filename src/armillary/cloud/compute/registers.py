@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import JSON, Boolean, Column, Integer, String, Table, Text
 
 from armillary.base.ids import PersonId, ProjectId
-from armillary.cloud.records import Listed, Moment, Records
+from armillary.cloud.records import Listed, Records
 from armillary.cloud.store import metadata
+from armillary.columns import Moment
 
 _ID = String(64)
 

@@ -36,6 +36,7 @@ from armillary.cloud.compute.server_groups import ServerGroups
 from armillary.cloud.compute.sizing import Sizing
 from armillary.cloud.compute.strands import Strands
 from armillary.cloud.compute.work import Workbench
+from armillary.cloud.model import Template
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.service import NetworkService
 from armillary.cloud.ports import Hypervisor
@@ -62,6 +63,7 @@ class ComputeService:
         machines: Hypervisor,
         directory: Path,
         drive: Callable[[Server], Mapping[str, bytes]],
+        template: Callable[[Server], Template | None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._clock = clock
@@ -78,6 +80,7 @@ class ComputeService:
         bench = Workbench(
             engine=engine, clock=clock, machines=machines, projects=projects, images=images, volumes=volumes,
             desk=network.desk, keeper=keeper, strands=self._strands, directory=directory, drive=drive,
+            template=template,
         )  # fmt: skip
         self._lifecycle = Lifecycle(bench=bench)
         self._reconciler = Reconciler(bench=bench, lifecycle=self._lifecycle)

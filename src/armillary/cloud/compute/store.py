@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Connection, Integer, String, Table, func, select
 
 from armillary.cloud.compute.model import BlockDevice, DeviceState, Interface, Migration
-from armillary.cloud.records import Moment, Named, Records
+from armillary.cloud.records import Named, Records
 from armillary.cloud.store import metadata
+from armillary.columns import Moment
 
 _ID = String(64)
 

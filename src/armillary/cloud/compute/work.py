@@ -26,7 +26,7 @@ from armillary.cloud.compute.store import BLOCK_DEVICES, INTERFACES, devices_of,
 from armillary.cloud.compute.strands import Strands
 from armillary.cloud.core.block_devices import ephemeral_of, swap_of
 from armillary.cloud.core.plan import port_spec
-from armillary.cloud.model import MachineSpec, PortSpec, RescueSpec, VolumeSpec
+from armillary.cloud.model import MachineSpec, PortSpec, RescueSpec, Template, VolumeSpec
 from armillary.cloud.network.desk import Desk
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.ports import unplug
@@ -52,6 +52,8 @@ class Workbench:
     """of copies that are being written"""
     drive: Callable[[Server], Mapping[str, bytes]]
     """The files of a server's config drive."""
+    template: Callable[[Server], Template | None] = lambda _: None
+    """That a server may begin from a checkpoint of."""
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that only reads."""
@@ -142,6 +144,7 @@ class Workbench:
                 self.volume_spec(d) for d in boot_first(devices) if d.volume_id and d.state in _THERE
             ),
             rescue=rescue,
+            template=self.template(server),
         )
 
     def _ports(self, server_id: ServerId) -> Sequence[PortSpec]:

@@ -8,8 +8,9 @@ from datetime import datetime
 from sqlalchemy import Column, String, Table
 
 from armillary.base.ids import ServerId
-from armillary.cloud.records import Moment, Records
+from armillary.cloud.records import Records
 from armillary.cloud.store import metadata
+from armillary.columns import Moment
 
 
 @dataclass(frozen=True, kw_only=True)

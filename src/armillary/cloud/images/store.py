@@ -31,7 +31,8 @@ from sqlalchemy import (
 
 from armillary.accounts.model import Principal
 from armillary.cloud.images.model import Image, Member, MemberStatus, Query, Status, Task, Visibility
-from armillary.cloud.records import Listed, Moment, Named, Records
+from armillary.cloud.records import Listed, Named, Records
+from armillary.columns import Moment
 
 metadata = MetaData()
 

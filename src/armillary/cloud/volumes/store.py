@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Column, Connection, Integer, String, Table, Text, func, select
 
 from armillary.base.ids import ProjectId
-from armillary.cloud.records import Kept, Moment, Named, Records
+from armillary.cloud.records import Kept, Named, Records
 from armillary.cloud.store import SERVERS, metadata, servers
 from armillary.cloud.volumes.model import (
     Attachment,
@@ -23,6 +23,7 @@ from armillary.cloud.volumes.model import (
     VolumeStatus,
     VolumeType,
 )
+from armillary.columns import Moment
 
 _ID = String(64)
 

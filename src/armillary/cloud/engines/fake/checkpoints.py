@@ -16,7 +16,7 @@ from armillary.cloud.model import Checkpoint, MachineSpec
 class FakeCheckpoints(Shelf):
     """The `Checkpoints` port. At most so many are kept."""
 
-    most_checkpoints = 4
+    _most_checkpoints: int
 
     def prepare(self, spec: MachineSpec, *, pause: Callable[[float], bool]) -> bool:
         name = self._checkpoint_of(spec)
@@ -26,7 +26,7 @@ class FakeCheckpoints(Shelf):
         assert spec.template is not None
         self._checkpoint(name).parent.mkdir(exist_ok=True)
         self._checkpoint(name).write_text(json.dumps({"image": spec.template.image, "used": time.time()}))
-        for old in self.checkpoints()[: -self.most_checkpoints]:
+        for old in self.checkpoints()[: -self._most_checkpoints]:
             self.forget_checkpoint(old.key)
         return True
 
@@ -57,7 +57,7 @@ class FakeCheckpoints(Shelf):
 
     def _checkpoint_of(self, spec: MachineSpec) -> str | None:
         template = spec.template
-        if not self.most_checkpoints or template is None or spec.volumes or len(spec.ports) != 1:
+        if not self._most_checkpoints or template is None or spec.volumes or len(spec.ports) != 1:
             return None
         shape = (template.image, template.name, spec.vcpus, spec.ram, spec.root_disk, spec.ephemeral_disk)
         return hashlib.sha256(repr((*shape, spec.swap_disk)).encode()).hexdigest()[:32]

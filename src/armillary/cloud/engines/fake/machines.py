@@ -26,9 +26,12 @@ class FakeMachines(FakeSleep, FakeDevices, FakeRoots, FakeCheckpoints):
     machine, or hold calls back to look at what happens meanwhile (`held`).
     """
 
-    def __init__(self, *, directory: Path, capacity: Capacity = DEFAULT_CAPACITY) -> None:
+    def __init__(
+        self, *, directory: Path, capacity: Capacity = DEFAULT_CAPACITY, most_checkpoints: int = 4
+    ) -> None:
         super().__init__(directory=directory)
         self._capacity = capacity
+        self._most_checkpoints = most_checkpoints
 
     def capacity(self) -> Capacity:
         return self._capacity

@@ -45,7 +45,7 @@ class Keeping:
     most: int = 4
     """0: none are made or used."""
     octets: int = 10 * 2**30
-    boot_seconds: float = 900.0
+    boot_seconds: float = 1800.0
     """for a template to boot, with what processor time others leave"""
     wake_seconds: float = 60.0
     """for a machine to become itself; then it is booted instead"""

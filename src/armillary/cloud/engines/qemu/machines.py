@@ -42,6 +42,7 @@ class QemuMachines(QemuSleep, QemuDevices, QemuWarm):
         unplug_seconds: how long a guest has to let go of a device.
         free_memory: how much memory the computer has left, in MiB.
         keeping: how many checkpoints are kept, and how long they may take.
+        tidies: whether it ends and removes what a process before us left half done; not while another one works there.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class QemuMachines(QemuSleep, QemuDevices, QemuWarm):
         unplug_seconds: float = _UNPLUG_SECONDS,
         free_memory: Callable[[], int] = disks.free_memory_mib,
         keeping: Keeping | None = None,
+        tidies: bool = True,
     ) -> None:
         super().__init__(
             layout=Layout(directory=directory.absolute()),
@@ -67,7 +69,8 @@ class QemuMachines(QemuSleep, QemuDevices, QemuWarm):
         self._layout.prepare()
         self._keeping = keeping or Keeping()
         self._shelf = CheckpointShelf(layout=self._layout, keeping=self._keeping)
-        self._sweep()
+        if tidies:
+            self._sweep()
 
     def capacity(self) -> Capacity:
         """What this engine may use in all, whatever runs now."""
