@@ -20,8 +20,9 @@ from sqlalchemy import (
 )
 
 from armillary.accounts.model import IssuedCertificate, Person
-from armillary.accounts.store.tables import PERSON_COLUMNS, Moment, metadata, people, person_of
+from armillary.accounts.store.tables import PERSON_COLUMNS, metadata, people, person_of
 from armillary.base.ids import PersonId
+from armillary.columns import Moment
 
 certificates = Table(
     "accounts_certificates",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, ForeignKey, String, Table
 
-from armillary.accounts.store.tables import Moment, groups, metadata, people, projects
+from armillary.accounts.store.tables import groups, metadata, people, projects
+from armillary.columns import Moment
 
 group_owners = Table(
     "accounts_group_owners",

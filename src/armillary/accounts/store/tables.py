@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     Boolean,
     Column,
-    DateTime,
     Dialect,
     ForeignKey,
     Index,
@@ -34,23 +32,9 @@ from armillary.accounts.model import (
     Token,
     TokenKind,
 )
+from armillary.columns import Moment, by_bytes
 
 metadata = MetaData()
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware datetime, kept as naive UTC: SQLite has no time zones."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Drop the zone of a moment, which must be aware."""
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
-        return None if value is None else value.replace(tzinfo=UTC)
 
 
 class RoleSet(TypeDecorator[frozenset[Role]]):
@@ -114,7 +98,7 @@ class Figures(TypeDecorator[Allocation]):
 
 
 # names are in the order of their bytes, whatever language a database was made for
-_Name = String(255).with_variant(String(255, collation="C"), "postgresql")
+_Name = by_bytes(255)
 
 people = Table(
     "accounts_people",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Engine,
     ForeignKey,
     Identity,
@@ -22,12 +19,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     insert,
     select,
 )
 
+from armillary.columns import Moment, Serial, by_bytes
 from armillary.vospace.core.permissions import SYSTEM_OWNER
 
 metadata = MetaData()
@@ -36,40 +33,22 @@ HOMES_ID = 2
 HOMES = "home"
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware moments, kept in UTC."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Drop the offset on the way in."""
-        return value.astimezone(UTC).replace(tzinfo=None) if value else None
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """Put the offset back on the way out."""
-        return value.replace(tzinfo=UTC) if value else None
-
-
-# A plain INTEGER is what SQLite takes for its row id.
-_Id = BigInteger().with_variant(Integer, "sqlite")
-# What is put in order is ordered by its bytes, as SQLite does, and not as some language would.
-_Name = Text().with_variant(Text(collation="C"), "postgresql")
+_Name = by_bytes()
 
 nodes = Table(
     "vospace_nodes",
     metadata,
     # the first numbers are those of the top and of /home; SQLite goes on after the highest by itself
-    Column("id", _Id, Identity(start=3), primary_key=True, autoincrement=True),
-    Column("parent_id", _Id, ForeignKey("vospace_nodes.id", ondelete="CASCADE")),
+    Column("id", Serial, Identity(start=3), primary_key=True, autoincrement=True),
+    Column("parent_id", Serial, ForeignKey("vospace_nodes.id", ondelete="CASCADE")),
     Column("name", _Name, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("owner_id", String(64), nullable=False),
     Column("owner_name", _Name, nullable=False),
     Column("written_by", Text, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("modified_at", UtcDateTime, nullable=False),
-    Column("written_at", UtcDateTime),
+    Column("created_at", Moment, nullable=False),
+    Column("modified_at", Moment, nullable=False),
+    Column("written_at", Moment),
     Column("length", BigInteger, nullable=False, default=0),
     Column("md5", String(32), nullable=False, default=""),
     Column("blob", String(32), index=True),
@@ -108,17 +87,17 @@ jobs = Table(
     Column("owner_name", Text, nullable=False),
     Column("phase", String(16), nullable=False),
     Column("document", Text, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("destroy_at", UtcDateTime, nullable=False, index=True),
-    Column("started_at", UtcDateTime),
-    Column("ended_at", UtcDateTime),
+    Column("created_at", Moment, nullable=False),
+    Column("destroy_at", Moment, nullable=False, index=True),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
     Column("results", JSON, nullable=False),
     Column("error", Text, nullable=False),
     Column("run_id", Text, nullable=False, server_default=""),
     Column("credential", JSON, nullable=False, server_default="{}"),
     Column("duration_seconds", Integer, nullable=False, server_default="0"),
-    Column("queued_at", UtcDateTime),
-    Column("seen_at", UtcDateTime),
+    Column("queued_at", Moment),
+    Column("seen_at", Moment),
     Column("runner", String(32), nullable=False, server_default=""),
     Column("progress", JSON, nullable=False, server_default="{}"),
     Index("vospace_jobs_of", "owner_id", "kind", "created_at"),
@@ -134,8 +113,8 @@ uploads = Table(
     Column("user_name", Text, nullable=False),
     Column("path", JSON, nullable=False),
     Column("length", BigInteger, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
     Column("md5", String(32), nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("content_type", Text, nullable=False),
