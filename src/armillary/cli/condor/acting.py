@@ -31,7 +31,8 @@ _KNOWN = {
     "debug": 0,
 }
 _LIVE = ["idle", "claimed", "running", "held"]
-_NOTHING = {404, 409}
+_OVER = 409
+_NOTHING = {404, _OVER}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ def _act(verb: Verb, options: Options, reach: Reach) -> int:
         return _by_constraint(verb, reach, constraint, ids, people, reason)
     failures = 0
     for text in ids:
-        failures += not _one(verb, reach, text, reason)
+        failures += not _one(verb, reach, text, reason, force="forcex" in options)
     if "all" in options:
         people.append(who_am_i(reach.http))
     for person in people:
@@ -104,7 +105,7 @@ def _act(verb: Verb, options: Options, reach: Reach) -> int:
     return 1 if failures else 0
 
 
-def _one(verb: Verb, reach: Reach, text: str, reason: str) -> bool:
+def _one(verb: Verb, reach: Reach, text: str, reason: str, *, force: bool) -> bool:
     target = read_target(text)
     said, failed = (verb.job, "Job {} not found") if target.first is not None else (verb.cluster, verb.failed)
     try:
@@ -112,7 +113,8 @@ def _one(verb: Verb, reach: Reach, text: str, reason: str) -> bool:
     except ClientError as error:
         if error.answered not in _NOTHING:
             raise
-        changed = 0
+        # what is removed already is what -forcex is for
+        changed = int(force and error.answered == _OVER)
     if changed:
         click.echo(said.format(target))
     else:

@@ -112,7 +112,12 @@ def _add(name: str) -> None:
         name.removeprefix("condor_"),
         help=f"{says} Options are HTCondor's, with one dash.",
         epilog=f"Example: armillary condor {name.removeprefix('condor_')} {example}",
-        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+        # -h is how -hold begins, not a cry for help
+        context_settings={
+            "ignore_unknown_options": True,
+            "allow_interspersed_args": False,
+            "help_option_names": [],
+        },
     )
     @argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def tool(arguments: tuple[str, ...]) -> None:

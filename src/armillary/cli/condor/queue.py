@@ -11,9 +11,18 @@ from typing import Any
 
 import rich_click as click
 
-from armillary.base.job_ads import HELD, IDLE, LETTERS, REMOVED, RUNNING, job_ad
+from armillary.base.job_ads import COMPLETED, HELD, IDLE, LETTERS, REMOVED, RUNNING, job_ad
 from armillary.cli.choosing import who_am_i
-from armillary.cli.condor.ads import ALIASES, PRINTING, Ad, asks_for_ads, matching, print_ads
+from armillary.cli.condor.ads import (
+    ALIASES,
+    PRINTING,
+    Ad,
+    Question,
+    asks_for_ads,
+    evaluable,
+    matching,
+    print_ads,
+)
 from armillary.cli.condor.options import Options, read
 from armillary.cli.condor.reaching import Reach
 from armillary.cli.queueing import chosen_jobs, past_jobs
@@ -52,7 +61,11 @@ def condor_q(arguments: Sequence[str], reach: Reach) -> int:
     states = next((_STATES[name] for name in _STATES if name in options), _LIVE)
     if not ids and not owners and "allusers" not in options:
         owners = [who_am_i(reach.http)]
-    ads = matching(_ads(reach, ids, owners, states), options.one("constraint"))
+    if ids and states is _LIVE:
+        found = (ad for ad in _ads(reach, ids, owners, ()) if _in_queue(ad))
+    else:
+        found = _ads(reach, ids, owners, states)
+    ads = matching(found, options.one("constraint"))
     ads = islice(ads, options.number("limit"))
     if asks_for_ads(options):
         print_ads(ads, options)
@@ -83,6 +96,14 @@ def _ads(reach: Reach, ids: Sequence[str], owners: Sequence[str], states: Sequen
     for owner in people:
         for job in chosen_jobs(reach.batch, ids, states=states, owner=owner, spec=True):
             yield job_ad(job, job["spec"])
+
+
+def _in_queue(ad: Ad) -> bool:
+    """Whether a job is in HTCondor's queue still: it may want to stay there when it is over."""
+    if ad["JobStatus"] not in {REMOVED, COMPLETED}:
+        return True
+    stay = ad.get("LeaveJobInQueue")
+    return stay is not None and Question(str(stay)).ask(evaluable(ad)) is True
 
 
 def _tables(ads: list[Ad], options: Options, reach: Reach) -> int:
