@@ -37,7 +37,7 @@ def test(arguments: tuple[str, ...]) -> None:
         codes = [
             _pytest(*_all_cores(), "-m", "not vm and not interop"),
             _pytest(*_all_cores(), "-m", "interop and not vm"),
-            _pytest("-m", "vm"),
+            _pytest("-m", "vm", "--durations=20"),
         ]
         sys.exit(next((code for code in codes if code), 0))
     if arguments[0] == "-m":
