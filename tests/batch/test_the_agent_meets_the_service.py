@@ -18,8 +18,8 @@ import pytest
 import uvicorn
 from batch_world import TERMS, World
 
-import armillary.guest.agent
 from armillary.base.ids import WorkerId
+from armillary.batch.agent_archive import agent_source
 from armillary.batch.model import JobId
 
 API = "/api/v1/batch"
@@ -56,7 +56,8 @@ def an_agent(folder: Path, url: str, token: str, image: str) -> Iterator[subproc
         "retry_seconds": 0.02,
     }
     (folder / "agent.json").write_text(json.dumps(config))
-    program = [sys.executable, "-I", "-S", str(Path(armillary.guest.agent.__file__))]
+    (folder / "agent.pyz").write_bytes(agent_source())
+    program = [sys.executable, "-I", "-S", str(folder / "agent.pyz")]
     process = subprocess.Popen([*program, "--config", str(folder / "agent.json")])
     try:
         yield process

@@ -34,7 +34,7 @@ def test_it_brings_the_agent_its_configuration_and_our_authority(world: World) -
     text = enrolment.user_data(WorkerId("w1"), group=world.group, cloud=CloudName("east"), size=WHOLE)
     files = contents(text)
     config = json.loads(files["/etc/armillary/agent.json"])
-    assert files["/opt/armillary/agent.py"] == agent_source()
+    assert files["/opt/armillary/agent.pyz"] == agent_source()
     assert files[config["ca_file"]].startswith(b"-----BEGIN")
     assert (config["url"], config["image_sha512"]) == ("https://east.example.org", world.group.image)
     assert (config["cpus"], config["memory_mib"], config["disk_kib"]) == (2, 2048, 9 * 2**20)

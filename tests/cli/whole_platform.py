@@ -13,7 +13,6 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-import armillary.guest.agent
 from armillary.accounts import api as accounts_api
 from armillary.accounts.model import Allocation, Role, TokenKind
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
@@ -22,6 +21,7 @@ from armillary.base.bell import Bell
 from armillary.base.clock import SystemClock
 from armillary.base.ids import PersonId, TokenId, WorkerId
 from armillary.base.units import GiB, MiB
+from armillary.batch.agent_archive import agent_source
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_call_router, agent_router, call_router, router
 from armillary.batch.calls import Calls
@@ -168,6 +168,7 @@ class WholePlatform:
             "users": False,
         }
         (folder / "agent.json").write_text(json.dumps(config))
-        agent = armillary.guest.agent.__file__
-        command = [sys.executable, "-I", "-S", agent, "--config", str(folder / "agent.json")]
+        agent = folder / "agent.pyz"
+        agent.write_bytes(agent_source())
+        command = [sys.executable, "-I", "-S", str(agent), "--config", str(folder / "agent.json")]
         return subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -11,9 +11,7 @@ from typing import Any
 
 from platform_double import IMAGE, PATIENCE, PlatformDouble
 
-import armillary.guest.agent
-
-AGENT = Path(armillary.guest.agent.__file__)
+from armillary.batch.agent_archive import agent_source
 
 
 class AgentProcess:
@@ -37,10 +35,12 @@ class AgentProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, **settings: Any) -> None:
+        archive = self.directory / "agent.pyz"
+        archive.write_bytes(agent_source())
         config = self.directory / "agent.json"
         config.write_text(json.dumps({**self.settings, **settings}))
         # -I -S: nothing of ours or of site-packages is importable, as in a user's own machine
-        command = [sys.executable, "-I", "-S", str(AGENT), "--config", str(config)]
+        command = [sys.executable, "-I", "-S", str(archive), "--config", str(config)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
 
     def wait(self) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import ssl
@@ -36,6 +37,11 @@ class PlatformDouble:
         self.credentials: dict[str, dict[str, Any]] = {}
         self.epoch = 0
         self.retire = False
+        self.calls: list[dict[str, Any]] = []
+        self.renew = False
+        self.closed = False
+        self.checkpoints: list[dict[str, Any]] = []
+        self.claim_with_finish = False
         self.byes = 0
         self.failures: dict[str, list[int]] = {}
         """status codes to answer, one per call, before a call of this name works again"""
@@ -61,6 +67,7 @@ class PlatformDouble:
 
     def close(self) -> None:
         with self.changed:
+            self.closed = True
             self.changed.notify_all()
         self._server.shutdown()
         self._server.server_close()
@@ -97,7 +104,7 @@ class PlatformDouble:
             "environment": {},
         }
         made |= {"transfer_input_files": list(inputs or {}), "transfer_output_files": None, "request_cpus": 1}
-        made |= {"request_memory_mib": 16, "request_disk_kib": 16, **spec}
+        made |= {"request_memory_mib": 16, "request_disk_kib": 1024, **spec}
         item = {"job": job, "attempt": attempt, "lease_secret": f"secret-{job}-{attempt}", "spec": made}
         item |= {"lease_seconds": self.lease_seconds, "inputs": listed, "credential": credential}
         with self.changed:
@@ -130,7 +137,8 @@ class PlatformDouble:
         self.registrations.append(body)
         key = f"key-{len(self.registrations)}"
         self.session_keys = {key}
-        return {"session_key": key, "worker": "w1", "lease_seconds": 60, "poll_seconds": 1}
+        facts = {"worker": "w1", "lease_seconds": 60, "poll_seconds": 1}
+        return {"session_key": key, **facts, "claim_with_finish": self.claim_with_finish}
 
     def _claim(self, body: dict[str, Any]) -> dict[str, Any]:
         self.claims.append(body)
@@ -139,12 +147,15 @@ class PlatformDouble:
         self.changed.wait_for(lambda: self.waiting or self.retire or self.epoch != epoch, 1.0)
         if self.epoch != epoch:
             return {"jobs": []}
+        return {"jobs": (taken := self._taken(body)), "retire": self.retire and not taken}
+
+    def _taken(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         room = body["free"]["cpus"]
         taken: list[dict[str, Any]] = []
         while self.waiting and self.waiting[0]["spec"]["request_cpus"] <= room:
             taken.append(self.waiting.pop(0))
             room -= taken[-1]["spec"]["request_cpus"]
-        return {"jobs": taken, "retire": self.retire and not taken}
+        return taken
 
     def _renew(self, body: dict[str, Any]) -> dict[str, Any]:
         self.renewals.append(body)
@@ -155,9 +166,20 @@ class PlatformDouble:
         kept[body["offset"] :] = base64.b64decode(body["data"])
         return {"size": len(kept)}
 
+    def _calls(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.changed.wait_for(lambda: self.calls or self.renew or self.closed, 1.0)
+        answer = {"calls": self.calls, "renew": self.renew}
+        self.calls, self.renew = [], False
+        return answer
+
+    def _checkpoint(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.checkpoints.append(body)
+        return {"ok": True}
+
     def _finish(self, body: dict[str, Any]) -> dict[str, Any]:
         self.finished.append(body)
-        return {"ok": True, "state": "completed"}
+        more = {"jobs": self._taken(body), "retire": self.retire} if "free" in body else {}
+        return {"ok": True, "state": "completed", **more}
 
     def _bye(self, body: dict[str, Any]) -> dict[str, Any]:
         self.byes += 1
@@ -172,10 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests are quiet."""
 
     def _reply(self, status: int, payload: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
+        with contextlib.suppress(ConnectionError):  # an agent that was killed does not wait for answers
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -9,7 +9,7 @@ import pytest
 from agent_process import AgentProcess
 from platform_double import PlatformDouble
 
-from armillary.guest.agent import Fault, fault_of
+from armillary.guest.agent.basics import Fault, fault_of
 
 ENDLESS = "echo up; trap 'touch {mark}; exit 9' TERM; while :; do sleep 0.05; done"
 

@@ -89,7 +89,7 @@ class _Reader:
             given = next((k.value for k in call.keywords if k.arg in {"code", "hold_code"}), None)
             if given is None and helper and len(call.args) > helper.position:
                 given = call.args[helper.position]
-            if given is None and kind == "Fault" and module == "guest.agent" and call.args:
+            if given is None and kind == "Fault" and module.startswith("guest.agent") and call.args:
                 given = call.args[0]
             codes = _texts(given, function, tree)
             if not codes and helper and helper.default:
@@ -197,7 +197,7 @@ def _template(value: ast.JoinedStr) -> str:
 
 def _message(call: ast.Call, kind: str, module: str) -> ast.expr | None:
     given = next((k.value for k in call.keywords if k.arg in {"message", "reason"}), None)
-    position = 1 if kind == "Fault" and module == "guest.agent" else 0
+    position = 1 if kind == "Fault" and module.startswith("guest.agent") else 0
     return given or (call.args[position] if len(call.args) > position else None)
 
 

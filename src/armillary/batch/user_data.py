@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 from collections.abc import Callable, Mapping
-from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 from armillary.base.errors import TooLarge
 from armillary.base.ids import CloudName, ServerId, WorkerId
+from armillary.batch.agent_archive import agent_source
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.model import Group, Resources
 
 LIMIT = 65535
 """Nova's bound on user data, in base64."""
 HOST = "armillary.internal"
+TEMPLATE_MARK = "armillary_template"
+"""Server metadata: the template that the worker may begin from a checkpoint of. Clouds that do not know it ignore it."""
+WAITS_AT = "/dev/ttyS1"
 _AUTHORITIES = "/usr/local/share/ca-certificates"
 _AUTHORITY = "armillary-batch"
 
@@ -27,13 +32,15 @@ Wants=network-online.target
 After=network-online.target
 
 [Service]
-ExecStart=/usr/bin/env python3 /opt/armillary/agent.py --config /etc/armillary/agent.json
+ExecStart=/usr/bin/env python3 /opt/armillary/agent.pyz --config /etc/armillary/agent.json
 Restart=on-failure
 RestartPreventExitStatus=2 3
 RestartSec=5
 KillMode=mixed
 Delegate=yes
-TimeoutStopSec=20
+OOMScoreAdjust=-900
+WatchdogSec=60
+TimeoutStopSec=90
 
 [Install]
 WantedBy=multi-user.target
@@ -90,23 +97,40 @@ systemctl enable --now --no-block armillary-agent.service
 """
 
 
-def agent_source() -> bytes:
-    """Return the agent, as shipped with this package."""
-    return resources.files("armillary.guest").joinpath("agent.py").read_bytes()
+def template(*, agent: bytes, ca_pem: bytes) -> str:
+    """Return user data that make a machine wait to be told which worker it is; nothing in them is secret.
+
+    It makes no host keys of ssh: whoever it becomes makes its own.
+    """
+    keyless = {"ssh_deletekeys": True, "ssh_genkeytypes": list[str]()}
+    return build(agent=agent, config={"template": WAITS_AT}, ca_pem=ca_pem, gateway=None, more=keyless)
 
 
-def build(*, agent: bytes, config: Mapping[str, Any], ca_pem: bytes, gateway: str | None) -> str:
+def template_name(user_data: str) -> str:
+    """Return the value of `TEMPLATE_MARK` for workers that a template with these user data may become."""
+    return hashlib.sha256(user_data.encode()).hexdigest()[:16]
+
+
+def build(
+    *,
+    agent: bytes,
+    config: Mapping[str, Any],
+    ca_pem: bytes,
+    gateway: str | None,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """Return cloud-init user data.
 
     It installs nothing and writes a few files, so that the boot takes no longer than without it. `gateway` is the
-    address of the platform for the guest when it is not its default gateway.
+    address of the platform for the guest when it is not its default gateway; `more` are further keys of the
+    cloud-config.
 
     Raises:
         TooLarge: base64 of it has more than 65535 bytes.
     """
     start = _START.format(host=HOST, trust=trust(_AUTHORITY), address=gateway or "")
     files = [
-        _file("/opt/armillary/agent.py", "0755", agent),
+        _file("/opt/armillary/agent.pyz", "0644", agent),
         _file("/etc/armillary/agent.json", "0600", json.dumps(dict(config)).encode()),
         _file(authority_file(_AUTHORITY), "0644", ca_pem),
         _file("/etc/systemd/system/armillary-agent.service", "0644", _UNIT.encode()),
@@ -117,6 +141,7 @@ def build(*, agent: bytes, config: Mapping[str, Any], ca_pem: bytes, gateway: st
         "package_upgrade": False,
         "write_files": files,
         "runcmd": [["sh", "/opt/armillary/start"]],
+        **more,
     }
     # JSON is YAML, and needs no library here.
     text = "#cloud-config\n" + json.dumps(document, indent=1)
@@ -147,13 +172,21 @@ class CloudInitEnrolment:
         vospace: str,
         agent: Callable[[], bytes] = agent_source,
         gateway: Callable[[CloudName], str | None] = lambda _: None,
+        warm: bool = True,
     ) -> None:
+        """`warm`: workers may begin from a checkpoint, on clouds that make them."""
         self._register = register
         self._guest_url = guest_url
         self._ca_pem = ca_pem
         self._vospace = vospace
         self._agent = agent
         self._gateway = gateway
+        self._warm = warm
+
+    def marks(self) -> Mapping[str, str]:
+        if not self._warm:
+            return {}
+        return {TEMPLATE_MARK: template_name(template(agent=self._agent(), ca_pem=self._ca_pem))}
 
     def user_data(self, worker: WorkerId, *, group: Group, cloud: CloudName, size: Resources) -> str:
         config = {
