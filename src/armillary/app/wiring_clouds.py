@@ -18,8 +18,12 @@ from armillary.app.vendor_data import vendor_data
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName
 from armillary.base.units import GiB, MiB
+from armillary.batch.agent_archive import agent_source
+from armillary.batch.user_data import TEMPLATE_MARK, template, template_name
 from armillary.cloud.build import Cloud, CloudSettings, build_cloud
+from armillary.cloud.core.template import Waiting
 from armillary.cloud.engines.fake import FakeFabric, FakeMachines, FakeVolumeDisks
+from armillary.cloud.engines.qemu.checkpoints import Keeping
 from armillary.cloud.engines.qemu.command import Accelerator, Tuning
 from armillary.cloud.engines.qemu.fabric import QemuFabric
 from armillary.cloud.engines.qemu.machines import QemuMachines
@@ -40,6 +44,11 @@ def build_clouds(
     """Make every embedded cloud, under `home/clouds/<name>`."""
     host_ports = frozenset({addresses.https_port, *addresses.cloud_ports.values()})
     extra = vendor_data(host=GUEST_HOST, https_port=addresses.https_port, ca_pem=authority.ca_pem)
+
+    waiting = None
+    if settings.batch.warm_workers:
+        told = template(agent=agent_source(), ca_pem=authority.ca_pem)
+        waiting = Waiting(mark=TEMPLATE_MARK, name=template_name(told), user_data=told)
 
     @cache
     def accelerator() -> Accelerator:
@@ -66,6 +75,7 @@ def build_clouds(
                 requests_per_minute=settings.limits.requests_per_minute,
                 sign_ins_per_minute=settings.limits.sign_ins_per_minute,
                 metadata_secret=_secret(directory / "metadata.secret"),
+                waiting=waiting,
             ),
             accounts=accounts,
             machines=machines,
@@ -99,8 +109,12 @@ def _engine(
     directory = settings.home / "clouds" / table.name / "machines"
     capacity = Capacity(vcpus=table.vcpus, ram=MiB(table.ram_mib), disk=GiB(table.disk_gib))
     if table.engine == "fake":
-        return FakeMachines(directory=directory, capacity=capacity), FakeFabric()
-    tuning = Tuning(accelerator=accelerator())
-    return QemuMachines(directory=directory, capacity=capacity, tuning=tuning), QemuFabric(
-        directory=directory
+        fake = FakeMachines(directory=directory, capacity=capacity, most_checkpoints=table.warm_checkpoints)
+        return fake, FakeFabric()
+    machines = QemuMachines(
+        directory=directory,
+        capacity=capacity,
+        tuning=Tuning(accelerator=accelerator()),
+        keeping=Keeping(most=table.warm_checkpoints, octets=table.warm_gib * 2**30),
     )
+    return machines, QemuFabric(directory=directory)
