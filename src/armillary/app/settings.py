@@ -100,7 +100,7 @@ class MailTable(_Table):
     """`[mail]`"""
 
     host: str = Field(default="", description="of the mail server; empty: no mail is sent")
-    port: int = Field(default=25, ge=1, le=65535)
+    port: int = Field(default=25, ge=1, le=65535, description="usually 25, or 587 with `starttls`")
     starttls: bool = Field(default=False, description="go over to TLS before anything is said")
     user: str = Field(default="", description="to sign in as; empty: without")
     password_file: Path | None = Field(default=None, description="holds the password of `user`, on one line")

@@ -168,11 +168,10 @@ class NoticeBook:
         bad = (jobs.c.exit_code, jobs.c.signal, jobs.c.hold_code)
         with self._reading.connect() as db:
             row = db.execute(select(clusters).where(clusters.c.id == cluster)).one()
-            states = dict(
-                db.execute(select(jobs.c.state, func.count()).where(mine).group_by(jobs.c.state))
-                .tuples()
-                .all()
+            standing = db.execute(
+                select(jobs.c.state, func.count().label("n")).where(mine).group_by(jobs.c.state)
             )
+            states = {one.state: one.n for one in standing}
             well = db.execute(
                 select(func.count()).select_from(jobs).where(mine, jobs.c.succeeded.is_(True))
             ).scalar_one()
