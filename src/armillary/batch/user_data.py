@@ -100,9 +100,13 @@ systemctl enable --now --no-block armillary-agent.service
 def template(*, agent: bytes, ca_pem: bytes) -> str:
     """Return user data that make a machine wait to be told which worker it is; nothing in them is secret.
 
-    It makes no host keys of ssh: whoever it becomes makes its own.
+    It makes no host keys of ssh, and ssh is not started: whoever it becomes makes its own.
     """
-    keyless = {"ssh_deletekeys": True, "ssh_genkeytypes": list[str]()}
+    keyless = {
+        "ssh_deletekeys": True,
+        "ssh_genkeytypes": list[str](),
+        "bootcmd": [["systemctl", "mask", "--runtime", "--quiet", "ssh.service", "sshd.service"]],
+    }
     return build(agent=agent, config={"template": WAITS_AT}, ca_pem=ca_pem, gateway=None, more=keyless)
 
 

@@ -48,12 +48,13 @@ _RNDADDENTROPY, _RNDRESEEDCRNG = 0x40085203, 0x5207
 _BLKFLSBUF = 0x1261
 _SIOCGIFADDR, _SIOCSIFHWADDR, _ARPHRD_ETHER = 0x8915, 0x8924, 1
 _SHOW = """\
+systemctl unmask --runtime --quiet ssh.service sshd.service
 for kind in ed25519 ecdsa; do ssh-keygen -q -t $kind -N '' -f /etc/ssh/ssh_host_${kind}_key </dev/null; done
 for unit in ssh sshd; do
-  if systemctl is-enabled -q $unit; then systemctl reset-failed $unit; systemctl restart $unit; exit; fi
+  if systemctl is-enabled -q $unit; then systemctl restart $unit; exit; fi
 done
 """
-"""Makes host keys, which no template has, of the kinds that take no time, and lets ssh answer."""
+"""Makes host keys, which no template has, of the kinds that take no time, and lets ssh answer, which it did not."""
 
 
 class Failed(Exception):
