@@ -22,6 +22,7 @@ from armillary.base.ids import CloudName, PersonId, ProjectId, Sha512, WorkerId
 from armillary.base.units import GiB, MiB
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_call_router, agent_router, call_router, router
+from armillary.batch.api.reports import reports_router
 from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.leases import Leases
@@ -31,9 +32,14 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
-from armillary.batch.model import Group, InputFile, JobId, JobSpec, Resources, Submission
+from armillary.batch.matching import Matcher, WorkerMatch, kind_of
+from armillary.batch.model import Group, InputFile, JobId, JobSpec, Resources, Submission, Wishes
+from armillary.batch.notices.book import NoticeBook
+from armillary.batch.notices.model import Kind
+from armillary.batch.notices.service import Notices, Send
 from armillary.batch.policy.evaluator import Evaluator
 from armillary.batch.policy.service import ExitPolicies, PolicyWatch
+from armillary.batch.reports import Reports
 from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
@@ -41,6 +47,7 @@ from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
+from armillary.batch.store.usage_records import UsageRecords
 from armillary.batch.user_data import CloudInitEnrolment
 from armillary.fleet.fake import FakeCloud, fake_fleet
 
@@ -148,6 +155,7 @@ class World:
     defer: bool = False
     east_cores: int = 8
     policy_page: int = 500
+    senders: dict[Kind, Send] = field(default_factory=dict[Kind, Send])
     evaluator: Evaluator = field(default_factory=Evaluator)
 
     def __post_init__(self) -> None:
@@ -179,8 +187,16 @@ class World:
         self.exit_policies = ExitPolicies(
             records=self.policy_records, evaluator=self.evaluator, clock=self.clock
         )
+        self.fleet_records = FleetRecords(database=database)
+        self.matcher = Matcher(evaluator=self.evaluator)
         self.leases = Leases(
-            database=database, clock=self.clock, terms=self.terms, policies=self.exit_policies
+            database=database,
+            clock=self.clock,
+            terms=self.terms,
+            policies=self.exit_policies,
+            accepts=WorkerMatch(
+                matcher=self.matcher, kind_of=lambda worker: kind_of(self.fleet_records, worker)
+            ),
         )
         self.policy_watch = PolicyWatch(
             records=self.policy_records,
@@ -191,7 +207,6 @@ class World:
             page=self.policy_page,
         )
         self.records = Records(database=database)
-        self.fleet_records = FleetRecords(database=database)
         self.spool = FolderSpool(directory=self.folder / "spool")
         self.logs = LogFolder(directory=self.folder / "logs")
         self.credentials = JobCredentials(
@@ -202,7 +217,23 @@ class World:
             vospace="armillary.internal:8443",
             clock=self.clock,
         )
+        self.book = NoticeBook(database=database)
+        self.notices = Notices(
+            book=self.book,
+            people=self.people,
+            clock=self.clock,
+            senders=self.senders,
+            run=lambda work: work(),
+        )
+        self.reports = Reports(
+            usage=UsageRecords(database=database),
+            book=self.book,
+            secret=b"secret of the platform",
+            records=self.records,
+            people=self.people,
+        )
         self.service = BatchService(
+            warn=self.notices.warnings,
             engine=self.queue,
             records=self.records,
             fleet_records=self.fleet_records,
@@ -212,6 +243,7 @@ class World:
             people=self.people,
             clock=self.clock,
             bell=self.bell,
+            matcher=self.matcher,
         )
         self.agents = AgentService(
             queue=self.queue,
@@ -236,9 +268,11 @@ class World:
             clouds=self.fleet,
             people=self.people,
             records=self.fleet_records,
+            matcher=self.matcher,
             clock=self.clock,
             bell=self.bell,
             run=self.waiting.append if self.defer else lambda work: work(),
+            ask=lambda work: work(),
             settings=self.settings,
         )
 
@@ -251,6 +285,7 @@ class World:
         app = FastAPI()
         install_error_handlers(app)
         app.include_router(router(service=self.service, authenticator=self.people))
+        app.include_router(reports_router(reports=self.reports, authenticator=self.people))
         app.include_router(agent_router(service=self.agents))
         app.include_router(call_router(service=self.service, calls=self.calls, authenticator=self.people))
         app.include_router(agent_call_router(agents=self.agents, calls=self.calls))
@@ -272,6 +307,7 @@ class World:
         key: str | None = None,
         request_hash: str = "hash",
         data: dict[str, Any] | None = None,
+        wishes: Wishes | None = None,
         **job: Any,
     ) -> int:
         """Queue jobs past the service's checks; returns the cluster."""
@@ -298,6 +334,7 @@ class World:
                 ),
                 idempotency_key=key,
                 request_hash=request_hash,
+                wishes=wishes or Wishes(),
             )
         )
 

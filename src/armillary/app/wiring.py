@@ -31,6 +31,7 @@ from armillary.base.ids import CloudName, PersonId
 from armillary.base.units import GiB
 from armillary.batch.api import agent_call_router, agent_router, call_router
 from armillary.batch.api import router as batch_router
+from armillary.batch.api.reports import reports_router
 from armillary.cloud.build import Cloud
 from armillary.fleet.api import router as fleet_router
 from armillary.fleet.sdk import open_clouds
@@ -85,6 +86,7 @@ class Platform:
         self.transfers.close()
         self.views.close()
         self.batch.errands.shutdown(wait=True, cancel_futures=True)
+        self.batch.polls.shutdown(wait=True, cancel_futures=True)
         for evaluator in self.batch.evaluators:
             evaluator.close()
         for cloud in self.clouds.values():
@@ -136,6 +138,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         fleet_router(fleet=fleet, memberships=accounts, authenticate=authenticator.principal_of)
     )
     app.include_router(batch_router(service=batch.service, authenticator=authenticator))
+    app.include_router(reports_router(reports=batch.reports, authenticator=authenticator))
     app.include_router(agent_router(service=batch.agents))
     app.include_router(call_router(service=batch.service, calls=batch.calls, authenticator=authenticator))
     app.include_router(agent_call_router(agents=batch.agents, calls=batch.calls))
@@ -173,6 +176,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="scaler", seconds=settings.batch.tick_seconds, work=batch.scaler.tick))
     loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
     loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
+    loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
     return Platform(

@@ -15,6 +15,7 @@ from armillary.accounts.service import AccountsService
 from armillary.app.addresses import Addresses
 from armillary.app.fleet_access import guest_gateway
 from armillary.app.settings import Settings
+from armillary.app.wiring_notices import build_notices, notify_secret
 from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.ids import PersonId, TokenId
@@ -27,8 +28,12 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
+from armillary.batch.matching import Matcher, WorkerMatch, kind_of
+from armillary.batch.notices.book import NoticeBook
+from armillary.batch.notices.service import Notices
 from armillary.batch.policy.evaluator import Evaluator
 from armillary.batch.policy.service import ExitPolicies, PolicyWatch
+from armillary.batch.reports import Reports
 from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
@@ -36,6 +41,7 @@ from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
+from armillary.batch.store.usage_records import UsageRecords
 from armillary.batch.user_data import CloudInitEnrolment
 from armillary.batch.watching import Patience
 from armillary.fleet.service import FleetService
@@ -53,8 +59,11 @@ class Batch:
     scaler: Scaler
     queue: EmbeddedQueue
     policy_watch: PolicyWatch
+    notices: Notices
+    reports: Reports
     evaluators: Sequence[Evaluator]
     errands: ThreadPoolExecutor
+    polls: ThreadPoolExecutor
 
 
 def build_batch(
@@ -72,18 +81,21 @@ def build_batch(
     terms = Terms(lease=timedelta(seconds=settings.batch.lease_seconds))
     queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
     policy_records = PolicyRecords(database=database)
-    # Two, so that a submit that is slow to look at does not delay the ends of others' jobs.
-    at_exit, every_minute = Evaluator(), Evaluator()
+    # Several, so that a submit that is slow to look at does not delay the ends of others' jobs, or their starts.
+    at_exit, every_minute, at_match = Evaluator(), Evaluator(), Evaluator()
+    fleet_records = FleetRecords(database=database)
+    matcher = Matcher(evaluator=at_match)
     leases = Leases(
         database=database,
         clock=clock,
         terms=terms,
         policies=ExitPolicies(records=policy_records, evaluator=at_exit, clock=clock),
+        accepts=WorkerMatch(matcher=matcher, kind_of=lambda worker: kind_of(fleet_records, worker)),
     )
     queue.resume()  # agents could not renew their leases while we were away
     invitation = timedelta(seconds=settings.batch.register_seconds)
     register = Register(database=database, clock=clock, terms=terms, invitation=invitation)
-    fleet_records = FleetRecords(database=database)
+    records = Records(database=database)
     spool = FolderSpool(directory=settings.home / "batch" / "spool")
     spool.sweep()
     logs = LogFolder(directory=settings.home / "batch" / "logs")
@@ -112,12 +124,25 @@ def build_batch(
         ca_pem=authority.ca_pem,
         vospace=vospace,
         gateway=lambda cloud: guest_gateway(fleet.settings(cloud).guest_url, addresses),
+        warm=settings.batch.warm_workers,
     )
-    errands = ThreadPoolExecutor(max_workers=8, thread_name_prefix="worker-boot")
+    # Errands may last (an image is copied); polls of clouds may hang. Neither may keep the other waiting.
+    errands = ThreadPoolExecutor(max_workers=32, thread_name_prefix="worker-boot")
+    polls = ThreadPoolExecutor(max_workers=32, thread_name_prefix="cloud-poll")
+    book = NoticeBook(database=database)
+    secret = notify_secret(settings.home / "batch")
+    notices = build_notices(
+        settings=settings, book=book, secret=secret, people=accounts, clock=clock, errands=errands
+    )
     return Batch(
+        notices=notices,
+        reports=Reports(
+            usage=UsageRecords(database=database), book=book, secret=secret, records=records, people=accounts
+        ),
         service=BatchService(
             engine=queue,
-            records=Records(database=database),
+            records=records,
+            warn=notices.warnings,
             fleet_records=fleet_records,
             spool=spool,
             logs=logs,
@@ -125,6 +150,7 @@ def build_batch(
             people=accounts,
             clock=clock,
             bell=bell,
+            matcher=matcher,
         ),
         agents=AgentService(
             queue=queue,
@@ -143,9 +169,11 @@ def build_batch(
             clouds=fleet,
             people=accounts,
             records=fleet_records,
+            matcher=matcher,
             clock=clock,
             bell=bell,
             run=errands.submit,
+            ask=polls.submit,
             settings=ScalerSettings(
                 idle=timedelta(seconds=settings.batch.idle_seconds),
                 patience=Patience(register=timedelta(seconds=settings.batch.register_seconds)),
@@ -159,6 +187,7 @@ def build_batch(
             clock=clock,
             bell=bell,
         ),
-        evaluators=(at_exit, every_minute),
+        evaluators=(at_exit, every_minute, at_match),
         errands=errands,
+        polls=polls,
     )

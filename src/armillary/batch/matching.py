@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
 
-from armillary.base.ids import CloudName, Sha512
+from armillary.base.ids import CloudName, Sha512, WorkerId
 from armillary.batch.core.flavors import Ranks
 from armillary.batch.core.packing import Accepts, Kind
-from armillary.batch.model import NO_WANTS, Resources, Wants
+from armillary.batch.engines.embedded.register import Session
+from armillary.batch.model import NO_WANTS, Machine, Resources, Wants
 from armillary.batch.policy.evaluator import Evaluator, Question, Undecidable, Value
 
 KEPT = 100_000
@@ -76,28 +78,53 @@ class Matcher:
         """Whether a job with these wants and this request takes a machine of the kind."""
         return wants == NO_WANTS or self.answer(wants, asked, kind).accepts
 
-    def learn(self, pairs: Iterable[tuple[Wants, Resources, MachineKind]]) -> None:
-        """Find out about all these at once, so that the questions after it are answered from memory."""
-        keys = {_Key(*pair) for pair in pairs if pair[0] != NO_WANTS}
+    def learn(self, pairs: Iterable[tuple[Wants, Resources, MachineKind]], *, seconds: float = 2.0) -> None:
+        """Find out about these, so that `knows` has an answer; for `seconds`, and then the next time about the rest.
+
+        So a submit whose texts take long to evaluate delays itself and nobody else.
+        """
+        keys = dict.fromkeys(_Key(*pair) for pair in pairs if pair[0] != NO_WANTS)
         with self._lock:
             unknown = [key for key in keys if key not in self._known]
-        for start in range(0, len(unknown), 500):
-            self._ask(unknown[start : start + 500])
+        deadline = time.monotonic() + seconds
+        pieces = [unknown[start : start + 500] for start in range(0, len(unknown), 500)]
+        while pieces and time.monotonic() < deadline:
+            piece = pieces.pop(0)
+            try:
+                self._ask(piece)
+            except Undecidable:
+                if len(piece) > 1:  # one of them is to blame; the others shall not suffer for it
+                    half = len(piece) // 2
+                    pieces[:0] = [piece[:half], piece[half:]]
+                else:
+                    self._refuse(piece[0])
+
+    def knows(self, wants: Wants, asked: Resources, kind: MachineKind) -> Answer | None:
+        """Return the answer if it was found out before: it costs nothing, and may be asked anywhere."""
+        if wants == NO_WANTS:
+            return Answer(accepts=True)
+        with self._lock:
+            return self._known.get(_Key(wants, asked, kind))
 
     def answer(self, wants: Wants, asked: Resources, kind: MachineKind) -> Answer:
         """Return what the job says of the machine, with the conjuncts of its requirements one by one."""
         if wants == NO_WANTS:
             return Answer(accepts=True)
         key = _Key(wants, asked, kind)
-        with self._lock:
-            known = self._known.get(key)
-        return known if known is not None else self._ask([key])[key]
+        known = self.knows(*key)
+        if known is not None:
+            return known
+        try:
+            return self._ask([key])[key]
+        except Undecidable:
+            return self._refuse(key)
 
     def for_group(self, image: Sha512, sizes: Mapping[Kind, Resources]) -> tuple[Accepts, Ranks]:
-        """Return the two questions of the core about machines of these kinds."""
+        """Return the core's two questions about machines of these kinds. What is not known yet matches nothing."""
 
         def about(wants: Wants, asked: Resources, kind: Kind) -> Answer:
-            return self.answer(wants, asked, MachineKind(sizes[kind], image, *kind))
+            known = self.knows(wants, asked, MachineKind(sizes[kind], image, *kind))
+            return known or Answer(accepts=False)
 
         return (
             lambda wants, asked, kind: kind in sizes and about(wants, asked, kind).accepts,
@@ -105,20 +132,48 @@ class Matcher:
         )
 
     def _ask(self, keys: list[_Key]) -> dict[_Key, Answer]:
+        """Evaluate all of these. Raises Undecidable."""
         conjuncts = {key: conjuncts_of(key.wants.requirements) for key in keys}
-        try:
-            values = self._evaluator.ask([_question(key, conjuncts[key]) for key in keys])
-            found = {key: _answer(key, conjuncts[key], told) for key, told in zip(keys, values, strict=True)}
-        except Undecidable:
-            if len(keys) > 1:  # one of them is to blame; the others shall not suffer for it
-                found = {key: answer for one in keys for key, answer in self._ask([one]).items()}
-            else:
-                found = {keys[0]: Answer(accepts=False, parts=((keys[0].wants.requirements, False),))}
+        values = self._evaluator.ask([_question(key, conjuncts[key]) for key in keys])
+        found = {key: _answer(key, conjuncts[key], told) for key, told in zip(keys, values, strict=True)}
+        self._remember(found)
+        return found
+
+    def _refuse(self, key: _Key) -> Answer:
+        """Remember that a text takes too long: it matches nothing."""
+        answer = Answer(accepts=False, parts=((key.wants.requirements or key.wants.rank, False),))
+        self._remember({key: answer})
+        return answer
+
+    def _remember(self, found: Mapping[_Key, Answer]) -> None:
         with self._lock:
             if len(self._known) > KEPT:
                 self._known.clear()
             self._known.update(found)
-        return found
+
+
+class WorkerMatch:
+    """Whether a worker that claims is what a job wants: the `Accepts` of the embedded engine's claims.
+
+    A claim holds the lock of all writers, so nothing is evaluated in it. The scaler finds out about all jobs that
+    wait and all kinds of machines; a job whose text is not known yet is claimed the next time.
+    """
+
+    def __init__(self, *, matcher: Matcher, kind_of: Callable[[WorkerId], MachineKind | None]) -> None:
+        """`kind_of` is asked once for each worker: it tells its size by its flavor, and where it stands."""
+        self._matcher = matcher
+        self._kind_of = kind_of
+        self._kinds: dict[WorkerId, MachineKind] = {}
+
+    def __call__(self, wants: Wants, asked: Resources, session: Session) -> bool:
+        kind = self._kinds.get(session.worker) or self._kind_of(session.worker)
+        if kind is None:
+            return False
+        if len(self._kinds) > KEPT:
+            self._kinds.clear()
+        self._kinds[session.worker] = kind
+        known = self._matcher.knows(wants, asked, kind)
+        return known is not None and known.accepts
 
 
 def _question(key: _Key, conjuncts: list[str]) -> Question:
@@ -181,3 +236,17 @@ def conjuncts_of(text: str) -> list[str]:
             start = found.end()
     parts.append(text[start:].strip())
     return [part for part in parts if part]
+
+
+class Machines(Protocol):
+    """Whoever has the records of machines."""
+
+    def machine(self, worker: WorkerId) -> Machine | None: ...
+
+
+def kind_of(machines: Machines, worker: WorkerId) -> MachineKind | None:
+    """Return what kind of machine a worker is; None: it is none of the scaler's."""
+    machine = machines.machine(worker)
+    if machine is None:
+        return None
+    return MachineKind(machine.size, machine.group.image, machine.cloud, machine.flavor)

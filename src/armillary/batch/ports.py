@@ -12,7 +12,8 @@ from typing import Protocol
 from armillary.accounts.model import Membership, Person, Project
 from armillary.base.ids import CloudName, ClusterId, ImageId, PersonId, ProjectId, ServerId, Sha512, WorkerId
 from armillary.batch.model import Demand, Event, Group, Resources, Selection, Submission, WorkerReport
-from armillary.fleet.model import FleetFlavor, FleetImage, FleetServer, Room
+from armillary.fleet.copying import Copy
+from armillary.fleet.model import FleetCloud, FleetFlavor, FleetImage, FleetServer, Limits
 
 
 class Workforce(Protocol):
@@ -87,6 +88,10 @@ class Enrolment(Protocol):
         """
         ...
 
+    def marks(self) -> Mapping[str, str]:
+        """Return metadata for the worker's server, from which a cloud that knows them may learn how to make it faster."""
+        ...
+
     def expect(self, worker: WorkerId, server: ServerId) -> None:
         """Tell which server the worker is; no other may register in its name from now on."""
         ...
@@ -139,7 +144,13 @@ class Clouds(Protocol):
 
     def ensure_image(self, cloud: CloudName, project: Project, sha512: Sha512) -> ImageId: ...
 
-    def room(self, cloud: CloudName, project: Project, flavor: str) -> Room: ...
+    def images(self, cloud: CloudName, project: Project) -> list[FleetImage]: ...
+
+    def copies(self) -> Mapping[tuple[CloudName, Sha512], Copy]: ...
+
+    def limits(self, cloud: CloudName, project: Project) -> Limits: ...
+
+    def settings(self, cloud: CloudName) -> FleetCloud: ...
 
     def create_server(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from armillary.accounts.model import Project
@@ -12,24 +12,27 @@ from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError
 from armillary.base.ids import CloudName, ProjectId, WorkerId, new_hex
 from armillary.batch.booting import Run, Yard
-from armillary.batch.core.scaling import (
-    Boots,
-    CloudRoom,
-    Decision,
-    Situation,
-    back_off,
-    decide,
-    to_retire,
-    workers_needed,
-)
-from armillary.batch.intake import size_of
-from armillary.batch.model import Demand, Group, Machine, MachineState, Refusal, Resources, WorkerReport
+from armillary.batch.core.backoff import History, Pauses
+from armillary.batch.core.budget import Prices, Purse, month_of, spending
+from armillary.batch.core.deciding import Decision, Situation, decide
+from armillary.batch.core.flavors import Offer
+from armillary.batch.core.packing import Packer
+from armillary.batch.core.retire import Crew, Leave, leaving
+from armillary.batch.gathering import Facts, Gatherer
+from armillary.batch.matching import Matcher
+from armillary.batch.model import OPEN_FLAVOR, Demand, Group, Machine, MachineState, WorkerReport
 from armillary.batch.ports import Clouds, Enrolment, People, Workforce
-from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.reserve import PerCloud, Reserve, Reserves
+from armillary.batch.store.fleet_records import FleetRecords, Reasons
+from armillary.batch.survey import Place, Survey
 from armillary.batch.watching import Patience, Watch
-from armillary.fleet.model import FleetFlavor
 
-ON_THE_WAY = frozenset({MachineState.PLANNED, MachineState.BOOTING})
+__all__ = ["Decision", "Patience", "Reserve", "Scaler", "ScalerSettings"]
+
+HOURS_KEPT = timedelta(seconds=60)
+"""How long the sum of what ended machines have cost is believed."""
+SWEEP_EVERY = timedelta(minutes=10)
+"""How often servers of machines that ended long ago are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +42,13 @@ class ScalerSettings:
     idle: timedelta = timedelta(seconds=120)
     """a worker without work is retired after this"""
     max_booting: int = 4
-    """machines that boot on one cloud at once"""
-    pause_first: timedelta = timedelta(seconds=15)
-    """how long a cloud is left alone after a failed boot; doubled with each further one"""
-    pause_longest: timedelta = timedelta(minutes=10)
-    flavors_kept: timedelta = timedelta(seconds=60)
-    """how long a cloud's list of flavors is believed"""
+    """machines that boot on one cloud at once; on one that carries many, half as many as it carries"""
+    pauses: Pauses = field(default_factory=Pauses)
     patience: Patience = field(default_factory=Patience)
+    reserve: tuple[Reserve, ...] = ()
+    prices: Prices = field(default_factory=Prices)
+    budgets: Mapping[str, float] = field(default_factory=dict[str, float])
+    """what a project (its name or id) may spend in a calendar month, in core-hours at their prices"""
 
 
 class Scaler:
@@ -59,211 +62,199 @@ class Scaler:
         clouds: Clouds,
         people: People,
         records: FleetRecords,
+        matcher: Matcher,
         clock: Clock,
         bell: Bell,
         run: Run,
         settings: ScalerSettings | None = None,
+        ask: Run | None = None,
     ) -> None:
+        """`run` does errands beside: copies, boots, deletions. `ask` polls clouds; by default `run` does that too."""
         self._workforce = workforce
         self._clouds = clouds
         self._people = people
         self._records = records
+        self._matcher = matcher
         self._clock = clock
         self._bell = bell
         self._settings = settings or ScalerSettings()
-        self._flavors: dict[tuple[CloudName, ProjectId], tuple[datetime, list[FleetFlavor]]] = {}
+        self._patience = self._settings.patience
         self._yard = Yard(
             clouds=clouds, enrolment=enrolment, people=people, records=records, clock=clock, run=run
         )
+        self._survey = Survey(clouds=clouds, people=people, clock=clock, run=ask or run, mark=self._yard.mark)
         self._watch = Watch(
-            workforce=workforce,
-            clouds=clouds,
-            people=people,
-            records=records,
-            yard=self._yard,
-            clock=clock,
-            bell=bell,
-            patience=self._settings.patience,
+            workforce=workforce, records=records, yard=self._yard, bell=bell, patience=self._patience
         )
+        self._reserves = Reserves(
+            wanted=self._settings.reserve, clouds=clouds, people=people, clock=clock, run=ask or run
+        )
+        self._hours: tuple[datetime, datetime, Mapping[tuple[ProjectId, CloudName, str], float]] | None = None
+        self._swept_at: datetime | None = None
 
     def tick(self) -> list[Decision]:
         """Look at everything once, begin what is to be done, and record why the rest waits."""
-        reports = self._watch.look()
-        demands = self._workforce.demand()
-        machines = self._records.machines()
-        self._retire(machines, reports, {demand.group for demand in demands})
-        decisions = self._decide(demands, machines, reports)
         now = self._clock.now()
-        self._records.set_reasons([(d.group, d.refusals) for d in decisions], at=now)
+        reserves = self._reserves.per_group()
+        demands = self._demands(reserves, now)
+        clouds = self._clouds.clouds()
+        wanted = {Place(cloud, demand.group.project) for demand in demands for cloud in clouds}
+        views = self._survey.look(self._watched(now), wanted)
+        # Read after the clouds were asked: what has come about since is in the records, and not in their answers.
+        reports = {report.id: report for report in self._workforce.workers()}
+        self._watch.look(self._records.machines(), reports, views, clouds=frozenset(clouds), now=now)
+        facts = Facts(
+            machines=self._records.machines(),
+            reports=reports,
+            views=views,
+            clouds=clouds,
+            shared=frozenset(cloud for cloud in clouds if not self._clouds.settings(cloud).per_project),
+            copies=self._clouds.copies(),
+            history=History(lanes=self._records.lanes(), now=now, pauses=self._settings.pauses),
+            slow_copy=self._patience.slow_copy,
+        )
+        facts = self._go_on(facts)
+        gatherer = Gatherer(facts=facts, prices=self._settings.prices, matcher=self._matcher)
+        projects = self._projects(demands)
+        situations = [
+            gatherer.situation(d, projects[d.group.project], reserves.get(d.group, {})) for d in demands
+        ]
+        known = {key: project for key, project in projects.items() if isinstance(project, Project)}
+        purses = self._purses(known, facts.machines, now)
+        decisions = decide(
+            situations,
+            bounds=gatherer.bounds(
+                known,
+                purses=purses,
+                max_booting=self._settings.max_booting,
+                deleting=self._patience.deleting,
+            ),
+        )
+        self._retire(gatherer.crews, situations, decisions, reports, now)
+        self._records.set_reasons(
+            [
+                Reasons(group=decision.group, refusals=decision.refusals, offers=situation.offers)
+                for decision, situation in zip(decisions, situations, strict=True)
+            ],
+            at=now,
+        )
         for decision in decisions:
-            for cloud in decision.boot:
-                self._boot(decision.group, cloud, now)
+            for boots in decision.boots:
+                for _ in range(boots.count):
+                    self._boot(decision.group, boots.offer, known[decision.group.project], facts, now)
         return decisions
 
+    def _demands(self, reserves: Mapping[Group, PerCloud], now: datetime) -> list[Demand]:
+        demands = self._workforce.demand()
+        waiting = {demand.group for demand in demands}
+        kept = [Demand(group=group, shapes=(), since=now) for group in reserves if group not in waiting]
+        return [*demands, *kept]
+
+    def _watched(self, now: datetime) -> set[Place]:
+        """Return where servers of ours may be: there are machines, there were some of late, or it is time for all."""
+        lately = self._records.ended_since(now - self._patience.orphans)
+        places = {Place(m.cloud, m.group.project) for m in [*self._records.machines(), *lately]}
+        if self._swept_at is None or now - self._swept_at > SWEEP_EVERY:
+            self._swept_at = now
+            places |= {Place(*place) for place in self._records.places()}
+        return places
+
+    def _projects(self, demands: Sequence[Demand]) -> dict[ProjectId, Project | ArmillaryError]:
+        found: dict[ProjectId, Project | ArmillaryError] = {}
+        for project in {demand.group.project for demand in demands}:
+            try:
+                found[project] = self._people.project(project)
+            except ArmillaryError as error:
+                found[project] = error
+        return found
+
+    def _purses(
+        self, projects: Mapping[ProjectId, Project], machines: Sequence[Machine], now: datetime
+    ) -> dict[ProjectId, Purse]:
+        budgets = self._settings.budgets
+        bound = {key: budgets.get(p.name, budgets.get(key)) for key, p in projects.items()}
+        if all(budget is None for budget in bound.values()):
+            return {}
+        month = month_of(now)
+        if self._hours is None or self._hours[0] != month or now - self._hours[1] > HOURS_KEPT:
+            self._hours = (month, now, self._records.core_hours(month))
+        spent = spending(machines, self._hours[2], prices=self._settings.prices, now=now)
+        return {
+            project: Purse(budget=budget, spent=spent.get(project, 0.0))
+            for project, budget in bound.items()
+            if budget is not None
+        }
+
+    def _go_on(self, facts: Facts) -> Facts:
+        """Take planned machines up again: build them, or give up those whose image takes too long to arrive."""
+        given_up: set[WorkerId] = set()
+        for machine in facts.machines:
+            if machine.state is not MachineState.PLANNED or machine.asked_at is not None:
+                continue
+            if facts.is_slow(machine.cloud, machine.group.image):
+                reason = f"its image takes long to arrive on {machine.cloud}"
+                self._yard.end(machine, "image_copying", reason)
+                self._yard.gone(machine)
+                given_up.add(machine.id)
+            elif not self._yard.busy(machine.id):
+                self._yard.build(machine, facts.image_id(machine))
+        left = [machine for machine in facts.machines if machine.id not in given_up]
+        return replace(facts, machines=left) if given_up else facts
+
     def _retire(
-        self, machines: Sequence[Machine], reports: Mapping[WorkerId, WorkerReport], wanted: set[Group]
+        self,
+        crews: Mapping[Group, Sequence[Machine]],
+        situations: Sequence[Situation],
+        decisions: Sequence[Decision],
+        reports: Mapping[WorkerId, WorkerReport],
+        now: datetime,
     ) -> None:
-        for machine in machines:
-            report = reports.get(machine.id)
-            if machine.state is not MachineState.READY or report is None or report.idle_since is None:
+        by_group = {situation.demand.group: situation for situation in situations}
+        short = {decision.group.project for decision in decisions if decision.missing and not decision.boots}
+        for group, machines in crews.items():
+            situation = by_group.get(group)
+            idle = [
+                (machine, report)
+                for machine in machines
+                if machine.state is MachineState.READY
+                and (report := reports.get(machine.id)) is not None
+                and report.idle_since is not None
+            ]
+            if not idle:
                 continue
-            idle = {machine.id: report.idle_since}
-            now = self._clock.now()
-            if to_retire(idle, now=now, after=self._settings.idle, wanted=machine.group in wanted):
-                self._workforce.drain(machine.id)
-                self._records.set(
-                    machine.id, state=MachineState.DRAINING, reason="there is no more work for it"
-                )
-                self._bell.ring(("worker", machine.id))
+            crew = Crew(
+                idle=idle,
+                waiting=situation.demand.shapes if situation else (),
+                packer=situation.packer if situation else Packer(open_flavor=group.flavor == OPEN_FLAVOR),
+                reserve=situation.reserve if situation else {},
+                wanted_elsewhere=group.project in short and (situation is None or not situation.demand.jobs),
+            )
+            chosen = leaving(crew, now=now, after=self._settings.idle, deaf=self._patience.deaf)
+            self._send_away(chosen, {machine.id: machine for machine, _ in idle})
 
-    def _decide(
-        self,
-        demands: Sequence[Demand],
-        machines: Sequence[Machine],
-        reports: Mapping[WorkerId, WorkerReport],
-    ) -> list[Decision]:
-        granted: dict[ProjectId, int] = {}
-        used: dict[ProjectId, int] = {}
-        for machine in machines:
-            used[machine.group.project] = used.get(machine.group.project, 0) + machine.vcpus
-        situations: list[Situation] = []
-        for demand in demands:
-            try:
-                project = self._people.project(demand.group.project)
-            except ArmillaryError as error:
-                project = None
-                refusal = Refusal(code=error.code, message=error.message, facts=error.facts)
-                situations.append(_hopeless(demand, refusal))
-            if project is not None:
-                granted[project.id] = project.allocation.batch_cores
-                situations.append(self._situation(demand, project, machines, reports))
-        left = {project: cores - used.get(project, 0) for project, cores in granted.items()}
-        return decide(situations, cores_left=left, cores_granted=granted)
+    def _send_away(self, chosen: Sequence[Leave], machines: Mapping[WorkerId, Machine]) -> None:
+        for leave in chosen:
+            if leave.failed:
+                self._yard.failed(machines[leave.worker], leave.code, leave.reason)
+            self._workforce.drain(leave.worker)
+            self._records.set(
+                leave.worker,
+                state=MachineState.DRAINING,
+                reason=leave.reason,
+            )
+            self._bell.ring(("worker", leave.worker))
 
-    def _situation(
-        self,
-        demand: Demand,
-        project: Project,
-        machines: Sequence[Machine],
-        reports: Mapping[WorkerId, WorkerReport],
-    ) -> Situation:
-        group = demand.group
-        if not project.enabled:
-            why = Refusal(code="project_disabled", message=f"project {project.name} is disabled")
-            return _hopeless(demand, why)
-        flavors, silent = self._sizes(project, group.flavor)
-        if not flavors:
-            if silent:
-                return _hopeless(demand, *silent)
-            message = f"no cloud has a flavor {group.flavor}"
-            return _hopeless(demand, Refusal(code="flavor_not_found", message=message))
-        whole = size_of(next(iter(flavors.values())))
-        mine = [machine for machine in machines if machine.group == group]
-        free = tuple(_room_on(machine, reports.get(machine.id)) for machine in mine)
-        per_cloud: dict[CloudName, int] = {}
-        for machine in mine:
-            per_cloud[machine.cloud] = per_cloud.get(machine.cloud, 0) + 1
-        situation = Situation(
-            demand=demand,
-            worker=whole,
-            vcpus=whole.cpus,
-            free=tuple(room for room in free if room is not None),
-            per_cloud=per_cloud,
-        )
-        if not workers_needed(demand.shapes, whole=whole, free=situation.free, limit=1):
-            return situation  # and no cloud is asked for room
-        rooms = [self._room(cloud, project, group.flavor, machines) for cloud in flavors]
-        return Situation(
-            demand=demand,
-            worker=whole,
-            vcpus=whole.cpus,
-            free=situation.free,
-            per_cloud=per_cloud,
-            clouds=(*rooms, *(CloudRoom(cloud=r.cloud, room=0, refusals=(r,)) for r in silent if r.cloud)),
-        )
-
-    def _sizes(self, project: Project, name: str) -> tuple[dict[CloudName, FleetFlavor], list[Refusal]]:
-        """Return the flavor on each cloud that has it, and a refusal for each cloud that does not."""
-        found: dict[CloudName, FleetFlavor] = {}
-        without: list[Refusal] = []
-        for cloud in self._clouds.clouds():
-            try:
-                known = self._flavors_of(cloud, project)
-            except ArmillaryError as error:
-                without.append(_refusal(cloud, error))
-                continue
-            flavor = next((flavor for flavor in known if flavor.name == name), None)
-            if flavor is not None:
-                found[cloud] = flavor
-            else:
-                message = f"{cloud} has no flavor {name}"
-                without.append(Refusal(cloud=cloud, code="flavor_not_found", message=message))
-        return found, without
-
-    def _flavors_of(self, cloud: CloudName, project: Project) -> list[FleetFlavor]:
-        now = self._clock.now()
-        kept = self._flavors.get((cloud, project.id))
-        if kept is None or now - kept[0] > self._settings.flavors_kept:
-            kept = now, self._clouds.flavors(cloud, project)
-            self._flavors[cloud, project.id] = kept
-        return kept[1]
-
-    def _room(
-        self, cloud: CloudName, project: Project, flavor: str, machines: Sequence[Machine]
-    ) -> CloudRoom:
-        boots = self._records.boots().get(cloud, Boots())
-        until = boots.until(first=self._settings.pause_first, longest=self._settings.pause_longest)
-        if until is not None and self._clock.now() < until:
-            return CloudRoom(cloud=cloud, room=0, refusals=(back_off(cloud, boots, until),))
-        here = [machine for machine in machines if machine.cloud == cloud]
-        booting = sum(machine.state in ON_THE_WAY for machine in here)
-        slots = self._settings.max_booting - booting
-        if until is not None:
-            slots = min(slots, 1 - booting)  # after failures one machine tries the way
-        if slots <= 0:
-            text = f"{booting} machine(s) boot on {cloud}; more would only slow each other down"
-            why = Refusal(cloud=cloud, code="booting_enough", message=text, facts={"booting": booting})
-            return CloudRoom(cloud=cloud, room=0, refusals=(why,))
-        room = self._clouds.room(cloud, project, flavor)
-        # The cloud does not know of machines that are only planned yet.
-        planned = sum(m.state is MachineState.PLANNED and m.group.project == project.id for m in here)
-        count = min(slots, max(0, room.count - planned))
-        refusals = [
-            Refusal(cloud=r.cloud, code=r.code, message=r.message, remedy=r.remedy, facts=dict(r.facts))
-            for r in room.refusals
-        ]
-        return CloudRoom(cloud=cloud, room=count, refusals=tuple(refusals))
-
-    def _boot(self, group: Group, cloud: CloudName, now: datetime) -> None:
-        project = self._people.project(group.project)
-        flavor = next(f for f in self._flavors_of(cloud, project) if f.name == group.flavor)
+    def _boot(self, group: Group, offer: Offer, project: Project, facts: Facts, now: datetime) -> None:
         machine = Machine(
             id=WorkerId(new_hex()),
             group=group,
-            cloud=cloud,
+            cloud=offer.kind.cloud,
             project_name=project.name,
-            vcpus=flavor.vcpus,
-            size=size_of(flavor),
+            vcpus=offer.vcpus,
+            size=offer.size,
             state=MachineState.PLANNED,
             created_at=now,
+            size_flavor=offer.kind.flavor if offer.kind.flavor != group.flavor else None,
         )
         self._records.plan(machine)
-        self._yard.build(machine)
-
-
-def _room_on(machine: Machine, report: WorkerReport | None) -> Resources | None:
-    """Return what a machine can still take: all of it while it boots, what is free while it works."""
-    if machine.state in ON_THE_WAY:
-        return report.free if report else machine.size
-    return report.free if machine.state is MachineState.READY and report and not report.draining else None
-
-
-def _hopeless(demand: Demand, *refusals: Refusal) -> Situation:
-    nothing = Resources(cpus=0, memory_mib=0, disk_kib=0)
-    return Situation(demand=demand, worker=nothing, vcpus=0, refusals=refusals)
-
-
-def _refusal(cloud: CloudName, error: ArmillaryError) -> Refusal:
-    return Refusal(
-        cloud=cloud, code=error.code, message=error.message, remedy=error.remedy, facts=error.facts
-    )
+        self._yard.build(machine, facts.image_id(machine))

@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from armillary.base.bell import Bell
-from armillary.base.clock import Clock
-from armillary.base.errors import ArmillaryError
-from armillary.base.ids import CloudName, ProjectId, WorkerId
-from armillary.batch.booting import DEPLOYMENT_MARK, WORKER_MARK, Yard
+from armillary.base.ids import CloudName, ServerId, WorkerId
+from armillary.batch.booting import WORKER_MARK, Yard
 from armillary.batch.model import Machine, MachineState, WorkerReport
-from armillary.batch.ports import Clouds, People, Workforce
+from armillary.batch.ports import Workforce
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.survey import Place, View
 from armillary.fleet.model import FleetServer
 
 log = logging.getLogger(__name__)
 
 DEAD = frozenset({"ERROR", "SHUTOFF", "DELETED", "SOFT_DELETED", "SHELVED", "SHELVED_OFFLOADED", "CRASHED"})
 """States of a server in which no job runs, and from which a worker does not come back by itself."""
-
-Place = tuple[CloudName, ProjectId]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +33,34 @@ class Patience:
     unseen: timedelta = timedelta(seconds=30)
     """a new server may be missing from a cloud's list for so long"""
     orphans: timedelta = timedelta(hours=1)
-    """servers of machines that ended are looked for so long"""
+    """servers of machines that ended are looked for at each tick for so long, then now and then"""
+    deleting: timedelta = timedelta(minutes=5)
+    """a server whose deletion lasts longer than this no longer counts against the project's batch cores"""
+    deaf: timedelta = timedelta(minutes=5)
+    """a worker that takes none of the jobs that wait for it for so long is not what it should be"""
+    slow_copy: timedelta = timedelta(seconds=60)
+    """jobs wait for an image that is being copied for so long before they look for room elsewhere"""
+
+
+class Seen:
+    """One place's servers, by the workers that they stand for."""
+
+    def __init__(self, view: View) -> None:
+        self.asked_at = view.asked_at
+        self._by_worker: dict[str, list[FleetServer]] = {}
+        for server in view.servers or ():
+            self._by_worker.setdefault(server.metadata.get(WORKER_MARK, ""), []).append(server)
+
+    def workers(self) -> Mapping[str, Sequence[FleetServer]]:
+        """Return all servers, by worker."""
+        return self._by_worker
+
+    def server_of(self, machine: Machine) -> FleetServer | None:
+        """Return the machine's server: the oldest of those that carry its mark, until one has been chosen."""
+        mine = self._by_worker.get(machine.id, [])
+        if machine.server_id is not None:
+            return next((s for s in mine if s.id == machine.server_id), None)
+        return min(mine, key=lambda s: (s.created_at, s.id), default=None)
 
 
 class Watch:
@@ -46,79 +70,62 @@ class Watch:
         self,
         *,
         workforce: Workforce,
-        clouds: Clouds,
-        people: People,
         records: FleetRecords,
         yard: Yard,
-        clock: Clock,
         bell: Bell,
-        patience: Patience | None = None,
+        patience: Patience,
     ) -> None:
         self._workforce = workforce
-        self._clouds = clouds
-        self._people = people
         self._records = records
         self._yard = yard
-        self._clock = clock
         self._bell = bell
-        self._patience = patience or Patience()
+        self._patience = patience
 
-    def look(self) -> dict[WorkerId, WorkerReport]:
-        """Bring the records up to date; returns what the engine says of its workers."""
-        now = self._clock.now()
-        machines = self._records.machines()
-        # The engine is asked before the clouds: a machine that registers meanwhile is simply seen next time.
-        reports = {report.id: report for report in self._workforce.workers()}
-        ended = self._records.ended_since(now - self._patience.orphans)
-        servers = self._servers({(m.cloud, m.group.project) for m in [*machines, *ended]})
-        for machine in machines:
-            there = servers.get((machine.cloud, machine.group.project))
-            if not self._yard.busy(machine.id):
-                self._judge(machine, there, reports.get(machine.id), now)
-        self._delete_orphans(servers, machines)
-        return reports
-
-    def _servers(self, places: set[Place]) -> dict[Place, list[FleetServer]]:
-        found: dict[Place, list[FleetServer]] = {}
-        for cloud, project_id in sorted(places):
-            try:
-                project = self._people.project(project_id)
-                found[cloud, project_id] = self._clouds.servers(
-                    cloud, project, metadata={DEPLOYMENT_MARK: self._yard.mark}
-                )
-            except ArmillaryError as error:
-                log.warning("cannot look at the workers on %s: %s", cloud, error.message)
-        return found
-
-    def _judge(
+    def look(
         self,
-        machine: Machine,
-        servers: Sequence[FleetServer] | None,
-        report: WorkerReport | None,
+        machines: Sequence[Machine],
+        reports: Mapping[WorkerId, WorkerReport],
+        views: Mapping[Place, View],
+        *,
+        clouds: frozenset[CloudName],
         now: datetime,
     ) -> None:
-        server = _server_of(machine, servers) if servers is not None else None
+        """Bring the records up to date. `clouds` are those of the settings."""
+        seen = {place: Seen(view) for place, view in views.items() if view.servers is not None}
+        for machine in machines:
+            if self._yard.busy(machine.id):
+                continue
+            if machine.cloud not in clouds:
+                self._without_cloud(machine, reports.get(machine.id), now)
+            else:
+                there = seen.get(Place(machine.cloud, machine.group.project))
+                self._judge(machine, there, reports.get(machine.id), now)
+        self._delete_orphans(seen, {machine.id: machine for machine in machines})
+
+    def _judge(self, machine: Machine, seen: Seen | None, report: WorkerReport | None, now: datetime) -> None:
+        server = seen.server_of(machine) if seen is not None else None
         match machine.state:
             case MachineState.PLANNED:
-                if servers is not None:
-                    self._planned(machine, server, now)
+                if seen is not None and machine.asked_at is not None:
+                    self._asked(machine, server, seen, now)
             case MachineState.BOOTING:
-                self._booting(machine, server, report, now, answered=servers is not None)
+                self._booting(machine, server, report, now, seen)
             case MachineState.READY | MachineState.DRAINING:
-                self._working(machine, server, report, now, answered=servers is not None)
+                self._working(machine, server, report, now, seen)
             case MachineState.ENDING:
-                if servers is not None:
-                    self._ending(machine, server)
+                if seen is not None:
+                    self._ending(machine, server, seen)
             case MachineState.GONE:
                 pass
 
-    def _planned(self, machine: Machine, server: FleetServer | None, now: datetime) -> None:
+    def _asked(self, machine: Machine, server: FleetServer | None, seen: Seen, now: datetime) -> None:
+        """The cloud was asked for a server, and we do not know whether it made one."""
         if server is not None:
             self._yard.adopt(machine, server.id, at=now)
-        elif now - machine.created_at > self._patience.register:
-            self._yard.end(machine, "never_booted", "its server could not be made in time")
-        else:
-            self._yard.build(machine)  # we were stopped in between
+        elif self._would_be_listed(machine, seen):
+            # One that appears later still carries the mark of a machine that is gone, and is deleted.
+            self._yard.end(machine, "no_answer", machine.reason or "its server was asked for and never seen")
+            self._yard.gone(machine)
 
     def _booting(
         self,
@@ -126,21 +133,23 @@ class Watch:
         server: FleetServer | None,
         report: WorkerReport | None,
         now: datetime,
-        *,
-        answered: bool,
+        seen: Seen | None,
     ) -> None:
-        if answered and self._is_dead(machine, server, now):
+        if seen is not None and self._is_dead(machine, server, report, seen):
             fault = _fault(machine, server)
-            self._yard.failed(machine.cloud, fault)
+            self._yard.failed(machine, "boot_failed", fault)
             self._give_up(machine, "boot_failed", fault)
         elif report is not None:
             self._records.set(machine.id, state=MachineState.READY, registered_at=report.registered_at)
-            self._yard.worked(machine.cloud)
+            self._yard.worked(machine, report.registered_at)
         elif now - (machine.booted_at or machine.created_at) > self._patience.register:
             seconds = int(self._patience.register.total_seconds())
-            reason = f"its agent did not report within {seconds} s of the boot"
-            self._yard.failed(machine.cloud, reason)
-            self._give_up(machine, "never_registered", reason)
+            if server is not None and server.status == "BUILD":
+                code, reason = "stuck_building", f"{machine.cloud} still builds its server after {seconds} s"
+            else:
+                code, reason = "never_registered", f"its agent did not report within {seconds} s of the boot"
+            self._yard.failed(machine, code, reason)
+            self._give_up(machine, code, reason)
 
     def _working(
         self,
@@ -148,26 +157,39 @@ class Watch:
         server: FleetServer | None,
         report: WorkerReport | None,
         now: datetime,
-        *,
-        answered: bool,
+        seen: Seen | None,
     ) -> None:
         if report is None:
             self._yard.end(machine, "given_up", machine.reason or "the engine gave it up")
-        elif answered and self._is_dead(machine, server, now):
+        elif seen is not None and self._is_dead(machine, server, report, seen):
             self._give_up(machine, "server_lost", _fault(machine, server))
         elif report.server_id and machine.server_id and report.server_id != machine.server_id:
             self._give_up(machine, "wrong_server", "another server registered in its name")
         elif report.left or (machine.state is MachineState.DRAINING and not report.jobs):
-            self._give_up(machine, "retired", "there was no more work for it")
+            self._give_up(machine, "retired", machine.reason or "there was no more work for it")
         elif now - report.last_seen_at > self._patience.silent:
             seconds = int(self._patience.silent.total_seconds())
             self._give_up(machine, "silent", f"its agent said nothing for {seconds} s")
 
-    def _ending(self, machine: Machine, server: FleetServer | None) -> None:
-        if server is None:
-            self._yard.gone(machine)
-        else:
+    def _ending(self, machine: Machine, server: FleetServer | None, seen: Seen) -> None:
+        if server is not None:
             self._yard.scrap(machine, server.id)
+        elif machine.asked_at is None or self._would_be_listed(machine, seen):
+            self._yard.gone(machine)
+
+    def _without_cloud(self, machine: Machine, report: WorkerReport | None, now: datetime) -> None:
+        """The cloud was taken out of the settings: its machines can work on, but we cannot reach them."""
+        reason = f"{machine.cloud} is no longer in the settings"
+        match machine.state:
+            case MachineState.PLANNED | MachineState.BOOTING if report is None:
+                self._give_up(machine, "cloud_gone", reason)
+            case MachineState.READY | MachineState.DRAINING:
+                self._working(machine, None, report, now, None)
+            case MachineState.ENDING if now - (machine.ending_at or now) > self._patience.deleting:
+                log.warning("server %s on %s was never deleted: %s", machine.server_id, machine.cloud, reason)
+                self._yard.gone(machine)
+            case _:
+                pass
 
     def _give_up(self, machine: Machine, code: str, reason: str) -> None:
         # First the jobs, then the machine's state: a crash in between repeats both.
@@ -175,36 +197,38 @@ class Watch:
         self._yard.end(machine, code, reason)
         self._bell.ring(("work", machine.group), ("worker", machine.id))
 
-    def _is_dead(self, machine: Machine, server: FleetServer | None, now: datetime) -> bool:
-        if server is None:
-            return now - (machine.booted_at or machine.created_at) > self._patience.unseen
-        return server.status.upper() in DEAD
+    def _is_dead(
+        self, machine: Machine, server: FleetServer | None, report: WorkerReport | None, seen: Seen
+    ) -> bool:
+        if server is not None:
+            return server.status.upper() in DEAD
+        # A list without it proves nothing if it is older than the machine, or than the last word of its agent.
+        spoke = report is not None and report.last_seen_at > seen.asked_at
+        return not spoke and self._would_be_listed(machine, seen)
 
-    def _delete_orphans(
-        self, servers: Mapping[Place, Sequence[FleetServer]], machines: Sequence[Machine]
-    ) -> None:
+    def _would_be_listed(self, machine: Machine, seen: Seen) -> bool:
+        since = machine.booted_at or machine.asked_at or machine.created_at
+        return seen.asked_at - since > self._patience.unseen
+
+    def _delete_orphans(self, seen: Mapping[Place, Seen], machines: Mapping[WorkerId, Machine]) -> None:
         """Delete servers that carry our mark and that no machine on record stands for.
 
-        They come from creates whose reply was lost and that were done again, or from deletes that a cloud forgot.
+        They come from creates whose reply was lost, or from deletes that a cloud forgot.
         """
-        known = {machine.id: machine for machine in machines}
-        for (cloud, project), there in servers.items():
-            for server in there:
-                name = WorkerId(server.metadata.get(WORKER_MARK, ""))
-                machine = known.get(name) or self._records.machine(name)
-                if machine is not None and machine.state is not MachineState.GONE:
-                    double = machine.server_id is not None and machine.server_id != server.id
-                    if not double or self._yard.busy(machine.id):
+        for place, there in seen.items():
+            for name, servers in there.workers().items():
+                machine = machines.get(WorkerId(name)) or self._records.machine(WorkerId(name))
+                for server in servers:
+                    if not self._is_orphan(machine, server.id):
                         continue
-                log.warning("server %s on %s stands for no worker of ours; deleting it", server.id, cloud)
-                self._yard.scrap_server(cloud, project, server.id)
+                    if server.state != "DELETING" and server.status not in ("DELETED", "SOFT_DELETED"):
+                        self._yard.scrap_server(*place, server.id)
 
-
-def _server_of(machine: Machine, servers: Sequence[FleetServer]) -> FleetServer | None:
-    mine = [s for s in servers if s.metadata.get(WORKER_MARK) == machine.id]
-    if machine.server_id is not None:
-        return next((s for s in mine if s.id == machine.server_id), None)
-    return min(mine, key=lambda s: (s.created_at, s.id), default=None)
+    def _is_orphan(self, machine: Machine | None, server: ServerId) -> bool:
+        if machine is None or machine.state is MachineState.GONE:
+            return True
+        double = machine.server_id is not None and machine.server_id != server
+        return double and not self._yard.busy(machine.id)
 
 
 def _fault(machine: Machine, server: FleetServer | None) -> str:

@@ -66,7 +66,7 @@ class Packer:
     def share(self, shape: Shape, kind: Kind, whole: Resources) -> Resources | None:
         """Return what a job of the shape gets of a machine, or None when it does not take one of that kind."""
         asked = shape.resources
-        if asked.gpus > whole.gpus or (self._open and not asked.nearly_fits(whole)):
+        if asked.gpus > whole.gpus or (self._open and not asked.fits(whole)):
             return None
         if shape.wants != NO_WANTS and not self._accepts(shape.wants, asked, kind):
             return None

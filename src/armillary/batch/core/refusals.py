@@ -115,3 +115,14 @@ def no_flavor_fits(asked: Resources, largest: Resources, cloud: CloudName | None
         },
         remedy="Ask for less, or for a larger flavor to be made.",
     )
+
+
+def flavor_missing(cloud: CloudName | None, flavor: str) -> Refusal:
+    """Say that a cloud, or none of them, has the flavor."""
+    return Refusal(
+        cloud=cloud,
+        code="flavor_not_found",
+        message=f"{cloud or 'no cloud'} has {'no' if cloud else 'a'} flavor {flavor}",
+        facts={"flavor": flavor},
+        remedy="Choose one of the flavors, or leave the choice open with `auto`.",
+    )

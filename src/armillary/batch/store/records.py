@@ -11,7 +11,7 @@ from sqlalchemy import Engine as Database
 from armillary.base.errors import NotFound
 from armillary.base.ids import ClusterId, PersonId, ProjectId
 from armillary.batch.core.hold_codes import number
-from armillary.batch.model import Event, Group, JobId, JobState, MachineState
+from armillary.batch.model import Event, Group, JobId, JobState, MachineState, Resources, Wants
 from armillary.batch.store.shapes import STATES, shapes
 from armillary.batch.store.specs import whole_spec
 from armillary.batch.store.tables import attempts, clusters, jobs, machines, outputs, workers
@@ -108,6 +108,18 @@ class Records:
                 attempt_list=_attempts(db, job, row.image),
                 outputs=_outputs(db, job, row.committed_attempt),
             )
+
+    def asks(self, job: JobId) -> tuple[Resources, Wants]:
+        """Return what the job asks of a machine."""
+        query = (
+            select(shapes)
+            .join(jobs, jobs.c.shape == shapes.c.id)
+            .where(jobs.c.cluster == job.cluster, jobs.c.proc == job.proc)
+        )
+        with self._database.connect() as db:
+            row = db.execute(query).one()
+        asked = Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib, gpus=row.gpus)
+        return asked, Wants(row.requirements, row.rank, row.attributes)
 
     def owner_of(self, scope: Scope, cluster: ClusterId) -> tuple[str, ProjectId]:
         """Return (owner's id, project) of a submit. Raises NotFound."""
