@@ -113,7 +113,7 @@ def test_the_forms_of_queue(queue: str, expected: list[str]):
 
 def test_step_row_and_item_index_count_as_in_htcondor():
     text = "executable = do_catalogue.bash\noutput = $(Step)-$(Row)-$(ItemIndex)-$(Item)\nqueue 2 in [1:] (a b c)\n"
-    assert [job.output for job in read(text).jobs] == ["0-0-1-b", "1-0-1-b", "0-1-2-c", "1-1-2-c"]
+    assert [job.output for job in read(text).jobs] == ["0-1-1-b", "1-1-1-b", "0-2-2-c", "1-2-2-c"]
 
 
 @pytest.mark.parametrize(

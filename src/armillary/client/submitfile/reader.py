@@ -115,13 +115,13 @@ class _Reader:
     def _make(self, queue: Queue, automatic: frozenset[str]) -> None:
         maker, macros = self._maker.begin(self._macros), self._macros
         numbers = [name for name in _NUMBERS if name in automatic]
-        for row, item in enumerate(queue.items):
+        for item in queue.items:
             if "item" in automatic:
                 macros.give({"item": ""})
             macros.give(item.values)
             for step in range(queue.count):
                 proc = len(self._jobs)
-                counts = {"step": step, "row": row, "itemindex": item.index}
+                counts = {"step": step, "row": item.index, "itemindex": item.index}
                 macros.give({name: str(counts.get(name, proc)) for name in numbers})
                 if "jobid" in automatic:
                     macros.give({"jobid": f"$(Cluster).{proc}"})
