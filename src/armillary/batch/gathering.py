@@ -12,10 +12,10 @@ from armillary.base.ids import CloudName, ImageId, ProjectId, Sha512, WorkerId
 from armillary.batch.booting import lane_of
 from armillary.batch.core.backoff import History, Lane, Record
 from armillary.batch.core.budget import Prices, Purse
-from armillary.batch.core.deciding import Bounds, Quota, Situation
 from armillary.batch.core.flavors import Offer
 from armillary.batch.core.packing import Bin, Kind, Packer
 from armillary.batch.core.refusals import copying, flavor_missing
+from armillary.batch.core.scaling import Bounds, Quota, Situation
 from armillary.batch.intake import size_of
 from armillary.batch.matching import MachineKind, Matcher
 from armillary.batch.model import (

@@ -14,10 +14,10 @@ from armillary.base.ids import CloudName, ProjectId, WorkerId, new_hex
 from armillary.batch.booting import Run, Yard
 from armillary.batch.core.backoff import History, Pauses
 from armillary.batch.core.budget import Prices, Purse, month_of, spending
-from armillary.batch.core.deciding import Decision, Situation, decide
 from armillary.batch.core.flavors import Offer
 from armillary.batch.core.packing import Packer
 from armillary.batch.core.retire import Crew, Leave, leaving
+from armillary.batch.core.scaling import Decision, Situation, decide
 from armillary.batch.gathering import Facts, Gatherer
 from armillary.batch.matching import Matcher
 from armillary.batch.model import OPEN_FLAVOR, Demand, Group, Machine, MachineState, WorkerReport

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from armillary.base.ids import CloudName, ProjectId, WorkerId
+from armillary.base.ids import CloudName, ProjectId
+from armillary.batch.core.backoff import Lane
+from armillary.batch.core.budget import COMMITTED, Purse
+from armillary.batch.core.flavors import Choice, Offer, Ranks, best, cheapest
 from armillary.batch.core.order import round_robin
-from armillary.batch.model import Demand, Group, Refusal, Resources, Shape
+from armillary.batch.core.packing import Bin, Filling, Kind, Packer, ordered, without
+from armillary.batch.core.refusals import booting_enough, out_of_batch_cores, quota_full, trying
+from armillary.batch.model import Demand, Group, Refusal, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloudRoom:
-    """What a cloud would take of one group now. `room` counts servers; the refusals say what limits it."""
+class Quota:
+    """What a cloud lets somebody have still; None: without limit."""
 
-    cloud: CloudName
-    room: int
-    refusals: tuple[Refusal, ...] = ()
+    cores: int | None = None
+    ram_mib: int | None = None
+    instances: int | None = None
+    limits: tuple[int | None, int | None, int | None] = (None, None, None)
+    """the same three in all, for people to read"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,212 +31,222 @@ class Situation:
     """One group's demand with all that bears on it."""
 
     demand: Demand
-    worker: Resources
-    """what a new worker of the flavor has"""
-    vcpus: int
-    free: tuple[Resources, ...] = ()
-    """room on the workers that are there or on their way"""
-    per_cloud: Mapping[CloudName, int] = field(default_factory=dict[CloudName, int])
-    """how many workers of the group each cloud has"""
-    clouds: tuple[CloudRoom, ...] = ()
+    packer: Packer
+    rooms: tuple[Bin, ...] = ()
+    """on the workers that are there or on their way, those that are not to be drained"""
+    here: Mapping[Kind, int] = field(default_factory=dict[Kind, int])
+    """how many workers of the group there are of each kind"""
+    offers: tuple[Offer, ...] = ()
     refusals: tuple[Refusal, ...] = ()
-    """what speaks against the whole group, such as a flavor that no cloud has"""
+    """what speaks against the whole group, and clouds of which nothing is known"""
+    reserve: Mapping[CloudName | None, int] = field(default_factory=dict[CloudName | None, int])
+    """how many workers without a job there are to be: on a cloud, or (None) on any"""
+    ranks: Ranks | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
-    """Boot one worker on each of `boot`, in this order; if jobs still wait for one, `refusals` has every reason."""
+class Bounds:
+    """What all groups share. Nothing of it is ever passed."""
 
-    group: Group
-    boot: tuple[CloudName, ...]
-    refusals: tuple[Refusal, ...]
-    missing: int
-    """workers that were wanted and not placed"""
-
-
-def _fill(free: Resources, waiting: list[Shape], whole: Resources) -> list[Shape]:
-    """Return what of `waiting` is left after one worker took what fits."""
-    left: list[Shape] = []
-    for shape in waiting:
-        share = shape.resources.cut_to(whole)
-        jobs = shape.jobs
-        if jobs and share.fits(free):
-            taken = min(
-                jobs,
-                *(
-                    have // ask
-                    for have, ask in (
-                        (free.cpus, share.cpus),
-                        (free.memory_mib, share.memory_mib),
-                        (free.disk_kib, share.disk_kib),
-                    )
-                    if ask > 0
-                ),
-            )
-            free -= Resources(
-                cpus=share.cpus * taken,
-                memory_mib=share.memory_mib * taken,
-                disk_kib=share.disk_kib * taken,
-            )
-            jobs -= taken
-        if jobs:
-            left.append(replace_jobs(shape, jobs))
-    return left
-
-
-def replace_jobs(shape: Shape, jobs: int) -> Shape:
-    """Return the shape with another count."""
-    return Shape(shape.resources, jobs)
-
-
-def workers_needed(
-    shapes: Sequence[Shape], *, whole: Resources, free: Sequence[Resources], limit: int
-) -> int:
-    """Return how many new workers the shapes need beyond `free`, at most `limit`.
-
-    First fit, largest first, by counts of equal jobs: exact enough, and its cost does not grow with the number
-    of jobs.
-    """
-    waiting = sorted(shapes, key=lambda shape: shape.resources, reverse=True)
-    for room in free:
-        waiting = _fill(room, waiting, whole)
-    new = 0
-    while waiting and new < limit:
-        left = _fill(whole, waiting, whole)
-        if left == waiting:
-            break
-        waiting = left
-        new += 1
-    return new
-
-
-def place(*, per_cloud: Mapping[CloudName, int], rooms: Mapping[CloudName, int]) -> CloudName | None:
-    """Return the cloud for the next worker: the one with fewest of its kind among those with room."""
-    open_clouds = [cloud for cloud in rooms if rooms[cloud] > 0]
-    return min(open_clouds, key=lambda cloud: (per_cloud.get(cloud, 0), cloud), default=None)
-
-
-def decide(
-    situations: Sequence[Situation],
-    *,
-    cores_left: Mapping[ProjectId, int],
-    cores_granted: Mapping[ProjectId, int],
-    limit: int = 1000,
-) -> list[Decision]:
-    """Decide for all groups at once.
-
-    Groups take turns, one worker at a time, those with fewest workers first, so that a large submit does not take
-    all of its project's batch cores before a small one gets a machine.
-    """
-    order = round_robin({index: sum(s.per_cloud.values()) for index, s in enumerate(situations)})
-    wanted = {
-        index: 0
-        if situation.refusals
-        else workers_needed(situation.demand.shapes, whole=situation.worker, free=situation.free, limit=limit)
-        for index, situation in enumerate(situations)
-    }
-    left = dict(cores_left)
-    counts = {index: dict(s.per_cloud) for index, s in enumerate(situations)}
-    rooms = {index: {room.cloud: room.room for room in s.clouds} for index, s in enumerate(situations)}
-    boots: dict[int, list[CloudName]] = {index: [] for index in order}
-    turn = [index for index in order if wanted[index]]
-    while turn:
-        for index in list(turn):
-            group = situations[index].demand.group
-            cloud = None
-            if left.get(group.project, 0) >= situations[index].vcpus:
-                cloud = place(per_cloud=counts[index], rooms=rooms[index])
-            if cloud is None:
-                turn.remove(index)
-                continue
-            # The same cloud is shared by all groups of the project; its room is counted down for each of them.
-            for other, other_rooms in rooms.items():
-                if cloud in other_rooms and situations[other].demand.group.project == group.project:
-                    other_rooms[cloud] -= 1
-            counts[index][cloud] = counts[index].get(cloud, 0) + 1
-            left[group.project] = left.get(group.project, 0) - situations[index].vcpus
-            boots[index].append(cloud)
-            if len(boots[index]) >= wanted[index]:
-                turn.remove(index)
-    return [
-        _decision(situations[index], boots[index], wanted[index], left, cores_granted)
-        for index in range(len(situations))
-    ]
-
-
-def _decision(
-    situation: Situation,
-    boot: list[CloudName],
-    wanted: int,
-    left: Mapping[ProjectId, int],
-    granted: Mapping[ProjectId, int],
-) -> Decision:
-    group = situation.demand.group
-    missing = wanted - len(boot)
-    refusals: list[Refusal] = list(situation.refusals)
-    if missing:
-        if left.get(group.project, 0) < situation.vcpus:
-            refusals.append(
-                out_of_batch_cores(left.get(group.project, 0), granted.get(group.project, 0), situation)
-            )
-        for room in situation.clouds:
-            refusals.extend(room.refusals)
-            if not room.refusals and room.room <= boot.count(room.cloud):
-                refusals.append(
-                    Refusal(
-                        cloud=room.cloud,
-                        code="cloud_full",
-                        message=f"{room.cloud} has room for {room.room} more worker(s) of {group.flavor}",
-                        facts={"room": room.room},
-                        remedy="Wait for machines on this cloud to end.",
-                    )
-                )
-    return Decision(group=group, boot=tuple(boot), refusals=tuple(refusals), missing=missing)
-
-
-def out_of_batch_cores(left: int, granted: int, situation: Situation) -> Refusal:
-    """Say that the project's batch cores are in use."""
-    return Refusal(
-        code="batch_cores_used",
-        message=f"the project uses {granted - left} of its {granted} batch cores; "
-        f"a worker of {situation.demand.group.flavor} needs {situation.vcpus}",
-        facts={"used": granted - left, "granted": granted, "needed": situation.vcpus},
-        remedy="Wait for jobs to end, choose a smaller flavor, or ask for more batch cores.",
-    )
+    quotas: Mapping[Hashable, Quota]
+    boot_slots: Mapping[CloudName, int]
+    """machines that may begin to boot on each cloud"""
+    booting: Mapping[CloudName, int] = field(default_factory=dict[CloudName, int])
+    cores_left: Mapping[ProjectId, int]
+    cores_granted: Mapping[ProjectId, int]
+    purses: Mapping[ProjectId, Purse] = field(default_factory=dict[ProjectId, Purse])
+    trials: Mapping[Lane, int] = field(default_factory=dict[Lane, int])
+    """machines that boot in lanes that fail"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Boots:
-    """How boots on one cloud went of late: the failures since the last machine that came up."""
+    """Machines to boot, all of one kind."""
 
-    failures: int = 0
-    last_at: datetime | None = None
-    last_reason: str = ""
+    offer: Offer
+    count: int
 
-    def failed(self, at: datetime, reason: str) -> Boots:
-        """Return the record with one more failure."""
-        return replace(self, failures=self.failures + 1, last_at=at, last_reason=reason)
 
-    def until(self, *, first: timedelta, longest: timedelta) -> datetime | None:
-        """Return when the next boot may be tried: the pause doubles with each failure. None means now."""
-        if not self.failures or self.last_at is None:
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Boot these; if jobs still wait for a machine, `refusals` has every reason, cloud by cloud."""
+
+    group: Group
+    boots: tuple[Boots, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    missing: tuple[Shape, ...] = ()
+    """jobs for which there is no room, and for which none was found"""
+
+    @property
+    def boot(self) -> tuple[CloudName, ...]:
+        """The clouds on which a machine is to boot, each as often as it is to."""
+        return tuple(boots.offer.kind.cloud for boots in self.boots for _ in range(boots.count))
+
+
+class _Left:
+    """The bounds, counted down."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.quotas = {pool: [q.cores, q.ram_mib, q.instances] for pool, q in bounds.quotas.items()}
+        self.slots = dict(bounds.boot_slots)
+        self.cores = dict(bounds.cores_left)
+        self.money = {project: purse.left for project, purse in bounds.purses.items()}
+        self.trials = dict(bounds.trials)
+
+    def fits(self, offer: Offer, project: ProjectId) -> int:
+        """Return how many machines of the offer fit into what is left."""
+        if offer.refusals:
+            return 0
+        most = [self.slots.get(offer.kind.cloud, 0), self.cores.get(project, 0) // max(1, offer.vcpus)]
+        for left, each in zip(self.quotas[offer.pool], (offer.vcpus, offer.ram_mib, 1), strict=True):
+            if left is not None and each > 0:
+                most.append(left // each)
+        if project in self.money and offer.hour > 0:
+            most.append(int(self.money[project] // (offer.hour * COMMITTED.total_seconds() / 3600)))
+        most += [1 - self.trials.get(lane, 0) for lane in offer.trials]
+        return max(0, min(most))
+
+    def take(self, offer: Offer, project: ProjectId, count: int) -> None:
+        """Count machines in."""
+        self.slots[offer.kind.cloud] -= count
+        self.cores[project] -= count * offer.vcpus
+        quota = self.quotas[offer.pool]
+        for index, each in enumerate((offer.vcpus, offer.ram_mib, 1)):
+            left = quota[index]
+            if left is not None:
+                quota[index] = left - count * each
+        if project in self.money:
+            self.money[project] -= count * offer.hour * COMMITTED.total_seconds() / 3600
+        for lane in offer.trials:
+            self.trials[lane] = self.trials.get(lane, 0) + count
+
+    def refusals(self, offer: Offer, group: Group) -> list[Refusal]:
+        """Return every reason why no further machine of the offer boots now."""
+        found = list(offer.refusals)
+        cloud = offer.kind.cloud
+        project = group.project
+        if self.cores.get(project, 0) < offer.vcpus:
+            granted = self.bounds.cores_granted.get(project, 0)
+            found.append(out_of_batch_cores(self.cores.get(project, 0), granted, offer))
+        purse = self.bounds.purses.get(project)
+        if purse is not None:
+            price = offer.hour * COMMITTED.total_seconds() / 3600
+            if self.money[project] < price:
+                found.append(
+                    Purse(budget=purse.budget, spent=purse.budget - self.money[project]).refusal(price)
+                )
+        limits = self.bounds.quotas[offer.pool].limits
+        found += quota_full(offer, self.quotas[offer.pool], limits)
+        if not offer.refusals:
+            found += [trying(offer, lane) for lane in offer.trials if self.trials.get(lane, 0) >= 1]
+        if self.slots.get(cloud, 0) <= 0:
+            found.append(booting_enough(cloud, self.bounds.booting.get(cloud, 0)))
+        return found
+
+
+class _Turn:
+    """One group while machines are shared out."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.group = situation.demand.group
+        self.waiting, unused = situation.packer.fill(ordered(situation.demand.shapes), situation.rooms)
+        self.reserve = _reserve_missing(situation, unused)
+        self.boots: dict[Kind, Boots] = {}
+        self.here = dict(situation.here)
+
+    def for_jobs(self, left: _Left) -> Choice | None:
+        """Return the next machine to boot for jobs that wait."""
+        if not self.waiting:
             return None
-        return self.last_at + min(longest, first * 2 ** min(self.failures - 1, 20))
+        s = self.situation
+        offers = [offer for offer in s.offers if left.fits(offer, self.group.project)]
+        return best(offers, self.waiting, packer=s.packer, here=self.here, ranks=s.ranks)
+
+    def for_reserve(self, left: _Left) -> Choice | None:
+        """Return the next machine to boot for the reserve, and how many of them."""
+        for cloud, count in self.reserve.items():
+            offers = [
+                offer
+                for offer in self.situation.offers
+                if cloud in (None, offer.kind.cloud) and left.fits(offer, self.group.project)
+            ]
+            if count > 0 and offers:
+                self.reserve[cloud] = count - 1
+                return Choice(cheapest(offers, here=self.here), Filling((), 1))
+        return None
+
+    def take(self, choice: Choice, count: int) -> None:
+        """Have `count` machines of the choice boot."""
+        kind = choice.offer.kind
+        before = self.boots[kind].count if kind in self.boots else 0
+        self.boots[kind] = Boots(offer=choice.offer, count=before + count)
+        self.here[kind] = self.here.get(kind, 0) + count
+        if choice.filling.taken:
+            self.waiting = without(self.waiting, choice.filling, count)
+
+    def decision(self, left: _Left) -> Decision:
+        """Return what was decided, with all reasons if jobs are left without a machine."""
+        situation = self.situation
+        refusals = list(situation.refusals)
+        if self.waiting:
+            for offer in situation.offers:
+                refusals += left.refusals(offer, self.group)
+        return Decision(
+            group=self.group,
+            boots=tuple(self.boots.values()),
+            refusals=tuple(_once(refusals)),
+            missing=tuple(self.waiting),
+        )
 
 
-def back_off(cloud: CloudName, boots: Boots, until: datetime) -> Refusal:
-    """Say that a cloud is left alone for a while because boots failed there."""
-    return Refusal(
-        cloud=cloud,
-        code="boots_failing",
-        message=f"{boots.failures} boot(s) failed on {cloud}, the last one: {boots.last_reason}",
-        facts={"failures": boots.failures, "reason": boots.last_reason, "next_try": until.isoformat()},
-        remedy="The next boot is tried by itself; look at the cloud if this stays.",
-    )
+def _once(refusals: Sequence[Refusal]) -> list[Refusal]:
+    """Return refusals without repetitions: what stops a cloud stops each of its flavors."""
+    seen: dict[tuple[object, ...], Refusal] = {}
+    for refusal in refusals:
+        seen.setdefault((refusal.cloud, refusal.code, refusal.message), refusal)
+    return list(seen.values())
 
 
-def to_retire(
-    idle: Mapping[WorkerId, datetime], *, now: datetime, after: timedelta, wanted: bool
-) -> list[WorkerId]:
-    """Return the workers that have been idle for `after`. None while jobs of their group wait (`wanted`)."""
-    return [] if wanted else [worker for worker, since in idle.items() if now - since >= after]
+def _reserve_missing(situation: Situation, unused: Sequence[Bin]) -> dict[CloudName | None, int]:
+    """Return how many machines the reserve lacks: what no job needs of those that are there counts for it."""
+    spare: dict[CloudName, int] = {}
+    for room in unused:
+        if room.free.cpus >= room.whole.cpus:
+            spare[room.kind.cloud] = spare.get(room.kind.cloud, 0) + room.machines
+    missing: dict[CloudName | None, int] = {}
+    for cloud, count in situation.reserve.items():
+        if cloud is not None:
+            used = min(count, spare.get(cloud, 0))
+            spare[cloud] = spare.get(cloud, 0) - used
+            missing[cloud] = count - used
+    if None in situation.reserve:
+        missing[None] = max(0, situation.reserve[None] - sum(spare.values()))
+    return missing
+
+
+def decide(situations: Sequence[Situation], *, bounds: Bounds, steps: int = 256) -> list[Decision]:
+    """Decide for all groups at once.
+
+    Groups take turns, those with fewest workers first, so that a large submit does not take all of its project's
+    batch cores before a small one gets a machine. A turn is one machine; in a group that needs thousands it is a
+    few at a time (what it needs, by `steps`), which bounds the work without changing who gets what by much. The
+    reserve comes after all jobs.
+    """
+    turns = [_Turn(situation) for situation in situations]
+    left = _Left(bounds)
+    order = [turns[i] for i in round_robin({i: sum(t.here.values()) for i, t in enumerate(turns)})]
+    for choose in (_Turn.for_jobs, _Turn.for_reserve):
+        playing = list(order)
+        while playing:
+            for turn in list(playing):
+                choice = choose(turn, left)
+                if choice is None:
+                    playing.remove(turn)
+                    continue
+                room = left.fits(choice.offer, turn.group.project)
+                count = max(1, min(room, choice.filling.times // steps))
+                left.take(choice.offer, turn.group.project, count)
+                turn.take(choice, count)
+    return [turn.decision(left) for turn in turns]

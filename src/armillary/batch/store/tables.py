@@ -214,15 +214,6 @@ machines = Table(
     Index("batch_machines_of_project", "project", "created_at"),
 )
 
-boots = Table(
-    "batch_boots",  # how boots went of late, per cloud
-    metadata,
-    Column("cloud", String(255), primary_key=True),
-    Column("failures", Integer, nullable=False),
-    Column("last_at", Moment),
-    Column("last_reason", Text, nullable=False),
-)
-
 lanes = Table(
     "batch_lanes",  # how boots went of late; an empty field means any
     metadata,
