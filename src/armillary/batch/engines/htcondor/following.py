@@ -1,0 +1,298 @@
+"""Moves our records as the schedd moves its jobs: the same states, events and attempts as with our own agents."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select, update
+
+from armillary.base.ids import new_secret
+from armillary.base.job_ads import HELD, IDLE, REMOVED
+from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.moments import moment
+from armillary.batch.engines.htcondor.ports import Site
+from armillary.batch.engines.htcondor.sight import ON_MACHINE, OURS, PROJECTION, Sight, sight
+from armillary.batch.engines.htcondor.translate import PLATFORM
+from armillary.batch.model import AttemptState, JobState, Resources
+from armillary.batch.store.pool_tables import pool_jobs
+from armillary.batch.store.tables import attempts
+
+OVERLAP = 5
+"""seconds that are asked for twice: the schedd's clock has whole ones, and a job may change twice in one"""
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""when a lease that HTCondor looks after ends"""
+_AT_ONCE = 2000
+
+
+class Follower:
+    """Call `follow` every few seconds, from one thread."""
+
+    def __init__(self, *, site: Site) -> None:
+        self._database = site.database
+        self._clock = site.clock
+        self._pool = site.pool
+        self._platform = site.platform
+
+    def follow(self) -> set[int]:
+        """Follow what has changed in the schedd's queue since the last time; returns the clusters that moved."""
+        since = self._since()
+        changed = f"EnteredCurrentStatus >= {since} || JobCurrentStartExecutingDate >= {since}"
+        moved: set[int] = set()
+        for ad in self._pool.query(f'{PLATFORM} == "{self._platform}" && ({changed})', PROJECTION):
+            seen = sight(ad)
+            if seen is not None and self._apply(seen):
+                moved.add(seen.cluster)
+        return moved
+
+    def missing(self) -> int:
+        """Look for jobs that the schedd has dropped without a word; they count as removed. Returns how many."""
+        lost = 0
+        after = (0, -1)
+        while True:
+            with self._reading() as db:
+                rows = db.execute(
+                    select(pool_jobs)
+                    .where(
+                        pool_jobs.c.done.is_(False),
+                        pool_jobs.c.schedd_cluster.is_not(None),
+                        (pool_jobs.c.schedd_cluster > after[0])
+                        | and_(pool_jobs.c.schedd_cluster == after[0], pool_jobs.c.schedd_proc > after[1]),
+                    )
+                    .order_by(pool_jobs.c.schedd_cluster, pool_jobs.c.schedd_proc)
+                    .limit(_AT_ONCE)
+                ).all()
+            if not rows:
+                return lost
+            after = (rows[-1].schedd_cluster, rows[-1].schedd_proc)
+            between = f"ClusterId >= {rows[0].schedd_cluster} && ClusterId <= {after[0]}"
+            there = {
+                (ad["ClusterId"], ad["ProcId"])
+                for ad in self._pool.query(
+                    f'{PLATFORM} == "{self._platform}" && {between}', ["ClusterId", "ProcId"]
+                )
+            }
+            for row in rows:
+                if (row.schedd_cluster, row.schedd_proc) not in there:
+                    lost += self._dropped(row)
+
+    def _since(self) -> int:
+        with self._reading() as db:
+            newest = db.execute(select(func.max(pool_jobs.c.entered))).scalar() or 0
+        return max(0, newest - OVERLAP)
+
+    def _apply(self, seen: Sight) -> bool:
+        with self._reading() as db:
+            if _row(db, seen, news=True) is None:  # most of what is asked for twice ends here
+                return False
+        with self._database.begin() as db:
+            known = _row(db, seen, news=True)
+            if known is None:
+                return False
+            now = moment(db, self._clock)
+            step = _Step(db, Ledger(db, now=now), seen, now)
+            step.take(known)
+            db.execute(
+                update(pool_jobs)
+                .where(pool_jobs.c.cluster == seen.cluster, pool_jobs.c.proc == seen.proc)
+                .values(
+                    seen=seen.mark,
+                    status=seen.status,
+                    entered=seen.entered,
+                    run=seen.run if step.run_known else known.run,
+                    completions=seen.completions,
+                )
+            )
+        return True
+
+    def _dropped(self, row: Row[Any]) -> int:
+        with self._database.begin() as db:
+            now = moment(db, self._clock)
+            ledger = Ledger(db, now=now)
+            job = ledger.job(row.cluster, row.proc)
+            mine = and_(pool_jobs.c.cluster == row.cluster, pool_jobs.c.proc == row.proc)
+            db.execute(update(pool_jobs).where(mine, pool_jobs.c.turn == row.turn).values(done=True))
+            why = "the HTCondor pool's queue has it no more"
+            live = live_attempt(db, job)
+            if live is not None:
+                ledger.end(live, AttemptState.REMOVED, error=why)
+            if JobState(job.state) in {JobState.COMPLETED, JobState.REMOVED}:
+                return 0
+            ledger.move(
+                [job],
+                JobState.REMOVED,
+                columns={"reason": why, "finished_at": now},
+                detail={"reason": why},
+            )
+        return 1
+
+    def _reading(self) -> Connection:
+        return self._database.execution_options(readonly=True).connect()
+
+
+class _Step:
+    """One change of one job, in one transaction."""
+
+    def __init__(self, db: Connection, ledger: Ledger, seen: Sight, now: Any) -> None:
+        self._db = db
+        self._ledger = ledger
+        self._seen = seen
+        self._now = now
+        self.run_known = False
+
+    def take(self, known: Row[Any]) -> None:
+        seen = self._seen
+        job = self._ledger.job(seen.cluster, seen.proc)
+        if seen.run and seen.run != known.run:
+            job = self._begin(job)
+            self.run_known = True
+        if seen.status in ON_MACHINE:
+            self._runs(job)
+        elif seen.status == IDLE:
+            self._waits(job, known)
+        elif seen.status == HELD:
+            self._held(job, known)
+        elif seen.status == REMOVED:
+            self._removed(job)
+        # COMPLETED: its files are brought first (`Collecting`)
+
+    def _begin(self, job: Row[Any]) -> Row[Any]:
+        """Record an attempt that we did not know of."""
+        earlier = live_attempt(self._db, job)
+        if earlier is not None:
+            self._end(job, earlier, AttemptState.LOST, "it was started again elsewhere")
+            job = self._ledger.job(job.cluster, job.proc)
+        if (
+            job.state == JobState.IDLE.value
+        ):  # else a person has stopped it meanwhile, and the schedd will hear of it
+            begin_attempt(self._ledger, job, self._seen)
+        return self._ledger.job(job.cluster, job.proc)
+
+    def _runs(self, job: Row[Any]) -> None:
+        if self._seen.executing and job.state == JobState.CLAIMED.value:
+            live = live_attempt(self._db, job)
+            if live is not None:
+                started = {"state": AttemptState.RUNNING.value, "started_at": self._now}
+                self._db.execute(update(attempts).where(_is(live)).values(started))
+            self._ledger.move(
+                [job], JobState.RUNNING, columns={"started_at": self._now}, worker=self._seen.worker
+            )
+
+    def _waits(self, job: Row[Any], known: Row[Any]) -> None:
+        live = live_attempt(self._db, job)
+        if live is not None:
+            again = self._seen.completions > known.completions
+            why = f"tried again after {self._how()}" if again else self._seen.reason or "it was put back"
+            self._end(job, live, AttemptState.FINISHED if again else AttemptState.LOST, why)
+        elif job.state == JobState.HELD.value and known.status == HELD and job.hold_code not in _BY_PEOPLE:
+            self._ledger.move([job], JobState.IDLE)
+
+    def _held(self, job: Row[Any], known: Row[Any]) -> None:
+        live = live_attempt(self._db, job)
+        ended = AttemptState.FINISHED if self._seen.completions > known.completions else AttemptState.FAILED
+        if live is not None:
+            stopping = live.state == AttemptState.STOPPING
+            state = AttemptState.REMOVED if stopping else ended
+            self._ledger.end(live, state, error=self._seen.reason, **self._figures())
+        if self._seen.reason.startswith(OURS) or not JobState(job.state).active:
+            return
+        self._ledger.move(
+            [self._ledger.job(job.cluster, job.proc)],
+            JobState.HELD,
+            columns={
+                "hold_code": self._seen.hold_code,
+                "hold_subcode": self._seen.hold_subcode,
+                "reason": self._seen.reason,
+                "started_at": None,
+            },
+            worker=self._seen.worker or None,
+            attempt=live.number if live is not None else None,
+            detail={"reason": self._seen.reason, "hold_code": self._seen.hold_code},
+        )
+
+    def _removed(self, job: Row[Any]) -> None:
+        live = live_attempt(self._db, job)
+        if live is not None:
+            self._ledger.end(live, AttemptState.REMOVED, error=self._seen.reason, **self._figures())
+        if JobState(job.state) in {JobState.COMPLETED, JobState.REMOVED}:
+            return
+        self._ledger.move(
+            [self._ledger.job(job.cluster, job.proc)],
+            JobState.REMOVED,
+            columns={"reason": self._seen.reason, "finished_at": self._now},
+            worker=self._seen.worker or None,
+            detail={"reason": self._seen.reason},
+        )
+
+    def _end(self, job: Row[Any], live: Row[Any], state: AttemptState, why: str) -> None:
+        """End an attempt after which the job waits again, unless a person wants otherwise."""
+        stopping = live.state == AttemptState.STOPPING
+        self._ledger.end(live, AttemptState.REMOVED if stopping else state, error=why, **self._figures())
+        if not JobState(job.state).on_worker:
+            return
+        columns: dict[str, Any] = {"started_at": None, "reason": why}
+        if state is AttemptState.LOST:
+            columns["lost"] = job.lost + 1
+        else:
+            columns["retried"] = job.retried + 1
+        if self._seen.memory_mib:
+            columns["memory_mib"] = self._seen.memory_mib  # retry_request_memory
+        self._ledger.move(
+            [self._ledger.job(job.cluster, job.proc)],
+            JobState.IDLE,
+            columns=columns,
+            worker=live.worker,
+            attempt=live.number,
+            detail={"reason": why},
+        )
+
+    def _figures(self) -> dict[str, Any]:
+        return {
+            "usage": dict(self._seen.usage),
+            "exit_code": self._seen.exit_code,
+            "signal": self._seen.signal,
+        }
+
+    def _how(self) -> str:
+        return (
+            f"signal {self._seen.signal}"
+            if self._seen.signal is not None
+            else f"exit code {self._seen.exit_code}"
+        )
+
+
+_BY_PEOPLE = frozenset({"held_by_user", "submitted_on_hold"})
+"""Holds that only a person of ours ends."""
+
+
+def begin_attempt(ledger: Ledger, job: Row[Any], seen: Sight) -> None:
+    """Record that a machine has the job. HTCondor itself fences attempts: a claim belongs to one shadow."""
+    share = Resources(cpus=job.cpus, memory_mib=job.memory_mib, disk_kib=job.disk_kib, gpus=job.gpus)
+    ledger.lease([job], [new_secret()], worker=seen.worker or "unknown", share=share, until=NEVER)
+
+
+def live_attempt(db: Connection, job: Row[Any]) -> Row[Any] | None:
+    """Return the attempt that the job is bound to, if there is one."""
+    if job.live_attempt is None:
+        return None
+    here = (attempts.c.cluster == job.cluster, attempts.c.proc == job.proc)
+    return db.execute(select(attempts).where(*here, attempts.c.number == job.live_attempt)).first()
+
+
+def _is(row: Row[Any]) -> Any:
+    return and_(
+        attempts.c.cluster == row.cluster, attempts.c.proc == row.proc, attempts.c.number == row.number
+    )
+
+
+def _row(db: Connection, seen: Sight, *, news: bool) -> Row[Any] | None:
+    """Return what we know of the job that was seen, if it is still that one, and (`news`) something has changed."""
+    query = select(pool_jobs).where(
+        pool_jobs.c.cluster == seen.cluster,
+        pool_jobs.c.proc == seen.proc,
+        pool_jobs.c.turn == seen.turn,
+        pool_jobs.c.schedd_cluster == seen.schedd_cluster,
+        pool_jobs.c.schedd_proc == seen.schedd_proc,
+        pool_jobs.c.done.is_(False),
+    )
+    return db.execute(query.where(pool_jobs.c.seen != seen.mark) if news else query).first()

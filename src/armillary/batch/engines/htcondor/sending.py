@@ -1,0 +1,209 @@
+"""Brings queued jobs and their files to the schedd, each once, whatever is lost on the way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, select, tuple_, update
+
+from armillary.base.errors import Invalid, Unavailable
+from armillary.base.job_ads import HELD
+from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.moments import moment
+from armillary.batch.engines.htcondor.machines import avoided_by_group
+from armillary.batch.engines.htcondor.ports import Site
+from armillary.batch.engines.htcondor.sight import OURS, SPOOLING
+from armillary.batch.engines.htcondor.staging import Staging
+from armillary.batch.engines.htcondor.translate import (
+    CLUSTER,
+    PLATFORM,
+    PROC,
+    TURN,
+    Asked,
+    Terms,
+    commands,
+    shared,
+)
+from armillary.batch.model import Group, JobState
+from armillary.batch.store.pool_tables import pool_jobs
+from armillary.batch.store.specs import whole_inputs, whole_spec
+from armillary.batch.store.tables import clusters, jobs
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 500
+"""jobs in one submit to the schedd: what is on disk and in memory for it at a time"""
+
+
+class Sender:
+    """Call `send` every few seconds, from one thread."""
+
+    def __init__(self, *, site: Site, staging: Staging) -> None:
+        self._database = site.database
+        self._clock = site.clock
+        self._pool = site.pool
+        self._staging = staging
+        self._platform = site.platform
+        self._avoid: dict[Group, frozenset[str]] = {}
+
+    def send(self) -> set[int]:
+        """Submit what waits to be sent, up to a bound; returns the clusters whose jobs could not be."""
+        refused: set[int] = set()
+        self._avoid = avoided_by_group(self._database)
+        for cluster, rows in groupby(self._waiting(), key=lambda row: int(row.cluster)):
+            unsent = self._adopt(cluster, list(rows))
+            if unsent:
+                refused |= self._submit(cluster, unsent)
+        return refused
+
+    def _waiting(self) -> Sequence[Row[Any]]:
+        query = (
+            select(
+                jobs,
+                pool_jobs.c.turn,
+                pool_jobs.c.sending_since,
+                clusters.c.common,
+                clusters.c.common_inputs,
+                clusters.c.owner_name,
+                clusters.c.project_name,
+                clusters.c.batch_name,
+                clusters.c.accounting_group,
+            )
+            .join(pool_jobs, and_(pool_jobs.c.cluster == jobs.c.cluster, pool_jobs.c.proc == jobs.c.proc))
+            .join(clusters, clusters.c.id == jobs.c.cluster)
+            .where(
+                pool_jobs.c.schedd_cluster.is_(None),
+                pool_jobs.c.done.is_(False),
+                jobs.c.state == JobState.IDLE.value,
+                jobs.c.live_attempt.is_(None),
+            )
+            .order_by(jobs.c.cluster, jobs.c.proc)
+            .limit(AT_ONCE)
+        )
+        with self._database.execution_options(readonly=True).connect() as db:
+            return db.execute(query).all()
+
+    def _adopt(self, cluster: int, rows: list[Row[Any]]) -> list[Row[Any]]:
+        """Find those that an earlier call has sent without hearing so; returns the others."""
+        doubtful = {(row.proc, row.turn) for row in rows if row.sending_since is not None}
+        if not doubtful:
+            return rows
+        mine = f'{PLATFORM} == "{self._platform}" && {CLUSTER} == {cluster}'
+        wanted = [PROC, TURN, "ClusterId", "ProcId", "JobStatus", "HoldReasonCode"]
+        there: dict[tuple[int, int], tuple[int, int]] = {}
+        halves: list[str] = []
+        for ad in self._pool.query(mine, wanted):
+            if (ad[PROC], ad[TURN]) not in doubtful:
+                continue
+            name = (int(ad["ClusterId"]), int(ad["ProcId"]))
+            half = ad["JobStatus"] == HELD and ad.get("HoldReasonCode") == SPOOLING
+            if half or (ad[PROC], ad[TURN]) in there:
+                halves.append(f"{name[0]}.{name[1]}")  # its files did not arrive, or it is there twice
+            else:
+                there[ad[PROC], ad[TURN]] = name
+        if halves:
+            self._pool.act("Remove", halves, OURS + "its files did not arrive")
+        self._record({(cluster, proc): name for (proc, _), name in there.items()})
+        return [row for row in rows if (row.proc, row.turn) not in there]
+
+    def _submit(self, cluster: int, rows: list[Row[Any]]) -> set[int]:
+        said: list[tuple[Row[Any], dict[str, str]]] = []
+        refused: set[int] = set()
+        try:
+            for row in rows:
+                try:
+                    said.append((row, commands(self._asked(row), self._terms(row))))
+                except Invalid as error:
+                    self._refuse([row], error.message)
+                    refused.add(cluster)
+            for alike in _alike(said):
+                refused |= self._submit_alike(cluster, alike)
+        finally:
+            for row in rows:
+                self._staging.clear(row.cluster, row.proc)
+        return refused
+
+    def _submit_alike(self, cluster: int, said: Sequence[tuple[Row[Any], dict[str, str]]]) -> set[int]:
+        names = [(row.cluster, row.proc) for row, _ in said]
+        with self._database.begin() as db:
+            _set(db, names, sending_since=moment(db, self._clock))
+        same, each = shared([one for _, one in said])
+        try:
+            number, first = self._pool.submit(same, each)
+        except Unavailable as error:
+            self._pool.ping()  # raises when nobody is there: then we ask again later
+            log.warning("the schedd refuses jobs of %s: %s", cluster, error.message)
+            self._refuse([row for row, _ in said], str(error.facts.get("reason") or error.message))
+            return {cluster}
+        self._record(
+            {name: (number, first + n) for n, name in enumerate(names)}, [row.priority for row, _ in said]
+        )
+        return set()
+
+    def _record(
+        self, found: dict[tuple[int, int], tuple[int, int]], priorities: Sequence[int] | None = None
+    ) -> None:
+        with self._database.begin() as db:
+            for n, (name, (number, proc)) in enumerate(found.items()):
+                told = {} if priorities is None else {"priority": priorities[n]}
+                _set(db, [name], schedd_cluster=number, schedd_proc=proc, sending_since=None, **told)
+
+    def _refuse(self, rows: Sequence[Row[Any]], why: str) -> None:
+        with self._database.begin() as db:
+            ledger = Ledger(db, now=moment(db, self._clock))
+            still = [
+                job
+                for job in (ledger.job(row.cluster, row.proc) for row in rows)
+                if job.state == JobState.IDLE
+            ]
+            columns = {"hold_code": "job_invalid", "reason": f"HTCondor does not take it: {why}"}
+            ledger.move(still, JobState.HELD, columns=columns, detail=columns)
+            _set(db, [(row.cluster, row.proc) for row in rows], sending_since=None)
+
+    def _asked(self, row: Row[Any]) -> Asked:
+        spec = whole_spec(row)
+        inputs, outputs = self._staging.lay_out(row.cluster, row.proc, whole_inputs(row))
+        return Asked(
+            proc=row.proc,
+            turn=row.turn,
+            spec=spec,
+            cpus=row.cpus,
+            memory_mib=row.memory_mib,
+            disk_kib=row.disk_kib,
+            gpus=row.gpus,
+            priority=row.priority,
+            max_retries=row.max_retries,
+            inputs=str(inputs),
+            outputs=str(outputs),
+        )
+
+    def _terms(self, row: Row[Any]) -> Terms:
+        group = Group(row.project, row.image, row.flavor)
+        return Terms(
+            platform=self._platform,
+            cluster=row.cluster,
+            group=group,
+            owner=row.owner_name,
+            project=row.accounting_group or row.project_name,
+            batch_name=row.batch_name,
+            avoid=sorted(self._avoid.get(group, ())),
+        )
+
+
+def _alike(
+    said: Sequence[tuple[Row[Any], dict[str, str]]],
+) -> Iterable[list[tuple[Row[Any], dict[str, str]]]]:
+    """Jobs with the same commands go in one submit, those whose commands have the same names at least."""
+    kinds: dict[tuple[str, ...], list[tuple[Row[Any], dict[str, str]]]] = {}
+    for one in said:
+        kinds.setdefault(tuple(one[1]), []).append(one)
+    return kinds.values()
+
+
+def _set(db: Connection, names: Sequence[tuple[int, int]], **values: Any) -> None:
+    for n in range(0, len(names), AT_ONCE):
+        mine = tuple_(pool_jobs.c.cluster, pool_jobs.c.proc).in_(names[n : n + AT_ONCE])
+        db.execute(update(pool_jobs).where(mine).values(**values))

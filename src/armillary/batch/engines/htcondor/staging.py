@@ -1,0 +1,71 @@
+"""The folder through which files pass between our spool and the schedd's. What is in it may be lost at any time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from armillary.batch.engines.htcondor.translate import below
+from armillary.batch.model import InputFile
+from armillary.batch.ports import Blob, Spool
+
+_CHUNK = 2**20
+
+
+class Staging:
+    """Folders of jobs: `in` with the files of one that is being sent, `out` for those that come back."""
+
+    def __init__(self, *, directory: Path, spool: Spool) -> None:
+        self._directory = directory
+        self._spool = spool
+        self._directory.mkdir(parents=True, exist_ok=True)
+
+    def lay_out(self, cluster: int, proc: int, files: Sequence[InputFile]) -> tuple[Path, Path]:
+        """Put a job's files under the names of its spec; returns (where they are, where its outputs will come)."""
+        self.clear(cluster, proc)
+        inputs, outputs = self._place(cluster, proc) / "in", self.outputs(cluster, proc)
+        inputs.mkdir(parents=True)
+        for file in files:
+            place = inputs / below(file.path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            blob = self._spool.path(file.sha256)
+            if file.mode & 0o777 == 0o644:
+                place.symlink_to(blob.absolute())
+            else:  # the mode travels with the file, and a blob may be several jobs'
+                shutil.copyfile(blob, place)
+                place.chmod(file.mode & 0o777)
+        return inputs, outputs
+
+    def outputs(self, cluster: int, proc: int) -> Path:
+        """Return the folder that a job's outputs come to; it is there."""
+        place = self._place(cluster, proc) / "out"
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def clear(self, cluster: int, proc: int) -> None:
+        """Remove a job's folders."""
+        shutil.rmtree(self._place(cluster, proc), ignore_errors=True)
+
+    def keep(self, file: Path) -> Blob:
+        """Take a file into the spool, durably."""
+        with self._spool.writer() as writer, file.open("rb") as source:
+            while chunk := source.read(_CHUNK):
+                writer.write(chunk)
+            return writer.commit()
+
+    def _place(self, cluster: int, proc: int) -> Path:
+        return self._directory / f"{cluster}" / f"{proc}"
+
+
+def regular_files(folder: Path) -> list[tuple[str, Path]]:
+    """Return the files below a folder with their names in it; what leads out of it is no file of the job's."""
+    found: list[tuple[str, Path]] = []
+    for here, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            place = Path(here, name)
+            if place.is_file() and not place.is_symlink():
+                found.append((str(place.relative_to(folder)), place))
+    return found
