@@ -40,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
     keeping.listen()
-    _shut_out_jobs(machine, path)
+    if config.get("shut_out", True):
+        _shut_out_jobs(machine, path)
     return worker.run()
 
 

@@ -252,7 +252,10 @@ class Job:
             )
             try:
                 end = self._watch(plan, limits)
-            finally:
+            except BaseException:
+                self._end_all()
+                raise
+            if self.group or end["strays"]:
                 self._end_all()
             self._usage = {**limits.usage(end), "cpus": self.cpus}
             returned = int(end["status"])

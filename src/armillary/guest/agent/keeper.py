@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from armillary.guest.agent.basics import Json, now
-from armillary.guest.agent.launch import launch
+from armillary.guest.agent.launch import adopt_orphans, launch
 
 MAX_MESSAGE = 1 << 16
 TICK = 1.0
@@ -64,6 +65,8 @@ class Keeper:
         for end in (self._wake, alarm):
             end.setblocking(False)
         self._alarm = alarm
+        adopt_orphans()
+        self._own_rss_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(alarm.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):  # the agent decides when it is over
@@ -195,9 +198,20 @@ class Keeper:
                 for called in [c for c in self._children.values() if c.owner == child.number]:
                     self._end(called)
                 self._end(child)
-            seconds = {"user": usage.ru_utime, "system": usage.ru_stime, "max_rss_kib": usage.ru_maxrss}
+                child.facts["strays"] = self._has_strays()
+            # Before it became its program, the process was a copy of us; only what is more than that says something.
+            peak = usage.ru_maxrss if usage.ru_maxrss > self._own_rss_kib + 512 else 0
+            seconds = {"user": usage.ru_utime, "system": usage.ru_stime, "max_rss_kib": peak}
             told = {"id": child.number, "status": os.waitstatus_to_exitcode(status), **seconds, **child.facts}
             send(self._channel, told)
+
+    def _has_strays(self) -> bool:
+        """Whether a process has come to us that lost its parent: what a job leaves behind."""
+        try:
+            listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        except OSError:
+            return True  # a kernel that does not tell
+        return bool({int(pid) for pid in listed} - {child.pid for child in self._children.values()})
 
     @staticmethod
     def _signal(child: Child, number: int) -> None:
@@ -207,14 +221,15 @@ class Keeper:
     def _end(self, child: Child) -> None:
         """Kill a program and, for a job, whatever has come of it, wherever that went."""
         self._signal(child, signal.SIGKILL)
-        if child.owner is None and (child.uid is not None or child.entries):
-            left = _members(child.entries)
-            if child.uid is not None and (left or not child.entries):
-                kill_user(child.uid)
-            else:
-                for pid in left:
-                    with contextlib.suppress(OSError):
-                        os.kill(pid, signal.SIGKILL)
+        if child.owner is not None:
+            return
+        left = _members(child.entries)
+        if child.uid is not None and (left or (not child.entries and self._has_strays())):
+            kill_user(child.uid)
+        else:
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _members(entries: list[str]) -> set[int]:

@@ -20,7 +20,7 @@ class Program:
         self.number = number
         self.pid = 0
         self.end: Json | None = None
-        """`status`: its exit code, or less than zero for a signal; `user`, `system` seconds; `max_rss_kib`; `fenced`"""
+        """`status`: its exit code, or less than zero for a signal; `user`, `system` seconds; `max_rss_kib` (0: little); `fenced`; `strays`"""
         self.changed = threading.Event()
 
 

@@ -16,8 +16,13 @@ from armillary.guest.agent.basics import Json
 
 CLONE_NEWNS = 0x0002_0000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 0x1000, 0x4000, 0x4_0000
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of processes below us that lose theirs."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _checked(result: int, what: str) -> None:

@@ -83,7 +83,7 @@ class Limits:
     def after(self, status: int) -> Fault | None:
         """Return what the program ran out of, as far as the kernel tells after its end; what it did with less is kept."""
         self._disk()
-        if status and self._group and self._memory_mib and self._group.out_of_memory():
+        if self._group and self._memory_mib and self._group.out_of_memory():
             peak = self._group.peak_memory_kib() or 0
             self._peak_memory_kib = max(self._peak_memory_kib, peak)
             return self._too_much_memory(peak)
@@ -96,10 +96,13 @@ class Limits:
         counted = self._group.cpu_seconds() if self._group else None
         # Group accounts come by the tick of a clock; the program's own, and that of children it waited for, is finer.
         user, system = counted or (0.0, 0.0)
+        peak = max(self._peak_memory_kib, int(end["max_rss_kib"]))
+        if not peak and self._group:  # too short and too small to have been seen
+            peak = self._group.peak_memory_kib() or 0
         return {
             "wall_seconds": round(now() - self._started, 3),
             "user_seconds": round(max(user, end["user"]), 3),
             "system_seconds": round(max(system, end["system"]), 3),
-            "max_rss_kib": max(self._peak_memory_kib, int(end["max_rss_kib"])),
+            "max_rss_kib": peak,
             "disk_kib": self._peak_disk_kib,
         }

@@ -22,6 +22,8 @@ from armillary.guest.agent.records import Book
 from armillary.guest.agent.server import Server
 
 LONG_POLL = 20.0
+FIRST_RENEWAL = 0.5
+"""Seconds after its start when a job is first said to run: most short ones are over by then, and cost no call."""
 
 
 class Worker:
@@ -43,7 +45,8 @@ class Worker:
         self._lock = threading.Lock()
         self._signing = threading.Lock()
         self._changed = threading.Event()
-        self._renew_now = threading.Event()
+        self._renew_changed = threading.Event()
+        self._renew_at = 0.0
         self._retired = threading.Event()
         self._poll_seconds = 5.0
         self._session: Json = {}
@@ -192,7 +195,7 @@ class Worker:
             spare = [number for number in range(self.machine.gpus) if number not in used]
             job.gpus = spare[: int(job.spec.get("request_gpus") or 0)]
         threading.Thread(target=job.run, daemon=True).start()
-        self._renew_now.set()
+        self._renew_within(FIRST_RENEWAL)
 
     def finished(self, job: Job) -> None:
         """Take a job off the list; its share of the machine is free again, or goes to those that came with its end."""
@@ -204,10 +207,20 @@ class Worker:
 
     def renew_now(self) -> None:
         """Ask at once how our jobs stand: somebody has changed one."""
-        self._renew_now.set()
+        self._renew_within(0.0)
+
+    def _renew_within(self, seconds: float) -> None:
+        self._renew_at = min(self._renew_at, now() + seconds)
+        self._renew_changed.set()
 
     def _renew_loop(self) -> None:
         while not self.abandon.is_set():
+            waiting = self._renew_at - now()
+            if waiting > 0:
+                self._renew_changed.wait(waiting)
+                self._renew_changed.clear()
+                continue
+            self._renew_at = now() + 3600.0
             jobs = self.jobs()
             pause = min([job.lease_seconds / 4 for job in jobs], default=60.0)
             if jobs:
@@ -221,8 +234,7 @@ class Worker:
                 except Refused as refused:
                     self.refused(refused, None)
                     pause = min(pause, 2.0)
-            self._renew_now.wait(pause)
-            self._renew_now.clear()
+            self._renew_within(pause)
 
     def _renewed(self, jobs: list[Job], answer: Json, sent: float) -> None:
         credentials: Json = answer.get("credential") or {}
