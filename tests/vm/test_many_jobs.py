@@ -27,9 +27,10 @@ echo $1 $start $(date +%s.%N)
 
 
 @pytest.fixture(scope="module")
-def north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
+def north(golden: Golden, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
     """A cloud of somebody else's, as far as the platform can tell."""
     platform = Golden(tmp_path_factory.mktemp("north") / "home", {"north": "127.28.0.0/24"})
+    platform.configure(guest_ports=[golden.settings["https_port"]])
     platform.operate("up")
     try:
         yield platform
@@ -65,7 +66,7 @@ def switch_off(cloud: Golden) -> None:
         os.kill(machine, signal.SIGKILL)
 
 
-def running_on(golden: Golden, jobs: list[Job], cloud: str) -> bool:
+def running_on(jobs: list[Job], cloud: str) -> bool:
     return any(job["state"] == "running" and job["cloud"] == cloud for job in jobs)
 
 
@@ -80,7 +81,7 @@ def test_two_hundred_jobs_outlive_a_worker_a_cloud_and_the_platform(golden: Gold
     golden.operate("up")
     cluster = golden.submit(SCRIPT, count=JOBS)
 
-    golden.wait(cluster, lambda jobs: running_on(golden, jobs, "north"))
+    golden.wait(cluster, lambda jobs: running_on(jobs, "north"))
     workers = golden.json("armillary", "workers")
     victim = next(one for one in workers if one["cloud"] != "north" and one["state"] == "ready")
     os.kill(process_of_machine(victim["server_id"]), signal.SIGKILL)

@@ -10,7 +10,7 @@ import os
 import tomllib
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -204,6 +204,10 @@ class Settings(BaseSettings):
     )
     guest_urls: dict[str, str] = Field(
         default={}, description="per outer cloud, our address as its machines see it"
+    )
+    guest_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
+        default=[],
+        description="further loopback ports of this computer that machines of embedded clouds reach at their gateway",
     )
     clouds: list[CloudTable] = Field(default_factory=_default_clouds)
     batch: BatchTable = BatchTable()

@@ -42,7 +42,7 @@ def build_clouds(
     clock: Clock,
 ) -> dict[CloudName, Cloud]:
     """Make every embedded cloud, under `home/clouds/<name>`."""
-    host_ports = frozenset({addresses.https_port, *addresses.cloud_ports.values()})
+    host_ports = frozenset({addresses.https_port, *addresses.cloud_ports.values(), *settings.guest_ports})
     extra = vendor_data(host=GUEST_HOST, https_port=addresses.https_port, ca_pem=authority.ca_pem)
 
     waiting = None
