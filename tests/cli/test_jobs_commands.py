@@ -149,12 +149,24 @@ def test_a_submit_file_that_cannot_be_read_names_its_line_and_is_status_2(vera: 
     assert "line 2" in result.stderr
 
 
-def test_a_dry_run_shows_the_jobs_without_a_platform(terminal: Terminal, tmp_path: Path):
+def test_a_dry_run_says_what_the_jobs_ask_for_without_a_platform(terminal: Terminal, tmp_path: Path):
     (tmp_path / "run.sh").write_text("true")
-    (tmp_path / "a.sub").write_text("executable = run.sh\narguments = $(Process)\nqueue 3\n")
+    (tmp_path / "big.fits").write_text("0123456789")
+    text = "executable = run.sh\narguments = $(Process)\ntransfer_input_files = big.fits, vos:vera/m51.fits\n"
+    (tmp_path / "a.sub").write_text(text + "request_cpus = 2\nqueue 3\n")
     terminal.at(tmp_path)
-    jobs = terminal.json("submit", "a.sub", *SUBMIT, "--dry-run")
-    assert [job["arguments"] for job in jobs] == [["0"], ["1"], ["2"]]
+    total = terminal.json("submit", "a.sub", *SUBMIT, "--dry-run")
+    assert {name: total[name] for name in ("jobs", "cores", "core_hours", "files", "addresses")} == {
+        "jobs": 3, "cores": 6, "core_hours": None, "files": 2, "addresses": 3,
+    }  # fmt: skip
+    assert (total["input_bytes"], total["sent_bytes"]) == (42, 14)
+    (tmp_path / "a.sub").write_text(text + "allowed_execute_duration = 3600\nqueue 3\n")
+    total = terminal.json("submit", "a.sub", *SUBMIT, "--dry-run", "-v")
+    assert (total["core_hours"], total["longest_hours"]) == (3.0, 1.0)
+    assert [job["arguments"] for job in total["specs"]] == [["0"], ["1"], ["2"]]
+    shown = terminal("submit", "a.sub", *SUBMIT, "--dry-run", "-v").stdout
+    assert "at most 3" in shown
+    assert "EXECUTABLE" in shown
 
 
 def test_a_job_of_nobody_is_not_found(vera: Terminal):

@@ -256,7 +256,7 @@ def test_commands_run_when_they_are_allowed():
 
 
 def test_what_has_no_effect_is_said_once():
-    text = 'executable = do_catalogue.bash\nrequirements = TARGET.HasDocker\n+VMImage = "x"\nargumens = 1\nqueue 3\n'
+    text = 'executable = do_catalogue.bash\nrequirements = TARGET.HasDocker\n+VMType = "x"\nargumens = 1\nqueue 3\n'
     notes = [str(note) for note in read(text).warnings]
     assert len(notes) == 3
     assert notes[0].startswith("line 2: requirements looks at hasdocker, which no worker here has")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from armillary.base.errors import Invalid
-from armillary.cli.output import Columns, emit, emit_one, say, voices
+from armillary.cli.output import Columns, Voice, emit, emit_one, say, voice, voices
 from armillary.cli.session import choose_project, connect, project_option
 from armillary.cli.words import argument, option
+
+if TYPE_CHECKING:  # reading submit files takes a moment to load, which other commands need not wait for
+    from armillary.client.submitfile import Submission
+    from armillary.client.submitting import LocalFile
 
 
 @click.command(
@@ -23,18 +27,27 @@ from armillary.cli.words import argument, option
 @project_option
 @option("--wait", is_flag=True, help="Follow the jobs, bring their outputs here, write the job event log.")
 @option("--allow-commands", is_flag=True, help="Let the file run commands on this machine.")
-@option("--dry-run", is_flag=True, help="Show the jobs without submitting them.")
+@option("--dry-run", is_flag=True, help="Say how many jobs, cores, hours and bytes, without submitting them.")
+@option("--verbose", "-v", is_flag=True, help="With --dry-run: show each job as well.")
 @voices
 def submit(
-    file: str, image: str, flavor: str, project: str | None, wait: bool, allow_commands: bool, dry_run: bool
+    file: str,
+    image: str,
+    flavor: str,
+    project: str | None,
+    wait: bool,
+    allow_commands: bool,
+    dry_run: bool,
+    verbose: bool,
 ) -> None:
     """Submit an HTCondor submit file.
 
     Names of files are relative to where you stand, as with condor_submit.
     """
-    run(
-        file, image=image, flavor=flavor, project=project, wait=wait, allow_commands=allow_commands, dry_run=dry_run
-    )  # fmt: skip
+    if dry_run:
+        _dry_run(file, image=image, flavor=flavor, allow_commands=allow_commands, verbose=verbose)
+    else:
+        run(file, image=image, flavor=flavor, project=project, wait=wait, allow_commands=allow_commands)
 
 
 def run(
@@ -45,21 +58,12 @@ def run(
     project: str | None,
     wait: bool,
     allow_commands: bool = False,
-    dry_run: bool = False,
 ) -> None:
     """Read, send and queue; shared with `canfar_submit`."""
     from armillary.client.batch import Batch
-    from armillary.client.submitfile import LocalAccess, read_submit
-    from armillary.client.submitting import send, take_files
+    from armillary.client.submitting import send
 
-    base = Path.cwd()
-    submission = read_submit(_text(file), access=LocalAccess(base=base, allow_commands=allow_commands))
-    for note in submission.warnings:
-        say(f"note: {note}")
-    files = take_files(submission, base=base)
-    if dry_run:
-        _show([job.as_dict() for job in submission.jobs])
-        return
+    submission, files = _read(file, image=image, flavor=flavor, allow_commands=allow_commands)
     with connect() as http:
         batch = Batch(http=http)
         reply = send(
@@ -99,6 +103,52 @@ def _text(file: str) -> str:
         raise Invalid(
             f"cannot read {file}: {error}", code="unreadable_file", remedy="Is it a text file?"
         ) from error
+
+
+def _read(
+    file: str, *, image: str, flavor: str, allow_commands: bool
+) -> tuple[Submission, dict[str, LocalFile]]:
+    """Return the jobs of a submit file and the files that they need; what will not be as expected is said."""
+    from armillary.client.submitfile import LocalAccess, read_submit
+    from armillary.client.submitting import take_files
+
+    base = Path.cwd()
+    access = LocalAccess(base=base, allow_commands=allow_commands)
+    submission = read_submit(_text(file), access=access, name=file)
+    for note in submission.warnings:
+        say(f"note: {note}")
+    for attribute, chosen in (("VMImage", image), ("VMInstanceType", flavor)):
+        asked = submission.jobs[0].attributes.get(attribute, "").strip('"')
+        if asked and asked != chosen:
+            say(f"note: +{attribute} = {asked} has no effect: you submit with {chosen}")
+    return submission, take_files(submission, base=base)
+
+
+def _dry_run(file: str, *, image: str, flavor: str, allow_commands: bool, verbose: bool) -> None:
+    from armillary.client.submitfile.estimate import estimate
+
+    submission, files = _read(file, image=image, flavor=flavor, allow_commands=allow_commands)
+    total = estimate(
+        submission,
+        sizes={key: f.size for key, f in files.items()},
+        contents={key: f.sha256 for key, f in files.items()},
+    )
+    jobs = [job.as_dict() for job in submission.jobs] if verbose else []
+    if verbose and voice() is not Voice.JSON:
+        _show(jobs)
+    record: dict[str, Any] = {**total.as_dict(), "warnings": [str(note) for note in submission.warnings]}
+    fields: Columns = [
+        ("Jobs", "jobs"),
+        ("Cores", "cores"),
+        ("GPUs", lambda r: r["gpus"] or None),
+        ("Memory", lambda r: f"{r['memory_mib']} MiB"),
+        ("Disk", lambda r: f"{r['disk_kib'] // 1024} MiB"),
+        ("Core hours", lambda r: "not bounded: no allowed_execute_duration" if r["core_hours"] is None else f"at most {r['core_hours']:g}"),
+        ("Files", lambda r: f"{r['files']}, {r['sent_bytes']} bytes, sent once"),
+        ("Input", lambda r: f"{r['input_bytes']} bytes for all jobs"),
+        ("Addresses", lambda r: r["addresses"] or None),
+    ]  # fmt: skip
+    emit_one({**record, "specs": jobs} if verbose else record, fields=fields, identity="jobs")
 
 
 def _show(jobs: list[dict[str, Any]]) -> None:

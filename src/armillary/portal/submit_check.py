@@ -60,8 +60,6 @@ REFUSED = frozenset(
         "submit_event_notes",
         "dagman_log",
         "transfer_plugins",
-        "allowed_execute_duration",
-        "job_lease_duration",
         "skip_filechecks",
         "copy_to_spool",
         "hook_keyword",

@@ -8,9 +8,10 @@ from typing import IO, Any
 
 from starlette.datastructures import UploadFile
 
+from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid
 from armillary.batch.intake import SubmitRequest
-from armillary.batch.model import InputFile, JobSpec, Resources
+from armillary.batch.model import InputFile, JobSpec, Resources, Wishes
 from armillary.batch.service import BatchService, Submitted
 from armillary.client.submitfile import JobSpec as ClientSpec
 from armillary.client.submitfile import NoAccess, read_submit
@@ -48,22 +49,56 @@ def submit(batch: BatchService, visit: Visit, form: Form) -> Submitted:
     Raises:
         Invalid: the file cannot be read here, or names files that were not uploaded.
     """
-    text = submit_text(form)
-    check_submit(text)
-    uploaded = {base_name(str(item.filename)): item for item in form.uploads("files")}
-    submission = read_submit(text, access=Uploaded(names=uploaded))
-    image, flavor = form.text("image"), form.text("flavor")
-    return batch.submit(
+    return queue_text(
+        batch,
         visit.who,
+        text=submit_text(form),
+        uploaded={base_name(str(item.filename)): item for item in form.uploads("files")},
+        project=visit.project.name,
+        image=form.text("image"),
+        flavor=form.text("flavor"),
+        key=form.text("key") or None,
+    )
+
+
+def queue_text(
+    batch: BatchService,
+    who: Principal,
+    *,
+    text: str,
+    uploaded: Mapping[str, UploadFile],
+    project: str,
+    image: str,
+    flavor: str,
+    key: str | None = None,
+    on_machine: str | None = None,
+) -> Submitted:
+    """Read a submit file on this side, where it may touch nothing but what came along, and queue its jobs.
+
+    `on_machine`: the program that all jobs run, which their machine has already. Raises Invalid as `submit`.
+    """
+    check_submit(text)
+    submission = read_submit(text, access=Uploaded(names=[*uploaded, *_programs(text, on_machine)]))
+    for job in submission.jobs if on_machine else ():
+        job.executable, job.transfer_executable = str(on_machine), False
+    return batch.submit(
+        who,
         SubmitRequest(
-            project=visit.project.name,
+            project=project,
             image=image,
             flavor=flavor,
             batch_name=submission.batch_name,
             submit_text=text,
             jobs=[to_spec(job.as_dict()) for job in submission.jobs],
             files=spool_files(batch, submission.jobs, uploaded),
-            idempotency_key=form.text("key") or None,
+            idempotency_key=key,
+            wishes=Wishes(
+                accounting_group=submission.accounting_group,
+                max_materialize=submission.max_materialize,
+                max_idle=submission.max_idle,
+                notification=submission.notification,
+                notify_user=submission.notify_user,
+            ),
             request_hash=hashlib.sha256(f"{image}\n{flavor}\n{text}".encode()).hexdigest(),
         ),
     )

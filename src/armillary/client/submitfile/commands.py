@@ -57,7 +57,7 @@ HONOURED = {
     "kill_sig": "number or name; default SIGTERM",
     "hold": "queued on hold",
     "max_materialize": "jobs of the cluster on workers at once",
-    "max_idle": "jobs of the cluster that wait in sight of the workers",
+    "max_idle": "taken; waiting jobs are on disk, so there is nothing to bound",
     "concurrency_limits": "`NAME` or `NAME:2`",
     "concurrency_limits_expr": "when it makes a text by itself",
     "accounting_group": "named in the usage report",
@@ -279,12 +279,10 @@ ALIASES = {
 """Other spellings that HTCondor takes, names of attributes among them."""
 
 CANFAR = {
-    "my.vmimage": "the image is the one that you submit with",
     "my.vmtype": "the image is the one that you submit with",
     "my.vmname": "the image is the one that you submit with",
     "my.vmami": "the image is the one that you submit with",
     "my.vmloc": "the image is the one that you submit with",
-    "my.vminstancetype": "the flavor is the one that you submit with",
     "my.vmkeepalive": "workers stay as long as there is work for them",
     "my.vmmem": "request_memory counts",
     "my.vmcpucores": "request_cpus counts",
@@ -292,7 +290,10 @@ CANFAR = {
     "my.vmuser": "each job has a user of its own",
     "my.target_alias": 'every cloud that has room is used; write requirements = CloudName == "…"',
 }
-"""Attributes that CANFAR's cloud scheduler looked at: kept with the job, without an effect, and said so."""
+"""Attributes that CANFAR's cloud scheduler looked at: kept with the job, without an effect, and said so.
+
++VMImage and +VMInstanceType are not among them: `condor_submit` takes image and flavor from there.
+"""
 
 LISTS = frozenset({"transfer_input_files", "transfer_output_files", "arguments", "environment"})
 """Commands whose parts, not the whole, have a bounded length."""
