@@ -51,12 +51,12 @@ def _wait_to_be_told(place: int, answer: bytes) -> bytes:
     first = place + length
     waiting, told, again = (_word(first + sum(map(len, texts[:number]))) for number in range(3))
     code = bytes.fromhex(
-        "fb f4"  # again: sti; hlt: until the next tick
-        "ba fd02 ec 3cff 7433"  # look: mov dx, (line status of COM2); in al, dx; cmp al, 0xff: no such port; je done
-        "a801 740a"  # test al, 1: a byte has come; je say_waiting
-        "ba f802 ec 3c0a 740a ebea"  # mov dx, COM2; in al, dx; cmp al, 10; je awake; jmp look
-        f"be {waiting.hex()} e81300 ebe0"  # say_waiting: mov si, (text); call say; jmp again
-        f"be {told.hex()} e80b00"  # awake: mov si, (text); call say
+        "ba fd02 31c9"  # look: mov dx, (line status of COM2); xor cx, cx
+        "ec 3cff 7433"  # poll: in al, dx; cmp al, 0xff: no such port; je done
+        "a801 750a e2f5"  # test al, 1: a byte has come; jne got; loop poll
+        f"be {waiting.hex()} e81b00 ebe8"  # mov si, (text); call say; jmp look
+        "ba f802 ec 3c0a 75e0"  # got: mov dx, COM2; in al, dx; cmp al, 10; jne look
+        f"be {told.hex()} e80b00"  # mov si, (text); call say
         f"be {again.hex()} ba f803 e80500 eb0c"  # mov si, (text); mov dx, COM1; call say_to; jmp done
         "ba f802"  # say: mov dx, COM2
         "ac 84c0 7403 ee ebf8 c3"  # say_to: lodsb; test al, al; jz (ret); out dx, al; jmp say_to; ret
