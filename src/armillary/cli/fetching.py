@@ -17,6 +17,7 @@ from armillary.client import config as settings
 
 if TYPE_CHECKING:
     from armillary.client.batch import Batch
+    from armillary.client.eventlog import catch_up
     from armillary.client.fetching import Fetched
 
 
@@ -36,15 +37,18 @@ def fetch(targets: tuple[str, ...], to: Path | None, failed: bool, overwrite: bo
     What is here already is not brought again, and a file that was half brought goes on from there. A file that is here with another content than was last brought is kept, and the exit status is 1.
     """
     from armillary.client.batch import Batch
+    from armillary.client.eventlog import catch_up
     from armillary.client.fetching import Fetcher
     from armillary.client.notes import Notes
 
     with connect() as http:
         batch = Batch(http=http)
-        fetcher = Fetcher(
-            batch=batch, notes=Notes(directory=settings.state_directory()), to=to, overwrite=overwrite
-        )
-        fetched = [one for name in _names(batch, targets, failed=failed) for one in fetcher.fetch(name)]
+        notes = Notes(directory=settings.state_directory())
+        fetcher = Fetcher(batch=batch, notes=notes, to=to, overwrite=overwrite)
+        names = list(_names(batch, targets, failed=failed))
+        fetched = [one for name in names for one in fetcher.fetch(name)]
+        for cluster in sorted({int(name.partition(".")[0]) for name in names}) if to is None else []:
+            catch_up(batch, notes=notes, platform=http.url, cluster=cluster)
     kept = report(fetched, tell=voice() is Voice.TABLE)
     columns: Columns = [("JOB", "job"), ("OUTPUT", "name"), ("FILE", "path"), ("", "outcome")]
     emit(

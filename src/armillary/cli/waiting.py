@@ -64,6 +64,8 @@ class Following:
         page = _patiently(self._batch, self._cluster, self._after, wait=seconds)
         for event in page["events"]:
             self._take(event)
+        # After the files are here: whoever waits for the log expects them.
+        self._logs.add_all(page["events"])
         self._after = int(page["next"])
         return len(page["events"])
 
@@ -76,7 +78,6 @@ class Following:
         return all(state in enough for state in self._states.values())
 
     def _take(self, event: Mapping[str, Any]) -> None:
-        self._logs.add(event)
         self._states[event["job"]] = event["state"]
         if self._tell:
             self._tell(event, self._states)
