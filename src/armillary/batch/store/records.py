@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true, tuple_
@@ -228,10 +228,18 @@ class Records:
                 attempt=event.attempt,
                 worker=event.worker,
                 cloud=clouds.get(event.worker) if event.worker else None,
-                detail=event.detail,
+                detail=_detail(event),
             )
             for event in events
         ]
+
+
+def _detail(event: Event) -> Mapping[str, Any]:
+    """Return an event's detail; a hold has HTCondor's numbers too."""
+    if event.state is not JobState.HELD:
+        return event.detail
+    code = number(event.detail.get("hold_code"), event.detail.get("hold_subcode"))
+    return {**event.detail, "hold_reason_code": code.number, "hold_reason_subcode": code.subcode}
 
 
 def _within(column: ColumnElement[Any], scope: Scope) -> ColumnElement[bool]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, and_, func, or_, select, true
+from sqlalchemy import Connection, Row, Table, and_, bindparam, func, or_, select, true
 from sqlalchemy import Engine as Database
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -18,6 +19,7 @@ from armillary.base.ids import PersonId
 from armillary.batch.core.hold_codes import HOLD_CODES
 from armillary.batch.model import AttemptState
 from armillary.batch.store.records import Scope
+from armillary.batch.store.swift import Swift
 from armillary.batch.store.tables import clusters, failures, jobs, machines, usage
 
 DIMENSIONS = ("day", "project", "owner", "cloud", "image")
@@ -36,6 +38,13 @@ _CAUSES = {
 }
 """Agents name causes, and an agent is in its user's hands: what is not here is `other`."""
 UNKNOWN = "unknown"
+
+
+_WHERE = Swift(
+    select(jobs.c.project, jobs.c.image, jobs.c.submitted_at, machines.c.cloud)
+    .outerjoin(machines, machines.c.id == bindparam("of_worker"))
+    .where(jobs.c.cluster == bindparam("of_cluster"), jobs.c.proc == bindparam("of_proc"))
+)
 
 
 class Ended(NamedTuple):
@@ -60,11 +69,7 @@ def record(
     now: datetime,
 ) -> None:
     """Add an attempt that has ended to the sums, in the transaction that ends it."""
-    row = db.execute(
-        select(jobs.c.project, jobs.c.image, jobs.c.submitted_at, machines.c.cloud)
-        .outerjoin(machines, machines.c.id == attempt.worker)
-        .where(jobs.c.cluster == attempt.cluster, jobs.c.proc == attempt.proc)
-    ).one()
+    row = _WHERE.all(db, of_worker=attempt.worker, of_cluster=attempt.cluster, of_proc=attempt.proc)[0]
     cause = {AttemptState.LOST: "lost", AttemptState.REMOVED: "removed"}.get(state, ended.cause)
     wall = max((now - attempt.claimed_at).total_seconds(), 0.0)
     first = attempt.number == 1
@@ -94,10 +99,15 @@ def record(
 
 
 def _add(db: Connection, table: Table, key: Mapping[str, Any], sums: Mapping[str, float]) -> None:
-    dialect: Any = sqlite if db.dialect.name == "sqlite" else postgresql
-    adding = dialect.insert(table).values(**key, **sums)
+    _adding(db.dialect.name, table, tuple(key), tuple(sums)).run(db, **key, **sums)
+
+
+@lru_cache(maxsize=20)
+def _adding(dialect_name: str, table: Table, key: tuple[str, ...], sums: tuple[str, ...]) -> Swift:
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
+    adding = dialect.insert(table)
     grown = {name: table.c[name] + adding.excluded[name] for name in sums}
-    db.execute(adding.on_conflict_do_update(index_elements=list(key), set_=grown))
+    return Swift(adding.on_conflict_do_update(index_elements=list(key), set_=grown), *key, *sums)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, text, update
+from sqlalchemy import Connection, Row, String, and_, bindparam, func, select, text, update
 
 from armillary.base.ids import ClusterId, PersonId, new_secret
 from armillary.batch.core import order
@@ -18,9 +19,10 @@ from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.parcels import Leased, LeaseKey
 from armillary.batch.engines.embedded.register import Session
 from armillary.batch.engines.embedded.terms import Terms
-from armillary.batch.model import OPEN_FLAVOR, JobId, JobState, Resources, Wants
+from armillary.batch.model import OPEN_FLAVOR, JobId, Resources, Wants
 from armillary.batch.store.shapes import shapes, shares
 from armillary.batch.store.specs import whole_inputs, whole_spec
+from armillary.batch.store.swift import Swift
 from armillary.batch.store.tables import clusters, jobs
 
 _OFFERS = 256
@@ -30,15 +32,47 @@ Accepts = Callable[[Wants, Resources, Session], bool]
 """Whether a worker is what a job wants."""
 
 # SQLite would read all of an index to find the different owners in it; this steps from one to the next.
-_OWNERS = text(
-    "WITH RECURSIVE o(owner) AS ("
-    " SELECT min(owner) FROM batch_shapes"
-    "  WHERE project = :project AND image = :image AND flavor = :flavor AND waiting > 0"
-    " UNION ALL SELECT (SELECT min(owner) FROM batch_shapes"
-    "  WHERE project = :project AND image = :image AND flavor = :flavor AND waiting > 0 AND owner > o.owner)"
-    " FROM o WHERE o.owner IS NOT NULL"
-    ") SELECT owner FROM o WHERE owner IS NOT NULL"
+_OWNERS = Swift(
+    text(
+        "WITH RECURSIVE o(owner) AS ("
+        " SELECT min(owner) FROM batch_shapes"
+        "  WHERE project = :project AND image = :image AND flavor = :flavor AND waiting > 0"
+        " UNION ALL SELECT (SELECT min(owner) FROM batch_shapes"
+        "  WHERE project = :project AND image = :image AND flavor = :flavor AND waiting > 0 AND owner > o.owner)"
+        " FROM o WHERE o.owner IS NOT NULL"
+        ") SELECT owner FROM o WHERE owner IS NOT NULL"
+    ).columns(owner=String)
 )
+_MINE = and_(
+    shapes.c.project == bindparam("project"),
+    shapes.c.image == bindparam("image"),
+    shapes.c.flavor == bindparam("flavor"),
+    # as text, so that SQLite sees that the index of shapes with waiting jobs will do
+    text("batch_shapes.waiting > 0"),
+)
+_CUT = ("cpus", "memory_mib", "disk_kib")
+_ANY = Swift(select(shapes.c.id).where(_MINE).limit(1))
+_WANTING = Swift(select(shapes).where(_MINE, text("(requirements <> '' OR rank <> '')")).limit(_OFFERS))
+_WAITING = Swift(
+    select(jobs, clusters.c.common, clusters.c.common_inputs)
+    .join(clusters, clusters.c.id == jobs.c.cluster)
+    .where(jobs.c.shape == bindparam("of_shape"), text("state = 'idle' AND live_attempt IS NULL"))
+    .order_by(jobs.c.proc)
+    .limit(bindparam("count"))
+    .with_for_update(skip_locked=True, of=jobs)
+)
+
+
+@lru_cache(maxsize=8)
+def _offering(no_bound: tuple[bool, ...]) -> Swift:
+    """Return what finds the shapes of one person that fit."""
+    fits = [shapes.c[name] <= bindparam(name) for name, free in zip(_CUT, no_bound, strict=True) if not free]
+    return Swift(
+        select(shapes)
+        .where(_MINE, shapes.c.owner == bindparam("of_owner"), shapes.c.gpus <= bindparam("gpus"), *fits)
+        .order_by(shapes.c.priority.desc(), shapes.c.cluster, shapes.c.id)
+        .limit(_OFFERS)
+    )
 
 
 def anything(_wants: Wants, _asked: Resources, _session: Session) -> bool:
@@ -84,30 +118,26 @@ class Dealer:
 
     def _owners(self) -> list[PersonId]:
         kind = self._session.group._asdict()
-        return [PersonId(owner) for owner in self._db.execute(_OWNERS, kind).scalars()]
+        return [PersonId(row.owner) for row in _OWNERS.all(self._db, **kind)]
 
     def _offers(self, owner: PersonId, free: Resources) -> list[Row[Any]]:
-        query = (
-            select(shapes)
-            .where(_of(self._session), shapes.c.owner == owner, *self._fitting(free))
-            .order_by(shapes.c.priority.desc(), shapes.c.cluster, shapes.c.id)
-            .limit(_OFFERS)
-        )
+        query = _offering(self._no_bound(free))
+        kind = self._session.group._asdict()
+        asked = {"of_owner": owner, "gpus": free.gpus, **{name: getattr(free, name) for name in _CUT}}
         return [
             row
-            for row in self._db.execute(query)
+            for row in query.all(self._db, **kind, **asked)
             if not (row.requirements or row.rank)
             or self._accepts(_wants(row), _resources(row), self._session)
         ]
 
-    def _fitting(self, free: Resources) -> list[ColumnElement[bool]]:
-        """Say what may fit: a request beyond the whole machine is cut to it, if the flavor was asked for by name."""
-        found: list[ColumnElement[bool]] = [shapes.c.gpus <= free.gpus]
-        for name in ("cpus", "memory_mib", "disk_kib"):
-            column, room, whole = shapes.c[name], getattr(free, name), getattr(self._session.whole, name)
-            if not (self._cut and room >= whole):
-                found.append(column <= room)
-        return found
+    def _no_bound(self, free: Resources) -> tuple[bool, ...]:
+        """Say for cpus, memory and disk whether any request fits: those beyond the whole machine are cut to it.
+
+        Not in a group of any flavor: who asks for much there waits for a larger machine.
+        """
+        whole = self._session.whole
+        return tuple(self._cut and getattr(free, name) >= getattr(whole, name) for name in _CUT)
 
     def _accounts(self, owners: Sequence[PersonId]) -> dict[PersonId, order.Account]:
         accounts = {owner: order.Account() for owner in owners}
@@ -140,17 +170,7 @@ class Dealer:
         return bounds
 
     def _lease(self, shape: Row[Any], count: int) -> list[Leased]:
-        waiting = and_(
-            jobs.c.shape == shape.id, jobs.c.state == JobState.IDLE.value, jobs.c.live_attempt.is_(None)
-        )
-        rows = self._db.execute(
-            select(jobs, clusters.c.common, clusters.c.common_inputs)
-            .join(clusters, clusters.c.id == jobs.c.cluster)
-            .where(waiting)
-            .order_by(jobs.c.proc)
-            .limit(count)
-            .with_for_update(skip_locked=True, of=jobs)
-        ).all()
+        rows = _WAITING.all(self._db, of_shape=shape.id, count=count)
         asked = _resources(shape)
         share = asked.cut_to(self._session.whole) if self._cut else asked
         secrets = [new_secret() for _ in rows]
@@ -185,17 +205,12 @@ class Dealer:
 
 def waits(db: Connection, session: Session) -> bool:
     """Return whether any job waits for such a worker."""
-    return db.execute(select(shapes.c.id).where(_of(session)).limit(1)).first() is not None
+    return _ANY.first(db, **session.group._asdict()) is not None
 
 
-def _of(session: Session) -> ColumnElement[bool]:
-    return and_(
-        shapes.c.project == session.group.project,
-        shapes.c.image == session.group.image,
-        shapes.c.flavor == session.group.flavor,
-        # as text, so that SQLite sees that the index of shapes with waiting jobs will do
-        text("batch_shapes.waiting > 0"),
-    )
+def wanted(db: Connection, session: Session) -> list[tuple[Wants, Resources]]:
+    """Return what jobs that wait for such a worker want of it, besides its size."""
+    return [(_wants(row), _resources(row)) for row in _WANTING.all(db, **session.group._asdict())]
 
 
 def _offer(row: Row[Any]) -> order.Offer:

@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy import Engine as Database
 
 from armillary.base.clock import Clock
-from armillary.base.errors import Invalid
 from armillary.base.ids import ClusterId, PersonId, WorkerId
 from armillary.batch.core import states
 from armillary.batch.core.policy import AtExit
-from armillary.batch.engines.embedded.dealing import Accepts, Dealer, anything, waits
+from armillary.batch.engines.embedded.dealing import Accepts, Dealer, anything, waits, wanted
+from armillary.batch.engines.embedded.finishing import find, finish, live
 from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.embedded.parcels import (
@@ -29,11 +29,11 @@ from armillary.batch.engines.embedded.parcels import (
     Renewed,
 )
 from armillary.batch.engines.embedded.register import Session
-from armillary.batch.engines.embedded.terms import Terms, digest
-from armillary.batch.model import AttemptState, JobId, JobState, Resources, StaleAttempt
+from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.model import AttemptState, JobId, JobState, Resources
 from armillary.batch.store.specs import whole_inputs
+from armillary.batch.store.swift import Swift
 from armillary.batch.store.tables import attempts, clusters, jobs, outputs, workers
-from armillary.batch.store.usage_records import Ended
 
 AtExitPolicies = Callable[[JobId, states.Result, Mapping[str, float]], AtExit | None]
 """What a job's own policy says of its end."""
@@ -41,6 +41,16 @@ AtExitPolicies = Callable[[JobId, states.Result, Mapping[str, float]], AtExit | 
 
 def no_policies(_job: JobId, _result: states.Result, _usage: Mapping[str, float]) -> None:
     """Say nothing: no job has a policy."""
+
+
+_ONE_WORKER = select(workers).where(workers.c.id == bindparam("of_worker"))
+_WORKER = Swift(_ONE_WORKER)
+_LOCK_WORKER = Swift(_ONE_WORKER.with_for_update())
+_USED = Swift(
+    select(
+        *(func.sum(attempts.c[name]).label(name) for name in ("cpus", "memory_mib", "disk_kib", "gpus"))
+    ).where(attempts.c.worker == bindparam("of_worker"), attempts.c.live.is_(True))
+)
 
 
 class Leases:
@@ -65,9 +75,11 @@ class Leases:
         """Lease to the worker what fits into `free`, in fair order; possibly nothing."""
         with self._reading() as db:
             now = moment(db, self._clock)
-            row = db.execute(select(workers).where(workers.c.id == session.worker)).one()
+            row = _WORKER.all(db, of_worker=session.worker)[0]
             if row.draining:
                 return Claimed(retire=True)
+            for wants, asked in wanted(db, session):
+                self._accepts(wants, asked, session)  # it may take a while the first time, and remembers
             if _recent(row, now, self._terms) and (free.cpus < 1 or not waits(db, session)):
                 return Claimed()
         with self._database.begin() as db:
@@ -75,7 +87,7 @@ class Leases:
 
     def _claim(self, db: Connection, session: Session, free: Resources, now: datetime) -> Claimed:
         # Locked, so that a drain either comes before (no jobs) or sees the worker busy.
-        row = db.execute(select(workers).where(workers.c.id == session.worker).with_for_update()).one()
+        row = _LOCK_WORKER.all(db, of_worker=session.worker)[0]
         if row.draining or row.lost_at is not None:
             return Claimed(retire=True)
         used = _used(db, session.worker)
@@ -100,7 +112,7 @@ class Leases:
             db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
             ledger = Ledger(db, now=now)
             for key in keys:
-                row = _find(db, session, key)
+                row = find(db, session, key)
                 if row is None or not row.live:
                     lost.append(key)
                 elif row.state == AttemptState.STOPPING:
@@ -123,7 +135,7 @@ class Leases:
     def check(self, session: Session, key: LeaseKey) -> None:
         """Raise StaleAttempt unless the attempt is live, the caller's, and not to be stopped."""
         with self._reading() as db:
-            _live(_find(db, session, key), key)
+            live(find(db, session, key), key)
 
     def may_read(self, session: Session, sha256: str) -> bool:
         """Return whether the blob is an input of a job that the worker has now."""
@@ -140,7 +152,7 @@ class Leases:
     def add_output(self, session: Session, key: LeaseKey, output: OutputRef) -> None:
         """Record a file under the attempt. Nobody sees it before the attempt commits."""
         with self._database.begin() as db:
-            row = _live(_find(db, session, key), key)
+            row = live(find(db, session, key), key)
             place = {"cluster": row.cluster, "proc": row.proc, "attempt": row.number, "name": output.name}
             db.execute(delete(outputs).where(and_(*(outputs.c[k] == v for k, v in place.items()))))
             db.execute(insert(outputs).values(**place, sha256=output.sha256, size=output.size))
@@ -178,7 +190,7 @@ class Leases:
         with self._database.begin() as db:
             ledger = Ledger(db, now=moment(db, self._clock))
             for key in keys:
-                row = _find(db, session, key)
+                row = find(db, session, key)
                 if row is not None and row.live:
                     ledger.lose(row, why, max_lost=self._terms.max_lost)
 
@@ -190,143 +202,34 @@ class Leases:
         *,
         usage: Mapping[str, float],
         brought: Sequence[OutputRef],
+        then: Resources | None = None,
     ) -> Finished:
         """End the attempt and, if the job ends with it, make its files the job's: one transaction.
 
-        Repeating the call gives the same answer. Raises StaleAttempt, or Invalid `output_missing`.
+        In the same one, claim what fits into `then`. Repeating the call gives the same answer, with other jobs.
+        Raises StaleAttempt, or Invalid `output_missing`.
         """
         said = self._policies(key.job, result, usage)  # before the transaction: expressions may take a while
         with self._database.begin() as db:
-            row = _find(db, session, key)
-            if row is not None and row.became:
-                return Finished(state=JobState(row.became))
-            if row is None or not row.live:
-                raise StaleAttempt(str(key.job), key.attempt)
             now = moment(db, self._clock)
-            ledger = Ledger(db, now=now)
-            job = ledger.job(*key.job)
-            ended: dict[str, Any] = {
-                "exit_code": result.exit_code,
-                "signal": result.signal,
-                "error": result.error.message if result.error else None,
-                "usage": dict(usage),
-            }
-            if row.state == AttemptState.STOPPING:
-                ledger.end(row, AttemptState.REMOVED, became=job.state, **ended)
-                return Finished(state=JobState(job.state))
-            _complete(db, row, brought)
-            outcome = states.after_finish(
-                result,
-                retried=job.retried,
-                max_retries=job.max_retries,
-                lost=job.lost,
-                max_lost=self._terms.max_lost,
-                said=said,
+            state = finish(
+                db, session, key, result, usage=usage, brought=brought, said=said, terms=self._terms, now=now
             )
-            told = Ended(states.cause_of(result, outcome), completed=outcome.job is JobState.COMPLETED)
-            ledger.end(row, outcome.attempt, became=outcome.job.value, ended=told, **ended)
-            ledger.move(
-                [job],
-                outcome.job,
-                columns=_after(job, row, result, outcome, now),
-                worker=session.worker,
-                detail={k: v for k, v in {**ended, **_why(outcome)}.items() if v is not None},
-            )
-        return Finished(state=outcome.job)
+            claimed = Claimed() if then is None else self._claim(db, session, then, now)
+        return Finished(state=state, claimed=claimed)
 
     def _reading(self) -> Connection:
         return self._database.execution_options(readonly=True).connect()
-
-
-def _after(
-    job: Row[Any], attempt: Row[Any], result: states.Result, outcome: states.Outcome, now: datetime
-) -> dict[str, Any]:
-    columns: dict[str, Any] = {
-        "hold_code": outcome.hold_code,
-        "hold_subcode": outcome.hold_subcode,
-        "reason": outcome.reason,
-    }
-    if outcome.commits:
-        columns |= {
-            "committed_attempt": attempt.number,
-            "exit_code": result.exit_code,
-            "signal": result.signal,
-            "succeeded": outcome.succeeded,
-            "finished_at": now,
-            "started_at": job.started_at or attempt.claimed_at,
-        }
-    if outcome.job is JobState.IDLE:
-        columns["started_at"] = None
-    if outcome.memory_mib is not None:
-        columns["memory_mib"] = outcome.memory_mib
-    if outcome.retried:
-        columns["retried"] = job.retried + 1
-    if outcome.lost:
-        columns["lost"] = job.lost + 1
-    return columns
-
-
-def _why(outcome: states.Outcome) -> dict[str, Any]:
-    return {
-        "reason": outcome.reason,
-        "hold_code": outcome.hold_code,
-        "hold_subcode": outcome.hold_subcode,
-        "memory_mib": outcome.memory_mib,
-    }
-
-
-def _complete(db: Connection, attempt: Row[Any], brought: Sequence[OutputRef]) -> None:
-    """Make the recorded files exactly those that the agent names; raise when one has not arrived."""
-    here = and_(
-        outputs.c.cluster == attempt.cluster,
-        outputs.c.proc == attempt.proc,
-        outputs.c.attempt == attempt.number,
-    )
-    have = {row.name: (row.sha256, row.size) for row in db.execute(select(outputs).where(here))}
-    missing = [out.name for out in brought if have.get(out.name) != (out.sha256, out.size)]
-    if missing:
-        raise Invalid(
-            f"{len(missing)} output(s) have not arrived",
-            code="output_missing",
-            facts={"missing": missing[:100]},
-            remedy="Send them again, then finish.",
-        )
-    extra = have.keys() - {out.name for out in brought}
-    for name in extra:
-        db.execute(delete(outputs).where(here, outputs.c.name == name))
 
 
 def _recent(row: Row[Any], now: datetime, terms: Terms) -> bool:
     return row.last_seen_at is not None and now - row.last_seen_at < terms.seen_every
 
 
-def _find(db: Connection, session: Session, key: LeaseKey) -> Row[Any] | None:
-    # locks nothing: readers ask too, and a writer has the lock of all writers since its beginning
-    return db.execute(
-        select(attempts).where(
-            attempts.c.cluster == key.job.cluster,
-            attempts.c.proc == key.job.proc,
-            attempts.c.number == key.attempt,
-            attempts.c.worker == session.worker,
-            attempts.c.secret_hash == digest(key.secret),
-        )
-    ).first()
-
-
-def _live(row: Row[Any] | None, key: LeaseKey) -> Row[Any]:
-    if row is None or not row.live or row.state == AttemptState.STOPPING:
-        raise StaleAttempt(str(key.job), key.attempt)
-    return row
-
-
 def _is(row: Row[Any]) -> Any:
     return and_(
         attempts.c.cluster == row.cluster, attempts.c.proc == row.proc, attempts.c.number == row.number
     )
-
-
-def _shares(table: Any) -> tuple[Any, ...]:
-    return table.c.cpus, table.c.memory_mib, table.c.disk_kib, table.c.gpus
 
 
 def _resources(row: Any) -> Resources:
@@ -339,6 +242,4 @@ def _resources(row: Any) -> Resources:
 
 
 def _used(db: Connection, worker: WorkerId) -> Resources:
-    sums = (func.sum(column).label(column.name) for column in _shares(attempts))
-    query = select(*sums).where(attempts.c.worker == worker, attempts.c.live.is_(True))
-    return _resources(db.execute(query).one())
+    return _resources(_USED.all(db, of_worker=worker)[0])

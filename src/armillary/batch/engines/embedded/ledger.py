@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, and_, bindparam, insert, select, update
 
 from armillary.batch.core import states
 from armillary.batch.core.order import decayed
@@ -15,8 +16,94 @@ from armillary.batch.engines.embedded.terms import digest
 from armillary.batch.model import AttemptState, JobState, Resources
 from armillary.batch.store.policy_records import watch_again
 from armillary.batch.store.shapes import shares
+from armillary.batch.store.swift import Swift
 from armillary.batch.store.tables import attempts, clusters, events, jobs, workers
 from armillary.batch.store.usage_records import NOTHING_SAID, Ended, record
+
+
+def _given(table: Table, name: str, prefix: str = "_") -> Any:
+    return bindparam(prefix + name, type_=table.c[name].type)
+
+
+_THE_JOB = and_(jobs.c.cluster == bindparam("of_cluster"), jobs.c.proc == bindparam("of_proc"))
+_THE_ATTEMPT = and_(
+    attempts.c.cluster == bindparam("of_cluster"),
+    attempts.c.proc == bindparam("of_proc"),
+    attempts.c.number == bindparam("of_number"),
+)
+_THE_SHARE = and_(shares.c.project == bindparam("of_project"), shares.c.owner == bindparam("of_owner"))
+
+
+@lru_cache(maxsize=100)
+def _changing(names: tuple[str, ...], held: bool) -> Swift:
+    values: dict[str, Any] = {name: _given(jobs, name) for name in names}
+    if held:
+        values["holds"] = jobs.c.holds + 1
+    return Swift(update(jobs).where(_THE_JOB).values(values))
+
+
+@lru_cache(maxsize=100)
+def _ending(names: tuple[str, ...]) -> Swift:
+    return Swift(
+        update(attempts).where(_THE_ATTEMPT).values({name: _given(attempts, name) for name in names})
+    )
+
+
+_EVENT = Swift(insert(events), "cluster", "proc", "at", "state", "attempt", "worker", "detail")
+_LEASE = Swift(
+    insert(attempts),
+    *(
+        "cluster",
+        "proc",
+        "number",
+        "worker",
+        "owner",
+        "project",
+        "state",
+        "live",
+        "secret_hash",
+        "lease_until",
+    ),
+    *("cpus", "memory_mib", "disk_kib", "gpus", "claimed_at", "charged_at", "usage"),
+)
+_CLAIM = Swift(
+    update(jobs)
+    .where(_THE_JOB)
+    .values(
+        state=JobState.CLAIMED.value,
+        entered_at=bindparam("now", type_=jobs.c.entered_at.type),
+        attempts=bindparam("next", type_=jobs.c.attempts.type),
+        live_attempt=bindparam("next", type_=jobs.c.attempts.type),
+        hold_code=None,
+        hold_subcode=None,
+        reason=None,
+    )
+)
+_SHARE = Swift(select(shares.c.used, shares.c.at).where(_THE_SHARE))
+_CHARGE = Swift(
+    update(shares)
+    .where(_THE_SHARE)
+    .values(used=bindparam("now_used", type_=shares.c.used.type), at=bindparam("now", type_=shares.c.at.type))
+)
+_UNBIND = Swift(
+    update(jobs).where(_THE_JOB, jobs.c.live_attempt == bindparam("of_number")).values(live_attempt=None)
+)
+_BUSY = Swift(
+    select(attempts.c.number)
+    .where(attempts.c.worker == bindparam("of_worker"), attempts.c.live.is_(True))
+    .limit(1)
+)
+_REST = Swift(
+    update(workers)
+    .where(workers.c.id == bindparam("of_worker"))
+    .values(idle_since=bindparam("now", type_=workers.c.idle_since.type))
+)
+_JOB = Swift(
+    select(jobs, clusters.c.common, clusters.c.common_inputs)
+    .join(clusters, clusters.c.id == jobs.c.cluster)
+    .where(_THE_JOB)
+    .with_for_update(of=jobs)
+)
 
 
 class Ledger:
@@ -35,7 +122,6 @@ class Ledger:
         worker: str | None = None,
         attempt: int | None = None,
         detail: Mapping[str, Any] | None = None,
-        numbers: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         """Bring jobs (rows with cluster, proc, state, live_attempt) into a state, and say so in the events.
 
@@ -53,30 +139,42 @@ class Ledger:
                 raise AssertionError(f"job {row.cluster}.{row.proc}: {row.state} -> {to}")
         values: dict[str, Any] = {"state": to.value, "entered_at": self._now}
         values |= {"hold_code": None, "hold_subcode": None, "reason": None}
-        if to is JobState.HELD:
-            values["holds"] = jobs.c.holds + 1
         over = {row.cluster for row in rows if JobState(row.state) in {JobState.COMPLETED, JobState.REMOVED}}
         if over:
             watch_again(self._db, over)
-        self._db.execute(
-            update(jobs)
-            .where(jobs.c.cluster == bindparam("_cluster"), jobs.c.proc == bindparam("_proc"))
-            .values({**values, **columns}),
-            [{"_cluster": row.cluster, "_proc": row.proc} for row in rows],
+        values |= columns
+        given = {f"_{name}": value for name, value in values.items()}
+        _changing(tuple(values), to is JobState.HELD).many(
+            self._db, [{**given, "of_cluster": row.cluster, "of_proc": row.proc} for row in rows]
         )
-        self._db.execute(
-            insert(events),
+        self._tell(
+            [(row.cluster, row.proc, attempt or row.live_attempt) for row in rows],
+            to,
+            worker=worker,
+            detail=detail,
+        )
+
+    def _tell(
+        self,
+        told: Sequence[tuple[int, int, int | None]],
+        to: JobState,
+        *,
+        worker: str | None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        _EVENT.many(
+            self._db,
             [
                 {
-                    "cluster": row.cluster,
-                    "proc": row.proc,
+                    "cluster": cluster,
+                    "proc": proc,
                     "at": self._now,
                     "state": to.value,
-                    "attempt": attempt or (numbers or {}).get((row.cluster, row.proc)) or row.live_attempt,
+                    "attempt": attempt,
                     "worker": worker,
                     "detail": dict(detail or {}),
                 }
-                for row in rows
+                for cluster, proc, attempt in told
             ],
         )
 
@@ -92,8 +190,8 @@ class Ledger:
         """Begin an attempt of each job, under a secret of its own."""
         if not rows:
             return
-        self._db.execute(
-            insert(attempts),
+        _LEASE.many(
+            self._db,
             [
                 {
                     "cluster": row.cluster,
@@ -117,28 +215,29 @@ class Ledger:
                 for row, secret in zip(rows, secrets, strict=True)
             ],
         )
-        following = jobs.c.attempts + 1
-        self.move(
-            rows,
-            JobState.CLAIMED,
-            columns={"attempts": following, "live_attempt": following},
-            worker=worker,
-            numbers={(row.cluster, row.proc): row.attempts + 1 for row in rows},
+        _CLAIM.many(
+            self._db,
+            [
+                {"of_cluster": row.cluster, "of_proc": row.proc, "next": row.attempts + 1, "now": self._now}
+                for row in rows
+            ],
         )
+        told = [(row.cluster, row.proc, row.attempts + 1) for row in rows]
+        self._tell(told, JobState.CLAIMED, worker=worker)
 
     def charge(self, attempt: Row[Any]) -> None:
         """Count what an attempt has used since it was last counted, for whose turn it is."""
         if attempt.charged_at is None or attempt.project is None:
             return
         used = attempt.cpus * max((self._now - attempt.charged_at).total_seconds(), 0.0)
-        account = and_(shares.c.project == attempt.project, shares.c.owner == attempt.owner)
-        row = self._db.execute(select(shares.c.used, shares.c.at).where(account)).first()
+        account = {"of_project": attempt.project, "of_owner": attempt.owner}
+        row = _SHARE.first(self._db, **account)
         if row is None:
             values = {"project": attempt.project, "owner": attempt.owner, "used": used, "at": self._now}
             self._db.execute(insert(shares).values(**values, served_at=attempt.claimed_at))
         else:
             used += decayed(row.used, self._now - row.at)
-            self._db.execute(update(shares).where(account).values(used=used, at=self._now))
+            _CHARGE.run(self._db, **account, now_used=used, now=self._now)
 
     def stop(self, rows: Iterable[Row[Any]]) -> None:
         """Ask for the end of the live attempts of jobs; the jobs stay bound to them until they have ended."""
@@ -161,29 +260,12 @@ class Ledger:
         """End an attempt and unbind its job, whatever state that is in."""
         self.charge(attempt)
         record(self._db, attempt, state, used=columns.get("usage") or {}, ended=ended, now=self._now)
-        self._db.execute(
-            update(attempts)
-            .where(
-                attempts.c.cluster == attempt.cluster,
-                attempts.c.proc == attempt.proc,
-                attempts.c.number == attempt.number,
-            )
-            .values(state=state.value, live=False, ended_at=self._now, **columns)
-        )
-        self._db.execute(
-            update(jobs)
-            .where(
-                jobs.c.cluster == attempt.cluster,
-                jobs.c.proc == attempt.proc,
-                jobs.c.live_attempt == attempt.number,
-            )
-            .values(live_attempt=None)
-        )
-        busy = select(func.count()).where(attempts.c.worker == attempt.worker, attempts.c.live.is_(True))
-        if not self._db.execute(busy).scalar_one():
-            self._db.execute(
-                update(workers).where(workers.c.id == attempt.worker).values(idle_since=self._now)
-            )
+        values = {"state": state.value, "live": False, "ended_at": self._now, **columns}
+        place = {"of_cluster": attempt.cluster, "of_proc": attempt.proc, "of_number": attempt.number}
+        _ending(tuple(values)).run(self._db, **place, **{f"_{name}": value for name, value in values.items()})
+        _UNBIND.run(self._db, **place)
+        if not _BUSY.all(self._db, of_worker=attempt.worker):
+            _REST.run(self._db, of_worker=attempt.worker, now=self._now)
 
     def lose(self, attempt: Row[Any], why: str, *, max_lost: int) -> bool:
         """Record that an attempt was lost. Returns whether its job went back to the queue."""
@@ -203,7 +285,8 @@ class Ledger:
                 "started_at": None,
             },
             worker=attempt.worker,
-            detail={"reason": outcome.reason},
+            detail={"reason": outcome.reason}
+            | ({"hold_code": outcome.hold_code} if outcome.hold_code else {}),
         )
         return outcome.job is JobState.IDLE
 
@@ -219,9 +302,4 @@ class Ledger:
 
     def job(self, cluster: int, proc: int) -> Row[Any]:
         """Return a job's row, locked, with what all jobs of its submit share."""
-        return self._db.execute(
-            select(jobs, clusters.c.common, clusters.c.common_inputs)
-            .join(clusters, clusters.c.id == jobs.c.cluster)
-            .where(jobs.c.cluster == cluster, jobs.c.proc == proc)
-            .with_for_update(of=jobs)
-        ).one()
+        return _JOB.all(self._db, of_cluster=cluster, of_proc=proc)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from armillary.base.ids import PersonId
@@ -49,9 +49,10 @@ class Renewed:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What became of the job."""
+    """What became of the job, and what the worker got in its place."""
 
     state: JobState
+    claimed: Claimed = field(default_factory=Claimed)
 
 
 @dataclass(frozen=True, kw_only=True)

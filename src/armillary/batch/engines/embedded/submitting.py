@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
@@ -15,10 +15,42 @@ from armillary.batch.core.numbering import numbered
 from armillary.batch.model import InputFile, JobSpec, JobState, Submission, Wants
 from armillary.batch.store.shapes import shapes
 from armillary.batch.store.specs import difference, shared
+from armillary.batch.store.swift import Swift
 from armillary.batch.store.tables import clusters, events, jobs
 
 _AT_ONCE = 2000
 _MARK = "$(Cluster"
+
+
+_JOB = Swift(
+    insert(jobs),
+    *(
+        "cluster",
+        "proc",
+        "project",
+        "owner",
+        "image",
+        "flavor",
+        "state",
+        "entered_at",
+        "submitted_at",
+        "priority",
+    ),
+    *(
+        "cpus",
+        "memory_mib",
+        "disk_kib",
+        "gpus",
+        "max_retries",
+        "shape",
+        "spec",
+        "inputs",
+        "hold_code",
+        "reason",
+    ),
+    *("attempts", "retried", "lost"),
+)
+_EVENT = Swift(insert(events), "cluster", "proc", "at", "state", "detail")
 
 
 class Queueing:
@@ -67,20 +99,9 @@ class Queueing:
         )
         rows = self._rows(common, files)
         while some := list(islice(rows, _AT_ONCE)):
-            self._db.execute(insert(jobs), some)
-            self._db.execute(
-                insert(events),
-                [
-                    {
-                        "cluster": cluster,
-                        "proc": row["proc"],
-                        "at": self._now,
-                        "state": row["state"],
-                        "detail": {},
-                    }
-                    for row in some
-                ],
-            )
+            _JOB.many(self._db, some)
+            first: dict[str, Any] = {"cluster": cluster, "at": self._now, "detail": {}}
+            _EVENT.many(self._db, [{**first, **_first_event(row)} for row in some])
         return cluster
 
     def _rows(self, common: dict[str, Any], files: frozenset[InputFile]) -> Iterator[dict[str, Any]]:
@@ -93,6 +114,9 @@ class Queueing:
             "flavor": submission.group.flavor,
             "entered_at": self._now,
             "submitted_at": self._now,
+            "attempts": 0,
+            "retried": 0,
+            "lost": 0,
         }
         for job in submission.jobs:
             own = difference(job.data, common)
@@ -139,6 +163,13 @@ class Queueing:
                 .returning(shapes.c.id)
             ).scalar_one()
         return self._shapes[key]
+
+
+def _first_event(row: Mapping[str, Any]) -> dict[str, Any]:
+    told = {"proc": row["proc"], "state": row["state"]}
+    if row["hold_code"]:
+        told["detail"] = {name: row[name] for name in ("hold_code", "reason")}
+    return told
 
 
 def wants_of(job: JobSpec) -> Wants:

@@ -1,0 +1,117 @@
+"""Statements that are asked for each job, without what SQLAlchemy does anew for each of them.
+
+To build a statement, to find its compiled form, and to make a result of it takes ten times as long as SQLite needs to
+answer. A `Swift` is built once; SQLAlchemy compiles it and converts its values, and the driver is asked directly, in
+the connection's own transaction.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Float, Numeric
+from sqlalchemy.exc import DBAPIError
+
+Convert = Callable[[Any], Any] | None
+
+
+class _Ready:
+    """A statement compiled for one kind of database."""
+
+    def __init__(self, statement: Any, dialect: Dialect, columns: Sequence[str]) -> None:
+        compiled: Any = statement.compile(dialect=dialect, column_keys=list(columns) or None)
+        self.text: str = str(compiled)
+        self._order: list[str] | None = compiled.positiontup
+        self._given: dict[str, Any] = dict(compiled.params)
+        self._bind: dict[str, Convert] = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
+            for name, bind in compiled.binds.items()
+        }
+        told: Sequence[Any] = list(getattr(statement, "selected_columns", None) or statement.exported_columns)
+        make: Any = namedtuple  # noqa: PYI024 - its fields are known only now
+        self.row: Callable[..., Any] = make("Row", [column.key for column in told], rename=True)
+        self._convert: list[tuple[int, Callable[[Any], Any]]] = []
+        for place, column in enumerate(told):
+            if isinstance(column.type, Float | Numeric):
+                continue  # the driver's own number will do
+            convert = column.type.dialect_impl(dialect).result_processor(dialect, None)
+            if convert is not None:
+                self._convert.append((place, convert))
+
+    def values(self, params: Mapping[str, Any]) -> Any:
+        whole = {**self._given, **params}
+        for name, convert in self._bind.items():
+            if convert is not None:
+                whole[name] = convert(whole[name])
+        return whole if self._order is None else [whole[name] for name in self._order]
+
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        if not self._convert:
+            return [self.row(*values) for values in found]
+        made: list[Any] = []
+        for values in found:
+            changed = list(values)
+            for place, convert in self._convert:
+                changed[place] = convert(changed[place])
+            made.append(self.row(*changed))
+        return made
+
+
+class Swift:
+    """One statement of SQLAlchemy's with `bindparam`s, to be run often. `columns`: those that an INSERT gets."""
+
+    def __init__(self, statement: Any, *columns: str) -> None:
+        self._statement = statement
+        self._columns = columns
+        self._ready: dict[str, _Ready] = {}
+
+    def all(self, db: Connection, **params: Any) -> list[Any]:
+        """Return the rows of a SELECT."""
+        ready = self._for(db)
+        cursor = self._run(db, ready.text, ready.values(params))
+        try:
+            return ready.rows(cursor.fetchall())
+        finally:
+            cursor.close()
+
+    def first(self, db: Connection, **params: Any) -> Any | None:
+        """Return the first row of a SELECT, if there is one."""
+        found = self.all(db, **params)
+        return found[0] if found else None
+
+    def run(self, db: Connection, **params: Any) -> int:
+        """Change rows; returns how many."""
+        ready = self._for(db)
+        cursor = self._run(db, ready.text, ready.values(params))
+        try:
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Change rows, once for each of `rows`."""
+        ready = self._for(db)
+        self._run(db, ready.text, [ready.values(row) for row in rows], many=True).close()
+
+    def _for(self, db: Connection) -> _Ready:
+        ready = self._ready.get(db.dialect.name)
+        if ready is None:
+            ready = self._ready[db.dialect.name] = _Ready(self._statement, db.dialect, self._columns)
+        return ready
+
+    @staticmethod
+    def _run(db: Connection, text: str, values: Any, *, many: bool = False) -> Any:
+        cursor = db.connection.cursor()
+        try:
+            (cursor.executemany if many else cursor.execute)(text, values)
+        except (
+            Exception
+        ) as error:  # whichever the driver raises, the caller sees what it would from SQLAlchemy
+            cursor.close()
+            driver: Any = db.dialect.dbapi
+            if not isinstance(error, driver.Error):
+                raise
+            raise DBAPIError.instance(text, None, error, driver.Error, dialect=db.dialect) from error
+        return cursor
