@@ -17,7 +17,6 @@ from armillary.client import config as settings
 
 if TYPE_CHECKING:
     from armillary.client.batch import Batch
-    from armillary.client.eventlog import catch_up
     from armillary.client.fetching import Fetched
 
 
