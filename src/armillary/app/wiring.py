@@ -29,15 +29,17 @@ from armillary.app.wiring_clouds import build_clouds
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
 from armillary.base.units import GiB
-from armillary.batch.api import agent_call_router, agent_router, call_router
+from armillary.batch.api import agent_call_router, agent_router, call_router, proc_router
 from armillary.batch.api import router as batch_router
 from armillary.batch.api.reports import reports_router
 from armillary.cloud.build import Cloud
+from armillary.fleet.api import choose_project
 from armillary.fleet.api import router as fleet_router
 from armillary.fleet.sdk import open_clouds
 from armillary.fleet.service import FleetService
 from armillary.portal.app import create_portal
 from armillary.portal.keys import KeyRing
+from armillary.portal.posting import take_posted
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
 from armillary.vospace.build import build_jobs
@@ -87,6 +89,8 @@ class Platform:
         self.views.close()
         self.batch.errands.shutdown(wait=True, cancel_futures=True)
         self.batch.polls.shutdown(wait=True, cancel_futures=True)
+        if self.batch.condor:
+            self.batch.condor.pool.close()
         for evaluator in self.batch.evaluators:
             evaluator.close()
         for cloud in self.clouds.values():
@@ -139,6 +143,15 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     app.include_router(batch_router(service=batch.service, authenticator=authenticator))
     app.include_router(reports_router(reports=batch.reports, authenticator=authenticator))
+    app.include_router(
+        proc_router(
+            service=batch.service,
+            authenticator=authenticator,
+            take=lambda who, posted: take_posted(
+                batch.service, who, posted, choose_project(accounts, who, posted.project)
+            ),
+        )
+    )
     app.include_router(agent_router(service=batch.agents))
     app.include_router(call_router(service=batch.service, calls=batch.calls, authenticator=authenticator))
     app.include_router(agent_call_router(agents=batch.agents, calls=batch.calls))
@@ -174,8 +187,13 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     loops = [Loop(name=f"cloud {name}", seconds=2, work=cloud.reconcile) for name, cloud in clouds.items()]
     loops.append(Loop(name="scaler", seconds=settings.batch.tick_seconds, work=batch.scaler.tick))
-    loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
-    loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
+    if batch.condor:  # leases and policies are the pool's own
+        loops.append(
+            Loop(name="htcondor", seconds=settings.batch.tick_seconds, work=batch.condor.engine.tick)
+        )
+    else:
+        loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
+        loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))

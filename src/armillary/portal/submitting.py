@@ -71,16 +71,18 @@ def queue_text(
     image: str,
     flavor: str,
     key: str | None = None,
-    on_machine: str | None = None,
+    there: Mapping[str, str] | None = None,
 ) -> Submitted:
     """Read a submit file on this side, where it may touch nothing but what came along, and queue its jobs.
 
-    `on_machine`: the program that all jobs run, which their machine has already. Raises Invalid as `submit`.
+    `there`: programs of the file that are on the machine already, with their places there. Raises Invalid as `submit`.
     """
+    there = there or {}
     check_submit(text)
-    submission = read_submit(text, access=Uploaded(names=[*uploaded, *_programs(text, on_machine)]))
-    for job in submission.jobs if on_machine else ():
-        job.executable, job.transfer_executable = str(on_machine), False
+    submission = read_submit(text, access=Uploaded(names=[*uploaded, *there]))
+    for job in submission.jobs:
+        if job.executable in there:
+            job.executable, job.transfer_executable = there[job.executable], False
     return batch.submit(
         who,
         SubmitRequest(

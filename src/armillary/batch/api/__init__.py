@@ -5,6 +5,7 @@
 
 from armillary.batch.api.agents import agent_router
 from armillary.batch.api.calls import agent_call_router, call_router
+from armillary.batch.api.proc import proc_router
 from armillary.batch.api.users import router
 
-__all__ = ["agent_call_router", "agent_router", "call_router", "router"]
+__all__ = ["agent_call_router", "agent_router", "call_router", "proc_router", "router"]
