@@ -33,14 +33,24 @@ class Queue:
     variables: list[str]
 
 
+MAX_JOBS = 100_000
+"""Jobs of a submit file; the service takes no more at once."""
+
+
 def read_queue(
-    statement: Statement, *, expand: Callable[[str], str], access: Access, warn: Callable[[Note], None]
+    statement: Statement,
+    *,
+    expand: Callable[[str], str],
+    access: Access,
+    warn: Callable[[Note], None],
+    queued: int,
 ) -> Queue:
-    """Read a queue statement; `expand` expands the macros in its arguments."""
+    """Read a queue statement, where the file has `queued` jobs before; `expand` expands the macros in its arguments."""
     line, arguments = statement.line, statement.value
     keyword = _KEYWORD.search(arguments)
     head = arguments[: keyword.start()] if keyword else arguments
     count, variables = _head(expand(head).strip(), line, listed=keyword is not None)
+    _check_number(queued + count, line)
     if not keyword:
         return Queue(count=count, items=[Item(values={}, index=0)], variables=[])
     names = [name.lower() for name in variables] or ["item"]
@@ -52,14 +62,20 @@ def read_queue(
         what, rest = (kind[1].lower(), rest[kind.end() :]) if kind else ("any", rest)
     rest, chosen = _slice(rest, line, warn)
     rows = _rows(form, rest, statement, expand, access, what, warn)
-    everything = [Item(values=_split(text, names, form), index=n) for n, text in enumerate(rows)]
-    items = everything[chosen]
+    picked = list(enumerate(rows))[chosen]
+    _check_number(queued + count * len(picked), line)
+    items = [Item(values=_split(text, names, form), index=n) for n, text in picked]
     if gap := next((i for i in items if "" in i.values.values()), None):
         empty = ", ".join(name for name, value in gap.values.items() if not value)
         warn(Note(message=f"item {gap.index} of the list gives nothing for {empty}", line=line))
     if not items:
         warn(Note(message="the list of this queue statement is empty: it makes no jobs", line=line))
     return Queue(count=count, items=items, variables=names)
+
+
+def _check_number(jobs: int, line: int) -> None:
+    if jobs > MAX_JOBS:
+        raise SubmitError(f"more than {MAX_JOBS} jobs", line=line, remedy="Submit in several files.")
 
 
 def _head(head: str, line: int, *, listed: bool) -> tuple[int, list[str]]:

@@ -11,7 +11,6 @@ from armillary.client.submitfile.macros import Macros
 from armillary.client.submitfile.model import JobSpec, Note, Submission, SubmitError
 from armillary.client.submitfile.queueing import Queue, read_queue
 
-MAX_JOBS = 100_000
 _NUMBERS = ("process", "procid", "step", "row", "itemindex")
 _INCLUDE = re.compile(r"(?:(ifexist|command)\b)?\s*(?:into\s+(\S+)\s*)?:\s*(.*)", re.IGNORECASE | re.DOTALL)
 
@@ -100,11 +99,9 @@ class _Reader:
         def expand(text: str) -> str:
             return macros.expand(text, line=statement.line)
 
-        queue = read_queue(statement, expand=expand, access=self._access, warn=self._warn)
-        if len(self._jobs) + queue.count * len(queue.items) > MAX_JOBS:
-            raise SubmitError(
-                f"more than {MAX_JOBS} jobs", line=statement.line, remedy="Submit in several files."
-            )
+        queue = read_queue(
+            statement, expand=expand, access=self._access, warn=self._warn, queued=len(self._jobs)
+        )
         automatic = [name for name in (*_NUMBERS, "item", "jobid") if macros.uses(name)]
         fresh = macros.begin([*automatic, *queue.variables])
         self._defined.update(dict.fromkeys(fresh))
