@@ -30,6 +30,7 @@ from armillary.base.clock import SystemClock
 from armillary.base.ids import PersonId, ProjectId, Sha512, WorkerId
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_router
+from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
@@ -56,6 +57,7 @@ def main(jobs: int, agents: int) -> None:
             queue=queue,
             register=register,
             leases=Leases(database=database, clock=clock),
+            checkpoints=Checkpoints(database=database, clock=clock),
             spool=FolderSpool(directory=folder / "spool"),
             logs=LogFolder(directory=folder / "logs"),
             bell=Bell(),

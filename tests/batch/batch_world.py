@@ -25,6 +25,7 @@ from armillary.batch.api import agent_call_router, agent_router, call_router, ro
 from armillary.batch.api.reports import reports_router
 from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
+from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import LeaseKey
 from armillary.batch.engines.embedded.policing import Policing
@@ -249,6 +250,7 @@ class World:
             queue=self.queue,
             register=self.register,
             leases=self.leases,
+            checkpoints=Checkpoints(database=database, clock=self.clock),
             spool=self.spool,
             logs=self.logs,
             bell=self.bell,

@@ -74,7 +74,8 @@ def test_a_job_is_claimed_run_and_brought_back(world: World, client: TestClient)
     (job,) = agent.claim()
     assert job["spec"]["executable"] == "run.sh"
     assert job["spec"]["request_cpus"] == 1
-    assert job["inputs"] == [{"path": "run.sh", "sha256": blob.sha256, "size": 6, "mode": 0o755}]
+    facts = {"sha256": blob.sha256, "size": 6, "mode": 0o755, "checkpoint": False}
+    assert job["inputs"] == [{"path": "run.sh", **facts}]
     assert job["credential"]["owner"] == "ada"
     assert job["credential"]["certificate_pem"] == "PEM of ada"
     assert client.get(f"/agent/v1/blobs/{blob.sha256}", headers=agent.headers).content == b"script"
@@ -94,8 +95,8 @@ def test_a_job_is_claimed_run_and_brought_back(world: World, client: TestClient)
     assert sent.status_code == 200, sent.text
     outputs = [{"name": "m51.cat", "sha256": digest, "size": 9}]
     end = {**lease(job), "exit_code": 0, "usage": {"wall_seconds": 1.5}, "outputs": outputs}
-    assert agent.call("finish", end).json() == {"ok": True, "state": "completed"}
-    assert agent.call("finish", end).json() == {"ok": True, "state": "completed"}
+    assert agent.call("finish", end).json()["state"] == "completed"
+    assert agent.call("finish", end).json()["state"] == "completed"
     assert client.get("/api/v1/batch/jobs/1.0/outputs/m51.cat").content == b"catalogue"
     assert agent.call("bye").json() == {"ok": True}
 
@@ -307,3 +308,19 @@ def test_a_retired_worker_is_told_so(world: World, client: TestClient) -> None:
     agent = an_agent(world, client)
     world.queue.drain(WorkerId("w1"))
     assert agent.call("claim", {"free": FREE}).json() == {"jobs": [], "retire": True}
+
+
+@ON_BOTH
+def test_the_end_of_a_job_brings_the_next_one(world: World, client: TestClient) -> None:
+    world.submit(3)
+    agent = an_agent(world, client)
+    job, other = agent.claim()
+    free = {"cpus": 1, "memory_mib": 512, "disk_kib": 1024}
+    ended = agent.call("finish", {**lease(job), "exit_code": 0, "free": free}).json()
+    (following,) = ended["jobs"]
+    assert (ended["state"], following["job"], following["credential"]["owner"]) == ("completed", "1.2", "ada")
+    last = agent.call("finish", {**lease(other), "exit_code": 0, "free": free}).json()
+    assert (last["jobs"], last["retire"]) == ([], False)
+    world.queue.drain(WorkerId("w1"))
+    gone = agent.call("finish", {**lease(following), "exit_code": 0, "free": free}).json()
+    assert (gone["jobs"], gone["retire"]) == ([], True)

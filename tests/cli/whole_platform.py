@@ -26,6 +26,7 @@ from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_call_router, agent_router, call_router, router
 from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
+from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
@@ -122,6 +123,7 @@ class WholePlatform:
             queue=queue,
             register=self.register,
             leases=Leases(database=database, clock=clock, terms=terms),
+            checkpoints=Checkpoints(database=database, clock=clock),
             spool=spool,
             logs=logs,
             bell=self.bell,

@@ -12,6 +12,7 @@ from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, ServerId, WorkerId, new_uuid
 from armillary.batch.agents import AgentService
 from armillary.batch.core.states import Result
+from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
@@ -57,6 +58,7 @@ class BatchDesk:
             queue=self.queue,
             register=self._register,
             leases=Leases(database=database, clock=clock, terms=terms),
+            checkpoints=Checkpoints(database=database, clock=clock),
             spool=self.spool,
             logs=self.logs,
             bell=bell,

@@ -22,6 +22,7 @@ from armillary.base.ids import PersonId, TokenId
 from armillary.batch.agents import AgentService
 from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
+from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.policing import Policing
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
@@ -156,6 +157,7 @@ def build_batch(
             queue=queue,
             register=register,
             leases=leases,
+            checkpoints=Checkpoints(database=database, clock=clock),
             spool=spool,
             logs=logs,
             bell=bell,

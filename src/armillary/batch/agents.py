@@ -13,13 +13,14 @@ from armillary.base.bell import Bell
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.base.ids import PersonId, Sha512, WorkerId
 from armillary.batch.core.states import Result
+from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
-from armillary.batch.engines.embedded.parcels import Leased, LeaseKey, OutputRef
+from armillary.batch.engines.embedded.parcels import Claimed, Leased, LeaseKey, OutputRef
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
-from armillary.batch.model import JobId, JobState, Resources
+from armillary.batch.model import InputFile, JobId, JobState, Resources
 from armillary.batch.ports import BlobWriter, Credential, Credentials, Spool
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ class Assignment:
 
     leased: Leased
     credential: Credential | None
+    checkpoint: Sequence[InputFile] = ()
+    """what an earlier attempt saved, by its place in the scratch"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,7 @@ class AgentService:
         queue: EmbeddedQueue,
         register: Register,
         leases: Leases,
+        checkpoints: Checkpoints,
         spool: Spool,
         logs: LogFolder,
         bell: Bell,
@@ -69,6 +73,7 @@ class AgentService:
         self._queue = queue
         self._register = register
         self._leases = leases
+        self._checkpoints = checkpoints
         self._spool = spool
         self._logs = logs
         self._bell = bell
@@ -97,7 +102,11 @@ class AgentService:
 
     def claim(self, session: Session, free: Resources) -> Assignments:
         """Lease jobs that fit, each with a credential of its owner; possibly none."""
-        claimed = self._leases.claim(session, free)
+        return self._assigned(session, self._leases.claim(session, free))
+
+    def _assigned(self, session: Session, claimed: Claimed) -> Assignments:
+        # A first attempt follows none that could have saved something.
+        saved = self._checkpoints.of(job.key.job for job in claimed.jobs if job.key.attempt > 1)
         jobs: list[Assignment] = []
         for leased in claimed.jobs:
             try:
@@ -107,7 +116,8 @@ class AgentService:
                 log.warning("job %s: %s", leased.key.job, why)
                 self._leases.give_back(session, [leased.key], why)
                 continue
-            jobs.append(Assignment(leased=leased, credential=credential))
+            checkpoint = saved.get(leased.key.job, ())
+            jobs.append(Assignment(leased=leased, credential=credential, checkpoint=checkpoint))
         self._bell.ring(*(("cluster", job.leased.key.job.cluster) for job in jobs))
         return Assignments(jobs=jobs, retire=claimed.retire)
 
@@ -129,7 +139,7 @@ class AgentService:
 
     def blob(self, session: Session, sha256: str) -> Path:
         """Return an input of one of the worker's jobs. Raises NotFound for all else."""
-        if not self._leases.may_read(session, sha256):
+        if not self._leases.may_read(session, sha256) and not self._checkpoints.may_read(session, sha256):
             raise NotFound("none of this worker's jobs has such a file", facts={"sha256": sha256})
         return self._spool.path(sha256)
 
@@ -141,17 +151,28 @@ class AgentService:
         return size
 
     @contextmanager
-    def output(self, session: Session, key: LeaseKey, name: str) -> Generator[BlobWriter]:
+    def output(
+        self, session: Session, key: LeaseKey, name: str, *, checkpoint: bool = False
+    ) -> Generator[BlobWriter]:
         """Begin a file that the attempt brings. Raises StaleAttempt before any byte is taken."""
         check_name(name)
-        self._leases.check(session, key)
+        (self._checkpoints if checkpoint else self._leases).check(session, key)
         with self._spool.writer() as writer:
             yield writer
 
-    def add_output(self, session: Session, key: LeaseKey, output: OutputRef) -> None:
+    def add_output(
+        self, session: Session, key: LeaseKey, output: OutputRef, *, checkpoint: bool = False
+    ) -> None:
         """Record a file that has arrived under its attempt."""
         check_name(output.name)
-        self._leases.add_output(session, key, output)
+        if checkpoint:
+            self._checkpoints.add(session, key, output)
+        else:
+            self._leases.add_output(session, key, output)
+
+    def save(self, session: Session, key: LeaseKey, files: Sequence[InputFile]) -> None:
+        """Make files that have arrived what the job's next attempt begins with."""
+        self._checkpoints.commit(session, key, files)
 
     def finish(
         self,
@@ -161,14 +182,20 @@ class AgentService:
         *,
         usage: Mapping[str, float],
         outputs: Sequence[OutputRef],
-    ) -> JobState:
-        """End an attempt; returns what the job became. Repeating gives the same answer."""
+        then: Resources | None = None,
+    ) -> tuple[JobState, Assignments]:
+        """End an attempt; returns what the job became, and jobs for the resources that are free `then`.
+
+        Repeating gives the same answer, with other jobs.
+        """
         self._logs.sync(key.job, key.attempt)
-        finished = self._leases.finish(session, key, result, usage=usage, brought=outputs)
+        finished = self._leases.finish(session, key, result, usage=usage, brought=outputs, then=then)
         self._bell.ring(("cluster", key.job.cluster), ("log", key.job))
+        if finished.state is JobState.COMPLETED and key.attempt > 1:
+            self._checkpoints.forget(key.job)
         if finished.state is JobState.IDLE:
             self._bell.ring(("work", session.group))
-        return finished.state
+        return finished.state, self._assigned(session, finished.claimed)
 
     def leave(self, session: Session) -> None:
         """Take a goodbye. Jobs that the worker still had go back to the queue."""

@@ -5,6 +5,7 @@
 import base64
 import binascii
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -18,6 +19,7 @@ from armillary.batch.api.bodies import take_body
 from armillary.batch.api.bounds import BoundedRoute
 from armillary.batch.api.wire_agent import (
     AttemptErrorWire,
+    CheckpointIn,
     ClaimedJob,
     ClaimIn,
     ClaimOut,
@@ -38,7 +40,7 @@ from armillary.batch.api.wire_agent import (
 from armillary.batch.core.states import Fault, Result
 from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
 from armillary.batch.engines.embedded.register import Session
-from armillary.batch.model import JobId, Resources
+from armillary.batch.model import InputFile, JobId, Resources
 from armillary.batch.ports import Blob, Credential
 
 LOOK_AGAIN = 5.0
@@ -118,24 +120,34 @@ def agent_router(*, service: AgentService) -> APIRouter:
         lease: Annotated[LeaseWire, Depends(_lease_of_query)],
         name: Annotated[str, Query(min_length=1, max_length=4096)],
         x_sha256: Annotated[str, Header(pattern="^[0-9a-f]{64}$")],
+        checkpoint: Annotated[bool, Query()] = False,
     ) -> OkOut:
         key = _key(lease)
-        stored: Blob = await take_body(request, service.output(session, key, name), expected=x_sha256)
+        writer = service.output(session, key, name, checkpoint=checkpoint)
+        stored: Blob = await take_body(request, writer, expected=x_sha256)
         output = OutputRef(name=name, sha256=stored.sha256, size=stored.size)
-        await run_in_threadpool(service.add_output, session, key, output)
+        await run_in_threadpool(service.add_output, session, key, output, checkpoint=checkpoint)
+        return OkOut()
+
+    @routes.post("/checkpoint")
+    def checkpoint(body: CheckpointIn, session: Annotated[Session, worker]) -> OkOut:
+        files = [InputFile(path=f.name, sha256=f.sha256, size=f.size, mode=f.mode) for f in body.files]
+        service.save(session, _key(body), files)
         return OkOut()
 
     @routes.post("/finish")
     def finish(body: FinishIn, session: Annotated[Session, worker]) -> FinishOut:
         fault = _fault(body.error)
-        state = service.finish(
+        state, following = service.finish(
             session,
             _key(body),
             Result(exit_code=body.exit_code, signal=body.signal, error=fault),
             usage=body.usage,
             outputs=[OutputRef(name=o.name, sha256=o.sha256, size=o.size) for o in body.outputs],
+            then=_resources(body.free) if body.free else None,
         )
-        return FinishOut(state=state.value)
+        jobs = [_claimed(job, service) for job in following.jobs]
+        return FinishOut(state=state.value, jobs=jobs, retire=following.retire)
 
     @routes.post("/bye")
     def bye(session: Annotated[Session, worker]) -> OkOut:
@@ -177,9 +189,16 @@ def _claimed(assignment: Assignment, service: AgentService) -> ClaimedJob:
         lease_secret=leased.key.secret,
         lease_seconds=int(service.terms.lease.total_seconds()),
         spec=spec,
-        inputs=[InputWire(path=i.path, sha256=i.sha256, size=i.size, mode=i.mode) for i in leased.inputs],
+        inputs=[*_inputs(leased.inputs), *_inputs(assignment.checkpoint, checkpoint=True)],
         credential=_credential(assignment.credential) if assignment.credential else None,
     )
+
+
+def _inputs(files: Sequence[InputFile], *, checkpoint: bool = False) -> list[InputWire]:
+    return [
+        InputWire(path=f.path, sha256=f.sha256, size=f.size, mode=f.mode, checkpoint=checkpoint)
+        for f in files
+    ]
 
 
 def _credential(given: Credential) -> CredentialWire:

@@ -40,12 +40,16 @@ class RegisterIn(Wire):
 
 
 class RegisterOut(Wire):
-    """The key for all later calls. May be asked for again until the key has been used for the first time."""
+    """The key for all later calls. May be asked for again until the key has been used for the first time.
+
+    `claim_with_finish`: `finish` may bring the next jobs.
+    """
 
     session_key: str
     worker: str
     lease_seconds: int
     poll_seconds: int
+    claim_with_finish: bool = True
 
 
 class ClaimIn(Wire):
@@ -55,12 +59,16 @@ class ClaimIn(Wire):
 
 
 class InputWire(Wire):
-    """A file to fetch from `GET blobs/{sha256}`; `path` is the path as the job spec writes it."""
+    """A file to fetch from `GET blobs/{sha256}`; `path` is the path as the job spec writes it.
+
+    Of a `checkpoint` it is the place in the scratch; such files come last and replace what is there.
+    """
 
     path: str
     sha256: str
     size: int
     mode: int
+    checkpoint: bool = False
 
 
 class CredentialWire(Wire):
@@ -146,6 +154,18 @@ class OutputClaim(Wire):
     size: int = Field(ge=0)
 
 
+class CheckpointFile(OutputClaim):
+    """A file that was sent by `PUT outputs?checkpoint=true` before."""
+
+    mode: int = Field(default=0o644, ge=0, le=0o7777)
+
+
+class CheckpointIn(LeaseWire):
+    """`POST checkpoint`: begin the job's next attempt with these files, in place of those saved before."""
+
+    files: list[CheckpointFile] = Field(max_length=10_000)
+
+
 class AttemptErrorWire(Wire):
     """Why a job could not be run, or its files not be brought back. `retry`: the job itself is not to blame."""
 
@@ -163,6 +183,8 @@ class FinishIn(LeaseWire):
     outputs: list[OutputClaim] = Field(default_factory=list[OutputClaim], max_length=10_000)
     error: AttemptErrorWire | Annotated[str, StringConstraints(max_length=4000)] | None = None
     """a bare sentence means: the job cannot work like this; it is held with that reason"""
+    free: ResourcesWire | None = None
+    """what is free after it: claim jobs for that, without waiting for any"""
 
     @model_validator(mode="after")
     def _says_how(self) -> FinishIn:
@@ -172,10 +194,15 @@ class FinishIn(LeaseWire):
 
 
 class FinishOut(Wire):
-    """`state` is what the job became: completed, idle (it will be tried again), held, removed."""
+    """`state` is what the job became: completed, idle (it will be tried again), held, removed.
+
+    `jobs` and `retire` answer to `free` as ClaimOut does.
+    """
 
     ok: bool = True
     state: str
+    jobs: list[ClaimedJob] = Field(default_factory=list[ClaimedJob])
+    retire: bool = False
 
 
 class OkOut(Wire):
