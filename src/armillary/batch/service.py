@@ -9,10 +9,10 @@ from pathlib import Path
 from armillary.accounts.model import Person, Principal, Project, Role
 from armillary.base.bell import Bell
 from armillary.base.clock import Clock
-from armillary.base.errors import ArmillaryError, Forbidden, Invalid, NotFound
+from armillary.base.errors import Forbidden, Invalid, NotFound
 from armillary.base.ids import ClusterId, WorkerId
 from armillary.batch.core.explain import Known, KnownOffer, explain
-from armillary.batch.intake import SubmitRequest, check_fits, check_image, with_inputs
+from armillary.batch.intake import SubmitRequest, with_inputs
 from armillary.batch.logs import LogFolder, Piece
 from armillary.batch.matching import MachineKind, Matcher
 from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, Wishes, WrongState
@@ -20,6 +20,7 @@ from armillary.batch.notices.webhook import check_url
 from armillary.batch.policy.service import check_policies
 from armillary.batch.ports import Clouds, Engine, People, Spool
 from armillary.batch.seeing import WRITE, out_of_scope, scope_of
+from armillary.batch.sizes import check_sizes, flavors_named, warnings
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records, Scope
 from armillary.batch.views import (
@@ -31,7 +32,6 @@ from armillary.batch.views import (
     OutputView,
     WorkerView,
 )
-from armillary.fleet.model import FleetFlavor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +110,13 @@ class BatchService:
                 facts={"image": image.id, "status": image.status},
                 remedy="Wait until the image is active.",
             )
-        flavor = self._flavor(project, request.flavor)
-        check_image(image, flavor)
-        check_fits(jobs, flavor)
+        flavors = flavors_named(self._clouds, project, request.flavor)
+        check_sizes(image, jobs, flavors)
         check_policies(jobs)
         if request.wishes.notify_url is not None:
             check_url(request.wishes.notify_url)
         self._check_blobs(request)
-        group = Group(project.id, image.sha512, flavor.name)
+        group = Group(project.id, image.sha512, request.flavor)
         cluster = self._engine.submit(
             Submission(
                 group=group,
@@ -138,9 +137,9 @@ class BatchService:
             cluster=cluster,
             jobs=len(jobs),
             image=ImageView(name=image.name, sha512=image.sha512),
-            flavor=flavor.name,
+            flavor=group.flavor,
             project=project.name,
-            warnings=[*_warnings(project, flavor), *self._warn(request.wishes, who.person)],
+            warnings=[*warnings(project, flavors), *self._warn(request.wishes, who.person)],
         )
 
     # reading
@@ -398,28 +397,6 @@ class BatchService:
             remedy="Name one of your projects.",
         )
 
-    def _flavor(self, project: Project, name: str) -> FleetFlavor:
-        known: set[str] = set()
-        silent: ArmillaryError | None = None
-        for cloud in self._clouds.clouds():
-            try:
-                flavors = self._clouds.flavors(cloud, project)
-            except ArmillaryError as error:
-                silent = error
-                continue
-            for flavor in flavors:
-                if flavor.name == name:
-                    return flavor
-                known.add(flavor.name)
-        if silent is not None and not known:
-            raise silent
-        raise Invalid(
-            f"no cloud has a flavor {name}",
-            code="flavor_not_found",
-            facts={"flavor": name, "flavors": sorted(known)},
-            remedy="Choose one of the flavors.",
-        )
-
     def _check_blobs(self, request: SubmitRequest) -> None:
         missing = self._spool.missing(file.sha256 for file in request.files.values())
         if missing:
@@ -437,11 +414,3 @@ class BatchService:
                     code="size_mismatch",
                     facts={"path": path, "size": found},
                 )
-
-
-def _warnings(project: Project, flavor: FleetFlavor) -> list[str]:
-    if flavor.vcpus > project.allocation.batch_cores:
-        granted = project.allocation.batch_cores
-        needs = f"A worker of {flavor.name} needs {flavor.vcpus} cores; project {project.name} has {granted}"
-        return [f"{needs} batch cores, so the jobs wait until it gets more."]
-    return []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # reading submit files takes a moment to load, which other co
 )
 @argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @option("--image", required=True, help="The machine image: name, id or SHA-512.")
-@option("--flavor", required=True, help="The size of the workers.")
+@option("--flavor", default="auto", help="The size of the workers; without it, whichever fits best.")
 @project_option
 @option("--wait", is_flag=True, help="Follow the jobs, bring their outputs here, write the job event log.")
 @option("--allow-commands", is_flag=True, help="Let the file run commands on this machine.")

@@ -99,6 +99,7 @@ class JobSpecIn(Wire):
 class SubmitIn(Wire):
     """`POST /clusters`. `files` maps each path, as the job specs write it, to a blob sent before.
 
+    Without a flavor, or with `auto`, each worker has the one that wastes least among those that fit.
     `common` has the fields that all jobs share, so that a job says only what differs; what a job says wins. At most
     `max_materialize` jobs of the cluster are on workers at once. When the last job is over, `notify_user` gets mail
     (by `notification`, as in HTCondor) and `notify_url` a POST with the same facts.
@@ -106,7 +107,7 @@ class SubmitIn(Wire):
 
     project: Short
     image: Short
-    flavor: Short
+    flavor: Short = "auto"
     batch_name: Short | None = None
     submit_text: Annotated[str, StringConstraints(max_length=1_048_576)] = ""
     accounting_group: Short | None = None

@@ -101,6 +101,9 @@ _OF_CLOUD = frozenset(
 )
 _OF_FLAVOR = frozenset({"no_capacity", "flavor_not_found", "machine_too_small"})
 _OF_IMAGE = frozenset({"wrong_image", "image_too_large"})
+NOT_CURED_BY_A_BOOT = frozenset({"machine_too_small", "takes_no_jobs"})
+"""Failures of machines that came up: that the next one comes up, too, proves nothing. They are forgotten in time."""
+_FORGOTTEN = timedelta(hours=1)
 _HOSTLESS = ("no valid host", "not enough hosts", "no host", "insufficient capacity")
 
 
@@ -164,7 +167,7 @@ class History:
         ):
             for record in (self.lanes.get(lane), suspects.get(lane)):
                 until = self.pauses.until(record) if record is not None else None
-                if record is None or until is None:
+                if record is None or until is None or _is_over(record, self.now):
                     continue
                 trials.append(lane)
                 if self.now < until:
@@ -178,6 +181,11 @@ class History:
             if record is not None and record.boots:
                 return record.boot_seconds
         return None
+
+
+def _is_over(record: Record, now: datetime) -> bool:
+    lasts = record.last_at is not None and now - record.last_at < _FORGOTTEN
+    return record.code in NOT_CURED_BY_A_BOOT and not lasts
 
 
 def _pausing(lane: Lane, record: Record, until: datetime, cloud: CloudName, now: datetime) -> Refusal:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 from sqlalchemy import Engine as Database
 
 from armillary.base.ids import CloudName, ProjectId, ServerId, Sha512, WorkerId, new_hex
-from armillary.batch.core.backoff import Lane, Record, blame
+from armillary.batch.core.backoff import NOT_CURED_BY_A_BOOT, Lane, Record, blame
 from armillary.batch.core.explain import KnownOffer
 from armillary.batch.core.flavors import Offer
 from armillary.batch.core.packing import Kind
@@ -163,8 +163,10 @@ class FleetRecords:
         with self._database.begin() as db:
             failing = [_lane(row) for row in db.execute(select(lanes).where(lanes.c.failures > 0))]
             for lane in {*timed, *(lane for lane in failing if lane.covers(boot))}:
-                record = _locked(db, lane).succeeded(at, seconds if lane in timed else None)
-                _keep(db, lane, record, at)
+                record = _locked(db, lane)
+                if record.code not in NOT_CURED_BY_A_BOOT:
+                    record = record.succeeded(at, seconds if lane in timed else None)
+                    _keep(db, lane, record, at)
 
     def set_reasons(self, found: Sequence[Reasons], *, at: datetime) -> None:
         """Replace what is known of all waiting groups; groups that are not named wait no more."""
