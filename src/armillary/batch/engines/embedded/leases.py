@@ -24,6 +24,7 @@ from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.embedded.parcels import (
     Claimed,
     Finished,
+    Held,
     LeaseKey,
     OutputRef,
     Renewed,
@@ -66,13 +67,19 @@ class Leases:
         accepts: Accepts = anything,
     ) -> None:
         self._database = database
+        self._views = database.execution_options(readonly=True)
         self._clock = clock
         self._terms = terms or Terms()
         self._policies = policies
         self._accepts = accepts
 
-    def claim(self, session: Session, free: Resources) -> Claimed:
-        """Lease to the worker what fits into `free`, in fair order; possibly nothing."""
+    def claim(
+        self, session: Session, free: Resources, held: Mapping[PersonId, Held] | None = None
+    ) -> Claimed:
+        """Lease to the worker what fits into `free`, in fair order; possibly nothing.
+
+        `held`: what jobs of a person on this worker act with; another of them may have it too.
+        """
         with self._reading() as db:
             now = moment(db, self._clock)
             row = _WORKER.all(db, of_worker=session.worker)[0]
@@ -83,9 +90,16 @@ class Leases:
             if _recent(row, now, self._terms) and (free.cpus < 1 or not waits(db, session)):
                 return Claimed()
         with self._database.begin() as db:
-            return self._claim(db, session, free, moment(db, self._clock))
+            return self._claim(db, session, free, moment(db, self._clock), held)
 
-    def _claim(self, db: Connection, session: Session, free: Resources, now: datetime) -> Claimed:
+    def _claim(
+        self,
+        db: Connection,
+        session: Session,
+        free: Resources,
+        now: datetime,
+        held: Mapping[PersonId, Held] | None,
+    ) -> Claimed:
         # Locked, so that a drain either comes before (no jobs) or sees the worker busy.
         row = _LOCK_WORKER.all(db, of_worker=session.worker)[0]
         if row.draining or row.lost_at is not None:
@@ -94,7 +108,8 @@ class Leases:
         # An empty machine is whole, even if its disk has a few KiB less now than when it registered.
         empty = not used.cpus and free.cpus >= session.whole.cpus
         room = session.whole if empty else free.cut_to(session.whole - used)
-        leased = Dealer(db, session, now=now, terms=self._terms, accepts=self._accepts).deal(room)
+        dealer = Dealer(db, session, now=now, terms=self._terms, accepts=self._accepts, held=held)
+        leased = dealer.deal(room)
         seen: dict[str, Any] = {} if _recent(row, now, self._terms) else {"last_seen_at": now}
         if leased and row.idle_since is not None:
             seen["idle_since"] = None
@@ -116,7 +131,10 @@ class Leases:
                 if row is None or not row.live:
                     lost.append(key)
                 elif row.state == AttemptState.STOPPING:
-                    remove.append(key)  # no more time: it ends by `finish`, or when the lease runs out
+                    remove.append(key)
+                    # It may be saving its work, for which the agent gives it `kill_seconds` and no more.
+                    until = now + self._terms.lease_kept
+                    db.execute(update(attempts).where(_is(row)).values(lease_until=until))
                 else:
                     self._extend(db, ledger, row, now)
                     if row.credential and row.credential_expires - now < fading:
@@ -171,19 +189,31 @@ class Leases:
             )
 
     def spent_credentials(self) -> list[tuple[LeaseKey, PersonId, str]]:
-        """Return the credentials of attempts that have ended, however they ended, to be revoked."""
-        query = (
+        """Return the credentials that no live attempt acts with, to be revoked. Nobody gets them from now on."""
+        spent = (
             select(attempts).where(attempts.c.live.is_(False), attempts.c.credential.is_not(None)).limit(500)
         )
         with self._reading() as db:
-            return [
-                (
-                    LeaseKey(job=JobId(ClusterId(row.cluster), row.proc), attempt=row.number, secret=""),
-                    PersonId(row.owner),
-                    row.credential,
-                )
-                for row in db.execute(query)
-            ]
+            if db.execute(spent.limit(1)).first() is None:
+                return []
+        found: dict[str, tuple[LeaseKey, PersonId, str]] = {}
+        with self._database.begin() as db:
+            now = moment(db, self._clock)
+            for row in db.execute(spent).all():
+                mine = attempts.c.credential == row.credential
+                if db.execute(
+                    select(attempts.c.number).where(mine, attempts.c.live.is_(True)).limit(1)
+                ).first():
+                    continue
+                db.execute(update(attempts).where(mine).values(credential_expires=now))
+                key = LeaseKey(job=JobId(ClusterId(row.cluster), row.proc), attempt=row.number, secret="")
+                found[row.credential] = (key, PersonId(row.owner), row.credential)
+        return list(found.values())
+
+    def forget_credential(self, reference: str) -> None:
+        """Remember no more what has been revoked."""
+        with self._database.begin() as db:
+            db.execute(update(attempts).where(attempts.c.credential == reference).values(credential=None))
 
     def give_back(self, session: Session, keys: Sequence[LeaseKey], why: str) -> None:
         """Undo a claim that never reached the agent."""
@@ -203,6 +233,7 @@ class Leases:
         usage: Mapping[str, float],
         brought: Sequence[OutputRef],
         then: Resources | None = None,
+        held: Mapping[PersonId, Held] | None = None,
     ) -> Finished:
         """End the attempt and, if the job ends with it, make its files the job's: one transaction.
 
@@ -215,11 +246,11 @@ class Leases:
             state = finish(
                 db, session, key, result, usage=usage, brought=brought, said=said, terms=self._terms, now=now
             )
-            claimed = Claimed() if then is None else self._claim(db, session, then, now)
+            claimed = Claimed() if then is None else self._claim(db, session, then, now, held)
         return Finished(state=state, claimed=claimed)
 
     def _reading(self) -> Connection:
-        return self._database.execution_options(readonly=True).connect()
+        return self._views.connect()
 
 
 def _recent(row: Row[Any], now: datetime, terms: Terms) -> bool:
