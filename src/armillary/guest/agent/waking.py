@@ -101,6 +101,11 @@ def wait(port: str) -> None:
     """Wait at `port` until this machine has become somebody. Does not return in a machine that nobody wakes."""
     _come_to_rest()
     line = Line(port)
+    try:
+        _card()
+    except Failed as error:  # we are not even a template: said now, it costs no worker the time to find out
+        line.say(f"failed {error}")
+        raise
     began = time.monotonic()
     while True:
         notify("WATCHDOG=1")
@@ -277,13 +282,20 @@ def _become_instance(about: Json) -> None:
 # --- the network card
 
 
-def _become_card(links: list[Json]) -> None:
+def _card() -> str:
+    """Return the name of the one card that we know how to give another address."""
     cards = [path.parent.name for path in Path("/sys/class/net").glob("*/device")]
-    if len(cards) != 1 or len(links) != 1:
-        raise Failed(f"{len(cards)} cards here, and {len(links)} on the config drive")
+    if len(cards) != 1:
+        raise Failed(f"there are {len(cards)} network cards")
     if not Path("/run/systemd/netif").is_dir():
         raise Failed("the network is not systemd-networkd's")
-    (name,), (link,) = cards, links
+    return cards[0]
+
+
+def _become_card(links: list[Json]) -> None:
+    if len(links) != 1:
+        raise Failed(f"the config drive has {len(links)} cards")
+    name, (link,) = _card(), links
     old = Path(f"/sys/class/net/{name}/address").read_text().strip()
     new = str(link["ethernet_mac_address"]).lower()
     _run("ip", "addr", "flush", "dev", name)

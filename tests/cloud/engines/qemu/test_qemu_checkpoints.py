@@ -156,6 +156,14 @@ def test_a_template_that_says_nothing_is_given_up(bench):
     assert bench.machines.states() == {}
 
 
+def test_an_image_that_says_that_it_cannot_be_a_template_is_left_alone(bench):
+    sector = boot_sector(waits=True)
+    bench.image.write_bytes(sector.replace(b"waiting\n", b"failed?\n"))
+    with pytest.raises(BootFailed, match="cannot be a template"):
+        bench.machines.prepare(warm(bench), **GO_ON)
+    assert not bench.machines.prepare(warm(bench), **GO_ON)
+
+
 def test_another_accelerator_or_shape_is_another_checkpoint(bench):
     spec = warm(bench)
     keys = {

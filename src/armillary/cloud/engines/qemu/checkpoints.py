@@ -188,9 +188,9 @@ class CheckpointShelf:
         shutil.rmtree(leaving, ignore_errors=True)
 
     def _make_room(self, newest: str) -> None:
-        others = [each for each in self.all() if each.key != newest]
-        kept = next(each for each in self.all() if each.key == newest)
-        octets = kept.octets + sum(each.octets for each in others)
+        there = self.all()
+        others = [each for each in there if each.key != newest]
+        octets = sum(each.octets for each in there)
         while others and (len(others) >= self._keeping.most or octets > self._keeping.octets):
             gone = others.pop(0)
             octets -= gone.octets
@@ -207,6 +207,8 @@ def key_of(spec: MachineSpec, tuning: Tuning) -> str | None:
     template = spec.template
     if template is None or spec.image_path is None or spec.volumes or len(spec.ports) != 1 or spec.rescue:
         return None
+    if not spec.ports[0].fixed_ip or not spec.ports[0].gateway_ip:
+        return None  # the guest waits for an address and a way out before it says that it is awake
     facts = {
         "layout": _LAYOUT,
         "image": template.image,

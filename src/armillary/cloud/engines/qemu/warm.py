@@ -29,12 +29,14 @@ from armillary.cloud.engines.qemu.process import find
 from armillary.cloud.engines.qemu.qmp import Monitor, MonitorError
 from armillary.cloud.engines.qemu.roots import QemuRoots
 from armillary.cloud.engines.qemu.stand import BUSY_SECONDS, alive
-from armillary.cloud.engines.qemu.waker import WAITING, Unwilling, Waker
+from armillary.cloud.engines.qemu.waker import FAILED, WAITING, Unwilling, Waker
 from armillary.cloud.model import Checkpoint, MachineSpec
 from armillary.cloud.ports import BootFailed
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
+_PASSING = ("no_memory", "disk_full")
+"""What may be otherwise at the next try."""
 
 
 class QemuWarm(QemuRoots):
@@ -62,10 +64,12 @@ class QemuWarm(QemuRoots):
             self._save_template(files)
             self._shelf.keep(files.folder, key, spec.template.image)
         except (BootFailed, MonitorError, OSError) as error:
-            self._shelf.rest(key)
-            if isinstance(error, BootFailed):
+            found = error if isinstance(error, BootFailed) else disks.explain(str(error))
+            if found.code not in _PASSING:
+                self._shelf.rest(key)
+            if found is error:
                 raise
-            raise disks.explain(str(error)) from error
+            raise found from error
         finally:
             self._kill(files)
             shutil.rmtree(files.folder, ignore_errors=True)
@@ -109,8 +113,12 @@ class QemuWarm(QemuRoots):
             while time.monotonic() < deadline:
                 if not pause(0):
                     return False
-                if waker.hear(within=_LOOK_SECONDS) == WAITING:
+                line = waker.hear(within=_LOOK_SECONDS)
+                if line == WAITING:
                     return True
+                if line.startswith(FAILED):
+                    why = line.removeprefix(FAILED).strip()
+                    raise BootFailed(f"The image cannot be a template: {why}", code="no_template")
         raise BootFailed("The template did not come to wait in time.", code="too_slow")
 
     def _save_template(self, files: MachineFiles) -> None:
