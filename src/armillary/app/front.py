@@ -1,8 +1,8 @@
-"""The way in: requests for files take a short one."""
+"""The way in: requests for files, and what agents ask for each job, take a short one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -19,9 +19,12 @@ class Front:
     the answers: the stock clients send eight requests for each file.
     """
 
-    def __init__(self, app: ASGIApp, space: Sequence[BaseRoute]) -> None:
-        """Ask `app` for all that is not in `space`, the routes of VOSpace."""
+    def __init__(
+        self, app: ASGIApp, space: Sequence[BaseRoute], short: Mapping[str, ASGIApp] | None = None
+    ) -> None:
+        """Ask `app` for all that is not in `space`, the routes of VOSpace, and is no POST to a path that has a `short` way."""
         self._app = app
+        self._short = short or {}
         routes = [route for route in space if isinstance(route, Route)]
         self._files = {
             route.path.removesuffix("{path:path}"): route for route in routes if route.path.endswith(_FILES)
@@ -30,10 +33,17 @@ class Front:
         self._tops = tuple(tops)
         self._space = Router([route for route in routes if any(route.path.startswith(top) for top in tops)])
 
+    @property
+    def tops(self) -> tuple[str, ...]:
+        """How paths of VOSpace begin."""
+        return self._tops
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer (ASGI)."""
         if scope["type"] != "http" or not scope["path"].startswith(self._tops):
-            await self._app(scope, receive, send)
+            posts = scope["type"] == "http" and scope["method"] == "POST"
+            app = self._short.get(scope["path"], self._app) if posts else self._app
+            await app(scope, receive, send)
             return
         path: str = scope["path"]
         route = self._files.get(path[: path.find("/", path.find("/", 1) + 1) + 1])

@@ -74,6 +74,8 @@ def open_sockets(settings: Settings) -> dict[str, socket.socket]:
     with contextlib.ExitStack() as undo:
         sockets: dict[str, socket.socket] = {}
         wanted = [("https", settings.host, settings.https_port), ("http", "127.0.0.1", settings.http_port)]
+        if settings.metrics_port:
+            wanted.append(("metrics", "127.0.0.1", settings.metrics_port))
         wanted += [(f"cloud {c.name}", "127.0.0.1", c.port) for c in settings.clouds]
         for what, host, port in wanted:
             sockets[what] = undo.enter_context(contextlib.closing(bind(host, port, what=what)))
@@ -99,7 +101,10 @@ def _front(platform: Platform, settings: Settings) -> dict[str, _Server]:
     https = server_config(
         platform.app, settings.host, platform.addresses.https_port, cert, key, platform.ca_file
     )
-    return {"https": _Server(https), "http": _plain(platform.app, PiecesProtocol)}
+    servers = {"https": _Server(https), "http": _plain(platform.app, PiecesProtocol)}
+    if settings.metrics_port:
+        servers["metrics"] = _plain(platform.metrics)
+    return servers
 
 
 def _plain(app: ASGIApp, protocol: type[asyncio.Protocol] | str = "httptools") -> _Server:

@@ -76,9 +76,22 @@ class CloudTable(_Table):
         return cidr
 
 
+class ReserveTable(_Table):
+    """Workers that are kept ready though no job waits: `[[batch.reserve]]`."""
+
+    project: str = Field(description="its name or id")
+    image: str = Field(description="its name, id or SHA-512")
+    flavor: str = Field(description="of the workers")
+    workers: int = Field(ge=1, le=10_000, description="that are to wait for jobs")
+    cloud: str = Field(default="", description="where; empty: on whichever cloud")
+
+
 class BatchTable(_Table):
     """`[batch]`"""
 
+    engine: Literal["embedded", "htcondor"] = Field(
+        default="embedded", description="who runs the jobs: our own queue, or the pool of `[htcondor]`"
+    )
     idle_seconds: float = Field(default=120, ge=0, description="a worker without work is retired after this")
     register_seconds: float = Field(
         default=900, gt=0, description="a worker must report within this after its boot"
@@ -87,6 +100,20 @@ class BatchTable(_Table):
         default=60, gt=0, description="a worker that is silent for this has lost its jobs"
     )
     tick_seconds: float = Field(default=2, gt=0, description="how often the scaler looks")
+    booting_at_once: int = Field(
+        default=4,
+        ge=1,
+        description="workers that boot on one cloud at once; half as many as it carries, if that is more",
+    )
+    costs: dict[str, float] = Field(
+        default={},
+        description="what a core-hour costs, by `CLOUD` or `CLOUD/FLAVOR`; 1 elsewhere. Cheap comes first",
+    )
+    budgets: dict[str, float] = Field(
+        default={},
+        description="core-hours at those costs that workers of a project, by its name, may use in a month",
+    )
+    reserve: list[ReserveTable] = Field(default=[], description="workers that are kept ready, see below")
     warm_workers: bool = Field(
         default=True, description="workers begin from a checkpoint of their image where the cloud has one"
     )
@@ -118,6 +145,26 @@ class MailTable(_Table):
         if bool(self.user) != (self.password_file is not None):
             raise ValueError("user and password_file need each other")
         return self
+
+
+class HTCondorTable(_Table):
+    """`[htcondor]`"""
+
+    collector: str = Field(default="", description="of the pool, `HOST:PORT`")
+    collector_for_workers: str = Field(
+        default="", description="as machines of the clouds reach it; empty: as we do"
+    )
+    hosts: dict[str, str] = Field(
+        default={}, description="addresses by name, for machines whose name service does not know the pool"
+    )
+    schedd: str = Field(default="", description="name of the one that jobs go to; empty: the pool's first")
+    trust_domain: str = Field(default="", description="the pool's TRUST_DOMAIN")
+    token_file: Path | None = Field(default=None, description="holds our token for the pool")
+    key_file: Path | None = Field(
+        default=None,
+        description="a signing key of the pool, with which workers' tokens are made; its name counts",
+    )
+    token_hours: float = Field(default=168, gt=0, description="that a worker's token is good for")
 
 
 class LimitsTable(_Table):
@@ -190,6 +237,12 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address that the platform listens on")
     https_port: int = Field(default=8443, ge=0, le=65535)
     http_port: int = Field(default=8080, ge=0, le=65535, description="the portal without TLS, loopback only")
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="`/metrics` without a token, plain, loopback only; for Prometheus on the same machine",
+    )
     host_names: list[str] = Field(
         default=[], description="further names and addresses in the server certificate"
     )
@@ -211,6 +264,7 @@ class Settings(BaseSettings):
     )
     clouds: list[CloudTable] = Field(default_factory=_default_clouds)
     batch: BatchTable = BatchTable()
+    htcondor: HTCondorTable = HTCondorTable()
     limits: LimitsTable = LimitsTable()
     mail: MailTable = MailTable()
     vospace: VOSpaceTable = VOSpaceTable()
@@ -236,6 +290,15 @@ class Settings(BaseSettings):
             if twice:
                 raise ValueError(f"two clouds have the same {what}: {', '.join(sorted(twice))}")
         return clouds
+
+    @model_validator(mode="after")
+    def _pool_is_named(self) -> Settings:
+        if self.batch.engine == "htcondor":
+            needed = ("collector", "trust_domain", "token_file", "key_file")
+            missing = [f"htcondor.{name}" for name in needed if not getattr(self.htcondor, name)]
+            if missing:
+                raise ValueError(f"the engine htcondor needs {', '.join(missing)}")
+        return self
 
     @property
     def home(self) -> Path:

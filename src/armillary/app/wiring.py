@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -19,6 +19,9 @@ from armillary.app.addresses import GUEST_HOST, Addresses
 from armillary.app.database import open_records
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
 from armillary.app.front import Front
+from armillary.app.metrics.counted import Counted, metrics_app, metrics_router
+from armillary.app.metrics.meters import Meters
+from armillary.app.metrics.standing import Standing
 from armillary.app.records_hold import hold_records
 from armillary.app.remembered import Remembered, RememberingAuthenticator
 from armillary.app.schema import bring_up_to_date
@@ -29,7 +32,7 @@ from armillary.app.wiring_clouds import build_clouds
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
 from armillary.base.units import GiB
-from armillary.batch.api import agent_call_router, agent_router, call_router, proc_router
+from armillary.batch.api import agent_call_router, agent_router, call_router, proc_router, shortcuts
 from armillary.batch.api import router as batch_router
 from armillary.batch.api.reports import reports_router
 from armillary.cloud.build import Cloud
@@ -65,6 +68,8 @@ class Platform:
     """The platform, made and not yet listening."""
 
     app: ASGIApp
+    metrics: ASGIApp
+    """for the operator alone: it asks nobody who they are"""
     clouds: Mapping[CloudName, Cloud]
     loops: Sequence[Loop]
     addresses: Addresses
@@ -121,10 +126,13 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         settings, space_settings, database.execution_options(room="vospace"), accounts, clock
     )
     views = _build_views(settings, vospace)
+    of_batch = database.execution_options(room="batch")
+    meters = Meters(records=Standing(database=of_batch, clock=clock))
     batch = build_batch(
         settings=settings,
         addresses=addresses,
-        database=database.execution_options(room="batch"),
+        database=of_batch,
+        meter=meters,
         accounts=accounts,
         authority=authority,
         fleet=fleet,
@@ -137,6 +145,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None)
     install_error_handlers(app)
     app.add_route("/healthz", lambda _request: JSONResponse({"status": "ok"}))
+    app.include_router(metrics_router(meters=meters, authenticator=authenticator))
     app.include_router(accounts_router(service=accounts, authenticate=authenticator.principal_of))
     app.include_router(
         fleet_router(fleet=fleet, memberships=accounts, authenticate=authenticator.principal_of)
@@ -152,7 +161,8 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             ),
         )
     )
-    app.include_router(agent_router(service=batch.agents))
+    agents_api = agent_router(service=batch.agents)
+    app.include_router(agents_api)
     app.include_router(call_router(service=batch.service, calls=batch.calls, authenticator=authenticator))
     app.include_router(agent_call_router(agents=batch.agents, calls=batch.calls))
     app.include_router(
@@ -186,7 +196,9 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         ),
     )
     loops = [Loop(name=f"cloud {name}", seconds=2, work=cloud.reconcile) for name, cloud in clouds.items()]
-    loops.append(Loop(name="scaler", seconds=settings.batch.tick_seconds, work=batch.scaler.tick))
+    loops.append(
+        Loop(name="scaler", seconds=settings.batch.tick_seconds, work=lambda: meters.scaled(batch.scaler))
+    )
     if batch.condor:  # leases and policies are the pool's own
         loops.append(
             Loop(name="htcondor", seconds=settings.batch.tick_seconds, work=batch.condor.engine.tick)
@@ -197,10 +209,12 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
+    front = Front(app, space.routes, shortcuts(agents_api, batch.agents))
     return Platform(
-        app=Front(app, space.routes),
+        app=Counted(front, meters=meters, space=front.tops),
+        metrics=metrics_app(meters),
         clouds=clouds,
-        loops=loops,
+        loops=[replace(loop, work=meters.watched(loop.name, loop.work)) for loop in loops],
         addresses=addresses,
         ca_file=authority.ca_path,
         server_certificate=authority.server_certificate(_host_names(settings)),

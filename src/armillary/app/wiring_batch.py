@@ -15,15 +15,17 @@ from armillary.accounts.service import AccountsService
 from armillary.app.addresses import Addresses
 from armillary.app.fleet_access import guest_gateway
 from armillary.app.settings import Settings
+from armillary.app.wiring_condor import Condor, build_condor
 from armillary.app.wiring_notices import build_notices, notify_secret
 from armillary.base.bell import Bell
 from armillary.base.clock import Clock
-from armillary.base.ids import PersonId, TokenId
+from armillary.base.ids import CloudName, PersonId, TokenId
 from armillary.batch.agents import AgentService
 from armillary.batch.calls import Calls
+from armillary.batch.core.budget import Prices
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
-from armillary.batch.engines.embedded.leases import Leases
+from armillary.batch.engines.embedded.metered import Meter, MeteredLeases
 from armillary.batch.engines.embedded.policing import Policing
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
@@ -35,6 +37,7 @@ from armillary.batch.notices.service import Notices
 from armillary.batch.policy.evaluator import Evaluator
 from armillary.batch.policy.service import ExitPolicies, PolicyWatch
 from armillary.batch.reports import Reports
+from armillary.batch.reserve import Reserve
 from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
@@ -59,6 +62,8 @@ class Batch:
     calls: Calls
     scaler: Scaler
     queue: EmbeddedQueue
+    condor: Condor | None
+    """the engine, unless our own queue is"""
     policy_watch: PolicyWatch
     notices: Notices
     reports: Reports
@@ -76,6 +81,7 @@ def build_batch(
     authority: Authority,
     fleet: FleetService,
     clock: Clock,
+    meter: Meter,
 ) -> Batch:
     """Make the batch subject over `database`, with its files in `home/batch`."""
     create_all(database)
@@ -86,14 +92,16 @@ def build_batch(
     at_exit, every_minute, at_match = Evaluator(), Evaluator(), Evaluator()
     fleet_records = FleetRecords(database=database)
     matcher = Matcher(evaluator=at_match)
-    leases = Leases(
+    leases = MeteredLeases(
+        meter=meter,
         database=database,
         clock=clock,
         terms=terms,
         policies=ExitPolicies(records=policy_records, evaluator=at_exit, clock=clock),
         accepts=WorkerMatch(matcher=matcher, kind_of=lambda worker: kind_of(fleet_records, worker)),
     )
-    queue.resume()  # agents could not renew their leases while we were away
+    if settings.batch.engine == "embedded":
+        queue.resume()  # agents could not renew their leases while we were away
     invitation = timedelta(seconds=settings.batch.register_seconds)
     register = Register(database=database, clock=clock, terms=terms, invitation=invitation)
     records = Records(database=database)
@@ -127,6 +135,20 @@ def build_batch(
         gateway=lambda cloud: guest_gateway(fleet.settings(cloud).guest_url, addresses),
         warm=settings.batch.warm_workers,
     )
+    condor = None
+    if settings.batch.engine == "htcondor":
+        condor = build_condor(
+            settings=settings,
+            database=database,
+            clock=clock,
+            queue=queue,
+            register=register,
+            spool=spool,
+            logs=logs,
+            bell=bell,
+            platform=fleet_records.mark(),
+        )
+    engine = condor.engine if condor else queue
     # Errands may last (an image is copied); polls of clouds may hang. Neither may keep the other waiting.
     errands = ThreadPoolExecutor(max_workers=32, thread_name_prefix="worker-boot")
     polls = ThreadPoolExecutor(max_workers=32, thread_name_prefix="cloud-poll")
@@ -141,7 +163,7 @@ def build_batch(
             usage=UsageRecords(database=database), book=book, secret=secret, records=records, people=accounts
         ),
         service=BatchService(
-            engine=queue,
+            engine=engine,
             records=records,
             warn=notices.warnings,
             fleet_records=fleet_records,
@@ -166,8 +188,8 @@ def build_batch(
         ),
         calls=Calls(bell=bell, clock=clock),
         scaler=Scaler(
-            workforce=queue,
-            enrolment=enrolment,
+            workforce=engine,
+            enrolment=condor.enrolment if condor else enrolment,
             clouds=fleet,
             people=accounts,
             records=fleet_records,
@@ -178,10 +200,24 @@ def build_batch(
             ask=polls.submit,
             settings=ScalerSettings(
                 idle=timedelta(seconds=settings.batch.idle_seconds),
+                max_booting=settings.batch.booting_at_once,
+                prices=Prices(of=settings.batch.costs),
+                budgets=settings.batch.budgets,
+                reserve=tuple(
+                    Reserve(
+                        project=one.project,
+                        image=one.image,
+                        flavor=one.flavor,
+                        workers=one.workers,
+                        cloud=CloudName(one.cloud) if one.cloud else None,
+                    )
+                    for one in settings.batch.reserve
+                ),
                 patience=Patience(register=timedelta(seconds=settings.batch.register_seconds)),
             ),
         ),
         queue=queue,
+        condor=condor,
         policy_watch=PolicyWatch(
             records=policy_records,
             evaluator=every_minute,

@@ -41,6 +41,7 @@ COMMANDS = {
     "condor": "armillary.cli.condor.main:condor",
     "workers": "armillary.cli.jobs:workers",
     "fetch": "armillary.cli.fetching:fetch",
+    "usage": "armillary.cli.usage:usage",
     "image": "armillary.cli.images:image",
     "completion": "armillary.cli.completion:completion",
 }

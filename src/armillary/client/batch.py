@@ -118,6 +118,10 @@ class Batch:
         """Return changes of state after number `after`; waits up to `wait` seconds for one."""
         return self._http.get(f"{_BASE}/clusters/{cluster}/events", after=after, wait=wait or None)
 
+    def usage(self, *, by: Sequence[str], **chosen: str | None) -> Record:
+        """Return what was used, by dimensions; `chosen` are since, until, project, owner, cloud, image."""
+        return self._http.get(f"{_BASE}/usage", by=list(by), limit=10_000, **chosen)
+
     def workers(self, *, gone: bool = False) -> Iterator[Record]:
         """Yield worker machines, newest first; with those that are gone if asked."""
         yield from self._pages(f"{_BASE}/workers", "workers", {"gone": "true" if gone else None})
