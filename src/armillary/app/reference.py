@@ -16,7 +16,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from armillary.app import reference_errors, reference_policy
+from armillary.app import reference_errors, reference_policy, reference_submit
 from armillary.app.settings import Settings
 
 _MADE = "<!-- written by `python -m armillary.app.reference docs/reference`; do not edit -->\n"
@@ -157,6 +157,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "errors.md": reference_errors.page(_MADE),
         "policy.md": reference_policy.page(_MADE),
+        "submit-files.md": reference_submit.page(_MADE),
     }
 
 

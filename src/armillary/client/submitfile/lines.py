@@ -19,6 +19,7 @@ _SIMPLE = re.compile(
     re.IGNORECASE,
 )
 _FORM = re.compile(r"\b(in|from|matching)\b", re.IGNORECASE)
+_RESERVED = frozenset(["queue", "if", "elif", "else", "endif", "include", "use", "warning"])
 # what the library cannot be given, and what marks the places of values
 _CONTROL = re.compile(r"[\x00\x02\x03\ud800-\udfff]")
 
@@ -92,9 +93,13 @@ def _read(source: _Source) -> Iterator[Statement]:
     depth = 0
     while (found := source.logical()) is not None:
         number, text = found
-        if block := _BLOCK.fullmatch(text):
+        block, assign = _BLOCK.fullmatch(text), _ASSIGN.fullmatch(text)
+        if (named := block or assign) and named[1].lower() in _RESERVED:
+            # HTCondor's parser may read a statement where we read a macro, and run or read something
+            raise SubmitError(f"{named[1]} cannot be the name of a macro", line=number)
+        if block:
             yield _block(source, number, text, _key(block[1]), block[2])
-        elif assign := _ASSIGN.fullmatch(text):
+        elif assign:
             yield Statement(
                 kind="assign", line=number, text=text, key=_key(assign[1]), value=assign[2].strip()
             )
