@@ -15,7 +15,7 @@ from armillary.base.ids import PersonId, Sha512, WorkerId
 from armillary.batch.core.states import Result
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
-from armillary.batch.engines.embedded.parcels import Claimed, Leased, LeaseKey, OutputRef
+from armillary.batch.engines.embedded.parcels import Claimed, Held, Leased, LeaseKey, OutputRef
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
@@ -24,6 +24,9 @@ from armillary.batch.model import InputFile, JobId, JobState, Resources
 from armillary.batch.ports import BlobWriter, Credential, Credentials, Spool
 
 log = logging.getLogger(__name__)
+
+_MOST_KNOWN = 2000
+"""workers whose credentials we remember; others get new ones"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,7 @@ class AgentService:
         self._bell = bell
         self._credentials = credentials
         self._renew_before = renew_before
+        self._given: dict[WorkerId, dict[PersonId, Credential]] = {}
         self.terms = terms or Terms()
 
     @property
@@ -102,7 +106,7 @@ class AgentService:
 
     def claim(self, session: Session, free: Resources) -> Assignments:
         """Lease jobs that fit, each with a credential of its owner; possibly none."""
-        return self._assigned(session, self._leases.claim(session, free))
+        return self._assigned(session, self._leases.claim(session, free, self._held(session)))
 
     def _assigned(self, session: Session, claimed: Claimed) -> Assignments:
         # A first attempt follows none that could have saved something.
@@ -110,7 +114,7 @@ class AgentService:
         jobs: list[Assignment] = []
         for leased in claimed.jobs:
             try:
-                credential = self._issue(leased.key, leased.owner)
+                credential = self._credential_of(session, leased)
             except ArmillaryError as error:
                 why = f"no credential could be issued: {error.message}"
                 log.warning("job %s: %s", leased.key.job, why)
@@ -189,7 +193,9 @@ class AgentService:
         Repeating gives the same answer, with other jobs.
         """
         self._logs.sync(key.job, key.attempt)
-        finished = self._leases.finish(session, key, result, usage=usage, brought=outputs, then=then)
+        finished = self._leases.finish(
+            session, key, result, usage=usage, brought=outputs, then=then, held=self._held(session)
+        )
         self._bell.ring(("cluster", key.job.cluster), ("log", key.job))
         if finished.state is JobState.COMPLETED and key.attempt > 1:
             self._checkpoints.forget(key.job)
@@ -211,9 +217,31 @@ class AgentService:
             self._bell.ring("work")
         if self._credentials is None:
             return
-        for key, owner, reference in self._leases.spent_credentials():
+        for _, owner, reference in self._leases.spent_credentials():
             self._credentials.revoke(owner, reference)
-            self._leases.set_credential(key, None, None)
+            self._leases.forget_credential(reference)
+
+    def _held(self, session: Session) -> dict[PersonId, Held]:
+        """Return what people's jobs on a worker act with, as far as we know: we may have been started since."""
+        known = self._given.get(session.worker, {})
+        return {
+            owner: Held(reference=one.reference, expires=one.expires) for owner, one in tuple(known.items())
+        }
+
+    def _credential_of(self, session: Session, leased: Leased) -> Credential | None:
+        """Return what a job acts with. To issue a credential takes longer than many a job: jobs of one person on
+        one machine, which could read each other's anyway, hand theirs on.
+        """
+        known = self._given.setdefault(session.worker, {})
+        kept = known.get(leased.owner)
+        if kept is not None and kept.reference == leased.credential:
+            return kept
+        credential = self._issue(leased.key, leased.owner)
+        if credential is not None:
+            known[leased.owner] = credential
+            while len(self._given) > _MOST_KNOWN:
+                self._given.pop(next(iter(self._given)), None)
+        return credential
 
     def _issue(self, key: LeaseKey, owner: PersonId) -> Credential | None:
         if self._credentials is None:

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
-from armillary.base.errors import Invalid, Unauthorized
+from armillary.base.errors import Invalid
 from armillary.base.ids import Sha512
 from armillary.batch.agents import AgentService, Assignment
 from armillary.batch.api.bodies import take_body
 from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.shortcut import session_key
 from armillary.batch.api.wire_agent import (
     AttemptErrorWire,
     CheckpointIn,
@@ -51,11 +52,8 @@ def agent_router(*, service: AgentService) -> APIRouter:
     """Return the routes for agents."""
     routes = APIRouter(prefix="/agent/v1", tags=["agent"], route_class=BoundedRoute)
 
-    def session_of(authorization: Annotated[str, Header()] = "") -> Session:
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not key:
-            raise Unauthorized("this needs a session key", code="no_credentials", remedy="Register first.")
-        return service.session(key.strip())
+    def session_of(request: Request) -> Session:
+        return service.session(session_key(request))
 
     worker = Depends(session_of)
 

@@ -22,15 +22,16 @@ class BoundedRoute(APIRoute):
 
         async def bounded(request: Request) -> Response:
             if self.body_field is not None:
-                refusal = _refusal(request)
-                if refusal is not None:
-                    return JSONResponse(refusal.as_dict(), status_code=refusal.status)
+                refused = refusal(request)
+                if refused is not None:
+                    return JSONResponse(refused.as_dict(), status_code=refused.status)
             return await handle(request)
 
         return bounded
 
 
-def _refusal(request: Request) -> ArmillaryError | None:
+def refusal(request: Request) -> ArmillaryError | None:
+    """Return why a JSON body is not read, if it is not."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) <= MAX_JSON:
         return None

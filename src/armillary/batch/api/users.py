@@ -41,9 +41,11 @@ from armillary.batch.api.wire_user import (
     WorkerOut,
     WorkersOut,
 )
+from armillary.batch.core.hold_codes import codes_of
 from armillary.batch.intake import SubmitRequest
 from armillary.batch.model import InputFile, JobId, JobSpec, JobState, Resources, Selection, Wishes
-from armillary.batch.service import WRITE, BatchService
+from armillary.batch.seeing import WRITE
+from armillary.batch.service import BatchService
 from armillary.batch.views import JobDetail
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -127,6 +129,9 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         who: Annotated[Principal, signed_in],
         cluster: Number | None = None,
         state: Annotated[Sequence[JobState], Query()] = (),
+        owner: Annotated[str | None, Query(max_length=255)] = None,
+        project: Annotated[str | None, Query(max_length=255)] = None,
+        spec: Annotated[bool, Query()] = False,
         limit: Limit = 100,
         marker: str | None = None,
     ) -> JobsOut:
@@ -136,6 +141,9 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
             cluster=ClusterId(cluster) if cluster is not None else None,
             states=[one.value for one in state],
             after=JobId.parse(marker) if marker else None,
+            owner=owner,
+            project=project,
+            with_spec=spec,
         )
         following = found[-1].job if len(found) == limit else None
         return JobsOut(jobs=[JobOut.model_validate(job) for job in found], next=following)
@@ -247,9 +255,10 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         chosen = Selection(
             cluster=ClusterId(cluster) if cluster is not None else None,
             proc=job.proc if job else None,
+            last_proc=asked.last_proc if job else None,
             states=tuple(asked.states),
             failed=asked.failed,
-            hold_codes=tuple(asked.hold_codes),
+            hold_codes=tuple(code for text in asked.hold_codes for code in _hold_codes(text)),
             exit_codes=tuple(asked.exit_codes),
             signals=tuple(asked.signals),
         )
@@ -273,6 +282,11 @@ def _selection(kind: Annotated[str, Path(pattern="^(jobs|clusters)$")], name: st
     if not (name.isascii() and name.isdigit()) or len(name) > 18:
         raise Invalid(f"not a cluster: {name!r}", facts={"field": "cluster"})
     return Selection(cluster=ClusterId(int(name)))
+
+
+def _hold_codes(text: str) -> list[str]:
+    """Codes by HTCondor's number; one that has no code here selects nothing, and not everything."""
+    return sorted(codes_of(int(text)) or {text}) if text.isascii() and text.isdigit() else [text]
 
 
 def _request(body: SubmitIn, key: str | None) -> SubmitRequest:

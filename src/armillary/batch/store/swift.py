@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Float, Numeric
 from sqlalchemy.exc import DBAPIError
 
-Convert = Callable[[Any], Any] | None
+Convert = Callable[[Any], Any]
 
 
 class _Ready:
@@ -25,14 +25,16 @@ class _Ready:
         self.text: str = str(compiled)
         self._order: list[str] | None = compiled.positiontup
         self._given: dict[str, Any] = dict(compiled.params)
-        self._bind: dict[str, Convert] = {
+        processors = {
             name: bind.type.dialect_impl(dialect).bind_processor(dialect)
             for name, bind in compiled.binds.items()
+            if name in self._given  # and not by the name that it had before it was compiled
         }
+        self._bind: dict[str, Convert] = {name: one for name, one in processors.items() if one is not None}
         told: Sequence[Any] = list(getattr(statement, "selected_columns", None) or statement.exported_columns)
         make: Any = namedtuple  # noqa: PYI024 - its fields are known only now
         self.row: Callable[..., Any] = make("Row", [column.key for column in told], rename=True)
-        self._convert: list[tuple[int, Callable[[Any], Any]]] = []
+        self._convert: list[tuple[int, Convert]] = []
         for place, column in enumerate(told):
             if isinstance(column.type, Float | Numeric):
                 continue  # the driver's own number will do
@@ -43,8 +45,7 @@ class _Ready:
     def values(self, params: Mapping[str, Any]) -> Any:
         whole = {**self._given, **params}
         for name, convert in self._bind.items():
-            if convert is not None:
-                whole[name] = convert(whole[name])
+            whole[name] = convert(whole[name])
         return whole if self._order is None else [whole[name] for name in self._order]
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:

@@ -16,14 +16,14 @@ from armillary.base.ids import ClusterId, PersonId, new_secret
 from armillary.batch.core import order
 from armillary.batch.engines.embedded.demanding import left_of, limits_of, live_of
 from armillary.batch.engines.embedded.ledger import Ledger
-from armillary.batch.engines.embedded.parcels import Leased, LeaseKey
+from armillary.batch.engines.embedded.parcels import Held, Leased, LeaseKey
 from armillary.batch.engines.embedded.register import Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.model import OPEN_FLAVOR, JobId, Resources, Wants
 from armillary.batch.store.shapes import shapes, shares
 from armillary.batch.store.specs import whole_inputs, whole_spec
 from armillary.batch.store.swift import Swift
-from armillary.batch.store.tables import clusters, jobs
+from armillary.batch.store.tables import attempts, clusters, jobs
 
 _OFFERS = 256
 """shapes of one person that are looked at in one claim, by priority and age"""
@@ -52,6 +52,20 @@ _MINE = and_(
 )
 _CUT = ("cpus", "memory_mib", "disk_kib")
 _ANY = Swift(select(shapes.c.id).where(_MINE).limit(1))
+_IN_USE = Swift(
+    select(attempts.c.number)
+    .where(
+        attempts.c.credential == bindparam("of_credential"),
+        attempts.c.credential_expires > bindparam("now", type_=attempts.c.credential_expires.type),
+    )
+    .limit(1)
+)
+# It is the new attempt's now: what has ended would have it taken back.
+_HAND_ON = Swift(
+    update(attempts)
+    .where(attempts.c.credential == bindparam("of_credential"), attempts.c.live.is_(False))
+    .values(credential=None, credential_expires=None)
+)
 _WANTING = Swift(select(shapes).where(_MINE, text("(requirements <> '' OR rank <> '')")).limit(_OFFERS))
 _WAITING = Swift(
     select(jobs, clusters.c.common, clusters.c.common_inputs)
@@ -84,8 +98,16 @@ class Dealer:
     """One claim, in its transaction."""
 
     def __init__(
-        self, db: Connection, session: Session, *, now: datetime, terms: Terms, accepts: Accepts = anything
+        self,
+        db: Connection,
+        session: Session,
+        *,
+        now: datetime,
+        terms: Terms,
+        accepts: Accepts = anything,
+        held: Mapping[PersonId, Held] | None = None,
     ) -> None:
+        self._held = held or {}
         self._db = db
         self._session = session
         self._now = now
@@ -171,6 +193,7 @@ class Dealer:
 
     def _lease(self, shape: Row[Any], count: int) -> list[Leased]:
         rows = _WAITING.all(self._db, of_shape=shape.id, count=count)
+        held = self._still_good(PersonId(shape.owner))
         asked = _resources(shape)
         share = asked.cut_to(self._session.whole) if self._cut else asked
         secrets = [new_secret() for _ in rows]
@@ -180,7 +203,10 @@ class Dealer:
             worker=self._session.worker,
             share=share,
             until=self._now + self._terms.lease_kept,
+            held=held,
         )
+        if held is not None:
+            _HAND_ON.run(self._db, of_credential=held.reference)
         return [
             Leased(
                 key=LeaseKey(
@@ -190,9 +216,17 @@ class Dealer:
                 spec=whole_spec(row),
                 inputs=whole_inputs(row),
                 share=share,
+                credential=held.reference if held else None,
             )
             for row, secret in zip(rows, secrets, strict=True)
         ]
+
+    def _still_good(self, owner: PersonId) -> Held | None:
+        """Return what the owner's jobs on this worker act with, unless it is being taken back at this moment."""
+        held = self._held.get(owner)
+        if held is None or held.expires - self._now < self._terms.credential_left:
+            return None
+        return held if _IN_USE.first(self._db, of_credential=held.reference, now=self._now) else None
 
     def _note_served(self, owners: set[str]) -> None:
         for owner in owners:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Table, and_, bindparam, insert, select, 
 from armillary.batch.core import states
 from armillary.batch.core.order import decayed
 from armillary.batch.engines.embedded.changing import shape_like
+from armillary.batch.engines.embedded.parcels import Held
 from armillary.batch.engines.embedded.terms import digest
 from armillary.batch.model import AttemptState, JobState, Resources
 from armillary.batch.store.policy_records import watch_again
@@ -65,6 +66,7 @@ _LEASE = Swift(
         "lease_until",
     ),
     *("cpus", "memory_mib", "disk_kib", "gpus", "claimed_at", "charged_at", "usage"),
+    *("credential", "credential_expires"),
 )
 _CLAIM = Swift(
     update(jobs)
@@ -186,8 +188,9 @@ class Ledger:
         worker: str,
         share: Resources,
         until: datetime,
+        held: Held | None = None,
     ) -> None:
-        """Begin an attempt of each job, under a secret of its own."""
+        """Begin an attempt of each job, under a secret of its own; it acts with `held` from its beginning."""
         if not rows:
             return
         _LEASE.many(
@@ -211,6 +214,8 @@ class Ledger:
                     "claimed_at": self._now,
                     "charged_at": self._now,
                     "usage": {},
+                    "credential": held.reference if held else None,
+                    "credential_expires": held.expires if held else None,
                 }
                 for row, secret in zip(rows, secrets, strict=True)
             ],

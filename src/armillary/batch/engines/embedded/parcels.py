@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from armillary.base.ids import PersonId
@@ -28,6 +29,16 @@ class Leased:
     spec: Mapping[str, Any]
     inputs: tuple[InputFile, ...]
     share: Resources
+    credential: str | None = None
+    """one that its owner's jobs on this worker act with already"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A credential that a person's jobs on a worker act with."""
+
+    reference: str
+    expires: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine as Database
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, bindparam, insert, or_, select, update
 
 from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, Forbidden, Unauthorized
@@ -15,7 +15,10 @@ from armillary.base.ids import ProjectId, ServerId, Sha512, WorkerId, new_secret
 from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.terms import Terms, digest
 from armillary.batch.model import Group, Resources
+from armillary.batch.store.swift import Swift
 from armillary.batch.store.tables import workers
+
+_BY_SESSION = Swift(select(workers).where(workers.c.session_hash == bindparam("of_session")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,7 @@ class Register:
         invitation: timedelta = timedelta(minutes=15),
     ) -> None:
         self._database = database
+        self._reading = database.execution_options(readonly=True)
         self._clock = clock
         self._terms = terms or Terms()
         self._invitation = invitation
@@ -141,9 +145,8 @@ class Register:
 
     def session(self, key: str) -> Session:
         """Return whose key this is. Raises Unauthorized `bad_session` for a worker that was given up too."""
-        query = select(workers).where(workers.c.session_hash == digest(key))
-        with self._database.execution_options(readonly=True).connect() as db:
-            row = db.execute(query).first()
+        with self._reading.connect() as db:
+            row = _BY_SESSION.first(db, of_session=digest(key))
         if row is None or row.lost_at is not None:
             raise Unauthorized(
                 "this worker is not known, or was given up",

@@ -23,6 +23,8 @@ class Terms:
     """attempts of one job that may be lost with their workers before it is held"""
     claim_at_once: int = 64
     """jobs in one claim"""
+    credential_left: timedelta = timedelta(hours=1)
+    """how much longer a credential must be good for a job that gets it from one that has ended"""
     limits: Mapping[str, float] = field(default_factory=dict[str, float])
     """concurrency limits by their names in lower case; what is not named here is not limited"""
     seen_every: timedelta = timedelta(seconds=10)
