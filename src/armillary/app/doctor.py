@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from armillary.app import instance
@@ -14,6 +17,7 @@ from armillary.app.acceleration import choose_acceleration
 from armillary.app.database import open_records, shown_url
 from armillary.app.settings import Settings, load_settings
 from armillary.app.storage import open_bytes
+from armillary.app.wiring_condor import open_pool
 from armillary.base.errors import ArmillaryError
 from armillary.cloud.engines.qemu.requirements import Finding, findings
 
@@ -27,7 +31,7 @@ def examine() -> list[Finding]:
         return [*found, Finding(name="settings", ok=False, detail=error.message, remedy=error.remedy)]
     found.append(Finding(name="settings", ok=True, detail=_settings_file(settings)))
     found.append(_home(settings.home))
-    found += [_records(settings), _bytes(settings)]
+    found += [_records(settings), _bytes(settings), *_pool(settings)]
     found += findings(directory=settings.home, acceleration=choose_acceleration(settings))
     found += [
         _program("mmdebstrap", "builds base images"),
@@ -85,6 +89,30 @@ def _bytes(settings: Settings) -> Finding:
     except ArmillaryError as error:
         return Finding(name="bytes", ok=False, detail=error.message, remedy=error.remedy)
     return Finding(name="bytes", ok=True, detail=f"{settings.vospace.bytes}, written and read")
+
+
+def _pool(settings: Settings) -> list[Finding]:
+    """The HTCondor pool, where there is to be one."""
+    if settings.batch.engine != "htcondor":
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            pool = open_pool(settings.htcondor, Path(folder))
+            with contextlib.closing(pool):
+                there = pool.ping()
+        except ArmillaryError as error:
+            return [Finding(name="HTCondor", ok=False, detail=error.message, remedy=_POOL_REMEDY)]
+    version = re.sub(r"\$CondorVersion: (\S+) .*", r"\1", str(there["version"]))
+    key = settings.htcondor.key_file
+    if key is None or not os.access(key, os.R_OK):
+        detail = f"{key} cannot be read by this user, so that workers get no tokens"
+        return [Finding(name="HTCondor", ok=False, detail=detail, remedy=f"sudo setfacl -m u:$USER:r {key}")]
+    return [Finding(name="HTCondor", ok=True, detail=f"schedd {there['name']} of version {version} answers")]
+
+
+_POOL_REMEDY = (
+    "compare [htcondor] in armillary.toml with the pool's administrator: address, trust domain and token"
+)
 
 
 def _program(name: str, what: str, package: str | None = None) -> Finding:

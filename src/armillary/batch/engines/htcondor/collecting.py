@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
 
-from armillary.base.errors import ArmillaryError
+from armillary.base.errors import ArmillaryError, Unavailable
 from armillary.base.job_ads import COMPLETED, REMOVED
 from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.moments import moment
@@ -57,15 +57,64 @@ class Collecting:
         found = [(row, ended[key]) for row in rows if (key := (row.cluster, row.proc, row.turn)) in ended]
         for row, _ in found:
             self._staging.outputs(row.cluster, row.proc)
-        complete = [seen for _, seen in found if seen.status == COMPLETED]
-        if complete:
-            self._pool.retrieve([seen.name for seen in complete])
-        home = [(row, seen) for row, seen in found if self._bring(row, seen)]
+        there = self._retrieve([seen for _, seen in found if seen.status == COMPLETED])
+        home: list[tuple[Row[Any], Sight]] = []
+        for row, seen in found:
+            why = there.get(seen.name, "")
+            if self._give_up(row, seen, why) if why else self._bring(row, seen):
+                home.append((row, seen))
         # A crash from here on leaves jobs in the schedd's queue that nobody asks for; `dismiss` finds them.
         self._dismiss([seen for _, seen in home])
         for row, _ in home:
             self._staging.clear(row.cluster, row.proc)
         return {row.cluster for row, _ in home}
+
+    def _retrieve(self, ended: Sequence[Sight]) -> dict[str, str]:
+        """Bring the files of ended jobs; returns, of those whose files cannot be had, why. One keeps no other back."""
+        if not ended:
+            return {}
+        try:
+            self._pool.retrieve([seen.name for seen in ended])
+        except Unavailable as error:
+            self._pool.ping()  # raises when nobody is there: then we ask again later
+            if len(ended) > 1:
+                halves = ended[: len(ended) // 2], ended[len(ended) // 2 :]
+                return {name: why for half in halves for name, why in self._retrieve(half).items()}
+            return self._without_streams(ended[0], str(error.facts.get("reason") or error.message))
+        return {}
+
+    def _without_streams(self, seen: Sight, why: str) -> dict[str, str]:
+        """Bring the files of a job that was tried again and said nothing.
+
+        A machine sends back what has changed. An empty stream that came along with the files of the try before has
+        not, and the schedd, which was promised one, finds none.
+        """
+        for stream in ("Out", "Err"):
+            self._pool.edit([seen.name], stream, '"/dev/null"')
+        try:
+            self._pool.retrieve([seen.name])
+        except Unavailable:
+            self._pool.ping()
+            return {seen.name: why}
+        return {}
+
+    def _give_up(self, row: Row[Any], seen: Sight, why: str) -> bool:
+        """Put a job whose files are lost on hold; released, it runs again."""
+        log.warning("job %s.%s: its files cannot be brought: %s", row.cluster, row.proc, why)
+        with self._database.begin() as db:
+            ledger = Ledger(db, now=moment(db, self._clock))
+            _done(db, row)
+            job = ledger.job(row.cluster, row.proc)
+            live = live_attempt(db, job)
+            if live is not None:
+                ledger.end(live, AttemptState.FAILED, ended=Ended("output_missing"), error=why)
+            if JobState(job.state).active:
+                told = {
+                    "hold_code": "output_missing",
+                    "reason": f"its files cannot be had from the schedd: {why}",
+                }
+                ledger.move([ledger.job(row.cluster, row.proc)], JobState.HELD, columns=told, detail=told)
+        return True
 
     def dismiss_leftovers(self) -> None:
         """Let the schedd forget jobs that were home before. Call it at the start."""

@@ -150,6 +150,9 @@ class CondorEnrolment:
         }
         return "#cloud-config\n" + json.dumps(document, indent=1)  # JSON is YAML
 
+    def marks(self) -> Mapping[str, str]:
+        return {}
+
     def expect(self, worker: WorkerId, server: ServerId) -> None:
         """Nothing: the machine's token has its name, and the pool lets nobody else use it."""
 

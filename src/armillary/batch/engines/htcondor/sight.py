@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from armillary.base.job_ads import HELD, IDLE, REMOVED, RUNNING
-from armillary.batch.core.hold_codes import codes_of
+from armillary.batch.core.hold_codes import HOLD_CODES
 from armillary.batch.engines.htcondor.translate import CLUSTER, PROC, TURN, WORKER
 
 TRANSFERRING_OUTPUT, SUSPENDED = 6, 7
@@ -44,12 +44,12 @@ _CODES = {
     12: "output_invalid",
     13: "input_fetch_failed",
     15: "submitted_on_hold",
+    34: "policy_hold",
     46: "job_time_exceeded",
     47: "time_exceeded",
 }
 """Where one number of HTCondor's stands for several codes of ours, the plainest."""
-_BY_SUBCODE = {(34, 102): "memory_exceeded", (34, 104): "disk_exceeded"}
-_FINE = 34
+_EXACT = {(known.number, known.subcode): code for code, known in HOLD_CODES.items() if known.subcode}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +122,7 @@ def sight(ad: Mapping[str, Any]) -> Sight | None:
 
 def hold_code(number: int, subcode: int) -> str:
     """Return our code of a hold by HTCondor's numbers."""
-    if number == _FINE:
-        return _BY_SUBCODE.get((number, subcode), "policy_hold")
-    known = _CODES.get(number) or min(codes_of(number), default=None)
+    known = _EXACT.get((number, subcode)) or _CODES.get(number)
     return known or "held_by_htcondor"
 
 

@@ -26,6 +26,7 @@ AVOID = "ArmillaryAvoid"
 Commands = Mapping[str, str]
 
 _REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:.*")
+_DOLLARS = re.compile(r"\$\$[(\[]|\$\$|\$")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _EXPRESSIONS = (
     "on_exit_remove",
@@ -254,4 +255,9 @@ def _escaped(name: str, value: str) -> str:
             facts={"command": name},
             remedy="Put such text into an input file.",
         )
-    return value.replace("$", "$(DOLLAR)")
+    return _DOLLARS.sub(_dollar, value)
+
+
+def _dollar(found: re.Match[str]) -> str:
+    # Two of them would be read together after the first one is expanded. `$$(Name)` is the machine's affair.
+    return {"$$(": "$$(", "$$[": "$$[", "$$": "$$(DOLLARDOLLAR)"}.get(found[0], "$(DOLLAR)")

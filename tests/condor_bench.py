@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import Engine as Database
 
 from armillary.base.bell import Bell
 from armillary.base.clock import SystemClock
+from armillary.base.errors import Unavailable
 from armillary.base.ids import CloudName, ProjectId, Sha512, WorkerId, new_hex
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
@@ -46,6 +47,7 @@ class CondorBench:
         self._pool = pool
         self._stack = stack
         self.machines: dict[str, Machine] = {}
+        self.database = database
         create_all(database)
         clock = SystemClock()
         self.queue = EmbeddedQueue(database=database, clock=clock)
@@ -61,9 +63,9 @@ class CondorBench:
         self.spool = FolderSpool(directory=folder / "spool")
         self.logs = LogFolder(directory=folder / "logs")
 
-        def make() -> CondorEngine:
+        def make(door: Any = None) -> CondorEngine:
             return CondorEngine(
-                site=Site(database=database, clock=clock, pool=self.door, platform=self.mark),
+                site=Site(database=database, clock=clock, pool=door or self.door, platform=self.mark),
                 spool=self.spool,
                 logs=self.logs,
                 directory=folder / "staging",
@@ -140,11 +142,23 @@ class CondorBench:
         self.engine.drain(WorkerId(worker))
         self.until(lambda: not next(r for r in self.engine.workers() if r.id == worker).jobs)
 
-    def until(self, holds: Callable[[], bool]) -> None:
-        """Let time pass until something holds. The pool has no bell, so that it is asked again and again."""
+    def in_the_schedd(self, job: str) -> list[dict[str, Any]]:
+        """What the schedd has under the job's name."""
+        cluster, _, proc = job.partition(".")
+        mine = (
+            f'ArmillaryPlatform == "{self.mark}" && ArmillaryCluster == {cluster} && ArmillaryProc == {proc}'
+        )
+        return self.door.query(mine, ["ClusterId", "ProcId", "JobStatus", "JobPrio"])
+
+    def until(self, holds: Callable[[], bool], *, away: bool = False) -> None:
+        """Let time pass until something holds. The pool has no bell, so that it is asked again and again.
+
+        It may be `away` for a while.
+        """
         end = time.monotonic() + PATIENCE
         while True:
-            self.engine.tick()
+            with suppress(Unavailable) if away else nullcontext():
+                self.engine.tick()
             if holds():
                 return
             if time.monotonic() > end:
