@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import rich_click as click
 
 from armillary.base.errors import Invalid
@@ -19,8 +21,19 @@ _FIELDS: Columns = [
     ("Administering groups", lambda record: ", ".join(record["admin_groups"])),
     ("Changed", at("changed_at")),
 ]
-_as_admin = option("--admin", is_flag=True, help="As administrators, who may change the group.")
-_groups = option("--group", "inner", multiple=True, metavar="GROUP", help="A group, with all in it.")
+
+
+def _whom(command: Any) -> Any:
+    """Give a command what says which group, and whom; they come as keywords for `_move`."""
+    decorators = (
+        argument("name"),
+        argument("users", nargs=-1),
+        option("--group", "inner", multiple=True, metavar="GROUP", help="A group, with all in it."),
+        option("--admin", is_flag=True, help="As administrators, who may change the group."),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
 
 
 def _people(record: Record, place: str) -> str:
@@ -89,41 +102,17 @@ def describe(name: str, description: str) -> None:
 
 
 @group.command(epilog="Example: armillary group add m51-team kent vera --group radio-team")
-@argument("name")
-@argument("users", nargs=-1)
-@_groups
-@_as_admin
-def add(name: str, users: tuple[str, ...], inner: tuple[str, ...], admin: bool) -> None:
+@_whom
+def add(**whom: Any) -> None:
     """Put people and groups into a group."""
-    from armillary.client.groups import Groups
-
-    _need_somebody(users, inner)
-    with connect() as http:
-        groups = Groups(http=http)
-        for user in users:
-            groups.put(name, _place(admin=admin), "people", user)
-        for one in inner:
-            groups.put(name, _place(admin=admin), "groups", one)
-    say(f"{', '.join((*users, *inner))} {_are(users, inner)} in {name}.")
+    _move("put", "in", **whom)
 
 
 @group.command(epilog="Example: armillary group remove m51-team kent")
-@argument("name")
-@argument("users", nargs=-1)
-@_groups
-@_as_admin
-def remove(name: str, users: tuple[str, ...], inner: tuple[str, ...], admin: bool) -> None:
+@_whom
+def remove(**whom: Any) -> None:
     """Take people and groups out of a group. They lose access at once; you can take yourself out."""
-    from armillary.client.groups import Groups
-
-    _need_somebody(users, inner)
-    with connect() as http:
-        groups = Groups(http=http)
-        for user in users:
-            groups.drop(name, _place(admin=admin), "people", user)
-        for one in inner:
-            groups.drop(name, _place(admin=admin), "groups", one)
-    say(f"{', '.join((*users, *inner))} {_are(users, inner)} no longer in {name}.")
+    _move("drop", "no longer in", **whom)
 
 
 @group.command(epilog="Example: armillary group delete m51-team")
@@ -137,14 +126,27 @@ def delete(name: str) -> None:
     say(f"The group {name} is deleted.")
 
 
-def _place(*, admin: bool) -> str:
-    return "admins" if admin else "members"
-
-
-def _are(users: tuple[str, ...], inner: tuple[str, ...]) -> str:
-    return "are" if len(users) + len(inner) > 1 else "is"
-
-
-def _need_somebody(users: tuple[str, ...], inner: tuple[str, ...]) -> None:
+def _move(
+    step: Literal["put", "drop"],
+    where: str,
+    *,
+    name: str,
+    users: tuple[str, ...],
+    inner: tuple[str, ...],
+    admin: bool,
+) -> None:
+    """Do the same with each of the people and groups, as members or administrators."""
     if not users and not inner:
         raise Invalid("Nobody is named.", code="nobody_named", remedy="Name users, or groups with --group.")
+    from armillary.client.groups import Groups
+
+    place = "admins" if admin else "members"
+    with connect() as http:
+        groups = Groups(http=http)
+        act = groups.put if step == "put" else groups.drop
+        for user in users:
+            act(name, place, "people", user)
+        for one in inner:
+            act(name, place, "groups", one)
+    are = "are" if len(users) + len(inner) > 1 else "is"
+    say(f"{', '.join((*users, *inner))} {are} {where} {name}.")

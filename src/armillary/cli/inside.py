@@ -92,7 +92,7 @@ def _terminal(call: JobCall, *, raw: bool) -> Generator[None]:
     handle = sys.stdin.fileno()
     before = termios.tcgetattr(handle)
     handler = signal.signal(signal.SIGWINCH, resized)
-    tty.setraw(handle)
+    tty.setraw(handle, termios.TCSADRAIN)  # what was typed ahead stays
     try:
         yield
     finally:
@@ -119,16 +119,13 @@ def _typing(call: JobCall, *, wanted: bool) -> Generator[None]:
 
 
 def _send_input(call: JobCall, done: int) -> None:
-    from websockets.exceptions import ConnectionClosed
-
     handle = sys.stdin.fileno()
-    with contextlib.suppress(ConnectionClosed):  # it has ended: who listens hears why
-        while True:
-            ready, _, _ = select.select([handle, done], [], [])
-            if done in ready:
-                return
-            data = os.read(handle, _PIECE)
-            if not data:
-                call.end_input()
-                return
-            call.send(data)
+    while True:
+        ready, _, _ = select.select([handle, done], [], [])
+        if done in ready:
+            return
+        data = os.read(handle, _PIECE)
+        if not data:
+            call.end_input()
+            return
+        call.send(data)

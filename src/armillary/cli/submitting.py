@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from armillary.base.errors import Invalid
+from armillary.cli.completing import complete_flavors, complete_images
 from armillary.cli.output import Columns, Voice, emit, emit_one, say, voice, voices
 from armillary.cli.session import choose_project, connect, project_option
 from armillary.cli.words import argument, option
@@ -22,8 +23,16 @@ if TYPE_CHECKING:  # reading submit files takes a moment to load, which other co
     epilog="Example: armillary submit do_catalogue.sub --image my-snapshot --flavor c2-2gb-10 --wait"
 )
 @argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@option("--image", required=True, help="The machine image: name, id or SHA-512.")
-@option("--flavor", default="auto", help="The size of the workers; without it, whichever fits best.")
+@option(
+    "--image",
+    shell_complete=complete_images,
+    help="The machine image: name, id or SHA-512. Else +VMImage of the file, else ARMILLARY_IMAGE.",
+)
+@option(
+    "--flavor",
+    shell_complete=complete_flavors,
+    help="The size of the workers; else +VMInstanceType of the file, ARMILLARY_FLAVOR, or whichever fits best.",
+)
 @project_option
 @option("--wait", is_flag=True, help="Follow the jobs, bring their outputs here, write the job event log.")
 @option("--allow-commands", is_flag=True, help="Let the file run commands on this machine.")
@@ -32,8 +41,8 @@ if TYPE_CHECKING:  # reading submit files takes a moment to load, which other co
 @voices
 def submit(
     file: str,
-    image: str,
-    flavor: str,
+    image: str | None,
+    flavor: str | None,
     project: str | None,
     wait: bool,
     allow_commands: bool,
@@ -45,7 +54,7 @@ def submit(
     Names of files are relative to where you stand, as with condor_submit.
     """
     if dry_run:
-        _dry_run(file, image=image, flavor=flavor, allow_commands=allow_commands, verbose=verbose)
+        _dry_run(file, allow_commands=allow_commands, verbose=verbose)
     else:
         run(file, image=image, flavor=flavor, project=project, wait=wait, allow_commands=allow_commands)
 
@@ -53,17 +62,21 @@ def submit(
 def run(
     file: str,
     *,
-    image: str,
-    flavor: str,
+    image: str | None,
+    flavor: str | None,
     project: str | None,
     wait: bool,
     allow_commands: bool = False,
 ) -> None:
     """Read, send and queue; shared with `canfar_submit`."""
+    from armillary.cli.machines import chosen_machine
     from armillary.client.batch import Batch
     from armillary.client.submitting import send
 
-    submission, files = _read(file, image=image, flavor=flavor, allow_commands=allow_commands)
+    submission, files = _read(file, allow_commands=allow_commands)
+    image, flavor = chosen_machine(
+        submission, image=image, flavor=flavor, note=lambda text: say(f"note: {text}")
+    )
     with connect() as http:
         batch = Batch(http=http)
         reply = send(
@@ -105,9 +118,7 @@ def _text(file: str) -> str:
         ) from error
 
 
-def _read(
-    file: str, *, image: str, flavor: str, allow_commands: bool
-) -> tuple[Submission, dict[str, LocalFile]]:
+def _read(file: str, *, allow_commands: bool) -> tuple[Submission, dict[str, LocalFile]]:
     """Return the jobs of a submit file and the files that they need; what will not be as expected is said."""
     from armillary.client.submitfile import LocalAccess, read_submit
     from armillary.client.submitting import take_files
@@ -117,17 +128,13 @@ def _read(
     submission = read_submit(_text(file), access=access, name=file)
     for note in submission.warnings:
         say(f"note: {note}")
-    for attribute, chosen in (("VMImage", image), ("VMInstanceType", flavor)):
-        asked = submission.jobs[0].attributes.get(attribute, "").strip('"')
-        if asked and asked != chosen:
-            say(f"note: +{attribute} = {asked} has no effect: you submit with {chosen}")
     return submission, take_files(submission, base=base)
 
 
-def _dry_run(file: str, *, image: str, flavor: str, allow_commands: bool, verbose: bool) -> None:
+def _dry_run(file: str, *, allow_commands: bool, verbose: bool) -> None:
     from armillary.client.submitfile.estimate import estimate
 
-    submission, files = _read(file, image=image, flavor=flavor, allow_commands=allow_commands)
+    submission, files = _read(file, allow_commands=allow_commands)
     total = estimate(
         submission,
         sizes={key: f.size for key, f in files.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 from collections.abc import Iterator, Mapping
@@ -48,15 +49,19 @@ class JobCall:
 
     def send(self, data: bytes) -> None:
         """Send to its standard input."""
-        self._line.send(bytes([STDIN]) + data)
+        self._say(STDIN, data)
 
     def end_input(self) -> None:
         """Say that there is no more standard input."""
-        self._line.send(bytes([END_OF_STDIN]))
+        self._say(END_OF_STDIN, b"")
 
     def resize(self, rows: int, cols: int) -> None:
         """Tell the size of the window."""
-        self._line.send(bytes([SIZE]) + json.dumps({"rows": rows, "cols": cols}).encode())
+        self._say(SIZE, json.dumps({"rows": rows, "cols": cols}).encode())
+
+    def _say(self, kind: int, data: bytes) -> None:
+        with contextlib.suppress(ConnectionClosed):  # it has ended: who listens hears how
+            self._line.send(bytes([kind]) + data)
 
     def listen(self) -> Iterator[Said]:
         """Yield what it prints until it ends; then `exit_code` or `signal` is known. Raises ClientError."""

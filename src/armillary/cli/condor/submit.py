@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import getpass
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import rich_click as click
 
 from armillary.base.errors import Invalid
+from armillary.base.job_ads import job_ad
+from armillary.cli.condor.ads import literal
 from armillary.cli.condor.options import Options, read
 from armillary.cli.condor.reaching import Reach
+from armillary.cli.machines import chosen_machine
 from armillary.cli.session import choose_project
 from armillary.client.submitfile import LocalAccess, Submission, read_submit
 
@@ -33,9 +36,6 @@ _KNOWN = {
     "allow-commands": 0,
     "project": 1,
 }
-_IMAGE = ("ARMILLARY_IMAGE", "vmimage")
-_FLAVOR = ("ARMILLARY_FLAVOR", "vminstancetype")
-_ANY_FLAVOR = "auto"
 
 
 def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
@@ -53,14 +53,12 @@ def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
     )
     for note in submission.warnings:
         click.echo(f"WARNING: {note}", err=True)
+    if "dry-run" in options:
+        return _dry_run(submission, options.one("dry-run") or "-")
     files = take_files(submission, base=base)
-    image = _choice(submission, *_IMAGE)
-    if image is None:
-        raise Invalid(
-            "no image is named",
-            code="no_image",
-            remedy='Put +VMImage = "my-snapshot" into the file, or set ARMILLARY_IMAGE.',
-        )
+    image, flavor = chosen_machine(
+        submission, image=None, flavor=None, note=lambda text: click.echo(f"WARNING: {text}", err=True)
+    )
     terse = "terse" in options
     if not terse:
         click.echo("Submitting job(s)" + "." * min(len(submission.jobs), 60))
@@ -70,7 +68,7 @@ def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
         files=files,
         project=choose_project(reach.http, options.one("project")),
         image=image,
-        flavor=_choice(submission, *_FLAVOR) or _ANY_FLAVOR,
+        flavor=flavor,
         progress=lambda _name, _number, _count: None,
     )
     cluster = int(reply["cluster"])
@@ -82,6 +80,38 @@ def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
         click.echo(f"{reply['jobs']} job(s) submitted to cluster {cluster}.")
     if any(job.log for job in submission.jobs):
         _begin_log(reach, cluster)
+    return 0
+
+
+def _dry_run(submission: Submission, where: str) -> int:
+    """Write the ads of the jobs, and submit nothing."""
+    now = datetime.now(UTC)
+    lines: list[str] = []
+    for job in submission.jobs:
+        facts = {
+            "cluster": 1,
+            "proc": job.proc,
+            "state": "held" if job.on_hold else "idle",
+            "owner": getpass.getuser(),
+            "project": "",
+            "image": {"name": "", "sha512": ""},
+            "flavor": "",
+            "executable": job.executable,
+            "arguments": job.arguments,
+            "priority": job.priority,
+            "attempts": 0,
+            "batch_name": submission.batch_name,
+            "submitted_at": now,
+            "entered_at": now,
+        }
+        ad = job_ad(facts, job.as_dict())
+        lines += [f"{name} = {literal(ad[name])}" for name in sorted(ad, key=str.lower)] + [""]
+    if where == "-":
+        click.echo("\n".join(lines))
+    else:
+        Path(where).write_text("\n".join(lines) + "\n")
+    click.echo("Dry-Run job(s)" + "." * min(len(submission.jobs), 60))
+    click.echo(f"{len(submission.jobs)} job(s) dry-run to cluster 1.")
     return 0
 
 
@@ -126,22 +156,3 @@ def _before_queue(text: str, more: list[str]) -> list[str]:
         (n for n, line in enumerate(lines) if line.strip().lower().split(" ")[0] == "queue"), len(lines)
     )
     return [*lines[:at], *more, *lines[at:]]
-
-
-def _choice(submission: Submission, variable: str, attribute: str) -> str | None:
-    """Return what all jobs name by an attribute, or the environment."""
-    named = {_named(job.attributes, attribute) for job in submission.jobs}
-    if len(named) > 1:
-        raise Invalid(
-            f"jobs of one file name several values of {attribute}: {', '.join(sorted(map(str, named)))}",
-            code="several_images",
-            remedy="Submit a file for each.",
-        )
-    return named.pop() or os.environ.get(variable)
-
-
-def _named(attributes: dict[str, Any], wanted: str) -> str | None:
-    for name, value in attributes.items():
-        if name.lower() == wanted:
-            return str(value).strip().strip('"')
-    return None

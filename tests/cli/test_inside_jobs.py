@@ -1,0 +1,116 @@
+"""A person gets inside of a running job: the real agent, the real relay, the real command."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from terminal import Terminal
+from whole_platform import FLAVOR, WholePlatform
+
+SUBMIT = ("--image", "my-snapshot", "--flavor", FLAVOR)
+SLEEPER = """\
+#!/bin/sh
+echo begun
+echo first line > fit.log
+echo second line >> fit.log
+while [ ! -e stop ]; do sleep 0.2; done
+echo ended
+"""
+
+
+@pytest.fixture
+def job(vera: Terminal, platform: WholePlatform, tmp_path: Path) -> Iterator[str]:
+    """A job of Vera's that runs until there is a file `stop` in its directory."""
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    (desk / "sleeper.sh").write_text(SLEEPER)
+    (desk / "sleeper.sub").write_text("executable = sleeper.sh\nenvironment = NIGHT=12\nqueue\n")
+    vera.at(desk)
+    process = platform.start_worker(tmp_path / "worker")
+    name = f"{vera.json('submit', 'sleeper.sub', *SUBMIT)['cluster']}.0"
+    pause = threading.Event()
+    for _ in range(600):
+        if vera("logs", name).stdout == "begun\n":
+            break
+        pause.wait(0.1)
+    else:
+        raise AssertionError(vera("job", "show", name).output)
+    yield name
+    vera("remove", name.partition(".")[0])
+    process.terminate()
+    process.wait(30)
+
+
+def armillary(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "armillary.app.main", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def test_a_command_runs_beside_the_job_with_its_files_environment_and_exit_status(job: str):
+    ran = armillary("ssh", job, "--", "sh", "-c", "cat fit.log; echo $NIGHT; echo oops >&2; exit 7")
+    assert ran.stdout == "first line\nsecond line\n12\n"
+    assert ran.stderr == "oops\n"
+    assert ran.returncode == 7
+
+
+def test_what_is_typed_goes_in_and_its_end_is_told(job: str):
+    ran = armillary("ssh", job, "wc", "-c", stdin="x" * 300_000)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "300000")
+
+
+def test_any_file_of_a_running_job_can_be_read(job: str):
+    assert armillary("logs", job, "--file", "fit.log").stdout == "first line\nsecond line\n"
+    assert armillary("logs", job, "--file", "fit.log", "-n", "1").stdout == "second line\n"
+    missing = armillary("logs", job, "--file", "nothing.log")
+    assert missing.returncode != 0
+    assert "nothing.log" in missing.stderr
+
+
+def test_a_shell_with_a_terminal(job: str):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "armillary.app.main", "ssh", job]
+    shell = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "dumb"}
+    )
+    os.close(theirs)
+    try:
+        os.write(ours, b"stty size; tty; echo mark$((40+2)); exit 5\n")
+        heard = b""
+        while b"mark42" not in heard:
+            heard += os.read(ours, 1000)
+        assert b"/dev/pts/" in heard
+        assert shell.wait(60) == 5
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+
+
+def test_a_job_that_is_over_has_no_inside(vera: Terminal, job: str):
+    assert armillary("ssh", job, "touch", "stop").returncode == 0
+    pause = threading.Event()
+    while vera.json("jobs", job)[0]["state"] == "running":
+        pause.wait(0.1)
+    refused = armillary("ssh", job, "true")
+    assert refused.returncode == 1
+    assert "not running" in refused.stderr
+    assert vera("logs", job).stdout == "begun\nended\n"
+
+
+def test_the_end_of_what_it_writes_under_htcondors_name(vera: Terminal, job: str):
+    assert vera("condor", "tail", "-maxbytes", "3", job).stdout == "un\n"
+    ran = armillary("condor", "ssh_to_job", job, "echo", "-n", "inside")
+    assert (ran.returncode, ran.stdout) == (0, "inside")
