@@ -17,7 +17,7 @@ from armillary.batch.core.budget import Prices, Purse, month_of, spending
 from armillary.batch.core.flavors import Offer
 from armillary.batch.core.packing import Packer
 from armillary.batch.core.retire import Crew, Leave, leaving
-from armillary.batch.core.scaling import Decision, Situation, decide
+from armillary.batch.core.scaling import Core, Decision, Situation, decide
 from armillary.batch.gathering import Facts, Gatherer
 from armillary.batch.matching import Matcher
 from armillary.batch.model import OPEN_FLAVOR, Demand, Group, Machine, MachineState, WorkerReport
@@ -26,8 +26,6 @@ from armillary.batch.reserve import PerCloud, Reserve, Reserves
 from armillary.batch.store.fleet_records import FleetRecords, Reasons
 from armillary.batch.survey import Place, Survey
 from armillary.batch.watching import Patience, Watch
-
-__all__ = ["Decision", "Patience", "Reserve", "Scaler", "ScalerSettings"]
 
 HOURS_KEPT = timedelta(seconds=60)
 """How long the sum of what ended machines have cost is believed."""
@@ -68,8 +66,12 @@ class Scaler:
         run: Run,
         settings: ScalerSettings | None = None,
         ask: Run | None = None,
+        core: Core = decide,
     ) -> None:
-        """`run` does errands beside: copies, boots, deletions. `ask` polls clouds; by default `run` does that too."""
+        """`run` does errands beside: copies, boots, deletions. `ask` polls clouds; by default `run` does that too.
+
+        `core` decides; a simulation measures it.
+        """
         self._workforce = workforce
         self._clouds = clouds
         self._people = people
@@ -77,6 +79,7 @@ class Scaler:
         self._matcher = matcher
         self._clock = clock
         self._bell = bell
+        self._core = core
         self._settings = settings or ScalerSettings()
         self._patience = self._settings.patience
         self._yard = Yard(
@@ -121,7 +124,7 @@ class Scaler:
         ]
         known = {key: project for key, project in projects.items() if isinstance(project, Project)}
         purses = self._purses(known, facts.machines, now)
-        decisions = decide(
+        decisions = self._core(
             situations,
             bounds=gatherer.bounds(
                 known,

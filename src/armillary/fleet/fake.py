@@ -314,6 +314,16 @@ class FakeCloud:
             owner, server = self._servers[server_id]
             self._servers[server_id] = (owner, replace(server, status=status, fault=fault, task=task))
 
+    def machines(self) -> list[tuple[str, FleetServer]]:
+        """Return all machines with their projects' ids, whatever the cloud would answer."""
+        with self._lock:
+            return list(self._servers.values())
+
+    def vanish(self, server_id: ServerId) -> None:
+        """Have a machine be gone, without a word."""
+        with self._lock:
+            del self._servers[server_id]
+
     def write_console(self, server_id: ServerId, text: str) -> None:
         """Have the machine write on its console."""
         self._consoles[server_id] += text

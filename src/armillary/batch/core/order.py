@@ -141,8 +141,3 @@ def share_out(
         taken[offer.key] = taken.get(offer.key, 0) + 1
         queues = {who: queue for who, queue in queues.items() if who in ready}
     return taken
-
-
-def round_robin(groups: Mapping[K, int]) -> list[K]:
-    """Order groups by how many workers they have, fewest first; equal ones in the order given."""
-    return sorted(groups, key=lambda group: groups[group])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from armillary.base.ids import CloudName, ProjectId
 from armillary.batch.core.backoff import Lane
 from armillary.batch.core.budget import COMMITTED, Purse
 from armillary.batch.core.flavors import Choice, Offer, Ranks, best, cheapest
-from armillary.batch.core.order import round_robin
+from armillary.batch.core.order import Account, next_of
 from armillary.batch.core.packing import Bin, Filling, Kind, Packer, ordered, without
 from armillary.batch.core.refusals import booting_enough, out_of_batch_cores, quota_full, trying
 from armillary.batch.model import Demand, Group, Refusal, Shape
@@ -226,27 +227,45 @@ def _reserve_missing(situation: Situation, unused: Sequence[Bin]) -> dict[CloudN
     return missing
 
 
+class Core(Protocol):
+    """Whoever decides for all groups at once."""
+
+    def __call__(self, situations: Sequence[Situation], *, bounds: Bounds) -> list[Decision]: ...
+
+
 def decide(situations: Sequence[Situation], *, bounds: Bounds, steps: int = 256) -> list[Decision]:
     """Decide for all groups at once.
 
-    Groups take turns, those with fewest workers first, so that a large submit does not take all of its project's
-    batch cores before a small one gets a machine. A turn is one machine; in a group that needs thousands it is a
-    few at a time (what it needs, by `steps`), which bounds the work without changing who gets what by much. The
-    reserve comes after all jobs.
+    Projects take turns by what they have used of late and have now, and in a project its groups, those with fewest
+    workers first; so that a large submit does not take all of the clouds, or of its project's batch cores, before a
+    small one gets a machine. A turn is one machine; in a group that needs thousands it is a few at a time (what it
+    needs, by `steps`), which bounds the work without changing who gets what by much. The reserve comes after all jobs.
     """
+    if not situations:
+        return []
     turns = [_Turn(situation) for situation in situations]
     left = _Left(bounds)
-    order = [turns[i] for i in round_robin({i: sum(t.here.values()) for i, t in enumerate(turns)})]
+    accounts: dict[ProjectId, Account] = {}
+    for turn in turns:
+        account = accounts.setdefault(turn.group.project, Account(used=turn.situation.demand.used))
+        account.cores += sum(turn.here.values())
+    now = max(situation.demand.since for situation in situations)
     for choose in (_Turn.for_jobs, _Turn.for_reserve):
-        playing = list(order)
+        playing: dict[ProjectId, list[_Turn]] = {}
+        for turn in turns:
+            playing.setdefault(turn.group.project, []).append(turn)
         while playing:
-            for turn in list(playing):
-                choice = choose(turn, left)
-                if choice is None:
-                    playing.remove(turn)
-                    continue
-                room = left.fits(choice.offer, turn.group.project)
-                count = max(1, min(room, choice.filling.times // steps))
-                left.take(choice.offer, turn.group.project, count)
-                turn.take(choice, count)
+            project = next_of(accounts, playing, now)
+            turn = min(playing[project], key=lambda one: sum(one.here.values()))
+            choice = choose(turn, left)
+            if choice is None:
+                playing[project].remove(turn)
+                if not playing[project]:
+                    del playing[project]
+                continue
+            room = left.fits(choice.offer, project)
+            count = max(1, min(room, choice.filling.times // steps))
+            left.take(choice.offer, project, count)
+            turn.take(choice, count)
+            accounts[project].cores += count
     return [turn.decision(left) for turn in turns]
