@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,8 @@ from armillary.cloud.model import Capacity
 from armillary.cloud.ports import Fabric, Hypervisor
 from armillary.cloud.volumes.ports import VolumeDisks
 
+_SPARE_PROCESSORS = 0.5
+
 
 def build_clouds(
     *,
@@ -55,12 +58,14 @@ def build_clouds(
         """Asked once for all clouds, and only if one of them runs machines."""
         return choose_acceleration(settings).kind
 
+    # a template boots only when nothing else wants the processors, and never two of them at once
+    turn = threading.Lock()
     clouds: dict[CloudName, Cloud] = {}
     for table in settings.clouds:
         name = CloudName(table.name)
         directory = settings.home / "clouds" / table.name
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        machines, fabric = _engine(settings, table, accelerator)
+        machines, fabric = _engine(settings, table, accelerator, turn)
         records = make_engine(f"sqlite:///{directory / 'cloud.db'}")
         bring_up_to_date(records, "cloud")
         clouds[name] = build_cloud(
@@ -104,17 +109,20 @@ def _volume_disks(table: CloudTable, directory: Path) -> VolumeDisks:
 
 
 def _engine(
-    settings: Settings, table: CloudTable, accelerator: Callable[[], Accelerator]
+    settings: Settings, table: CloudTable, accelerator: Callable[[], Accelerator], turn: threading.Lock
 ) -> tuple[Hypervisor, Fabric]:
     directory = settings.home / "clouds" / table.name / "machines"
     capacity = Capacity(vcpus=table.vcpus, ram=MiB(table.ram_mib), disk=GiB(table.disk_gib))
     if table.engine == "fake":
         fake = FakeMachines(directory=directory, capacity=capacity, most_checkpoints=table.warm_checkpoints)
         return fake, FakeFabric()
+    keeping = Keeping(
+        most=table.warm_checkpoints, octets=table.warm_gib * 2**30, spare=_SPARE_PROCESSORS, turn=turn
+    )
     machines = QemuMachines(
         directory=directory,
         capacity=capacity,
         tuning=Tuning(accelerator=accelerator()),
-        keeping=Keeping(most=table.warm_checkpoints, octets=table.warm_gib * 2**30),
+        keeping=keeping,
     )
     return machines, QemuFabric(directory=directory)

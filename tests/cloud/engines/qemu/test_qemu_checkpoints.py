@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import threading
 from dataclasses import replace
 
 import pytest
@@ -145,6 +146,30 @@ def test_no_template_is_begun_without_memory_for_it(bench):
     bench.machines = bench.engine(free_memory=lambda: 100)
     with pytest.raises(BootFailed, match="memory free"):
         bench.machines.prepare(warm(bench), **GO_ON)
+    assert list(bench.layout.checkpoints.iterdir()) == []
+
+
+def test_templates_boot_one_after_another(bench):
+    turn = threading.Lock()
+    bench.machines = bench.engine(keeping=Keeping(turn=turn))
+    asked: list[float] = []
+
+    def pause(seconds: float) -> bool:
+        asked.append(seconds)
+        if len(asked) == 3:
+            turn.release()  # the other one is ready
+        return True
+
+    turn.acquire()
+    assert bench.machines.prepare(warm(bench), pause=pause)
+    assert len(asked) > 3
+    assert not turn.locked()
+
+
+def test_a_template_waits_for_idle_processors_as_long_as_somebody_wants_it(bench):
+    bench.machines = bench.engine(keeping=Keeping(spare=1000.0))  # more than any computer has
+    looks = iter([True, True, False])
+    assert not bench.machines.prepare(warm(bench), pause=lambda _seconds: next(looks))
     assert list(bench.layout.checkpoints.iterdir()) == []
 
 

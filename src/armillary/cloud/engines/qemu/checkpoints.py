@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,6 +51,10 @@ class Keeping:
     """for a machine to become itself; then it is booted instead"""
     rest_seconds: float = 3600.0
     """after a failure, before the same checkpoint is tried again"""
+    spare: float = 0.0
+    """How many processors must have had nothing to do for a moment before a template is booted."""
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a template boots: clouds of one computer share it, and boot them one after another."""
 
 
 class CheckpointShelf:

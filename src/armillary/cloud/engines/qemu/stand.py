@@ -74,7 +74,7 @@ class Stand:
         files.runtime.mkdir(mode=0o700, exist_ok=True)
         files.pidfile.unlink(missing_ok=True)
         words = command(hardware, files, self._tuning, incoming=incoming)
-        lifeline = start(["nice", "-n", "10", *words] if calm else words, log=files.log)
+        lifeline = start(["chrt", "--idle", "0", *words] if calm else words, log=files.log)
         try:
             _await_status(files, lifeline, wanted="inmigrate" if incoming else "running")
         finally:

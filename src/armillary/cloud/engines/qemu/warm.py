@@ -7,7 +7,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from armillary.cloud.ports import BootFailed
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
+_TURN_SECONDS = 3.0
 _PASSING = ("no_memory", "disk_full")
 """What may be otherwise at the next try."""
 
@@ -54,6 +56,46 @@ class QemuWarm(QemuRoots):
             return True
         if not self._shelf.begin(key):
             return False
+        try:
+            with self._turn(pause) as ours:
+                return ours and self._prepare(spec, key, pause)
+        finally:
+            self._shelf.end(key)
+
+    def checkpoints(self) -> Sequence[Checkpoint]:
+        """Those that are kept, the one that was used last at the end."""
+        return self._shelf.all()
+
+    def forget_checkpoint(self, key: str) -> None:
+        """Remove one; machines that began from it have its disk under a name of their own."""
+        self._shelf.forget(key)
+
+    # -- making one
+
+    @contextmanager
+    def _turn(self, pause: Callable[[float], bool]) -> Generator[bool]:
+        """Wait until no other template boots and processors are idle; give whether anybody wants it still."""
+        while not self._keeping.turn.acquire(blocking=False):
+            if not pause(_TURN_SECONDS):
+                yield False
+                return
+        try:
+            yield self._await_spare_processors(pause)
+        finally:
+            self._keeping.turn.release()
+
+    def _await_spare_processors(self, pause: Callable[[float], bool]) -> bool:
+        while self._keeping.spare:
+            before = idle_seconds()
+            if not pause(_TURN_SECONDS):
+                return False
+            if idle_seconds() - before >= self._keeping.spare * _TURN_SECONDS:
+                break
+        return True
+
+    def _prepare(self, spec: MachineSpec, key: str, pause: Callable[[float], bool]) -> bool:
+        """Make the checkpoint."""
+        assert spec.template is not None
         files = self._layout.template(key)
         began = time.monotonic()
         try:
@@ -74,19 +116,8 @@ class QemuWarm(QemuRoots):
             self._kill(files)
             shutil.rmtree(files.folder, ignore_errors=True)
             shutil.rmtree(files.runtime, ignore_errors=True)
-            self._shelf.end(key)
         _log.info("checkpoint %s was made in %.0f s", key, time.monotonic() - began)
         return True
-
-    def checkpoints(self) -> Sequence[Checkpoint]:
-        """Those that are kept, the one that was used last at the end."""
-        return self._shelf.all()
-
-    def forget_checkpoint(self, key: str) -> None:
-        """Remove one; machines that began from it have its disk under a name of their own."""
-        self._shelf.forget(key)
-
-    # -- making one
 
     def _boot_template(
         self, spec: MachineSpec, key: str, files: MachineFiles, pause: Callable[[float], bool]
@@ -206,3 +237,9 @@ class QemuWarm(QemuRoots):
                 shutil.rmtree(files.runtime, ignore_errors=True)
             if folder.name not in {each.key for each in self._shelf.all()}:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def idle_seconds() -> float:
+    """Return for how long processors of this computer had nothing to do, all together, since it started."""
+    idle = Path("/proc/uptime").read_text(encoding="ascii").split()[1]
+    return float(idle)
