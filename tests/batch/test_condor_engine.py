@@ -13,7 +13,7 @@ import pytest
 
 from armillary.app.database import make_engine
 from armillary.base.errors import Invalid, Unavailable
-from armillary.base.ids import ClusterId, PersonId, Sha512
+from armillary.base.ids import ClusterId, PersonId, Sha512, WorkerId
 from armillary.batch.model import Group, InputFile, JobId, JobSpec, JobState, Resources, Selection, Submission
 from armillary.batch.store.records import Records
 from condor_bench import CondorBench, condor_bench
@@ -242,6 +242,26 @@ def test_a_job_removed_behind_our_back_is_removed(bench: CondorBench) -> None:
     bench.door.act("Remove", [f"{ad['ClusterId']}.{ad['ProcId']}"], "by the pool's administrator")
     view = comes_to(bench, f"{cluster}.0", JobState.REMOVED).view
     assert "by the pool's administrator" in view.reason
+
+
+def test_the_newest_htcondor_does_the_same(htcondor_25_pool: Pool, tmp_path: Path) -> None:
+    """Its own code for tokens, spooling and draining has changed since 23.9."""
+    database = make_engine(f"sqlite:///{tmp_path}/records.db", durable=False)
+    with condor_bench(database, htcondor_25_pool, tmp_path) as bench:
+        bench.worker_comes("w1")
+        cluster = submit(bench, script("echo said; echo made > file; exit 4"), bench.spec(1))
+        detail = comes_to(bench, f"{cluster}.0", JobState.COMPLETED)
+        assert {out.name for out in detail.outputs} == {"_condor_stdout", "file"}
+        assert detail.view.exit_code == 4
+        bench.until(lambda: bench.state(f"{cluster}.1") is JobState.RUNNING)
+        bench.engine.drain(WorkerId("w1"))
+        assert bench.engine.hold(Selection(cluster=cluster), reason="enough") == 1
+        bench.until(lambda: not bench.engine.workers()[0].jobs)
+        assert bench.engine.release(Selection(cluster=cluster)) == 1
+        assert bench.told_to_go("w1")
+        assert bench.engine.lost(WorkerId("w1"), "its server is gone") == 0
+        assert bench.engine.workers() == []
+    database.dispose()
 
 
 DAG = """\

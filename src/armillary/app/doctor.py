@@ -31,7 +31,7 @@ def examine() -> list[Finding]:
         return [*found, Finding(name="settings", ok=False, detail=error.message, remedy=error.remedy)]
     found.append(Finding(name="settings", ok=True, detail=_settings_file(settings)))
     found.append(_home(settings.home))
-    found += [_records(settings), _bytes(settings), *_pool(settings)]
+    found += [_records(settings), _bytes(settings), *pool_findings(settings)]
     found += findings(directory=settings.home, acceleration=choose_acceleration(settings))
     found += [
         _program("mmdebstrap", "builds base images"),
@@ -91,8 +91,8 @@ def _bytes(settings: Settings) -> Finding:
     return Finding(name="bytes", ok=True, detail=f"{settings.vospace.bytes}, written and read")
 
 
-def _pool(settings: Settings) -> list[Finding]:
-    """The HTCondor pool, where there is to be one."""
+def pool_findings(settings: Settings) -> list[Finding]:
+    """Ask the HTCondor pool, where there is to be one."""
     if settings.batch.engine != "htcondor":
         return []
     with tempfile.TemporaryDirectory() as folder:
