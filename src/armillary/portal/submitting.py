@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from starlette.datastructures import UploadFile
@@ -14,33 +14,14 @@ from armillary.batch.intake import SubmitRequest
 from armillary.batch.model import InputFile, JobSpec, Resources, Wishes
 from armillary.batch.service import BatchService, Submitted
 from armillary.client.submitfile import JobSpec as ClientSpec
-from armillary.client.submitfile import NoAccess, read_submit
 from armillary.portal.forms import Form
+from armillary.portal.reading import base_name, read_apart
 from armillary.portal.submit_check import check_submit
 from armillary.portal.visit import Visit
 
 LONGEST = 2**20
 """Bytes of a submit file."""
 CHUNK = 2**20
-
-
-class Uploaded(NoAccess):
-    """What a submit file may touch here: the files of the form, by their names. A browser tells no folders."""
-
-    def __init__(self, *, names: Collection[str]) -> None:
-        super().__init__(files=names)
-        self._names = frozenset(names)
-
-    def tree(self, name: str, *, line: int | None) -> list[str] | None:
-        """A name of an uploaded file is that file, whatever folder stands before it."""
-        if base_name(name) not in self._names:
-            raise Invalid(
-                f"The submit file names {name}, which was not uploaded.",
-                code="missing_input",
-                facts={"path": name, "line": line},
-                remedy="Add the file to the form.",
-            )
-        return None
 
 
 def submit(batch: BatchService, visit: Visit, form: Form) -> Submitted:
@@ -79,7 +60,7 @@ def queue_text(
     """
     there = there or {}
     check_submit(text)
-    submission = read_submit(text, access=Uploaded(names=[*uploaded, *there]))
+    submission = read_apart(text, names=[*uploaded, *there])
     for job in submission.jobs:
         if job.executable in there:
             job.executable, job.transfer_executable = there[job.executable], False
@@ -104,11 +85,6 @@ def queue_text(
             request_hash=hashlib.sha256(f"{image}\n{flavor}\n{text}".encode()).hexdigest(),
         ),
     )
-
-
-def base_name(path: str) -> str:
-    """Return the last part of a path, as either kind of computer writes it."""
-    return path.replace("\\", "/").rsplit("/", maxsplit=1)[-1]
 
 
 def submit_text(form: Form) -> str:
