@@ -233,7 +233,9 @@ class World:
             records=self.records,
             people=self.people,
         )
+        self.calls = Calls(bell=self.bell, clock=self.clock)
         self.service = BatchService(
+            stir=self.calls.stir,
             warn=self.notices.warnings,
             engine=self.queue,
             records=self.records,
@@ -257,7 +259,6 @@ class World:
             credentials=self.credentials,
             terms=self.terms,
         )
-        self.calls = Calls(bell=self.bell, clock=self.clock)
         self.scaler = Scaler(
             workforce=self.queue,
             enrolment=CloudInitEnrolment(

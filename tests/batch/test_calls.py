@@ -155,7 +155,7 @@ def test_calls_of_a_worker_are_bounded_and_those_that_nobody_takes_up_are_forgot
 
 
 def test_an_agent_hears_that_it_should_renew_once(world: World, key: str):
-    world.calls.stir(WorkerId("w1"))
+    world.calls.stir([WorkerId("w1")])
     with world.client() as client:
         assert _calls(client, key) == {"calls": [], "renew": True}
         assert _calls(client, key) == {"calls": [], "renew": False}
@@ -166,3 +166,13 @@ def test_wishes_that_make_no_sense_are_refused(world: World, key: str):
     for body in ({"command": []}, {"rows": 0}, {"term": "x\ny"}, {"shell": True}):
         refused = client.post(f"{API}/jobs/1.0/calls", content=json.dumps(body))
         assert refused.status_code in {400, 422}, body
+
+
+def test_an_agent_hears_at_once_that_a_running_job_of_its_was_held_and_not_of_one_that_waits(
+    world: World, key: str
+):
+    with world.client() as client:
+        assert client.post(f"{API}/jobs/1.1/hold").json() == {"changed": 1}
+        assert _calls(client, key)["renew"] is False
+        assert client.post(f"{API}/jobs/1.0/hold").json() == {"changed": 1}
+        assert _calls(client, key)["renew"] is True

@@ -157,6 +157,7 @@ def build_batch(
     notices = build_notices(
         settings=settings, book=book, secret=secret, people=accounts, clock=clock, errands=errands
     )
+    calls = Calls(bell=bell, clock=clock)
     return Batch(
         notices=notices,
         reports=Reports(
@@ -174,6 +175,7 @@ def build_batch(
             clock=clock,
             bell=bell,
             matcher=matcher,
+            stir=calls.stir,
         ),
         agents=AgentService(
             queue=queue,
@@ -186,7 +188,7 @@ def build_batch(
             credentials=credentials,
             terms=terms,
         ),
-        calls=Calls(bell=bell, clock=clock),
+        calls=calls,
         scaler=Scaler(
             workforce=engine,
             enrolment=condor.enrolment if condor else enrolment,

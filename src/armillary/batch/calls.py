@@ -16,11 +16,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from armillary.accounts.model import Principal
 from armillary.base.bell import Bell
 from armillary.base.clock import Clock
-from armillary.base.errors import NotFound, Unavailable
+from armillary.base.errors import Forbidden, NotFound, Unavailable
 from armillary.base.ids import WorkerId
-from armillary.batch.model import JobId
+from armillary.batch.model import JobId, JobState, WrongState
+from armillary.batch.seeing import WRITE, out_of_scope
+from armillary.batch.service import BatchService
 
 MOST_CALLS, MOST_OF_A_WORKER = 256, 16
 ANSWER_SECONDS = 60.0
@@ -117,7 +120,7 @@ class Calls:
             call.told = True
         return found
 
-    def stir(self, *workers: WorkerId) -> None:
+    def stir(self, workers: Sequence[WorkerId]) -> None:
         """Have agents renew their leases now: a job of theirs was held or removed, and should end soon."""
         self._forget_abandoned()
         self._stirred |= dict.fromkeys(workers, self._clock.now())
@@ -173,6 +176,31 @@ class Calls:
         for worker, when in list(self._stirred.items()):
             if when < since:
                 self._stirred.pop(worker, None)
+
+
+def running_on(service: BatchService, who: Principal, job: JobId) -> tuple[WorkerId, int]:
+    """Return the worker on which the caller's job runs, and its attempt.
+
+    Raises Forbidden for somebody else's job, also for managers: whoever is inside of a job acts as its owner.
+    """
+    if not who.allows(WRITE):
+        raise out_of_scope(WRITE)
+    detail = service.job(who, job)
+    if detail.owner_id != who.person.id:
+        raise Forbidden(
+            f"job {job} is not yours",
+            code="not_your_job",
+            facts={"job": str(job)},
+            remedy="Ask its owner to look into it.",
+        )
+    if detail.view.state != JobState.RUNNING or detail.live_attempt is None or not detail.view.worker:
+        raise WrongState(
+            f"job {job} is {detail.view.state}, not running",
+            code="job_not_running",
+            facts={"job": str(job), "state": detail.view.state},
+            remedy=f"See why: armillary explain {job}",
+        )
+    return WorkerId(detail.view.worker), detail.live_attempt
 
 
 async def _carry(line: Line, other: Line) -> None:

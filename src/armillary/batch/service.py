@@ -15,7 +15,7 @@ from armillary.batch.core.explain import Known, KnownOffer, explain
 from armillary.batch.intake import SubmitRequest, with_inputs
 from armillary.batch.logs import LogFolder, Piece
 from armillary.batch.matching import MachineKind, Matcher
-from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, Wishes, WrongState
+from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, Wishes
 from armillary.batch.notices.webhook import check_url
 from armillary.batch.policy.service import check_policies
 from armillary.batch.ports import Clouds, Engine, People, Spool
@@ -47,6 +47,7 @@ class Submitted:
 
 
 Warn = Callable[[Wishes, Person], list[str]]
+Stir = Callable[[Sequence[WorkerId]], None]
 
 
 def nothing_to_say(_wishes: Wishes, _who: Person) -> list[str]:
@@ -70,9 +71,10 @@ class BatchService:
         clock: Clock,
         bell: Bell,
         warn: Warn = nothing_to_say,
+        stir: Stir = lambda _workers: None,
         matcher: Matcher | None = None,
     ) -> None:
-        """`warn` says what a submit wishes that will not happen on this platform."""
+        """`warn` says what a submit wishes that will not happen on this platform; `stir` has workers look at once."""
         self._engine = engine
         self._records = records
         self._fleet_records = fleet_records
@@ -83,6 +85,7 @@ class BatchService:
         self._clock = clock
         self._bell = bell
         self._warn = warn
+        self._stir = stir
         self._matcher = matcher
 
     @property
@@ -261,30 +264,6 @@ class BatchService:
         )
         return view.state, explain(known)
 
-    def running_on(self, who: Principal, job: JobId) -> tuple[WorkerId, int]:
-        """Return the worker on which the caller's job runs, and its attempt.
-
-        Raises Forbidden for somebody else's job, also for managers: whoever is inside of a job acts as its owner.
-        """
-        if not who.allows(WRITE):
-            raise out_of_scope(WRITE)
-        detail = self.job(who, job)
-        if detail.owner_id != who.person.id:
-            raise Forbidden(
-                f"job {job} is not yours",
-                code="not_your_job",
-                facts={"job": str(job)},
-                remedy="Ask its owner to look into it.",
-            )
-        if detail.view.state != JobState.RUNNING or detail.live_attempt is None or not detail.view.worker:
-            raise WrongState(
-                f"job {job} is {detail.view.state}, not running",
-                code="job_not_running",
-                facts={"job": str(job), "state": detail.view.state},
-                remedy=f"See why: armillary explain {job}",
-            )
-        return WorkerId(detail.view.worker), detail.live_attempt
-
     # changing
 
     def select(
@@ -311,7 +290,7 @@ class BatchService:
     def hold(self, who: Principal, jobs: Selection, *, reason: str = "") -> int:
         """Put jobs on hold; running ones are stopped. Returns how many changed."""
         jobs = self._narrowed(who, jobs)
-        return self._changed(jobs, self._engine.hold(jobs, reason=reason))
+        return self._changed(jobs, self._engine.hold(jobs, reason=reason), stops=True)
 
     def release(self, who: Principal, jobs: Selection) -> int:
         """Queue held jobs again."""
@@ -321,7 +300,7 @@ class BatchService:
     def remove(self, who: Principal, jobs: Selection, *, reason: str = "") -> int:
         """Take jobs out for good."""
         jobs = self._narrowed(who, jobs)
-        return self._changed(jobs, self._engine.remove(jobs, reason=reason))
+        return self._changed(jobs, self._engine.remove(jobs, reason=reason), stops=True)
 
     def retry(self, who: Principal, jobs: Selection) -> int:
         """Run again what failed or was removed."""
@@ -333,10 +312,12 @@ class BatchService:
         jobs = self._narrowed(who, jobs)
         return self._changed(jobs, self._engine.prioritize(jobs, priority))
 
-    def _changed(self, jobs: Selection, count: int) -> int:
+    def _changed(self, jobs: Selection, count: int, *, stops: bool = False) -> int:
         if count:
             clusters = [] if jobs.cluster is None else [("cluster", jobs.cluster)]
             self._bell.ring("work", *clusters)
+            if stops:
+                self._stir(self._fleet_records.stopping())
         return count
 
     def _narrowed(self, who: Principal, jobs: Selection) -> Selection:

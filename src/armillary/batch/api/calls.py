@@ -19,7 +19,7 @@ from armillary.batch.api.agents import LOOK_AGAIN
 from armillary.batch.api.bounds import BoundedRoute
 from armillary.batch.api.users import Authenticator
 from armillary.batch.api.wire_submit import Text, Wire
-from armillary.batch.calls import Call, Calls, Side, Wish
+from armillary.batch.calls import Call, Calls, Side, Wish, running_on
 from armillary.batch.engines.embedded.register import Session
 from armillary.batch.model import JobId
 from armillary.batch.service import BatchService
@@ -76,7 +76,7 @@ def call_router(*, service: BatchService, calls: Calls, authenticator: Authentic
     def begin(job: str, who: Annotated[Principal, signed_in], body: CallIn | None = None) -> CallOut:
         wanted = body or CallIn()
         name = JobId.parse(job)
-        worker, attempt = service.running_on(who, name)
+        worker, attempt = running_on(service, who, name)
         wish = Wish(**wanted.model_dump())
         call = calls.begin(job=name, attempt=attempt, worker=worker, wish=wish)
         return CallOut(call=call.id, secret=call.secret, path=f"{routes.prefix}/calls/{call.id}")

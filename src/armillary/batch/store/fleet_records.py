@@ -7,7 +7,7 @@ from dataclasses import asdict, astuple, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
 from sqlalchemy import Engine as Database
 
 from armillary.base.ids import CloudName, ProjectId, ServerId, Sha512, WorkerId, new_hex
@@ -15,8 +15,8 @@ from armillary.batch.core.backoff import NOT_CURED_BY_A_BOOT, Lane, Record, blam
 from armillary.batch.core.explain import KnownOffer
 from armillary.batch.core.flavors import Offer
 from armillary.batch.core.packing import Kind
-from armillary.batch.model import Group, Machine, MachineState, Refusal, Resources
-from armillary.batch.store.tables import deployment, lanes, machines, reasons
+from armillary.batch.model import AttemptState, Group, Machine, MachineState, Refusal, Resources
+from armillary.batch.store.tables import attempts, deployment, lanes, machines, reasons
 
 LANES_KEPT = timedelta(days=30)
 """How long boots of an image are remembered after the last one."""
@@ -55,6 +55,15 @@ class FleetRecords:
                 found = new_hex()
                 db.execute(insert(deployment).values(one=1, mark=found))
         return found
+
+    def stopping(self) -> list[WorkerId]:
+        """Return the workers that have jobs to stop, which they hear of when they next ask."""
+        ends = and_(attempts.c.live.is_(True), attempts.c.state == AttemptState.STOPPING.value)
+        with self._database.connect() as db:
+            return [
+                WorkerId(name)
+                for name in db.execute(select(attempts.c.worker).where(ends).distinct()).scalars()
+            ]
 
     def plan(self, machine: Machine) -> None:
         """Record a machine before anything is asked of its cloud, so that no crash can orphan its server."""
@@ -95,25 +104,21 @@ class FleetRecords:
         with self._database.execution_options(readonly=True).connect() as db:
             return [_machine(row) for row in db.execute(query)]
 
-    def ended_since(self, moment: datetime) -> list[Machine]:
-        """Return machines that are gone, but were there at `moment` or later."""
-        query = select(machines).where(
-            machines.c.state == MachineState.GONE.value, machines.c.ended_at >= moment
-        )
-        with self._database.execution_options(readonly=True).connect() as db:
-            return [_machine(row) for row in db.execute(query)]
-
     def machine(self, worker: WorkerId) -> Machine | None:
         """Return one machine, or None."""
         with self._database.execution_options(readonly=True).connect() as db:
             row = db.execute(select(machines).where(machines.c.id == worker)).first()
         return _machine(row) if row else None
 
-    def places(self) -> set[tuple[CloudName, ProjectId]]:
-        """Return where there ever was a machine."""
+    def places(self, since: datetime | None = None) -> set[tuple[CloudName, ProjectId]]:
+        """Return where there are machines, or were at `since` or later; without that, where there ever was one."""
+        query = select(machines.c.cloud, machines.c.project).distinct()
+        if since is not None:
+            query = query.where(
+                or_(machines.c.state != MachineState.GONE.value, machines.c.ended_at >= since)
+            )
         with self._database.execution_options(readonly=True).connect() as db:
-            rows = db.execute(select(machines.c.cloud, machines.c.project).distinct())
-            return {(CloudName(row.cloud), ProjectId(row.project)) for row in rows}
+            return {(CloudName(row.cloud), ProjectId(row.project)) for row in db.execute(query)}
 
     def core_hours(self, since: datetime) -> dict[tuple[ProjectId, CloudName, str], float]:
         """Return the core-hours of machines that are gone, from `since` on, by project, cloud and flavor."""
@@ -157,16 +162,30 @@ class FleetRecords:
             _keep(db, lane, known.failed(at, code, reason, not_before=not_before), at)
             db.execute(delete(lanes).where(lanes.c.touched_at < at - LANES_KEPT))
 
-    def succeed(self, boot: Lane, *, at: datetime, seconds: float) -> None:
-        """Forget the failures of everything that a boot which came up has in common with others."""
-        timed = (Lane(cloud=boot.cloud, image=boot.image), Lane(cloud=boot.cloud), Lane(image=boot.image))
+    def succeed(self, boots: Sequence[tuple[Lane, float]], *, at: datetime) -> None:
+        """Forget the failures of everything that boots which came up have in common with others.
+
+        With each comes how many seconds it took. One transaction, however many there are.
+        """
+        if not boots:
+            return
         with self._database.begin() as db:
-            failing = [_lane(row) for row in db.execute(select(lanes).where(lanes.c.failures > 0))]
-            for lane in {*timed, *(lane for lane in failing if lane.covers(boot))}:
-                record = _locked(db, lane)
-                if record.code not in NOT_CURED_BY_A_BOOT:
-                    record = record.succeeded(at, seconds if lane in timed else None)
-                    _keep(db, lane, record, at)
+            known = {_lane(row): _record(row) for row in db.execute(select(lanes).with_for_update())}
+            changed: dict[Lane, Record] = {}
+            for boot, seconds in boots:
+                timed = (
+                    Lane(cloud=boot.cloud, image=boot.image),
+                    Lane(cloud=boot.cloud),
+                    Lane(image=boot.image),
+                )
+                failing = [lane for lane, record in known.items() if record.failures and lane.covers(boot)]
+                for lane in dict.fromkeys((*timed, *failing)):
+                    record = known.get(lane, Record())
+                    if record.code not in NOT_CURED_BY_A_BOOT:
+                        known[lane] = record.succeeded(at, seconds if lane in timed else None)
+                        changed[lane] = known[lane]
+            for lane, record in changed.items():
+                _keep(db, lane, record, at)
 
     def set_reasons(self, found: Sequence[Reasons], *, at: datetime) -> None:
         """Replace what is known of all waiting groups; groups that are not named wait no more."""
