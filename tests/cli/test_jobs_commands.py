@@ -176,3 +176,19 @@ def test_a_job_of_nobody_is_not_found(vera: Terminal):
 
 def test_workers_are_listed(vera: Terminal, platform: WholePlatform):
     vera("workers", "--gone")
+
+
+def test_what_was_used_is_told_as_a_table_as_json_and_as_csv(
+    vera: Terminal, desk: Path, worker: None
+) -> None:
+    vera("submit", "catalogue.sub", *SUBMIT, "--wait")
+    shown = vera("usage", "--by", "owner", "--by", "image").stdout
+    assert shown.splitlines()[0].split() == "OWNER IMAGE JOBS FAILED CORE-H CPU-H WAIT FAILURES".split()
+    assert "vera" in shown
+    lines = vera.json("usage")
+    assert {line["owner"] for line in lines} >= {"vera"}
+    assert all(line["core_hours"] >= 0 for line in lines)
+    head, first, *_ = vera("usage", "--csv", "--by", "day").stdout.splitlines()
+    assert head == "day,jobs,failed,attempts,core_hours,cpu_hours,memory_gib_hours,wait_seconds,failures"
+    assert int(first.split(",")[1]) >= 2
+    assert vera("usage", "--project", "no-such").stdout == ""

@@ -24,6 +24,7 @@ from armillary.base.units import GiB, MiB
 from armillary.batch.agent_archive import agent_source
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_call_router, agent_router, call_router, router
+from armillary.batch.api.reports import reports_router
 from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
@@ -33,11 +34,14 @@ from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group
+from armillary.batch.notices.book import NoticeBook
+from armillary.batch.reports import Reports
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
+from armillary.batch.store.usage_records import UsageRecords
 from armillary.fleet.api import router as clouds_router
 from armillary.fleet.fake import FakeCloud, fake_fleet
 
@@ -79,6 +83,7 @@ class WholePlatform:
         who = authenticator.principal_of
         app.include_router(accounts_api.router(service=self.accounts, authenticate=who))
         app.include_router(router(service=self.batch, authenticator=authenticator))
+        app.include_router(reports_router(reports=self.reports, authenticator=authenticator))
         app.include_router(agent_router(service=self.agents))
         app.include_router(call_router(service=self.batch, calls=self.calls, authenticator=authenticator))
         app.include_router(agent_call_router(agents=self.agents, calls=self.calls))
@@ -108,9 +113,17 @@ class WholePlatform:
             vospace="armillary.internal:8443",
             clock=clock,
         )
+        records = Records(database=database)
+        self.reports = Reports(
+            usage=UsageRecords(database=database),
+            book=NoticeBook(database=database),
+            secret=b"secret",
+            records=records,
+            people=self.accounts,
+        )
         self.batch = BatchService(
             engine=queue,
-            records=Records(database=database),
+            records=records,
             fleet_records=FleetRecords(database=database),
             spool=spool,
             logs=logs,

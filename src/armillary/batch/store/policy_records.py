@@ -53,10 +53,13 @@ class JobFacts:
 def note(db: Connection, cluster: int, submitted: Iterable[JobSpec]) -> None:
     """Remember, in the transaction of a submit, whether its jobs bring policies along."""
     exits = periodic = False
+    before: Any = None
     for job in submitted:
-        policy: Mapping[str, Any] = job.data.get("policy") or {}
-        exits = exits or any(policy.get(name) for name in _AT_EXIT)
-        periodic = periodic or any(policy.get(name) for name in _PERIODIC)
+        policy: Mapping[str, Any] | None = job.data.get("policy")
+        if policy and policy is not before:  # most jobs share one, as the very same object
+            exits = exits or any(policy.get(name) for name in _AT_EXIT)
+            periodic = periodic or any(policy.get(name) for name in _PERIODIC)
+            before = policy
         periodic = periodic or any(job.data.get(name) for name in _DURATIONS)
     if exits or periodic:
         db.execute(insert(policies).values(cluster=cluster, exits=exits, periodic=periodic, watched=periodic))
