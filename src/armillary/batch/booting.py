@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from armillary.accounts.model import Project
@@ -125,11 +125,13 @@ class Yard:
             not_before=now + timedelta(seconds=wait) if wait else None,
         )
 
-    def worked(self, machine: Machine, registered_at: datetime) -> None:
-        """Forget the failures: a machine came up. How long it took is remembered."""
-        begun = machine.asked_at or machine.booted_at or machine.created_at
-        seconds = max(0.0, (registered_at - begun).total_seconds())
-        self._records.succeed(lane_of(machine), at=self._clock.now(), seconds=seconds)
+    def worked(self, came_up: Sequence[tuple[Machine, datetime]]) -> None:
+        """Forget the failures: machines came up, and registered when is said. How long it took is remembered."""
+        boots = [
+            (lane_of(m), max(0.0, (at - (m.asked_at or m.booted_at or m.created_at)).total_seconds()))
+            for m, at in came_up
+        ]
+        self._records.succeed(boots, at=self._clock.now())
 
     def end(self, machine: Machine, code: str, reason: str | None) -> None:
         """Mark a machine for deletion, with the reason that people will read."""

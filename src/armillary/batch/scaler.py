@@ -155,8 +155,7 @@ class Scaler:
 
     def _watched(self, now: datetime) -> set[Place]:
         """Return where servers of ours may be: there are machines, there were some of late, or it is time for all."""
-        lately = self._records.ended_since(now - self._patience.orphans)
-        places = {Place(m.cloud, m.group.project) for m in [*self._records.machines(), *lately]}
+        places = {Place(*place) for place in self._records.places(now - self._patience.orphans)}
         if self._swept_at is None or now - self._swept_at > SWEEP_EVERY:
             self._swept_at = now
             places |= {Place(*place) for place in self._records.places()}

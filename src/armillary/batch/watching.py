@@ -92,6 +92,7 @@ class Watch:
     ) -> None:
         """Bring the records up to date. `clouds` are those of the settings."""
         seen = {place: Seen(view) for place, view in views.items() if view.servers is not None}
+        came_up: list[tuple[Machine, datetime]] = []
         for machine in machines:
             if self._yard.busy(machine.id):
                 continue
@@ -99,17 +100,21 @@ class Watch:
                 self._without_cloud(machine, reports.get(machine.id), now)
             else:
                 there = seen.get(Place(machine.cloud, machine.group.project))
-                self._judge(machine, there, reports.get(machine.id), now)
+                report = reports.get(machine.id)
+                if self._judge(machine, there, report, now) and report is not None:
+                    came_up.append((machine, report.registered_at))
+        self._yard.worked(came_up)
         self._delete_orphans(seen, {machine.id: machine for machine in machines})
 
-    def _judge(self, machine: Machine, seen: Seen | None, report: WorkerReport | None, now: datetime) -> None:
+    def _judge(self, machine: Machine, seen: Seen | None, report: WorkerReport | None, now: datetime) -> bool:
+        """Draw the conclusions about one machine. Returns whether it has come up."""
         server = seen.server_of(machine) if seen is not None else None
         match machine.state:
             case MachineState.PLANNED:
                 if seen is not None and machine.asked_at is not None:
                     self._asked(machine, server, seen, now)
             case MachineState.BOOTING:
-                self._booting(machine, server, report, now, seen)
+                return self._booting(machine, server, report, now, seen)
             case MachineState.READY | MachineState.DRAINING:
                 self._working(machine, server, report, now, seen)
             case MachineState.ENDING:
@@ -117,6 +122,7 @@ class Watch:
                     self._ending(machine, server, seen)
             case MachineState.GONE:
                 pass
+        return False
 
     def _asked(self, machine: Machine, server: FleetServer | None, seen: Seen, now: datetime) -> None:
         """The cloud was asked for a server, and we do not know whether it made one."""
@@ -134,14 +140,14 @@ class Watch:
         report: WorkerReport | None,
         now: datetime,
         seen: Seen | None,
-    ) -> None:
+    ) -> bool:
         if seen is not None and self._is_dead(machine, server, report, seen):
             fault = _fault(machine, server)
             self._yard.failed(machine, "boot_failed", fault)
             self._give_up(machine, "boot_failed", fault)
         elif report is not None:
             self._records.set(machine.id, state=MachineState.READY, registered_at=report.registered_at)
-            self._yard.worked(machine, report.registered_at)
+            return True
         elif now - (machine.booted_at or machine.created_at) > self._patience.register:
             seconds = int(self._patience.register.total_seconds())
             if server is not None and server.status == "BUILD":
@@ -150,6 +156,7 @@ class Watch:
                 code, reason = "never_registered", f"its agent did not report within {seconds} s of the boot"
             self._yard.failed(machine, code, reason)
             self._give_up(machine, code, reason)
+        return False
 
     def _working(
         self,
