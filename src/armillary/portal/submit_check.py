@@ -11,42 +11,6 @@ import re
 
 from armillary.base.errors import Invalid
 
-COMMANDS = frozenset(
-    [
-        "executable",
-        "arguments",
-        "environment",
-        "input",
-        "output",
-        "error",
-        "log",
-        "universe",
-        "notification",
-        "should_transfer_files",
-        "when_to_transfer_output",
-        "transfer_executable",
-        "transfer_input_files",
-        "transfer_output_files",
-        "transfer_output_remaps",
-        "request_cpus",
-        "request_memory",
-        "request_disk",
-        "requirements",
-        "rank",
-        "priority",
-        "max_retries",
-        "retry_until",
-        "hold",
-        "initialdir",
-        "batch_name",
-        "jobbatchname",
-        "description",
-        "stream_output",
-        "stream_error",
-        "success_exit_code",
-    ]
-)
-"""Commands of a submit file; others may be defined as macros, but not these of HTCondor: `getenv`, `include`, …"""
 REFUSED = frozenset(
     [
         "getenv",
