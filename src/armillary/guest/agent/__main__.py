@@ -39,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
-    keeping.listen()
     if config.get("shut_out", True):
         _shut_out_jobs(machine, path)
+    keeping.listen()
     return worker.run()
 
 

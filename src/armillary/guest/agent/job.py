@@ -257,9 +257,9 @@ class Job:
                 raise
             if self.group or end["strays"]:
                 self._end_all()
-            self._usage = {**limits.usage(end), "cpus": self.cpus}
             returned = int(end["status"])
             self._fault = self._fault or limits.after(returned)
+            self._usage = {**limits.usage(end), "cpus": self.cpus}
             if end.get("fenced"):
                 say(f"job {self.ids['job']}: the lease was not renewed in time, it was ended")
                 self.lost = True

@@ -119,7 +119,7 @@ def disk_kib(directory: Path) -> int:
                             continue
                         seen.add((facts.st_dev, facts.st_ino))
                     # Some file systems give room to a small file only later.
-                    total += max(facts.st_blocks, min(facts.st_size, 1 << 16) // 512)
+                    total += max(facts.st_blocks, -(-min(facts.st_size, 1 << 16) // 1024) * 2)
     return total // 2
 
 

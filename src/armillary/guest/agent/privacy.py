@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
-import sys
 from pathlib import Path
 
 from armillary.guest.agent.basics import say
@@ -16,6 +16,15 @@ METADATA = "169.254.169.254"
 METADATA_6 = "fe80::a9fe:a9fe"
 HIDDEN = ("/etc/armillary", "/var/lib/cloud", "/run/cloud-init", "/var/spool/cron", "/var/spool/at")
 """Directories that look empty to jobs: what the cloud told the machine, and where work for later could be left."""
+
+_USER_DATA = (
+    "var/lib/cloud/instances/*/user-data.txt*",
+    "var/lib/cloud/instances/*/scripts",
+    "var/lib/cloud/seed",
+    "run/cloud-init/instance-data*.json",
+    "dev/disk/by-label/[cC][oO][nN][fF][iI][gG]-2",
+)
+"""Where cloud-init and the config drive keep what the cloud said to the machine."""
 
 _NFT = f"""\
 table inet armillary {{
@@ -28,31 +37,13 @@ table inet armillary {{
 """
 _OWNER = ["OUTPUT", "-d", METADATA, "-m", "owner", "--uid-owner", f"{FIRST}-{LAST}", "-j", "REJECT"]
 _RULE = ["to", METADATA, "uidrange", f"{FIRST}-{LAST}", "priority", "100", "prohibit"]
-_TRY = """\
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], 80), timeout=2).close()
-except OSError:
-    sys.exit(0)
-sys.exit(1)
-"""
 
 
-def close_files(*own: Path) -> None:
+def close_files(*own: Path, root: Path = Path("/")) -> None:
     """Take from others the right to read where user data lies. `own`: more such files."""
     private = [*own]
-    for pattern in (
-        "lib/cloud/instances/*/user-data.txt*",
-        "lib/cloud/instances/*/scripts",
-        "lib/cloud/seed",
-    ):
-        private += Path("/var").glob(pattern)
-    private += Path("/run/cloud-init").glob("instance-data*.json")
-    private += [
-        path
-        for path in (Path("/dev/disk/by-label/config-2"), Path("/dev/disk/by-label/CONFIG-2"))
-        if path.exists()
-    ]
+    for pattern in _USER_DATA:
+        private += root.glob(pattern)
     for path in private:
         with contextlib.suppress(OSError):
             path.chmod(0o700 if path.is_dir() else 0o600)
@@ -100,22 +91,22 @@ def _by_rule() -> bool:
 
 
 def reaches_metadata(account: Account) -> bool:
-    """Whether a job's user can open a connection to the metadata service."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _TRY, METADATA],
-            user=account.uid,
-            group=account.gid,
-            extra_groups=[],
-            cwd="/",
-            env={},
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 1
+    """Whether a job's user can open a connection to the metadata service. To be called before there are threads."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(account.gid, account.gid, account.gid)
+            os.setresuid(account.uid, account.uid, account.uid)
+            with (
+                socket.socket() as line
+            ):  # nothing that may have to be imported: with these rights it might not
+                line.settimeout(2)
+                line.connect((METADATA, 80))
+            os._exit(1)
+        except BaseException:  # noqa: BLE001 - the child of a fork must not go on as its parent
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
 
 
 def hidden_here() -> list[str]:
