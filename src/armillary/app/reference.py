@@ -40,8 +40,10 @@ _WORDS = {
 
 def settings_page() -> str:
     """Return the page of all settings."""
-    rows = _rows(Settings, "ARMILLARY_", skip=("clouds", "batch", "limits", "mail", "vospace"))
+    rows = _rows(Settings, "ARMILLARY_", skip=("clouds", "batch", "htcondor", "limits", "mail", "vospace"))
     batch = _rows(_model(Settings.model_fields["batch"]), "ARMILLARY_BATCH__")
+    reserve = _rows(_model(_model(Settings.model_fields["batch"]).model_fields["reserve"]), "")
+    htcondor = _rows(_model(Settings.model_fields["htcondor"]), "ARMILLARY_HTCONDOR__")
     limits = _rows(_model(Settings.model_fields["limits"]), "ARMILLARY_LIMITS__")
     mail = _rows(_model(Settings.model_fields["mail"]), "ARMILLARY_MAIL__")
     vospace = _rows(_model(Settings.model_fields["vospace"]), "ARMILLARY_VOSPACE__")
@@ -60,6 +62,16 @@ of their own, whatever `database_url` says.
 ## `[batch]`
 
 {head}{_table(batch)}
+### `[[batch.reserve]]`
+
+One table for each kind of worker that is kept ready.
+
+{cloud_head}{_table(row[:3] + row[4:] for row in reserve)}
+## `[htcondor]`
+
+The pool, when it is the engine: see [use HTCondor](../how-to/use-htcondor.md).
+
+{head}{_table(htcondor)}
 ## `[limits]`
 
 {head}{_table(limits)}
