@@ -5,6 +5,7 @@ Root's tests: CI runs as root. They make users in the range that the agent keeps
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -22,7 +23,6 @@ from armillary.guest.agent.slots import FIRST, LAST
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs as other users"),
-    pytest.mark.xdist_group("slots"),  # the users are the machine's
 ]
 counted = groups.find() if os.geteuid() == 0 else None
 has_groups = pytest.mark.skipif(
@@ -33,6 +33,9 @@ GREEDY = "head -c 200000000 /dev/zero | tail -n 1 > /dev/null"  # of which tail 
 
 @pytest.fixture
 def agent(platform: PlatformDouble) -> Iterator[AgentProcess]:
+    # One after the other: the users are the machine's, and an agent that starts ends whatever runs as one of them.
+    lock = (Path(tempfile.gettempdir()) / "armillary-test-slots.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
     # Not below /tmp, which jobs have one of their own of.
     folder = Path(tempfile.mkdtemp(prefix="armillary-test-", dir="/var/lib"))
     folder.chmod(0o755)
@@ -43,6 +46,7 @@ def agent(platform: PlatformDouble) -> Iterator[AgentProcess]:
     shutil.rmtree(folder)
     for user in [user for user in pwd.getpwall() if FIRST <= user.pw_uid <= LAST]:
         subprocess.run(["userdel", user.pw_name], check=True, capture_output=True)
+    lock.close()
 
 
 def printed(platform: PlatformDouble, job: str = "1.0") -> list[str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STDIN, STDOUT, STDERR, WINDOW, EXIT, ERROR, END_OF_STDIN = range(7)
 PIECE = 32 << 10
-AT_ONCE = 32
+AT_ONCE = 16
 """Calls into one worker at a time."""
 HANGUP_GRACE = 2.0
 
