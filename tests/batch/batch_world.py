@@ -34,7 +34,7 @@ from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher, WorkerMatch, kind_of
-from armillary.batch.model import Group, InputFile, JobId, JobSpec, Resources, Submission, Wishes
+from armillary.batch.model import Group, InputFile, JobId, JobSpec, Machine, Resources, Submission, Wishes
 from armillary.batch.notices.book import NoticeBook
 from armillary.batch.notices.model import Kind
 from armillary.batch.notices.service import Notices, Send
@@ -372,6 +372,15 @@ class World:
             image=self.group.image,
             whole=WHOLE,
             version="1",
+        )
+        return self.register.session(key)
+
+    def report_as(self, server: Any, machine: Machine) -> Session:
+        """Have the agent in a server come up as just that machine: of whichever group and size."""
+        token = self.register.invite(machine.id, machine.group)
+        self.register.expect(machine.id, server.id)
+        _, key = self.register.register(
+            token, server_id=server.id, image=machine.group.image, whole=machine.size, version="1"
         )
         return self.register.session(key)
 
