@@ -2,7 +2,6 @@
 
 # no `from __future__ import annotations` here: FastAPI could not resolve what closes over `who`
 
-import hashlib
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Protocol
@@ -17,6 +16,7 @@ from armillary.base.errors import Forbidden, Invalid
 from armillary.base.ids import ClusterId
 from armillary.batch.api.bodies import take_body
 from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.taking import request_of
 from armillary.batch.api.wire_submit import SubmitIn
 from armillary.batch.api.wire_user import (
     BlobOut,
@@ -42,8 +42,7 @@ from armillary.batch.api.wire_user import (
     WorkersOut,
 )
 from armillary.batch.core.hold_codes import codes_of
-from armillary.batch.intake import SubmitRequest
-from armillary.batch.model import InputFile, JobId, JobSpec, JobState, Resources, Selection, Wishes
+from armillary.batch.model import JobId, JobState, Selection
 from armillary.batch.seeing import WRITE
 from armillary.batch.service import BatchService
 from armillary.batch.views import JobDetail
@@ -86,7 +85,7 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         who: Annotated[Principal, signed_in],
         idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
     ) -> SubmitOut:
-        return SubmitOut.model_validate(service.submit(who, _request(body, idempotency_key)))
+        return SubmitOut.model_validate(service.submit(who, request_of(body, idempotency_key)))
 
     @routes.get("/clusters")
     def clusters(
@@ -287,46 +286,6 @@ def _selection(kind: Annotated[str, Path(pattern="^(jobs|clusters)$")], name: st
 def _hold_codes(text: str) -> list[str]:
     """Codes by HTCondor's number; one that has no code here selects nothing, and not everything."""
     return sorted(codes_of(int(text)) or {text}) if text.isascii() and text.isdigit() else [text]
-
-
-def _request(body: SubmitIn, key: str | None) -> SubmitRequest:
-    return SubmitRequest(
-        project=body.project,
-        image=body.image,
-        flavor=body.flavor,
-        batch_name=body.batch_name,
-        submit_text=body.submit_text,
-        jobs=[
-            JobSpec(
-                proc=job.proc,
-                resources=Resources(
-                    cpus=job.request_cpus,
-                    memory_mib=job.request_memory_mib,
-                    disk_kib=job.request_disk_kib,
-                    gpus=job.request_gpus,
-                ),
-                priority=job.priority,
-                max_retries=job.max_retries,
-                on_hold=job.on_hold,
-                data=job.model_dump(),
-            )
-            for job in body.jobs
-        ],
-        files={
-            path: InputFile(path=path, sha256=file.sha256, size=file.size, mode=file.mode)
-            for path, file in body.files.items()
-        },
-        idempotency_key=key,
-        request_hash=hashlib.sha256(body.model_dump_json().encode()).hexdigest(),
-        wishes=Wishes(
-            accounting_group=body.accounting_group,
-            max_materialize=body.max_materialize,
-            max_idle=body.max_idle,
-            notification=body.notification,
-            notify_user=body.notify_user,
-            notify_url=body.notify_url,
-        ),
-    )
 
 
 def _detail(detail: JobDetail) -> JobDetailOut:

@@ -8,7 +8,7 @@ the connection's own transaction.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Float, Numeric
@@ -24,13 +24,15 @@ class _Ready:
         compiled: Any = statement.compile(dialect=dialect, column_keys=list(columns) or None)
         self.text: str = str(compiled)
         self._order: list[str] | None = compiled.positiontup
-        self._given: dict[str, Any] = dict(compiled.params)
         processors = {
             name: bind.type.dialect_impl(dialect).bind_processor(dialect)
             for name, bind in compiled.binds.items()
-            if name in self._given  # and not by the name that it had before it was compiled
+            if name in compiled.params  # and not by the name that it had before it was compiled
         }
         self._bind: dict[str, Convert] = {name: one for name, one in processors.items() if one is not None}
+        self._given: dict[str, Any] = self._converted(
+            {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
+        )
         told: Sequence[Any] = list(getattr(statement, "selected_columns", None) or statement.exported_columns)
         make: Any = namedtuple  # noqa: PYI024 - its fields are known only now
         self.row: Callable[..., Any] = make("Row", [column.key for column in told], rename=True)
@@ -42,10 +44,18 @@ class _Ready:
             if convert is not None:
                 self._convert.append((place, convert))
 
+    def _converted(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        bind = self._bind
+        return {name: bind[name](value) if name in bind else value for name, value in params.items()}
+
     def values(self, params: Mapping[str, Any]) -> Any:
-        whole = {**self._given, **params}
-        for name, convert in self._bind.items():
-            whole[name] = convert(whole[name])
+        return self._ordered({**self._given, **self._converted(params)})
+
+    def many(self, rows: Iterable[Mapping[str, Any]], same: Mapping[str, Any]) -> list[Any]:
+        whole = {**self._given, **self._converted(same)}
+        return [self._ordered({**whole, **self._converted(row)}) for row in rows]
+
+    def _ordered(self, whole: dict[str, Any]) -> Any:
         return whole if self._order is None else [whole[name] for name in self._order]
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
@@ -91,10 +101,10 @@ class Swift:
         finally:
             cursor.close()
 
-    def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Change rows, once for each of `rows`."""
+    def many(self, db: Connection, rows: Iterable[Mapping[str, Any]], **same: Any) -> None:
+        """Change rows, once for each of `rows`; what is the `same` for all of them is said once."""
         ready = self._for(db)
-        self._run(db, ready.text, [ready.values(row) for row in rows], many=True).close()
+        self._run(db, ready.text, ready.many(rows, same), many=True).close()
 
     def _for(self, db: Connection) -> _Ready:
         ready = self._ready.get(db.dialect.name)

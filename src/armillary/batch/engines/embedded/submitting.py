@@ -97,15 +97,6 @@ class Queueing:
                 common_inputs=self._listed(sorted(files, key=lambda file: file.path)),
             )
         )
-        rows = self._rows(common, files)
-        while some := list(islice(rows, _AT_ONCE)):
-            _JOB.many(self._db, some)
-            first: dict[str, Any] = {"cluster": cluster, "at": self._now, "detail": {}}
-            _EVENT.many(self._db, [{**first, **_first_event(row)} for row in some])
-        return cluster
-
-    def _rows(self, common: dict[str, Any], files: frozenset[InputFile]) -> Iterator[dict[str, Any]]:
-        submission, cluster = self._submission, self.cluster
         same: dict[str, Any] = {
             "cluster": cluster,
             "project": submission.group.project,
@@ -117,11 +108,19 @@ class Queueing:
             "attempts": 0,
             "retried": 0,
             "lost": 0,
+            "inputs": [],
         }
+        rows = self._rows(common, files)
+        while some := list(islice(rows, _AT_ONCE)):
+            _JOB.many(self._db, some, **same)
+            _EVENT.many(self._db, map(_first_event, some), cluster=cluster, at=self._now, detail={})
+        return cluster
+
+    def _rows(self, common: dict[str, Any], files: frozenset[InputFile]) -> Iterator[dict[str, Any]]:
+        submission, cluster = self._submission, self.cluster
         for job in submission.jobs:
             own = difference(job.data, common)
-            yield {
-                **same,
+            row: dict[str, Any] = {
                 "proc": job.proc,
                 "state": (JobState.HELD if job.on_hold else JobState.IDLE).value,
                 "priority": job.priority,
@@ -132,17 +131,18 @@ class Queueing:
                 "max_retries": job.max_retries,
                 "shape": self._shape(job),
                 "spec": numbered(own, cluster) if _MARK in repr(own) else own,
-                "inputs": self._listed(file for file in job.inputs if file not in files),
                 "hold_code": "submitted_on_hold" if job.on_hold else None,
                 "reason": "submitted on hold" if job.on_hold else None,
             }
+            if len(job.inputs) > len(files):
+                row["inputs"] = self._listed(file for file in job.inputs if file not in files)
+            yield row
 
     def _listed(self, files: Iterable[InputFile]) -> list[list[Any]]:
         return [[numbered(file.path, self.cluster), file.sha256, file.size, file.mode] for file in files]
 
     def _shape(self, job: JobSpec) -> int:
-        wants = wants_of(job)
-        limits = limits_of(job)
+        wants, limits = wants_of(job), limits_of(job)
         key = (job.priority, job.resources, wants, tuple(sorted(limits.items())))
         if key not in self._shapes:
             group = self._submission.group
