@@ -170,3 +170,30 @@ def test_the_commands_are_installed_where_they_are_wanted_and_hide_nothing(
     assert (answer.returncode, answer.stderr) == (0, "")
     (place / "condor_rm").write_text("#!/bin/sh\n# HTCondor's own\n")
     assert "not ours" in vera("condor", "install", str(place), status=1).stderr
+
+
+def test_a_dry_run_writes_the_ads_and_submits_nothing(vera: Terminal, desk: Path):
+    before = vera.json("queue", "--all")
+    result = vera("condor", "submit", "-dry-run", "ads.txt", "jobs.sub")
+    assert result.stdout == "Dry-Run job(s)...\n3 job(s) dry-run to cluster 1.\n"
+    ads_of = (desk / "ads.txt").read_text().split("\n\n")
+    assert ["ProcId = 0" in ads_of[0], "RequestMemory = 100" in ads_of[1], "Night = 12" in ads_of[2]] == [
+        True
+    ] * 3
+    assert vera.json("queue", "--all") == before
+
+
+def test_a_job_that_wants_to_stay_in_the_queue_is_found_there_by_its_name(
+    vera: Terminal, desk: Path, platform: WholePlatform, tmp_path: Path
+):
+    text = SUBMIT.format(flavor=FLAVOR, count=1).replace("queue 1", "leave_in_queue = true\nqueue 1")
+    (desk / "stay.sub").write_text(text)
+    cluster = vera("condor", "submit", "-terse", "stay.sub").stdout.partition(".")[0]
+    process = platform.start_worker(tmp_path / "worker")
+    try:
+        vera("condor", "wait", "jobs.log", cluster)
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert vera("condor", "q", cluster, "-af:jr", "JobStatus").stdout == f"{cluster}.0 4\n"
+    assert cluster not in vera("condor", "q", "-af", "ClusterId").stdout.split()
