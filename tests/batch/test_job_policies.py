@@ -20,6 +20,7 @@ from armillary.batch.policy.evaluator import Evaluator, Question, Undecidable
 from armillary.batch.policy.service import check_policies
 from armillary.batch.views import JobDetail
 from armillary.fleet.model import FleetFlavor
+from outside_engines import ON_BOTH
 
 JOB = JobId.parse("1.0")
 
@@ -184,6 +185,7 @@ def test_a_vacated_job_runs_again_elsewhere(world: World) -> None:
     assert run(world, session, exits(0)) is JobState.COMPLETED
 
 
+@ON_BOTH
 def test_a_held_job_is_released_as_often_as_it_wants(world: World) -> None:
     policy = {"on_exit_hold": "ExitCode != 0", "periodic_release": "HoldReasonCode == 3 && NumHolds < 3"}
     session = submit(world, policy)
@@ -234,6 +236,7 @@ def test_a_submit_that_is_over_is_forgotten_until_a_job_of_it_is_retried(world: 
     assert world.policy_records.watched() == [1]
 
 
+@ON_BOTH
 def test_many_jobs_are_looked_at_a_page_at_a_time(world: World) -> None:
     world.policy_page = 10
     world.restart()

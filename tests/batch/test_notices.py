@@ -27,6 +27,7 @@ from armillary.batch.model import Selection, Wishes
 from armillary.batch.notices.mail import Mail, MailServer
 from armillary.batch.notices.model import Delivery, Happened, Kind, Wanted, letter, wants
 from armillary.batch.notices.webhook import Webhook, check_url, key_of, signature
+from outside_engines import ON_BOTH
 
 CLUSTER = ClusterId(1)
 SECRET = b"secret of the platform"
@@ -149,6 +150,7 @@ def run_all_left(world: World) -> None:
     world.leases.finish(session, world.claim_one(session), Result(exit_code=0), usage={}, brought=[])
 
 
+@ON_BOTH
 def test_an_address_that_fails_is_tried_again_later_with_the_same_id(world: World, hook: Heard) -> None:
     world.senders[Kind.URL] = webhook(world)
     world.submit(wishes=Wishes(notify_url=hook.url))
@@ -216,6 +218,7 @@ def test_old_notices_are_forgotten(world: World, hook: Heard) -> None:
     assert world.book.of(1) == []
 
 
+@ON_BOTH
 def test_a_standstill_is_told_and_then_the_end(world: World, hook: Heard) -> None:
     world.senders[Kind.URL] = webhook(world)
     world.submit(2, wishes=Wishes(notify_url=hook.url))

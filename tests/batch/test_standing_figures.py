@@ -9,6 +9,7 @@ from armillary.app.metrics.standing import Standing
 from armillary.base.ids import ClusterId
 from armillary.batch.core.states import Result
 from armillary.batch.model import Selection
+from outside_engines import ON_BOTH
 
 Key = tuple[str, tuple[str, ...]]
 
@@ -25,6 +26,7 @@ def read(standing: Standing) -> dict[Key, float]:
     }
 
 
+@ON_BOTH
 def test_jobs_are_counted_by_state_and_the_oldest_wait_is_known(world: World) -> None:
     world.submit(3)
     world.later(100)
@@ -56,6 +58,7 @@ def test_workers_are_counted_by_cloud_and_state(world: World) -> None:
     assert state in {"planned", "booting"}
 
 
+@ON_BOTH
 def test_the_size_of_the_records_is_known(world: World) -> None:
     assert figures(world)["armillary_database_bytes", ()] > 10_000
 

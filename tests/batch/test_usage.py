@@ -16,6 +16,7 @@ from armillary.batch.core.states import Fault, Result
 from armillary.batch.model import Resources
 from armillary.batch.store.tables import usage
 from armillary.batch.store.usage_records import UsageFilter
+from outside_engines import ON_BOTH
 
 GOOD = Result(exit_code=0)
 HOUR = 3600.0
@@ -43,6 +44,7 @@ def ask(world: World, who: str = "ada", **query: Any) -> list[dict[str, Any]]:
     return answer.json()["usage"]
 
 
+@ON_BOTH
 def test_hours_waits_and_failures_are_summed(world: World) -> None:
     run(world, hours=1, wait=60)
     run(world, Result(exit_code=3), hours=0.5, wait=120, worker="w2")
@@ -55,6 +57,7 @@ def test_hours_waits_and_failures_are_summed(world: World) -> None:
     assert line["failures"] == {"exit_code": 1, "memory_exceeded": 1}
 
 
+@ON_BOTH
 def test_sums_are_told_by_day_cloud_and_image(world: World) -> None:
     run(world, hours=1)
     world.later(86_400)

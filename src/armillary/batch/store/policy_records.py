@@ -13,7 +13,6 @@ from sqlalchemy import Engine as Database
 
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId, JobSpec, JobState
-from armillary.batch.store.specs import whole_spec
 from armillary.batch.store.tables import attempts, clusters, jobs, machines, notices, policies
 
 WAITING, TOLD = "waiting", "told"
@@ -122,8 +121,7 @@ class PolicyRecords:
             db.execute(update(policies).where(policies.c.cluster == cluster, ~alive).values(watched=False))
 
     def _facts(self, chosen: Any, *, limit: int) -> list[JobFacts]:
-        named = (clusters.c.batch_name, clusters.c.project_name, clusters.c.owner_name, clusters.c.image_name)
-        named = (*named, clusters.c.common)
+        """Return the facts of jobs of one submit."""
         now = and_(
             attempts.c.cluster == jobs.c.cluster,
             attempts.c.proc == jobs.c.proc,
@@ -131,14 +129,12 @@ class PolicyRecords:
         )
         query = (
             select(
-                jobs,
-                *named,
+                *_OF_JOB,
                 attempts.c.worker,
                 attempts.c.claimed_at,
                 attempts.c.started_at.label("executed_at"),
                 machines.c.cloud,
             )
-            .join(clusters, clusters.c.id == jobs.c.cluster)
             .outerjoin(attempts, now)
             .outerjoin(machines, machines.c.id == attempts.c.worker)
             .where(chosen)
@@ -147,14 +143,22 @@ class PolicyRecords:
         )
         with self._reading.connect() as db:
             rows = db.execute(query).all()
+            if not rows:
+                return []
+            # Once, and not with each row: what all jobs of a submit share may be long.
+            submit = db.execute(select(*_OF_SUBMIT).where(clusters.c.id == rows[0].cluster)).one()
             past = _past(db, rows)
-        return [_fact(row, past.get(row.proc, [])) for row in rows]
+        return [_fact(row, submit, past.get(row.proc, [])) for row in rows]
+
+
+_OF_JOB = [column for column in jobs.c if column.name != "inputs"]
+_OF_SUBMIT = [
+    clusters.c[name] for name in ("batch_name", "project_name", "owner_name", "image_name", "common")
+]
 
 
 def _past(db: Connection, rows: Sequence[Row[Any]]) -> dict[int, list[Any]]:
     """Return the attempts that have ended, of jobs of one submit."""
-    if not rows:
-        return {}
     query = (
         select(
             attempts.c.proc,
@@ -176,24 +180,25 @@ def _past(db: Connection, rows: Sequence[Row[Any]]) -> dict[int, list[Any]]:
     return found
 
 
-def _fact(row: Row[Any], past: Sequence[Any]) -> JobFacts:
+def _fact(row: Row[Any], submit: Row[Any], past: Sequence[Any]) -> JobFacts:
     seconds = sum((one.ended_at - (one.started_at or one.claimed_at)).total_seconds() for one in past)
     told: list[dict[str, float]] = [one.usage for one in past if one.usage]
+    spec = {**submit.common, **row.spec}
     job = {
-        **{column.name: getattr(row, column.name) for column in jobs.c},
+        **{column.name: getattr(row, column.name) for column in _OF_JOB},
         "worker": row.worker,
         "cloud": row.cloud,
-        "batch_name": row.batch_name,
-        "owner": row.owner_name,
-        "project": row.project_name,
-        "image": {"name": row.image_name, "sha512": row.image},
-        "executable": whole_spec(row).get("executable", ""),
-        "arguments": whole_spec(row).get("arguments", []),
+        "batch_name": submit.batch_name,
+        "owner": submit.owner_name,
+        "project": submit.project_name,
+        "image": {"name": submit.image_name, "sha512": row.image},
+        "executable": spec.get("executable", ""),
+        "arguments": spec.get("arguments", []),
     }
     return JobFacts(
         id=JobId(ClusterId(row.cluster), row.proc),
         job=job,
-        spec=whole_spec(row),
+        spec=spec,
         claimed_at=row.claimed_at,
         started_at=row.executed_at,
         past_seconds=seconds,
