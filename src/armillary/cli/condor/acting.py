@@ -40,33 +40,24 @@ class Verb:
     """One act, in the words of HTCondor's tools."""
 
     action: str
-    job: str
-    cluster: str
-    all: str
-    failed: str
+    done: str
+
+    def to_job(self, job: object) -> str:
+        """Say that it was done to a job, or to some of a cluster's."""
+        return f"Job {job} {self.done}"
+
+    def to_all(self, whose: str) -> str:
+        """Say that it was done to many."""
+        return f"{whose} have been {self.done}"
+
+    def in_vain(self, cluster: object) -> str:
+        """Say that there were none."""
+        return f"Couldn't find/{self.action} all jobs in cluster {cluster}"
 
 
-REMOVE = Verb(
-    action="remove",
-    job="Job {} marked for removal",
-    cluster="All jobs in cluster {} have been marked for removal",
-    all="{} have been marked for removal",
-    failed="Couldn't find/remove all jobs in cluster {}",
-)
-HOLD = Verb(
-    action="hold",
-    job="Job {} held",
-    cluster="All jobs in cluster {} have been held",
-    all="{} have been held",
-    failed="Couldn't find/hold all jobs in cluster {}",
-)
-RELEASE = Verb(
-    action="release",
-    job="Job {} released",
-    cluster="All jobs in cluster {} have been released",
-    all="{} have been released",
-    failed="Couldn't find/release all jobs in cluster {}",
-)
+REMOVE = Verb(action="remove", done="marked for removal")
+HOLD = Verb(action="hold", done="held")
+RELEASE = Verb(action="release", done="released")
 
 
 def acting(verb: Verb) -> Callable[[Sequence[str], Reach], int]:
@@ -101,13 +92,12 @@ def _act(verb: Verb, options: Options, reach: Reach) -> int:
         people.append(who_am_i(reach.http))
     for person in people:
         reach.batch.change_many(verb.action, {"owner": person}, reason=reason)
-        click.echo(verb.all.format(f"User {person}'s job(s)"))
+        click.echo(verb.to_all(f"User {person}'s job(s)"))
     return 1 if failures else 0
 
 
 def _one(verb: Verb, reach: Reach, text: str, reason: str, *, force: bool) -> bool:
     target = read_target(text)
-    said, failed = (verb.job, "Job {} not found") if target.first is not None else (verb.cluster, verb.failed)
     try:
         changed = reach.batch.change_many(verb.action, target.selection(), reason=reason)
     except ClientError as error:
@@ -115,10 +105,11 @@ def _one(verb: Verb, reach: Reach, text: str, reason: str, *, force: bool) -> bo
             raise
         # what is removed already is what -forcex is for
         changed = int(force and error.answered == _OVER)
+    cluster = target.first is None
     if changed:
-        click.echo(said.format(target))
+        click.echo(verb.to_all(f"All jobs in cluster {target}") if cluster else verb.to_job(target))
     else:
-        click.echo(failed.format(target), err=True)
+        click.echo(verb.in_vain(target) if cluster else f"Job {target} not found", err=True)
     return bool(changed)
 
 
@@ -139,7 +130,7 @@ def _by_constraint(
     if not done:
         click.echo(f"Couldn't find any jobs matching constraint {constraint}", err=True)
         return 1
-    click.echo(verb.all.format(f"Jobs matching constraint {constraint}"))
+    click.echo(verb.to_all(f"Jobs matching constraint {constraint}"))
     return 0
 
 
