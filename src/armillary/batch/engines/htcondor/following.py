@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import Connection, Row, and_, func, select, tuple_, update
 
 from armillary.base.ids import new_secret
 from armillary.base.job_ads import HELD, IDLE, REMOVED
@@ -22,7 +23,9 @@ OVERLAP = 5
 """seconds that are asked for twice: the schedd's clock has whole ones, and a job may change twice in one"""
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """when a lease that HTCondor looks after ends"""
-_AT_ONCE = 2000
+_AT_ONCE = 500
+_IN_ONE = 100
+"""jobs in one transaction: others want to write too"""
 
 
 class Follower:
@@ -33,16 +36,22 @@ class Follower:
         self._clock = site.clock
         self._pool = site.pool
         self._platform = site.platform
+        self._asked: float | None = None
+        """when it was asked last, by a clock that nobody sets"""
 
     def follow(self) -> set[int]:
         """Follow what has changed in the schedd's queue since the last time; returns the clusters that moved."""
-        since = self._since()
+        asked = time.monotonic()
+        since = self._since(asked)
         changed = f"EnteredCurrentStatus >= {since} || JobCurrentStartExecutingDate >= {since}"
+        ads = self._pool.query(f'{PLATFORM} == "{self._platform}" && ({changed})', PROJECTION)
         moved: set[int] = set()
-        for ad in self._pool.query(f'{PLATFORM} == "{self._platform}" && ({changed})', PROJECTION):
-            seen = sight(ad)
-            if seen is not None and self._apply(seen):
-                moved.add(seen.cluster)
+        for n in range(0, len(ads), _AT_ONCE):
+            sights = (sight(ad) for ad in ads[n : n + _AT_ONCE])
+            news = self._news([one for one in sights if one is not None])
+            for first in range(0, len(news), _IN_ONE):
+                moved |= self._apply(news[first : first + _IN_ONE])
+        self._asked = asked
         return moved
 
     def missing(self) -> int:
@@ -76,34 +85,46 @@ class Follower:
                 if (row.schedd_cluster, row.schedd_proc) not in there:
                     lost += self._dropped(row)
 
-    def _since(self) -> int:
+    def _since(self, asked: float) -> str:
+        """Return the moment from which changes are of interest, as the schedd's clock has it."""
+        if self._asked is not None:
+            return f"(time() - {int(asked - self._asked) + OVERLAP})"
         with self._reading() as db:
             newest = db.execute(select(func.max(pool_jobs.c.entered))).scalar() or 0
-        return max(0, newest - OVERLAP)
+        return str(max(0, newest - OVERLAP))
 
-    def _apply(self, seen: Sight) -> bool:
+    def _news(self, sights: list[Sight]) -> list[Sight]:
+        """Leave out what we know: most of what is asked for twice."""
+        names = [(one.cluster, one.proc) for one in sights]
+        query = select(pool_jobs.c.cluster, pool_jobs.c.proc, pool_jobs.c.turn, pool_jobs.c.seen)
         with self._reading() as db:
-            if _row(db, seen, news=True) is None:  # most of what is asked for twice ends here
-                return False
+            rows = db.execute(query.where(tuple_(pool_jobs.c.cluster, pool_jobs.c.proc).in_(names))).all()
+        known = {(row.cluster, row.proc, row.turn, row.seen) for row in rows}
+        return [one for one in sights if (one.cluster, one.proc, one.turn, one.mark) not in known]
+
+    def _apply(self, news: list[Sight]) -> set[int]:
+        moved: set[int] = set()
         with self._database.begin() as db:
-            known = _row(db, seen, news=True)
-            if known is None:
-                return False
             now = moment(db, self._clock)
-            step = _Step(db, Ledger(db, now=now), seen, now)
-            step.take(known)
-            db.execute(
-                update(pool_jobs)
-                .where(pool_jobs.c.cluster == seen.cluster, pool_jobs.c.proc == seen.proc)
-                .values(
-                    seen=seen.mark,
-                    status=seen.status,
-                    entered=seen.entered,
-                    run=seen.run if step.run_known else known.run,
-                    completions=seen.completions,
+            for seen in news:
+                known = _row(db, seen)
+                if known is None:
+                    continue
+                step = _Step(db, Ledger(db, now=now), seen, now)
+                step.take(known)
+                db.execute(
+                    update(pool_jobs)
+                    .where(pool_jobs.c.cluster == seen.cluster, pool_jobs.c.proc == seen.proc)
+                    .values(
+                        seen=seen.mark,
+                        status=seen.status,
+                        entered=seen.entered,
+                        run=seen.run if step.run_known else known.run,
+                        completions=seen.completions,
+                    )
                 )
-            )
-        return True
+                moved.add(seen.cluster)
+        return moved
 
     def _dropped(self, row: Row[Any]) -> int:
         with self._database.begin() as db:
@@ -285,8 +306,8 @@ def _is(row: Row[Any]) -> Any:
     )
 
 
-def _row(db: Connection, seen: Sight, *, news: bool) -> Row[Any] | None:
-    """Return what we know of the job that was seen, if it is still that one, and (`news`) something has changed."""
+def _row(db: Connection, seen: Sight) -> Row[Any] | None:
+    """Return what we know of the job that was seen, if it is still that one, and something has changed."""
     query = select(pool_jobs).where(
         pool_jobs.c.cluster == seen.cluster,
         pool_jobs.c.proc == seen.proc,
@@ -295,4 +316,4 @@ def _row(db: Connection, seen: Sight, *, news: bool) -> Row[Any] | None:
         pool_jobs.c.schedd_proc == seen.schedd_proc,
         pool_jobs.c.done.is_(False),
     )
-    return db.execute(query.where(pool_jobs.c.seen != seen.mark) if news else query).first()
+    return db.execute(query.where(pool_jobs.c.seen != seen.mark)).first()
