@@ -97,7 +97,7 @@ def test_jobs_are_run_and_their_files_and_words_come_back(world: World, tmp_path
         httpx2.Client(base_url=url, headers={"Authorization": "Bearer ada"}) as client,
         an_agent(tmp_path, url, token, world.group.image) as agent,
     ):
-        job = {"executable": "run.sh", "transfer_input_files": ["in.txt"], "request_disk_kib": 10}
+        job = {"executable": "run.sh", "transfer_input_files": ["in.txt"], "request_disk_kib": 1000}
         body = {
             "project": "galaxies",
             "image": "my-snapshot",
@@ -127,3 +127,36 @@ def test_jobs_are_run_and_their_files_and_words_come_back(world: World, tmp_path
         until(lambda: world.queue.workers()[0].left)  # killed within a renewal, reported, and gone
         assert world.records.job(None, JobId.parse("2.0")).attempt_list[0].state == "removed"
         assert agent.wait(timeout=30) == 0
+
+
+SAVES = b"""#!/bin/sh
+if [ -e step ]; then echo "went on from $(cat step)"; exit 0; fi
+trap 'echo half > step; exit 1' USR1
+echo begun
+while :; do sleep 0.05; done
+"""
+
+
+def test_a_job_that_is_held_and_released_goes_on_from_what_it_saved(world: World, tmp_path: Path) -> None:
+    app = world.client().app
+    token = world.register.invite(WorkerId("w1"), world.group)
+    with (
+        serving(app) as url,
+        httpx2.Client(base_url=url, headers={"Authorization": "Bearer ada"}) as client,
+        an_agent(tmp_path, url, token, world.group.image),
+    ):
+        job = {"proc": 0, "executable": "saves.sh", "kill_signal": 10, "kill_seconds": 30}
+        body = {
+            "project": "galaxies",
+            "image": "my-snapshot",
+            "flavor": "c2-2gb-10",
+            "jobs": [{**job, "when_to_transfer_output": "ON_EXIT_OR_EVICT"}],
+            "files": {"saves.sh": put(client, world, SAVES)},
+        }
+        client.post(f"{API}/clusters", json=body)
+        until(lambda: client.get(f"{API}/jobs/1.0/logs").content == b"begun\n")
+        client.post(f"{API}/jobs/1.0/hold")
+        until(lambda: world.records.job(None, JobId.parse("1.0")).live_attempt is None)
+        client.post(f"{API}/jobs/1.0/release")
+        until(lambda: client.get(f"{API}/jobs/1.0").json()["state"] == "completed")
+        assert client.get(f"{API}/jobs/1.0/logs").content == b"went on from half\n"

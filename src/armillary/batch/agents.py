@@ -149,7 +149,7 @@ class AgentService:
 
     def log(self, session: Session, key: LeaseKey, stream: str, *, offset: int, data: bytes) -> int:
         """Take bytes of a stream; returns the size it has now. Raises StaleAttempt, LogGap."""
-        self._leases.check(session, key)
+        self._checkpoints.check(session, key)  # what it says while it saves its work is heard too
         size = self._logs.append(key.job, key.attempt, stream, offset=offset, data=data)
         self._bell.ring(("log", key.job))
         return size

@@ -150,7 +150,7 @@ class Job:
         except ValueError as problem:  # a NUL in an argument, a variable or a name
             why = f"the job cannot be started as it is: {problem}"
             error = Fault("job_invalid", why, retry=False).record
-        if error and not outputs:
+        if error and not outputs and self.ending != "removed":  # of that one nothing is wanted but what was shown
             with contextlib.suppress(OSError):
                 outputs += self._printed()
         record: Json = {**self.ids, **ended, "usage": self._usage, "outputs": outputs, "error": error}
@@ -265,6 +265,7 @@ class Job:
                 self.lost = True
             if self.lost:
                 raise Fault("lost", "the attempt is not ours any more", retry=True)
+            self.streams.send()
             wants = self.spec.get("checkpoint_exit_code")
             saved = wants is not None and returned == int(wants)
             if saved or (
