@@ -100,6 +100,10 @@ class BatchTable(_Table):
         default=60, gt=0, description="a worker that is silent for this has lost its jobs"
     )
     tick_seconds: float = Field(default=2, gt=0, description="how often the scaler looks")
+    concurrency_limits: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={},
+        description="how much of each named limit all jobs may take together, such as {idl = 20}; others are unlimited",
+    )
     booting_at_once: int = Field(
         default=4,
         ge=1,

@@ -85,7 +85,10 @@ def build_batch(
 ) -> Batch:
     """Make the batch subject over `database`, with its files in `home/batch`."""
     create_all(database)
-    terms = Terms(lease=timedelta(seconds=settings.batch.lease_seconds))
+    terms = Terms(
+        lease=timedelta(seconds=settings.batch.lease_seconds),
+        limits={name.lower(): most for name, most in settings.batch.concurrency_limits.items()},
+    )
     queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
     policy_records = PolicyRecords(database=database)
     # Several, so that a submit that is slow to look at does not delay the ends of others' jobs, or their starts.
