@@ -1,6 +1,6 @@
 """The scaler at scale: a million jobs on ten thousand workers and twenty clouds that fail, in virtual time.
 
-    python bench/scale.py [JOBS] [CLOUDS] [CORES_PER_CLOUD] [--seed N]
+    python bench/scale.py [JOBS] [CLOUDS] [CORES] [--projects N] [--seed N] [--tick SECONDS]
 
 The scaler is the real one, with its records in SQLite, over the fleet's service and clouds in memory. The engine is a
 fake of dictionaries behind the `Workforce` port, which shares jobs out by the queue's own core. Each job is counted
@@ -61,7 +61,6 @@ ASKED = (  # cpus, memory, seconds, how many of all
     (3, 6000, 900, 0.05),
 )
 OWNERS = 3
-TICK = timedelta(seconds=20)
 
 
 @dataclass(kw_only=True)
@@ -321,7 +320,10 @@ class Result:
 
 
 class Simulation:
-    def __init__(self, *, jobs: int, clouds: int, cores: int, projects: int, seed: int) -> None:
+    def __init__(
+        self, *, jobs: int, clouds: int, cores: int, projects: int, seed: int, tick_seconds: float = 20
+    ) -> None:
+        self.tick_length = timedelta(seconds=tick_seconds)
         self.dice = random.Random(seed)
         self.clock = VirtualClock()
         self.jobs = jobs
@@ -458,13 +460,13 @@ class Simulation:
         self.scaler.tick()
         self.tick_seconds.append(time.perf_counter() - before)
         self._agents(now, fair=fair)
-        self.engine.advance(now + TICK)
+        self.engine.advance(now + self.tick_length)
 
     def _agents(self, now: datetime, *, fair: bool) -> None:
         """Let machines come up, and some vanish; count what they cost and whether a quota was passed."""
         known = {machine.server_id: machine for machine in self.records.machines()}
         self.most_workers = max(self.most_workers, len(known))
-        hours = TICK / timedelta(hours=1)
+        hours = self.tick_length / timedelta(hours=1)
         sizes = {flavor.name: flavor for flavor in FLAVORS}
         for cloud in self.clouds:
             used: dict[str, int] = defaultdict(int)
@@ -581,11 +583,17 @@ def main() -> None:
     reader.add_argument("cores", type=int, nargs="?", default=2500, help="of a project on each cloud")
     reader.add_argument("--projects", type=int, default=10)
     reader.add_argument("--seed", type=int, default=1)
+    reader.add_argument("--tick", type=float, default=20, help="virtual seconds between the scaler's rounds")
     reader.add_argument("--json", action="store_true")
     asked = reader.parse_args()
     logging.disable()
     result = Simulation(
-        jobs=asked.jobs, clouds=asked.clouds, cores=asked.cores, projects=asked.projects, seed=asked.seed
+        jobs=asked.jobs,
+        clouds=asked.clouds,
+        cores=asked.cores,
+        projects=asked.projects,
+        seed=asked.seed,
+        tick_seconds=asked.tick,
     ).run()
     if asked.json:
         print(json.dumps(result.figures))
