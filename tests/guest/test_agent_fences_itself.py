@@ -134,4 +134,5 @@ def test_systemd_hears_that_agent_and_keeper_live(agent: AgentProcess, platform:
         systemd.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@armillary-test-{os.getpid()}")
         agent.start()
+        assert systemd.recv(100) == b"WATCHDOG_USEC=60000000"
         assert systemd.recv(100) == b"WATCHDOG=1"

@@ -39,7 +39,7 @@ RestartSec=5
 KillMode=mixed
 Delegate=yes
 OOMScoreAdjust=-900
-WatchdogSec=60
+NotifyAccess=main
 TimeoutStopSec=90
 
 [Install]

@@ -11,12 +11,18 @@ from armillary.guest.agent.basics import now
 from armillary.guest.agent.keeping import Keeping
 
 EVERY = 5.0
+WATCH_SECONDS = 60
+"""After so long without a sign of us systemd ends us and all jobs, and starts us anew."""
 LATE = 20.0
 """Seconds without an answer of the keeper after which we do not call ourselves alive."""
 
 
 def beat(keeping: Keeping, died: Callable[[], None]) -> None:
-    """Ask the keeper, tell systemd; call `died` when the keeper is gone. Runs until then."""
+    """Ask the keeper, tell systemd; call `died` when the keeper is gone. Runs until then.
+
+    systemd is told of its watch here and not in the unit: before, an agent may wait for hours to be woken.
+    """
+    notify(f"WATCHDOG_USEC={WATCH_SECONDS * 1_000_000}")
     while True:
         keeping.ping()
         if now() - keeping.answered < LATE:

@@ -53,10 +53,10 @@ class Worker:
 
     def run(self) -> int:
         """Work until retired or stopped; return the exit status."""
+        threading.Thread(target=pulse.beat, args=(self.keeping, self._keeper_died), daemon=True).start()
         self._resume_session()
         self._pick_up_leftovers()
         threading.Thread(target=self._renew_loop, daemon=True).start()
-        threading.Thread(target=pulse.beat, args=(self.keeping, self._keeper_died), daemon=True).start()
         Calls(worker=self).listen()
         pause = self.retry_seconds
         while not self.stopping.is_set() and not self._retired.is_set():
