@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from batch_world import World
+from pydantic import ValidationError
 from sqlalchemy import insert
 
 from armillary.accounts.model import Principal, Role
 from armillary.base.ids import WorkerId
+from armillary.batch.api.wire_agent import FinishIn
 from armillary.batch.core.states import Fault, Result
 from armillary.batch.model import Resources
 from armillary.batch.store.tables import usage
@@ -185,3 +187,21 @@ def test_the_cloud_is_that_of_the_machine(world: World) -> None:
     world.leases.finish(session, leased.key, GOOD, usage={}, brought=[])
     (line,) = ask(world, by="cloud")
     assert line["cloud"] == machine.cloud
+
+
+@pytest.mark.parametrize("told", [float("inf"), float("nan"), -5.0, 1e300])
+def test_an_agent_cannot_spoil_the_sums(world: World, told: float) -> None:
+    world.submit(resources=TWO_CORES)
+    session = world.worker()
+    (leased,) = world.leases.claim(session, TWO_CORES).jobs
+    world.later(HOUR)
+    world.leases.finish(session, leased.key, GOOD, usage={"user_seconds": told}, brought=[])
+    (line,) = ask(world)
+    assert 0 <= line["cpu_hours"] <= 1024
+
+
+@pytest.mark.parametrize("told", ["Infinity", "NaN", "-1", "1e300"])
+def test_what_is_no_figure_is_refused_where_it_comes_in(told: str) -> None:
+    text = f'{{"job": "1.0", "attempt": 1, "lease_secret": "s", "exit_code": 0, "usage": {{"x": {told}}}}}'
+    with pytest.raises(ValidationError):
+        FinishIn.model_validate_json(text)

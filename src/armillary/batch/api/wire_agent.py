@@ -174,12 +174,15 @@ class AttemptErrorWire(Wire):
     retry: bool = False
 
 
+Figure = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e18)]
+
+
 class FinishIn(LeaseWire):
     """`POST finish`: how the attempt ended: exit_code or signal, or an error that stands above both."""
 
     exit_code: int | None = None
     signal: int | None = None
-    usage: dict[str, float] = Field(default_factory=dict[str, float])
+    usage: dict[str, Figure] = Field(default_factory=dict[str, float], max_length=100)
     outputs: list[OutputClaim] = Field(default_factory=list[OutputClaim], max_length=10_000)
     error: AttemptErrorWire | Annotated[str, StringConstraints(max_length=4000)] | None = None
     """a bare sentence means: the job cannot work like this; it is held with that reason"""

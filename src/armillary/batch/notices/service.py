@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from armillary.accounts.model import Person
@@ -28,6 +28,7 @@ _TRIES = 15
 _UNTIL_AGAIN = timedelta(minutes=5)
 """from taking a delivery to trying it again, if nobody says how it went: its sender was killed"""
 _KEPT = timedelta(days=30)
+_SWEEP_EVERY = timedelta(hours=1)
 
 
 class Notices:
@@ -50,6 +51,7 @@ class Notices:
         self._senders = senders
         self._run = run
         self._to_others = to_others
+        self._swept_at: datetime | None = None
 
     def tick(self) -> None:
         """Write down what is to be told, then begin to tell what is due."""
@@ -57,7 +59,11 @@ class Notices:
         now = self._clock.now()
         for delivery in self._book.take_due(now=now, again=_UNTIL_AGAIN, limit=_AT_ONCE):
             self._run(lambda it=delivery: self.deliver(it))
-        self._book.sweep(before=now - _KEPT)
+        if (
+            self._swept_at is None or now - self._swept_at > _SWEEP_EVERY
+        ):  # a write, and there is seldom anything
+            self._swept_at = now
+            self._book.sweep(before=now - _KEPT)
 
     def warnings(self, wishes: Wishes, who: Person) -> list[str]:
         """Return what a person who submits should know of what will not happen."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Table, and_, bindparam, func, or_, select, true
@@ -38,6 +39,8 @@ _CAUSES = {
 }
 """Agents name causes, and an agent is in its user's hands: what is not here is `other`."""
 UNKNOWN = "unknown"
+_MOST_CORES = 1024
+"""that one machine may have"""
 
 
 _WHERE = Swift(
@@ -87,7 +90,7 @@ def record(
         "failed": int(ended.completed and cause is not None),
         "wall_seconds": wall,
         "core_seconds": wall * attempt.cpus,
-        "cpu_seconds": used.get("user_seconds", 0.0) + used.get("system_seconds", 0.0),
+        "cpu_seconds": _worked(used, wall),
         "memory_mib_seconds": wall * attempt.memory_mib,
         "waits": int(first),
         "wait_seconds": max((attempt.claimed_at - row.submitted_at).total_seconds(), 0.0) if first else 0.0,
@@ -96,6 +99,12 @@ def record(
     if cause is not None:
         known = cause if cause in _CAUSES else "other"
         _add(db, failures, key | {"cause": known}, {"count": 1})
+
+
+def _worked(used: Mapping[str, float], wall: float) -> float:
+    """Return the processor time that an agent tells, within reason: an agent is in its user's hands."""
+    told = used.get("user_seconds", 0.0) + used.get("system_seconds", 0.0)
+    return min(max(told, 0.0), wall * _MOST_CORES) if isfinite(told) else 0.0
 
 
 def _add(db: Connection, table: Table, key: Mapping[str, Any], sums: Mapping[str, float]) -> None:
