@@ -12,12 +12,17 @@ import pytest
 
 @pytest.fixture(scope="module")
 def scale() -> ModuleType:
-    file = Path(__file__).parents[2] / "bench" / "scale.py"
+    bench = Path(__file__).parents[2] / "bench"
+    file = bench / "scale.py"
     spec = importlib.util.spec_from_file_location("bench_scale", file)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules["bench_scale"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(bench))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(bench))
     return module
 
 
