@@ -46,7 +46,9 @@ class Child:
 
 def receive(channel: socket.socket) -> tuple[Json | None, list[int]]:
     """Take one message and the files that came with it; None when the other side has gone."""
-    data, descriptors, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 8, socket.MSG_CMSG_CLOEXEC)
+    data, descriptors, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 8)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)  # `recv_fds` drops the flag that would have done it
     return (cast("Json", json.loads(data)) if data else None), descriptors
 
 
