@@ -26,7 +26,8 @@ from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group, Resources
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.tables import create_all
-from htcondor_pool import TRUST_DOMAIN, Machine, Pool, machine
+from htcondor_machine import Machine, machine
+from htcondor_pool import TRUST_DOMAIN, Pool
 
 WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=2**20)
 PATIENCE = 90

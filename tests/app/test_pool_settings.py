@@ -9,7 +9,8 @@ import pytest
 from armillary.app.doctor import pool_findings
 from armillary.app.settings import load_settings
 from armillary.base.errors import Invalid
-from htcondor_pool import TRUST_DOMAIN, USER, Pool
+from htcondor_pool import TRUST_DOMAIN, Pool
+from htcondor_root import USER
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from armillary.client.submitfile import JobSpec, LocalAccess, Submission, read_submit
 from armillary.client.submitfile.library import classad2
-from htcondor_pool import run_in_root
+from htcondor_root import run_in_root
 
 pytestmark = pytest.mark.engines
 
@@ -112,7 +112,10 @@ def parse(output: str) -> tuple[list[Ad], int]:
     for line in output.splitlines():
         if line in (".", ""):
             cluster = cluster or current
-            ads += [Ad({**cluster, **current})] if current else []
+            # of the two spellings of arguments a job has one, and it may be another one than the cluster's
+            others = {"Args", "Arguments"} if {"Args", "Arguments"} & set(current) else set[str]()
+            kept = {name: value for name, value in cluster.items() if name not in others}
+            ads += [Ad({**kept, **current})] if current else []
             current = {}
         elif match := re.fullmatch(r"(\w+)=(.*)", line):
             current[match[1]] = match[2]
