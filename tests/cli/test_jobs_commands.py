@@ -183,7 +183,16 @@ def test_what_was_used_is_told_as_a_table_as_json_and_as_csv(
 ) -> None:
     vera("submit", "catalogue.sub", *SUBMIT, "--wait")
     shown = vera("usage", "--by", "owner", "--by", "image").stdout
-    assert shown.splitlines()[0].split() == "OWNER IMAGE JOBS FAILED CORE-H CPU-H WAIT FAILURES".split()
+    assert shown.splitlines()[0].split() == [
+        "OWNER",
+        "IMAGE",
+        "JOBS",
+        "FAILED",
+        "CORE-H",
+        "CPU-H",
+        "WAIT",
+        "FAILURES",
+    ]
     assert "vera" in shown
     lines = vera.json("usage")
     assert {line["owner"] for line in lines} >= {"vera"}
