@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from armillary.base.errors import Invalid, Unavailable
+from armillary.base.errors import Invalid, OutOfSpace, Unavailable
 
 _WAIT_SECONDS = 30
 """for the write lock; then the transaction fails as it would without us"""
@@ -130,6 +130,20 @@ def _sqlite(url: URL, *, durable: bool) -> Engine:
             f"busy_timeout={_WAIT_SECONDS * 1000}",
         ):
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "handle_error")
+    def _explain(context: ExceptionContext) -> None:  # pyright: ignore[reportUnusedFunction]
+        code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_BUSY:
+            raise Unavailable(
+                f"the records have been busy for {_WAIT_SECONDS} seconds",
+                code="records_busy",
+                remedy="Try again in a minute.",
+            ) from context.original_exception
+        if code == sqlite3.SQLITE_FULL:
+            raise OutOfSpace(
+                "there is no room left for the records", remedy="Free some space on the platform's disk."
+            ) from context.original_exception
 
     # SQLite lets waiting writers sleep, longer each time, and look again: among many of them the lock is free for most
     # of the time. Ours stand in line first; writers of other processes are still met at the database.

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Float, Numeric
-from sqlalchemy.exc import DBAPIError
 
 Convert = Callable[[Any], Any]
 
@@ -120,9 +119,7 @@ class Swift:
         except (
             Exception
         ) as error:  # whichever the driver raises, the caller sees what it would from SQLAlchemy
-            cursor.close()
-            driver: Any = db.dialect.dbapi
-            if not isinstance(error, driver.Error):
-                raise
-            raise DBAPIError.instance(text, None, error, driver.Error, dialect=db.dialect) from error
+            connection: Any = db
+            connection._handle_dbapi_exception(error, text, None, cursor, None)  # noqa: SLF001 - there is no other way to the engine's own words for it
+            raise
         return cursor

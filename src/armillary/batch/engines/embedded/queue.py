@@ -103,6 +103,11 @@ class EmbeddedQueue:
 
     # Workforce
 
+    def waits(self, job: JobId) -> list[Refusal]:
+        """Return what in the queue itself keeps an idle job waiting; for people."""
+        with self._reading() as db:
+            return waits_of(db, job, limits=self._terms.limits, now=self._clock.now())
+
     def demand(self) -> list[Demand]:
         with self._reading() as db:
             return demands(db, limits=self._terms.limits, now=moment(db, self._clock))

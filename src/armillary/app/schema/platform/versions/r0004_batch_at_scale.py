@@ -50,8 +50,10 @@ def upgrade() -> None:
             Column("common_inputs", JSON, nullable=False, server_default="[]"),
         ],
     )
-    if inspect(op.get_bind()).has_table("batch_jobs"):
+    found = inspect(op.get_bind())
+    if found.has_table("batch_jobs") and not found.has_table("batch_shapes"):
         _shape_jobs()
+    if found.has_table("batch_jobs"):
         op.execute(
             text(
                 "UPDATE batch_jobs SET succeeded = (exit_code IS NOT NULL AND exit_code = 0 AND signal IS NULL)"
