@@ -38,6 +38,7 @@ EXCEPTIONS = {
     ("sid", "conditions_between_queues"): "25 takes one queue statement",
     ("sid", "self_reference"): "25 takes one queue statement",
     ("sid", "several_queues_and_forms"): "25 takes one queue statement",
+    ("sid", "several_queues_of_both_quotings"): "25 takes one queue statement",
 }
 """Who cannot judge what."""
 

@@ -32,7 +32,7 @@ def read_environment(text: str, *, line: int | None) -> dict[str, str]:
     words = (
         _new_words(_unwrap(text, line), line)
         if text.startswith('"')
-        else [w.strip() for w in text.split(";")]
+        else [w.lstrip() for w in text.split(";")]  # blanks at the end of a value are its own
     )
     variables: dict[str, str] = {}
     for word in words:
