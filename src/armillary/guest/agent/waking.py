@@ -36,7 +36,6 @@ from pathlib import Path
 from typing import Any
 
 from armillary.guest.agent.basics import Json, say
-from armillary.guest.agent.pulse import notify
 
 WORKER_CONFIG = "/etc/armillary/agent.json"
 START = "/opt/armillary/start"
@@ -108,7 +107,6 @@ def wait(port: str) -> None:
         raise
     began = time.monotonic()
     while True:
-        notify("WATCHDOG=1")
         line.say("waiting")
         words = line.hear(_SAY_AGAIN).split()
         if words[:1] == ["wake"]:
@@ -152,10 +150,7 @@ def _come_to_rest() -> None:
     """Wait until the boot is over, and bring all of it to the disk: it is what every machine after us begins from."""
     for command in (["cloud-init", "status", "--wait"], ["systemctl", "is-system-running", "--wait"]):
         if shutil.which(command[0]):
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-                while process.poll() is None:
-                    notify("WATCHDOG=1")
-                    time.sleep(_SAY_AGAIN)
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     for key in Path("/etc/ssh").glob("ssh_host_*_key*"):  # of an image that makes its own
         key.unlink()
     os.sync()
