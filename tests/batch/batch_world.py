@@ -247,6 +247,7 @@ class World:
             clock=self.clock,
             bell=self.bell,
             matcher=self.matcher,
+            waits=self.queue.waits,
         )
         self.agents = AgentService(
             queue=self.queue,

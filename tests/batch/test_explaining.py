@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from batch_world import SMALL, WHOLE, World
+from batch_world import SMALL, TERMS, WHOLE, World
 
 from armillary.accounts.model import Project
 from armillary.base.ids import CloudName, ProjectId
@@ -23,7 +23,13 @@ from armillary.fleet.model import FleetImage
 
 
 def submit(
-    world: World, count: int = 1, *, flavor: str = "auto", resources: Resources = SMALL, **spec: Any
+    world: World,
+    count: int = 1,
+    *,
+    flavor: str = "auto",
+    resources: Resources = SMALL,
+    wishes: Wishes | None = None,
+    **spec: Any,
 ) -> int:
     """Queue jobs whose spec says more than those of the world."""
     owner = world.ada.person
@@ -42,7 +48,7 @@ def submit(
             ),
             idempotency_key=None,
             request_hash="h",
-            wishes=Wishes(),
+            wishes=wishes or Wishes(),
         )
     )
 
@@ -194,3 +200,30 @@ def test_what_is_explained_survives_as_json(world: World) -> None:
     world.scaler.tick()
     assert json.dumps([refusal.as_dict() for refusal in reasons(world)])
     assert world.group.project == ProjectId(world.project.id)
+
+
+def test_a_bounded_submit_says_how_many_of_it_run(world: World) -> None:
+    submit(world, 3, flavor=world.group.flavor, wishes=Wishes(max_materialize=1))
+    world.scaler.tick()
+    (server,) = world.servers()
+    session = world.report(server)
+    assert len(world.leases.claim(session, WHOLE).jobs) == 1
+    assert "1 jobs of its submit are on workers, and max_materialize lets 1" in messages(
+        reasons(world, "1.2")
+    )
+
+
+def test_a_concurrency_limit_is_told_with_its_figures(tmp_path: Path) -> None:
+    world = World(folder=tmp_path, terms=replace(TERMS, limits={"licence": 2}))
+    submit(world, 3, flavor=world.group.flavor, concurrency_limits={"licence": 2})
+    world.scaler.tick()
+    session = world.report(world.servers()[0])
+    assert len(world.leases.claim(session, WHOLE).jobs) == 1
+    assert "concurrency limit licence: 2/2 are taken; the job takes 2" in messages(reasons(world, "1.2"))
+
+
+def test_who_shares_the_workers_is_told(world: World) -> None:
+    grace = world.people.add("grace", world.project)
+    world.submit(5, who=grace)
+    world.submit(1)
+    assert "5 job(s) of 1 other(s) wait for the same workers" in messages(reasons(world, "2.0"))

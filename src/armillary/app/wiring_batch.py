@@ -178,6 +178,7 @@ def build_batch(
             clock=clock,
             bell=bell,
             matcher=matcher,
+            waits=queue.waits,
             stir=calls.stir,
         ),
         agents=AgentService(

@@ -11,10 +11,10 @@ from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import Forbidden, Invalid, NotFound
 from armillary.base.ids import ClusterId, WorkerId
-from armillary.batch.core.explain import Known, KnownOffer, explain
+from armillary.batch.explaining import Explainer, Waits, nothing_waits
 from armillary.batch.intake import SubmitRequest, with_inputs
 from armillary.batch.logs import LogFolder, Piece
-from armillary.batch.matching import MachineKind, Matcher
+from armillary.batch.matching import Matcher
 from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, Wishes
 from armillary.batch.notices.webhook import check_url
 from armillary.batch.policy.service import check_policies
@@ -73,6 +73,7 @@ class BatchService:
         warn: Warn = nothing_to_say,
         stir: Stir = lambda _workers: None,
         matcher: Matcher | None = None,
+        waits: Waits = nothing_waits,
     ) -> None:
         """`warn` says what a submit wishes that will not happen on this platform; `stir` has workers look at once."""
         self._engine = engine
@@ -82,11 +83,12 @@ class BatchService:
         self._logs = logs
         self._clouds = clouds
         self._people = people
-        self._clock = clock
         self._bell = bell
         self._warn = warn
         self._stir = stir
-        self._matcher = matcher
+        self._explainer = Explainer(
+            records=records, fleet_records=fleet_records, clock=clock, matcher=matcher, waits=waits
+        )
 
     @property
     def bell(self) -> Bell:
@@ -231,38 +233,7 @@ class BatchService:
     def explain(self, who: Principal, job: JobId) -> tuple[str, list[Refusal]]:
         """Return the job's state and every reason for it."""
         detail = self.job(who, job)
-        view = detail.view
-        group = self._records.group_of(job)
-        idle = view.state == JobState.IDLE
-        looked = self._fleet_records.reasons(group) if idle else None
-        asked, wants = self._records.asks(job)
-        matcher = self._matcher
-
-        def parts(offer: KnownOffer) -> Sequence[tuple[str, bool]]:
-            kind = MachineKind(offer.size, group.image, *offer.kind)
-            return matcher.answer(wants, asked, kind).parts if matcher else ()
-
-        known = Known(
-            job=job,
-            state=JobState(view.state),
-            now=self._clock.now(),
-            entered_at=view.entered_at,
-            reason=view.reason,
-            hold_code=view.hold_code,
-            stopping=idle and detail.live_attempt is not None,
-            ahead=self._records.ahead(job, group) if idle else 0,
-            machines=[m for m in self._fleet_records.machines() if m.group == group] if idle else [],
-            refusals=looked.refusals if looked else (),
-            offers=looked.offers if looked else (),
-            asked=asked,
-            flavor=group.flavor,
-            wants=wants,
-            parts=parts,
-            looked=looked is not None and looked.at >= view.entered_at,
-            exit_code=view.exit_code,
-            signal=view.signal,
-        )
-        return view.state, explain(known)
+        return detail.view.state, self._explainer.explain(job, detail)
 
     # changing
 

@@ -94,13 +94,17 @@ class FleetRecords:
         with self._database.begin() as db:
             db.execute(update(machines).where(machines.c.id == worker).values(**columns))
 
-    def machines(self, states: Sequence[MachineState] | None = None) -> list[Machine]:
-        """Return machines in these states (default: all but GONE), oldest first."""
+    def machines(
+        self, states: Sequence[MachineState] | None = None, *, group: Group | None = None
+    ) -> list[Machine]:
+        """Return machines in these states (default: all but GONE), oldest first; of one group, if it is named."""
         query = select(machines).order_by(machines.c.created_at, machines.c.id)
         if states is None:
             query = query.where(machines.c.state != MachineState.GONE.value)
         else:
             query = query.where(machines.c.state.in_([state.value for state in states]))
+        if group is not None:
+            query = query.where(*(machines.c[name] == value for name, value in group._asdict().items()))
         with self._database.execution_options(readonly=True).connect() as db:
             return [_machine(row) for row in db.execute(query)]
 

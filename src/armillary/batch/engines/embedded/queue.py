@@ -17,12 +17,14 @@ from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.embedded.submitting import Queueing
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.engines.embedded.waiting import waits_of
 from armillary.batch.model import (
     Demand,
     Event,
     Group,
     JobId,
     JobState,
+    Refusal,
     Resources,
     Selection,
     Submission,
