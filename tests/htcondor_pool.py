@@ -185,7 +185,7 @@ def pool(suite: str) -> Iterator[Pool]:
 
 def _wait_until_up(made: Pool) -> None:
     """Wait until collector and schedd answer; HTCondor has no bell for it."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while True:
         asked = made.run("condor_status", "-schedd", "-af", "Name")
         if asked.returncode == 0 and asked.stdout.strip():
