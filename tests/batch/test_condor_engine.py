@@ -244,6 +244,23 @@ def test_a_job_removed_behind_our_back_is_removed(bench: CondorBench) -> None:
     assert "by the pool's administrator" in view.reason
 
 
+def test_a_job_that_is_retried_while_the_schedd_removes_it_is_sent_again(bench: CondorBench) -> None:
+    other = Group(bench.group.project, Sha512("c" * 128), bench.group.flavor)
+    cluster = submit(bench, script("exit 0"), group=other)
+    bench.until(lambda: bool(bench.in_the_schedd(f"{cluster}.0")))
+    (first,) = bench.in_the_schedd(f"{cluster}.0")
+    bench.engine.remove(Selection(cluster=cluster), reason="")
+    bench.engine.tick()  # the schedd is told, and has not answered
+    assert bench.engine.retry(Selection(cluster=cluster)) == 1
+    bench.until(
+        lambda: (
+            [ad["ClusterId"] != first["ClusterId"] for ad in bench.in_the_schedd(f"{cluster}.0")] == [True]
+        )
+    )
+    assert bench.state(f"{cluster}.0") is JobState.IDLE
+    bench.engine.remove(Selection(cluster=cluster), reason="")
+
+
 def test_the_newest_htcondor_does_the_same(htcondor_25_pool: Pool, tmp_path: Path) -> None:
     """Its own code for tokens, spooling and draining has changed since 23.9."""
     database = make_engine(f"sqlite:///{tmp_path}/records.db", durable=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
-from sqlalchemy import Connection, exists, insert, literal, select, update
+from sqlalchemy import Connection, exists, insert, literal, select, true, update
 
 from armillary.base.bell import Bell
 from armillary.base.errors import ArmillaryError
@@ -76,13 +77,13 @@ class CondorEngine:
         return self._queue.hold(jobs, reason=reason)
 
     def release(self, jobs: Selection) -> int:
-        return self._restarted(self._queue.release(jobs))
+        return self._restarted(jobs, self._queue.release(jobs))
 
     def remove(self, jobs: Selection, *, reason: str) -> int:
         return self._queue.remove(jobs, reason=reason)
 
     def retry(self, jobs: Selection) -> int:
-        return self._restarted(self._queue.retry(jobs))
+        return self._restarted(jobs, self._queue.retry(jobs))
 
     def prioritize(self, chosen: Selection, priority: int) -> int:
         return self._queue.prioritize(chosen, priority)
@@ -117,7 +118,10 @@ class CondorEngine:
             self._resume()
         refused = self._sender.send()
         moved = self._follower.follow()
-        moved |= self._collecting.collect()
+        home = self._collecting.collect()
+        if home:
+            self._restart(home)  # what a person has retried since the schedd was told to remove it
+        moved |= home
         self._orders.send()
         self._machines.look()
         self._machines.spare()
@@ -133,15 +137,18 @@ class CondorEngine:
             known = exists().where(pool_jobs.c.cluster == clusters.c.id)
             for cluster in db.execute(select(clusters.c.id).where(~known)).scalars().all():
                 _admit(db, cluster)
-            _restart(db)
+        self._restart(None)
         self._collecting.dismiss_leftovers()
         self._follower.missing()
 
-    def _restarted(self, count: int) -> int:
+    def _restarted(self, chosen: Selection, count: int) -> int:
         if count:
-            with self._database.begin() as db:
-                _restart(db)
+            self._restart(None if chosen.cluster is None else {chosen.cluster})
         return count
+
+    def _restart(self, numbers: Collection[int] | None) -> None:
+        with self._database.begin() as db:
+            _restart(db, numbers)
 
 
 def _admit(db: Connection, cluster: int) -> None:
@@ -155,8 +162,11 @@ def _admit(db: Connection, cluster: int) -> None:
     db.execute(insert(pool_jobs).from_select(columns, chosen))
 
 
-def _restart(db: Connection) -> None:
-    """Note jobs that are to run once more, after the schedd's own job of that name is over, as ones to be sent."""
+def _restart(db: Connection, numbers: Collection[int] | None) -> None:
+    """Note jobs that are to run once more, after the schedd's own job of that name is over, as ones to be sent.
+
+    `numbers` are the clusters that are looked at; None: all.
+    """
     waits = exists().where(
         jobs.c.cluster == pool_jobs.c.cluster,
         jobs.c.proc == pool_jobs.c.proc,
@@ -164,7 +174,9 @@ def _restart(db: Connection) -> None:
     )
     db.execute(
         update(pool_jobs)
-        .where(pool_jobs.c.done.is_(True), waits)
+        .where(
+            pool_jobs.c.done.is_(True), waits, true() if numbers is None else pool_jobs.c.cluster.in_(numbers)
+        )
         .values(
             done=False,
             turn=pool_jobs.c.turn + 1,

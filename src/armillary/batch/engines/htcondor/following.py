@@ -210,12 +210,15 @@ class _Step:
 
     def _held(self, job: Row[Any], known: Row[Any]) -> None:
         live = live_attempt(self._db, job)
+        if self._seen.reason.startswith(OURS):
+            self._as_we_said(job, live)
+            return
         ended = AttemptState.FINISHED if self._seen.completions > known.completions else AttemptState.FAILED
         if live is not None:
             stopping = live.state == AttemptState.STOPPING
             state = AttemptState.REMOVED if stopping else ended
             self._ledger.end(live, state, error=self._seen.reason, **self._figures())
-        if self._seen.reason.startswith(OURS) or not JobState(job.state).active:
+        if not JobState(job.state).active:
             return
         self._ledger.move(
             [self._ledger.job(job.cluster, job.proc)],
@@ -231,8 +234,16 @@ class _Step:
             detail={"reason": self._seen.reason, "hold_code": self._seen.hold_code},
         )
 
+    def _as_we_said(self, job: Row[Any], live: Row[Any] | None) -> None:
+        """Take note that an order was followed; a person may want something else by now."""
+        if live is not None:
+            self._end(job, live, AttemptState.REMOVED, self._seen.reason)
+
     def _removed(self, job: Row[Any]) -> None:
         live = live_attempt(self._db, job)
+        if self._seen.reason.startswith(OURS):
+            self._as_we_said(job, live)
+            return
         if live is not None:
             self._ledger.end(live, AttemptState.REMOVED, error=self._seen.reason, **self._figures())
         if JobState(job.state) in {JobState.COMPLETED, JobState.REMOVED}:
@@ -254,7 +265,7 @@ class _Step:
         columns: dict[str, Any] = {"started_at": None, "reason": why}
         if state is AttemptState.LOST:
             columns["lost"] = job.lost + 1
-        else:
+        elif state is AttemptState.FINISHED:
             columns["retried"] = job.retried + 1
         if self._seen.memory_mib:
             columns["memory_mib"] = self._seen.memory_mib  # retry_request_memory
