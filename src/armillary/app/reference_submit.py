@@ -37,7 +37,7 @@ documents write them so, and HTCondor 25 refuses it. All jobs of a file are one 
 
 ## Macros
 
-`$(X)`, `$(X:default)`, `$(file_$(Process))`, `$ENV(X)`, `$F[pdnxqabwuf](X)`, `$INT`, `$REAL`, `$STRING`, `$CHOICE`, `$SUBSTR`, `$EVAL`, `$RANDOM_INTEGER`, `$RANDOM_CHOICE`, `$BASENAME`, `$DIRNAME`; `if`, `elif`,
+`$(X)`, `$(X:default)`, `$(file_$(Process))`, `$ENV(X)`, `$F(X)` with any of the letters `pdnxqabwuf` behind the F, `$INT`, `$REAL`, `$STRING`, `$CHOICE`, `$SUBSTR`, `$EVAL`, `$RANDOM_INTEGER`, `$RANDOM_CHOICE`, `$BASENAME`, `$DIRNAME`; `if`, `elif`,
 `else`, `endif` with `true`, `false`, a number, `defined X` or `version > 8.1`; `include : FILE`; `@=tag … @tag`; `\\` at the end of a line. `$$(X)` is refused.
 
 ## Honoured
