@@ -150,7 +150,8 @@ class Job:
         except ValueError as problem:  # a NUL in an argument, a variable or a name
             why = f"the job cannot be started as it is: {problem}"
             error = Fault("job_invalid", why, retry=False).record
-        if error and not outputs and self.ending != "removed":  # of that one nothing is wanted but what was shown
+        # Of one that was removed nothing is wanted but what was shown.
+        if error and not outputs and self.ending != "removed":
             with contextlib.suppress(OSError):
                 outputs += self._printed()
         record: Json = {**self.ids, **ended, "usage": self._usage, "outputs": outputs, "error": error}
