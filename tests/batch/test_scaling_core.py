@@ -26,7 +26,14 @@ from armillary.batch.model import (
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 EAST, WEST = CloudName("east"), CloudName("west")
-SIZES = {"c1": (1, 1024), "c2": (2, 2048), "c4": (4, 8192), "c8": (8, 30720), "g4": (4, 8192), "w8": (8, 8192)}
+SIZES = {
+    "c1": (1, 1024),
+    "c2": (2, 2048),
+    "c4": (4, 8192),
+    "c8": (8, 30720),
+    "g4": (4, 8192),
+    "w8": (8, 8192),
+}
 
 
 def size(flavor: str) -> Resources:

@@ -66,7 +66,9 @@ def _most(job: JobSpec) -> Resources:
     """Return what the job will ever ask for: retry_request_memory lets it grow."""
     policy: Mapping[str, Any] = job.data.get("policy") or {}
     steps: Sequence[int] = policy.get("retry_request_memory_mib") or ()
-    return replace(job.resources, memory_mib=max(job.resources.memory_mib, *steps)) if steps else job.resources
+    return (
+        replace(job.resources, memory_mib=max(job.resources.memory_mib, *steps)) if steps else job.resources
+    )
 
 
 def _excess(asked: Resources, whole: Resources) -> list[str]:

@@ -14,7 +14,8 @@ from armillary.batch.core.hold_codes import number
 from armillary.batch.model import Event, Group, JobId, JobState, MachineState, Resources, Wants
 from armillary.batch.store.shapes import STATES, shapes
 from armillary.batch.store.specs import whole_spec
-from armillary.batch.store.tables import attempts, clusters, jobs, machines, outputs, workers
+from armillary.batch.store.tables import attempts, clusters, jobs, machines, outputs
+from armillary.batch.store.worker_rows import jobs_of, worker_query, worker_view
 from armillary.batch.views import (
     AttemptView,
     ClusterView,
@@ -199,7 +200,7 @@ class Records:
         self, scope: Scope, *, limit: int, marker: str | None = None, gone: bool = False
     ) -> list[WorkerView]:
         """Return worker machines, newest first; those that are gone only if asked for."""
-        query = _workers().where(_within(machines.c.project, scope))
+        query = worker_query().where(_within(machines.c.project, scope))
         if not gone:
             query = query.where(machines.c.state != MachineState.GONE.value)
         with self._database.connect() as db:
@@ -210,8 +211,8 @@ class Records:
                     query = query.where(tuple_(machines.c.created_at, machines.c.id) < tuple_(*at))
             order = (machines.c.created_at.desc(), machines.c.id.desc())
             rows = db.execute(query.order_by(*order).limit(limit)).all()
-            busy = _jobs_of(db, [row.id for row in rows])
-        return [_worker(row, busy.get(row.id, [])) for row in rows]
+            busy = jobs_of(db, [row.id for row in rows])
+        return [worker_view(row, busy.get(row.id, [])) for row in rows]
 
     def dress(self, events: Sequence[Event]) -> list[EventView]:
         """Return events with the clouds where they happened."""
@@ -356,47 +357,3 @@ def _outputs(db: Connection, job: JobId, attempt: int | None) -> list[OutputView
         .order_by(outputs.c.name)
     )
     return [OutputView(name=row.name, sha256=row.sha256, size=row.size) for row in db.execute(query)]
-
-
-def _workers() -> Any:
-    told = (
-        workers.c.cpus,
-        workers.c.memory_mib.label("memory"),
-        workers.c.last_seen_at,
-        workers.c.idle_since,
-    )
-    return select(machines, *told).outerjoin(workers, workers.c.id == machines.c.id)
-
-
-def _jobs_of(db: Connection, names: Sequence[str]) -> dict[str, list[str]]:
-    query = (
-        select(attempts.c.worker, attempts.c.cluster, attempts.c.proc)
-        .where(attempts.c.worker.in_(names), attempts.c.live.is_(True))
-        .order_by(attempts.c.cluster, attempts.c.proc)
-    )
-    found: dict[str, list[str]] = {}
-    for row in db.execute(query):
-        found.setdefault(row.worker, []).append(f"{row.cluster}.{row.proc}")
-    return found
-
-
-def _worker(row: Row[Any], busy: list[str]) -> WorkerView:
-    return WorkerView(
-        worker=row.id,
-        cloud=row.cloud,
-        project=row.project_name,
-        image_sha512=row.image,
-        flavor=row.flavor,
-        state=row.state,
-        reason=row.reason,
-        server_id=row.server_id,
-        jobs=busy,
-        cpus=row.cpus,
-        memory_mib=row.memory,
-        created_at=row.created_at,
-        booted_at=row.booted_at,
-        registered_at=row.registered_at,
-        last_seen_at=row.last_seen_at,
-        idle_since=row.idle_since,
-        ended_at=row.ended_at,
-    )
