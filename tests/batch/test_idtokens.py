@@ -26,7 +26,7 @@ def signed(**changes: object) -> str:
         "lifetime": 60,
         "token_id": "x",
     }
-    return idtoken(b"secret", **{**terms, **changes})  # type: ignore[arg-type]
+    return idtoken(b"secret", **{**terms, **changes})
 
 
 def test_a_token_says_who_for_what_and_how_long() -> None:
