@@ -117,8 +117,7 @@ def wait(port: str) -> None:
                 line.say(f"failed {type(error).__name__}: {error}")
                 continue
             line.say("awake")
-            # in a unit of its own: our control group is about to be shared out among jobs
-            _run("systemd-run", "--quiet", "--no-block", "--collect", "sh", "-c", _SHOW)
+            _show_itself()
             return
         if time.monotonic() - began > PATIENCE:
             _run("systemctl", "poweroff")
@@ -141,6 +140,15 @@ def become(seconds: float, entropy: bytes) -> None:
     environment = {**os.environ, "ARMILLARY_AWAKE": "1"}
     if subprocess.run(["sh", START], env=environment, check=False).returncode:
         raise Failed(f"{START} failed")
+
+
+def _show_itself() -> None:
+    """Let host keys be made and ssh answer, beside us: in a unit of its own, since our control group is about to be
+    shared out among jobs, and from a file, since systemd would put something for `${kind}` itself.
+    """
+    script = Path("/run/armillary-show")
+    script.write_text(_SHOW)
+    _run("systemd-run", "--quiet", "--no-block", "--collect", "sh", str(script))
 
 
 # --- before
