@@ -60,5 +60,5 @@ def test_a_platform_that_takes_leases_back_too_early_is_found_out(tmp_path: Path
 def test_a_storm_is_one(tmp_path: Path) -> None:
     chaos = ChaosWorld(tmp_path, seed=3)
     storm(chaos, list(NEMESES.values()), steps=100, jobs=30)
-    assert chaos.starts > 3, "the platform was never killed"
+    assert chaos.starts > 1, "the platform was never killed"
     assert len(chaos.history.runs) > 36, "no attempt was lost"
