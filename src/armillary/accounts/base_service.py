@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from sqlalchemy.exc import OperationalError
+
 from armillary.accounts.core.lockout import LockoutPolicy
 from armillary.accounts.group_names import is_name_of_a_group
 from armillary.accounts.model import Application, Person, Project
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.store import AccountsStore, Records
 from armillary.base.clock import Clock
-from armillary.base.errors import Conflict, NotFound
+from armillary.base.errors import Conflict, NotFound, OutOfSpace, Unavailable
 from armillary.base.ids import ApplicationId, PersonId, ProjectId
+
+UNWRITABLE = (OutOfSpace, Unavailable, OperationalError)
+"""What a write meets on a disk that is full, busy or read-only. Signing in goes on: people come to delete things."""
 
 
 class ServiceBase:

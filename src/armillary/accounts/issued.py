@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from sqlalchemy.exc import OperationalError
-
-from armillary.accounts.base_service import ServiceBase, need_person, storable
+from armillary.accounts.base_service import UNWRITABLE, ServiceBase, need_person, storable
 from armillary.accounts.model import IssuedCertificate, Person, Principal
 from armillary.accounts.store import Bearer
 from armillary.accounts.tokens import KEPT_AFTER_END
@@ -31,8 +29,8 @@ class Issued(ServiceBase):
                 need_person(records, person_id)
                 records.certificates.sweep(now - KEPT_AFTER_END)
                 records.certificates.add(noted, person_id)
-        except OperationalError:
-            # A full disk must not lock people out: they come to delete things. Revoking all of theirs ends this, too.
+        except UNWRITABLE:
+            # Revoking all of theirs ends this one, too.
             audit.warning("certificate %s: not noted", serial)
         audit.info("certificate %s: issued to person %s by %s", serial, person_id, by.user_name)
         return noted

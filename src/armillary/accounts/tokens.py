@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import OperationalError
-
-from armillary.accounts.base_service import ServiceBase, need_person, need_project, storable
+from armillary.accounts.base_service import UNWRITABLE, ServiceBase, need_person, need_project, storable
 from armillary.accounts.core.rules import Findings
 from armillary.accounts.model import (
     AccessRule,
@@ -158,8 +156,7 @@ class Tokens(ServiceBase):
         try:
             with self._store.write() as records:
                 records.tokens.used(token.id, now)
-        except OperationalError:
-            # A full disk must not lock people out: they come to delete things.
+        except UNWRITABLE:
             return
 
     def revoke_token(self, person_id: PersonId, token_id: TokenId) -> None:

@@ -141,9 +141,7 @@ def _sqlite(url: URL, *, durable: bool) -> Engine:
                 remedy="Try again in a minute.",
             ) from context.original_exception
         if code == sqlite3.SQLITE_FULL:
-            raise OutOfSpace(
-                "there is no room left for the records", remedy="Free some space on the platform's disk."
-            ) from context.original_exception
+            raise _no_room() from context.original_exception
 
     # SQLite lets waiting writers sleep, longer each time, and look again: among many of them the lock is free for most
     # of the time. Ours stand in line first; writers of other processes are still met at the database.
@@ -199,18 +197,27 @@ def _postgresql(url: URL, durable: bool) -> Engine:
     @event.listens_for(engine, "handle_error")
     def _explain(context: ExceptionContext) -> None:  # pyright: ignore[reportUnusedFunction]
         from psycopg import DataError
+        from psycopg.errors import DiskFull
 
         if isinstance(context.original_exception, DataError):
             raise Invalid(
                 "a text or a number in this is not one that the records can hold",
                 remedy="Leave out the character U+0000, and shorten what is very long.",
             ) from context.original_exception
+        if isinstance(context.original_exception, DiskFull):
+            raise _no_room() from context.original_exception
         if context.connection is None or (context.is_disconnect and not context.is_pre_ping):
             raise Unavailable(
                 "the records cannot be reached", code="records_unreachable", remedy="Try again in a minute."
             ) from context.original_exception
 
     return engine
+
+
+def _no_room() -> OutOfSpace:
+    return OutOfSpace(
+        "there is no room left for the records", remedy="Free some space on the disk that they are on."
+    )
 
 
 def _isolate(driver: Any, *, readonly: bool) -> None:
