@@ -19,6 +19,7 @@ from warm_client import WarmClient
 from armillary.accounts.model import Allocation, Role
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
+from armillary.app.tls import KEEP_ALIVE
 from armillary.base.clock import SystemClock
 from armillary.base.ids import CloudName
 from armillary.base.units import GiB, MiB
@@ -101,7 +102,9 @@ def live_cloud(directory: Path, client: WarmClient) -> Generator[Live]:
             engine=make_engine(f"sqlite:///{directory}/cloud.db", durable=False),
             clock=SystemClock(),
         )
-        server = uvicorn.Server(uvicorn.Config(cloud.app, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(cloud.app, log_level="warning", lifespan="off", timeout_keep_alive=KEEP_ALIVE)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -19,6 +19,7 @@ from warm_client import WarmClient, run_executable
 from armillary.accounts.model import Allocation, Role
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
+from armillary.app.tls import KEEP_ALIVE
 from armillary.base.clock import SystemClock
 from armillary.base.errors import Unauthorized
 from armillary.base.units import GiB, MiB
@@ -58,7 +59,9 @@ def identity_url(accounts: AccountsService) -> Iterator[str]:
         catalog = Catalog(region="RegionOne", services=services)
         auth = KeystoneAuth(accounts=accounts, identity_url=catalog.identity_url)
         app = identity_app(accounts=accounts, catalog=catalog, clock=SystemClock(), auth=auth)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", lifespan="off", timeout_keep_alive=KEEP_ALIVE)
+        )
         # the socket listens already: a client that comes before the server waits in its queue
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

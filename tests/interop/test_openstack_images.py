@@ -22,6 +22,7 @@ from warm_client import WarmClient
 from armillary.accounts.model import Allocation, Role
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
+from armillary.app.tls import KEEP_ALIVE
 from armillary.base.clock import SystemClock
 from armillary.base.units import GiB, MiB
 from armillary.cloud.api.auth import KeystoneAuth
@@ -66,7 +67,9 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         identity = identity_app(accounts=accounts, catalog=catalog, clock=SystemClock(), auth=auth)
         image = image_app(images=images, auth=auth, base_url=f"{url}/image", prefix="/image")
         app = Prefixes({"/identity": lambda: identity, "/image": lambda: image}, otherwise=identity)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", lifespan="off", timeout_keep_alive=KEEP_ALIVE)
+        )
         # the socket listens already: a client that comes before the server waits in its queue
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -1,5 +1,7 @@
 """`vsync`, every option, on both faces of the tree."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ pytestmark = pytest.mark.interop
 
 @pytest.fixture
 def night(ada: Terminal) -> Path:
-    """A directory with files and directories."""
+    """A directory with files and directories, an hour old: the client compares times by the second."""
+    an_hour_ago = time.time() - 3600
     for name in ("a.txt", "b.fits", ".dot", "deep/c.txt", "deep/er/d.txt", "empty"):
-        ada.file(f"night/{name}", name.encode() * (name != "empty"))
+        file = ada.file(f"night/{name}", name.encode() * (name != "empty"))
+        os.utime(file, (an_hour_ago, an_hour_ago))
     return ada.home / "night"
 
 

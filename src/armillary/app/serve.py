@@ -22,7 +22,7 @@ from armillary.app.addresses import Addresses
 from armillary.app.listen import bind, port_of
 from armillary.app.protocol import PiecesProtocol
 from armillary.app.settings import Settings
-from armillary.app.tls import server_config
+from armillary.app.tls import KEEP_ALIVE, server_config
 from armillary.app.wiring import Platform, build_platform
 from armillary.base.clock import SystemClock, to_iso
 from armillary.base.ids import CloudName
@@ -119,6 +119,7 @@ def _plain(app: ASGIApp, protocol: type[asyncio.Protocol] | str = "httptools") -
         "server_header": False,
         "proxy_headers": False,
         "lifespan": "off",
+        "timeout_keep_alive": KEEP_ALIVE,
         "timeout_graceful_shutdown": 5,
     }
     return _Server(uvicorn.Config(cast("Any", app), **options))

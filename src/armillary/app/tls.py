@@ -42,6 +42,11 @@ _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the module `ssl` has no name for"""
 
 
+KEEP_ALIVE = 75
+"""Seconds that a connection may rest. Stock clients look every few seconds, over the same one: were it closed at just that
+moment, they would take the reset for a failure."""
+
+
 class _Config(uvicorn.Config):
     def load(self) -> None:
         super().load()
@@ -79,6 +84,6 @@ def server_config(
         server_header=False,
         date_header=True,
         proxy_headers=False,
-        timeout_keep_alive=30,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=5,
     )
