@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from condor_bench import WHOLE, condor_bench
 from sqlalchemy import Engine as Database
 
 from armillary.base.clock import VirtualClock
@@ -24,6 +23,7 @@ from armillary.batch.engines.embedded.register import Register
 from armillary.batch.model import Group, JobSpec, Resources, Selection, Submission, WrongState
 from armillary.batch.ports import Engine
 from armillary.batch.store.tables import create_all
+from condor_bench import WHOLE, condor_bench
 
 pytestmark = pytest.mark.parametrize(
     ("bench", "records_url"),
