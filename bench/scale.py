@@ -4,7 +4,8 @@
 
 The scaler is the real one, with its records in SQLite, over the fleet's service and clouds in memory. The engine is a
 fake of dictionaries behind the `Workforce` port, which shares jobs out by the queue's own core. Each job is counted
-where it ends; so a lost one and one that ran twice both show.
+where it ends; so a lost one and one that ran twice both show. Decisions and ticks are timed in the processor's seconds:
+machines are shared.
 """
 
 from __future__ import annotations
@@ -196,18 +197,18 @@ class Simulation:
         return result
 
     def _decide(self, *args: Any, **kwargs: Any) -> list[Decision]:
-        before = time.perf_counter()
+        before = time.process_time()
         found = decide(*args, **kwargs)
-        self.decisions.append(time.perf_counter() - before)
+        self.decisions.append(time.process_time() - before)
         return found
 
     def _tick(self, *, fair: bool = False) -> None:
         now = self.clock.now()
         if not fair:
             self.weather.blow(now)
-        before = time.perf_counter()
+        before = time.process_time()
         self.scaler.tick()
-        self.tick_seconds.append(time.perf_counter() - before)
+        self.tick_seconds.append(time.process_time() - before)
         self._agents(now, fair=fair)
         self.engine.advance(now + self.tick_length)
 
