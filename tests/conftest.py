@@ -18,6 +18,13 @@ def _note(connection: Connection) -> None:
     _engines.add(connection.engine)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give more time to what runs on real servers: whoever comes first on a fresh machine makes them."""
+    for item in items:
+        if item.get_closest_marker("engines") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def connections_are_given_back() -> Iterator[None]:
     """Close the idle connections of all databases when the tests of a file are done.

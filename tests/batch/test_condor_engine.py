@@ -19,7 +19,7 @@ from armillary.batch.store.records import Records
 from condor_bench import CondorBench, condor_bench
 from htcondor_pool import Pool
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.engines
 
 SMALL = Resources(cpus=1, memory_mib=256, disk_kib=1024)
 REPORT = b"""#!/bin/sh
@@ -134,7 +134,8 @@ def test_a_machine_takes_no_jobs_of_another_image(bench: CondorBench) -> None:
 
 
 def test_a_program_that_fails_is_tried_again_by_the_pool(bench: CondorBench) -> None:
-    job = f"{submit(bench, script('exit 7'), max_retries=1)}.0"
+    # Long enough to be seen: an attempt that began and ended between two looks is not on record.
+    job = f"{submit(bench, script('sleep 2; exit 7'), max_retries=1)}.0"
     detail = comes_to(bench, job, JobState.COMPLETED)
     assert [attempt.exit_code for attempt in detail.attempt_list] == [7, 7]
     assert (detail.retried, detail.committed_attempt) == (1, 2)

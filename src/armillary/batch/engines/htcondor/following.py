@@ -165,7 +165,7 @@ class _Step:
         seen = self._seen
         job = self._ledger.job(seen.cluster, seen.proc)
         if seen.run and seen.run != known.run:
-            job = self._begin(job)
+            job = self._begin(job, known)
             self.run_known = True
         if seen.status in ON_MACHINE:
             self._runs(job)
@@ -177,11 +177,11 @@ class _Step:
             self._removed(job)
         # COMPLETED: its files are brought first (`Collecting`)
 
-    def _begin(self, job: Row[Any]) -> Row[Any]:
-        """Record an attempt that we did not know of."""
+    def _begin(self, job: Row[Any], known: Row[Any]) -> Row[Any]:
+        """Record an attempt that we did not know of. That the one before had ended may not have been seen."""
         earlier = live_attempt(self._db, job)
         if earlier is not None:
-            self._end(job, earlier, AttemptState.LOST, "it was started again elsewhere")
+            self._over(job, earlier, known, otherwise="it was started again elsewhere")
             job = self._ledger.job(job.cluster, job.proc)
         if (
             job.state == JobState.IDLE.value
@@ -202,9 +202,7 @@ class _Step:
     def _waits(self, job: Row[Any], known: Row[Any]) -> None:
         live = live_attempt(self._db, job)
         if live is not None:
-            again = self._seen.completions > known.completions
-            why = f"tried again after {self._how()}" if again else self._seen.reason or "it was put back"
-            self._end(job, live, AttemptState.FINISHED if again else AttemptState.LOST, why)
+            self._over(job, live, known, otherwise=self._seen.reason or "it was put back")
         elif job.state == JobState.HELD.value and known.status == HELD and job.hold_code not in _BY_PEOPLE:
             self._ledger.move([job], JobState.IDLE)
 
@@ -255,6 +253,13 @@ class _Step:
             worker=self._seen.worker or None,
             detail={"reason": self._seen.reason},
         )
+
+    def _over(self, job: Row[Any], live: Row[Any], known: Row[Any], *, otherwise: str) -> None:
+        """End an attempt after which the job runs again: because its program failed, or for another reason."""
+        if self._seen.completions > known.completions:
+            self._end(job, live, AttemptState.FINISHED, f"tried again after {self._how()}")
+        else:
+            self._end(job, live, AttemptState.LOST, otherwise)
 
     def _end(self, job: Row[Any], live: Row[Any], state: AttemptState, why: str) -> None:
         """End an attempt after which the job waits again, unless a person wants otherwise."""
