@@ -286,3 +286,16 @@ def test_a_job_larger_than_every_machine_boots_nothing_and_says_what_the_largest
     ticks(world, 3)
     assert world.servers() == []
     assert "65536 MiB of memory (largest: 8192)" in str(reasons(world))
+
+
+def test_a_cloud_that_is_away_for_a_weekend_is_told_of_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.submit(1)
+    world.scaler.tick()
+    world.west.silent = world.east.silent = True
+    for _ in range(5):
+        world.later(2)
+        world.scaler.tick()
+    told = [record.getMessage() for record in caplog.records if "cannot look" in record.getMessage()]
+    assert len(told) == len(set(told)) > 0

@@ -37,7 +37,9 @@ def log_to(file: Path | None) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("openstack").setLevel(logging.WARNING)
-    logging.getLogger("keystoneauth").setLevel(logging.WARNING)
+    logging.getLogger("keystoneauth").setLevel(
+        logging.ERROR
+    )  # it warns at each try; we say once that a cloud is away
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 

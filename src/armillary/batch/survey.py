@@ -162,7 +162,9 @@ class Survey:
         except ArmillaryError as error:
             wait = error.facts.get("retry_after")
             memory.not_before = now + timedelta(seconds=float(wait)) if wait else None
-            log.warning("cannot look at the workers on %s: %s", place.cloud, error.message)
+            before = memory.view.error if memory.view else None
+            if before is None or before.code != error.code:  # a cloud may be away for a weekend
+                log.warning("cannot look at the workers on %s: %s", place.cloud, error.message)
             return View(asked_at=now, error=error)
 
     def _remembered(self, memory: _Memory, name: str, now: datetime, ask: Callable[[], Any]) -> Any:
