@@ -8,10 +8,12 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import yaml
 
+from armillary.accounts.model import Project
 from armillary.accounts.service import AccountsService
 from armillary.app.database import make_engine
 from armillary.base.clock import Clock
@@ -22,6 +24,7 @@ from armillary.cloud.engines.fake import FakeFabric, FakeMachines, FakeVolumeDis
 from armillary.cloud.model import Capacity
 from armillary.fleet.model import FleetCloud
 from armillary.fleet.sdk import open_clouds
+from armillary.fleet.sdk.connections import Connections
 from armillary.fleet.service import FleetService
 
 FLEET_USER, FLEET_PASSWORD = "armillary-fleet", "a long password of the fleet"
@@ -81,6 +84,11 @@ class RealClouds:
         file.write_text(yaml.safe_dump({"clouds": entries}))
         known = [FleetCloud(name=CloudName(name), guest_url="https://unused.example") for name in entries]
         return FleetService(clouds=open_clouds(clouds=known, clouds_yaml=file), clock=self._clock)
+
+    def connection(self, name: str, project: Project) -> Any:
+        """The stock SDK, scoped to a project, for what the fleet itself never does."""
+        cloud = FleetCloud(name=CloudName(name), guest_url="https://unused.example")
+        return Connections(clouds_yaml=self._directory / "clouds.yaml").get(cloud, project)
 
     def stop(self) -> None:
         for server, thread in self._servers:

@@ -178,6 +178,21 @@ def test_a_machine_lives_from_launch_to_snapshot_to_its_end(
     assert fleet.server(EAST, project, again.id).floating_ip  # the first address was given back
 
 
+def test_a_machine_of_a_project_with_several_networks_is_where_the_way_out_is(
+    fleet: FleetService, clouds: RealClouds, project: Project
+) -> None:
+    image = upload(fleet, project)
+    first = fleet.create_server(EAST, project, name="one", image_id=image.id, flavor="c1-1gb-5")
+    network = clouds.connection("east", project).network
+    other = network.create_network(name="instruments")
+    network.create_subnet(network_id=other.id, ip_version=4, cidr="10.9.0.0/24", name="instruments")
+    second = fleet.create_server(EAST, project, name="two", image_id=image.id, flavor="c1-1gb-5")
+    clouds.clouds["east"].settle()
+    addresses = [str(fleet.server(EAST, project, made.id).fixed_ip) for made in (first, second)]
+    assert len({address.rpartition(".")[0] for address in addresses}) == 1
+    assert not addresses[1].startswith("10.9.")
+
+
 def test_quota_bounds_the_room_and_refuses_more(
     fleet: FleetService, clouds: RealClouds, project: Project
 ) -> None:

@@ -26,6 +26,8 @@ from armillary.fleet.model import (
 from armillary.fleet.sdk.connections import Connections
 from armillary.fleet.sdk.errors import refusals
 
+SEVERAL_NETWORKS = "Multiple possible networks found"
+"""Nova's words when a project has several and none was named."""
 SSH_PORT = re.compile(r"\bssh port (\d+)\b")
 """An embedded cloud says so in a floating IP's description where it may not bind port 22."""
 _GPU_WORDS = ("gpu", "nvidia", "tesla", "a100", "h100", "v100", "mi250", "mi300")
@@ -99,9 +101,16 @@ class SdkServers:
             body["key_name"] = request.key_name
         if request.user_data is not None:
             body["user_data"] = base64.b64encode(request.user_data.encode()).decode()
-        with refusals(self._cloud.name):
-            connection = self._connections.get(self._cloud, project)
-            created = connection.compute.create_server(**body)
+        connection = self._connections.get(self._cloud, project)
+        try:
+            with refusals(self._cloud.name):
+                created = connection.compute.create_server(**body)
+        except Conflict as error:
+            if SEVERAL_NETWORKS not in error.message:
+                raise
+            with refusals(self._cloud.name):
+                body["networks"] = [{"uuid": _way_out(connection)}]
+                created = connection.compute.create_server(**body)
         return self.server(project, ServerId(str(created.id)))
 
     def servers(self, project: Project) -> list[FleetServer]:
@@ -292,6 +301,23 @@ def gpus_of(specs: Mapping[str, Any]) -> int:
         if any(word in name.lower() for word in _GPU_WORDS):
             count += int(number) if number.isdigit() else 1
     return count
+
+
+def _way_out(connection: Any) -> str:
+    """Return the network for a machine of a project that has several: the oldest that a router leads out of."""
+    mine = connection.current_project_id
+    networks = [
+        network
+        for network in connection.network.networks(is_router_external=False)
+        if network.project_id == mine or network.is_shared
+    ]
+    routed = {
+        port.network_id
+        for port in connection.network.ports(project_id=mine)
+        if str(port.device_owner).startswith("network:router_interface")
+    }
+    first = min(networks, key=lambda one: (one.id not in routed, str(one.created_at), one.id))
+    return str(first.id)
 
 
 def _addresses(networks: Mapping[str, list[Mapping[str, Any]]]) -> tuple[str | None, str | None]:
