@@ -113,6 +113,7 @@ def test_only_who_asked_and_only_the_jobs_worker_can_come(world: World, key: str
         call = client.post(f"{API}/jobs/1.0/calls").json()
         wrong = [
             (call["path"], {"X-Call-Secret": "guess"}),
+            (call["path"], {b"X-Call-Secret": "gu\xe9ss".encode("latin-1")}),
             (call["path"], {}),
             (f"/agent/v1/calls/{call['call']}", {"Authorization": f"Bearer {other_key}"}),
             (f"/agent/v1/calls/{call['call']}", {"Authorization": "Bearer guess"}),

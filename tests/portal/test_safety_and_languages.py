@@ -92,7 +92,7 @@ def test_a_chosen_language_stays(stranger: Browser) -> None:
 
 
 def test_a_form_without_the_token_changes_nothing(ada: Browser) -> None:
-    for data in ({}, {"csrf": "0" * 64}):
+    for data in ({}, {"csrf": "0" * 64}, {"csrf": "é" * 64}):
         reply = ada.client.post("/applications", data={**APPLICATION, "project_name": "stars", **data})
         assert reply.status_code == 403
     assert "stars" not in ada.get("/applications")
