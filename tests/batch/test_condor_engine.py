@@ -134,8 +134,9 @@ def test_a_machine_takes_no_jobs_of_another_image(bench: CondorBench) -> None:
 
 
 def test_a_program_that_fails_is_tried_again_by_the_pool(bench: CondorBench) -> None:
-    # Long enough to be seen: an attempt that began and ended between two looks is not on record.
-    job = f"{submit(bench, script('sleep 2; exit 7'), max_retries=1)}.0"
+    job = f"{submit(bench, bench.spec(0), max_retries=1)}.0"
+    bench.until(lambda: bench.state(job) is JobState.RUNNING)
+    bench.end(job, 7)  # the second attempt too, at once
     detail = comes_to(bench, job, JobState.COMPLETED)
     assert [attempt.exit_code for attempt in detail.attempt_list] == [7, 7]
     assert (detail.retried, detail.committed_attempt) == (1, 2)

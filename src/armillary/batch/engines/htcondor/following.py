@@ -17,7 +17,7 @@ from armillary.batch.engines.htcondor.sight import ON_MACHINE, OURS, PROJECTION,
 from armillary.batch.engines.htcondor.translate import PLATFORM
 from armillary.batch.model import AttemptState, JobState, Resources
 from armillary.batch.store.pool_tables import pool_jobs
-from armillary.batch.store.tables import attempts
+from armillary.batch.store.tables import attempts, jobs
 
 OVERLAP = 5
 """seconds that are asked for twice: the schedd's clock has whole ones, and a job may change twice in one"""
@@ -120,7 +120,7 @@ class Follower:
                         status=seen.status,
                         entered=seen.entered,
                         run=seen.run if step.run_known else known.run,
-                        completions=seen.completions,
+                        completions=known.completions if step.failures is None else seen.completions,
                     )
                 )
                 moved.add(seen.cluster)
@@ -160,10 +160,13 @@ class _Step:
         self._seen = seen
         self._now = now
         self.run_known = False
+        self.failures: int | None = None
+        """how often its program has failed since the last look, and it was to run again; None: not to be said yet"""
 
     def take(self, known: Row[Any]) -> None:
         seen = self._seen
-        job = self._ledger.job(seen.cluster, seen.proc)
+        self.failures = seen.failures(counted=known.completions, run=known.run)
+        job = self._retried(self._ledger.job(seen.cluster, seen.proc))
         if seen.run and seen.run != known.run:
             job = self._begin(job, known)
             self.run_known = True
@@ -177,11 +180,19 @@ class _Step:
             self._removed(job)
         # COMPLETED: its files are brought first (`Collecting`)
 
+    def _retried(self, job: Row[Any]) -> Row[Any]:
+        """Count its retries, those included that began and ended between two looks."""
+        if not self.failures:
+            return job
+        mine = and_(jobs.c.cluster == job.cluster, jobs.c.proc == job.proc)
+        self._db.execute(update(jobs).where(mine).values(retried=max(0, job.retried + self.failures)))
+        return self._ledger.job(job.cluster, job.proc)
+
     def _begin(self, job: Row[Any], known: Row[Any]) -> Row[Any]:
         """Record an attempt that we did not know of. That the one before had ended may not have been seen."""
         earlier = live_attempt(self._db, job)
         if earlier is not None:
-            self._over(job, earlier, known, otherwise="it was started again elsewhere")
+            self._over(job, earlier, otherwise="it was started again elsewhere")
             job = self._ledger.job(job.cluster, job.proc)
         if (
             job.state == JobState.IDLE.value
@@ -202,7 +213,7 @@ class _Step:
     def _waits(self, job: Row[Any], known: Row[Any]) -> None:
         live = live_attempt(self._db, job)
         if live is not None:
-            self._over(job, live, known, otherwise=self._seen.reason or "it was put back")
+            self._over(job, live, otherwise=self._seen.reason or "it was put back")
         elif job.state == JobState.HELD.value and known.status == HELD and job.hold_code not in _BY_PEOPLE:
             self._ledger.move([job], JobState.IDLE)
 
@@ -211,7 +222,8 @@ class _Step:
         if self._seen.reason.startswith(OURS):
             self._as_we_said(job, live)
             return
-        ended = AttemptState.FINISHED if self._seen.completions > known.completions else AttemptState.FAILED
+        finished = self._seen.ended and self._seen.completions > known.completions
+        ended = AttemptState.FINISHED if finished else AttemptState.FAILED
         if live is not None:
             stopping = live.state == AttemptState.STOPPING
             state = AttemptState.REMOVED if stopping else ended
@@ -254,9 +266,9 @@ class _Step:
             detail={"reason": self._seen.reason},
         )
 
-    def _over(self, job: Row[Any], live: Row[Any], known: Row[Any], *, otherwise: str) -> None:
+    def _over(self, job: Row[Any], live: Row[Any], *, otherwise: str) -> None:
         """End an attempt after which the job runs again: because its program failed, or for another reason."""
-        if self._seen.completions > known.completions:
+        if self.failures and self.failures > 0:
             self._end(job, live, AttemptState.FINISHED, f"tried again after {self._how()}")
         else:
             self._end(job, live, AttemptState.LOST, otherwise)
@@ -270,8 +282,6 @@ class _Step:
         columns: dict[str, Any] = {"started_at": None, "reason": why}
         if state is AttemptState.LOST:
             columns["lost"] = job.lost + 1
-        elif state is AttemptState.FINISHED:
-            columns["retried"] = job.retried + 1
         if self._seen.memory_mib:
             columns["memory_mib"] = self._seen.memory_mib  # retry_request_memory
         self._ledger.move(

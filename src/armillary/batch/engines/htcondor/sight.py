@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from armillary.base.job_ads import HELD, IDLE, REMOVED, RUNNING
+from armillary.base.job_ads import COMPLETED, HELD, IDLE, REMOVED, RUNNING
 from armillary.batch.core.hold_codes import HOLD_CODES
 from armillary.batch.engines.htcondor.translate import CLUSTER, PROC, TURN, WORKER
 
@@ -14,6 +14,8 @@ TRANSFERRING_OUTPUT, SUSPENDED = 6, 7
 ON_MACHINE = frozenset({RUNNING, TRANSFERRING_OUTPUT, SUSPENDED})
 SPOOLING = 16
 """HoldReasonCode of a job whose files are on their way to the schedd: on hold by name only"""
+_AFTER_THE_END = frozenset({3, 5})
+"""HoldReasonCodes of policies, which may hold a job because of how its program ended"""
 OURS = "Armillary: "
 """In front of reasons that we give: what we told the schedd is no news when it says it back."""
 
@@ -77,6 +79,22 @@ class Sight:
     reason: str
     usage: Mapping[str, float]
     memory_mib: int
+    ended: bool
+    """whether the last program's end may be the last word: the job is completed, or a policy holds it"""
+
+    def failures(self, *, counted: int, run: int) -> int | None:
+        """Return how many programs have ended, besides those counted, after which the job was to run again.
+
+        None: it cannot be said yet. A shadow counts the program's end before its job leaves the machine, so that
+        one more of the same `run` says nothing of what comes next. It is -1 where the last look could not know that
+        a program which had ended already was the last one.
+        """
+        if self.status in ON_MACHINE and self.run == run:
+            return None
+        more = self.completions - counted
+        if self.status == COMPLETED:
+            return more - 1
+        return more - 1 if self.ended and more > 0 else more
 
     @property
     def name(self) -> str:
@@ -117,6 +135,7 @@ def sight(ad: Mapping[str, Any]) -> Sight | None:
         reason=str(_reason(ad, status)),
         usage=_usage(ad),
         memory_mib=int(ad.get("RequestMemory") or 0),
+        ended=status == COMPLETED or (status == HELD and code in _AFTER_THE_END),
     )
 
 
