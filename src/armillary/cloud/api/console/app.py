@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket
 from armillary.base.errors import NotFound
 from armillary.cloud.api.console.relay import Sessions
 from armillary.cloud.consoles.service import NOVNC, SERIAL, ConsoleService
+from armillary.terminals import DIRECTORY, PARTS
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = (
@@ -55,6 +56,7 @@ def console_app(*, consoles: ConsoleService, prefix: str) -> ASGIApp:
         routes=[
             WebSocketRoute(f"{prefix}/websockify", screen),
             WebSocketRoute(f"{prefix}/serial", serial),
+            *(Mount(f"{prefix}/{part}", StaticFiles(directory=DIRECTORY / part)) for part in PARTS),
             Mount(prefix, StaticFiles(directory=_STATIC)),
         ]
     )
