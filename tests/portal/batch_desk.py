@@ -11,6 +11,7 @@ from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, ServerId, WorkerId, new_uuid
 from armillary.batch.agents import AgentService
+from armillary.batch.board import Board
 from armillary.batch.core.states import Result
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
@@ -22,6 +23,7 @@ from armillary.batch.logs import LogFolder
 from armillary.batch.model import Machine, MachineState, Resources
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
+from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
@@ -40,9 +42,13 @@ class BatchDesk:
         self.queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
         self.spool = FolderSpool(directory=directory / "spool")
         self.logs = LogFolder(directory=directory / "logs")
+        records = Records(database=database)
+        self.board = Board(
+            records=records, board=BoardRecords(database=database), people=accounts, clock=clock
+        )
         self.service = BatchService(
             engine=self.queue,
-            records=Records(database=database),
+            records=records,
             fleet_records=FleetRecords(database=database),
             spool=self.spool,
             logs=self.logs,

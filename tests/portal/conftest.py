@@ -82,6 +82,7 @@ def client(
         accounts=accounts,
         fleet=fleet,
         batch=desk.service,
+        board=desk.board,
         vospace=vospace,
         keys=keys,
         clock=clock,

@@ -190,6 +190,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             accounts=accounts,
             fleet=fleet,
             batch=batch.service,
+            board=batch.board,
             vospace=vospace,
             keys=keys,
             clock=clock,

@@ -21,6 +21,7 @@ from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId, TokenId
 from armillary.batch.agents import AgentService
+from armillary.batch.board import Board
 from armillary.batch.calls import Calls
 from armillary.batch.core.budget import Prices
 from armillary.batch.credentials import JobCredentials
@@ -41,6 +42,7 @@ from armillary.batch.reserve import Reserve
 from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
+from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
@@ -67,6 +69,7 @@ class Batch:
     policy_watch: PolicyWatch
     notices: Notices
     reports: Reports
+    board: Board
     evaluators: Sequence[Evaluator]
     errands: ThreadPoolExecutor
     polls: ThreadPoolExecutor
@@ -165,6 +168,9 @@ def build_batch(
         notices=notices,
         reports=Reports(
             usage=UsageRecords(database=database), book=book, secret=secret, records=records, people=accounts
+        ),
+        board=Board(
+            records=records, board=BoardRecords(database=database), people=accounts, clock=clock
         ),
         service=BatchService(
             engine=engine,

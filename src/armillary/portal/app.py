@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
+from armillary.batch.board import Board
 from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
 from armillary.portal.context import Portal
@@ -20,6 +18,7 @@ from armillary.portal.keys import KeyRing
 from armillary.portal.pages import admin, files, front, images, jobs, machines, profile
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import SecurityHeaders
+from armillary.portal.static_files import VersionedFiles
 from armillary.portal.visit import SignInNeeded
 from armillary.vospace.service import VOSpaceService
 
@@ -31,6 +30,7 @@ def create_portal(
     accounts: AccountsService,
     fleet: FleetService,
     batch: BatchService,
+    board: Board,
     vospace: VOSpaceService,
     keys: KeyRing,
     clock: Clock,
@@ -40,6 +40,7 @@ def create_portal(
         accounts=accounts,
         fleet=fleet,
         batch=batch,
+        board=board,
         files=vospace,
         keys=keys,
         clock=clock,
@@ -50,7 +51,7 @@ def create_portal(
     app.add_middleware(SecurityHeaders)
     for room in ROOMS:
         app.include_router(room.router)
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.mount("/static", VersionedFiles())
 
     def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, ArmillaryError)

@@ -14,6 +14,7 @@ from armillary.accounts.model import Membership, Principal, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.errors import NotFound, Unauthorized
+from armillary.batch.board import Board
 from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
 from armillary.portal.forms import Form
@@ -48,6 +49,7 @@ class Portal:
     accounts: AccountsService
     fleet: FleetService
     batch: BatchService
+    board: Board
     files: VOSpaceService
     keys: KeyRing
     clock: Clock

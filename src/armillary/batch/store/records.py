@@ -39,17 +39,15 @@ class Records:
 
     def clusters(self, scope: Scope, *, limit: int, before: int | None = None) -> list[ClusterView]:
         """Return submits, newest first."""
-        query = select(clusters).where(_within(clusters.c.project, scope))
+        query = select(clusters).where(within(clusters.c.project, scope))
         if before is not None:
             query = query.where(clusters.c.id < before)
         with self._database.connect() as db:
-            rows = db.execute(query.order_by(clusters.c.id.desc()).limit(limit)).all()
-            states = _states(db, [row.id for row in rows])
-        return [_cluster(row, states.get(row.id, {})) for row in rows]
+            return cluster_views(db, db.execute(query.order_by(clusters.c.id.desc()).limit(limit)).all())
 
     def cluster(self, scope: Scope, cluster: ClusterId) -> ClusterView:
         """Return one submit. Raises NotFound."""
-        query = select(clusters).where(clusters.c.id == cluster, _within(clusters.c.project, scope))
+        query = select(clusters).where(clusters.c.id == cluster, within(clusters.c.project, scope))
         with self._database.connect() as db:
             row = db.execute(query).first()
             if row is None:
@@ -69,7 +67,7 @@ class Records:
         with_spec: bool = False,
     ) -> list[JobView]:
         """Return jobs in order of their names; those of a person or a project by its name."""
-        query = _jobs().where(_within(jobs.c.project, scope))
+        query = jobs_query().where(within(jobs.c.project, scope))
         if owner is not None:
             query = query.where(clusters.c.owner_name == owner)
         if project is not None:
@@ -79,26 +77,26 @@ class Records:
         if states:
             # The counts tell which submits have any such job: nobody reads through a million others for them.
             having = select(shapes.c.cluster).where(
-                _within(shapes.c.project, scope), or_(*(shapes.c[state] > 0 for state in states))
+                within(shapes.c.project, scope), or_(*(shapes.c[state] > 0 for state in states))
             )
             query = query.where(jobs.c.state.in_(states), jobs.c.cluster.in_(having))
         if after is not None:
             query = query.where(tuple_(jobs.c.cluster, jobs.c.proc) > tuple_(*after))
         with self._database.connect() as db:
             rows = db.execute(query.order_by(jobs.c.cluster, jobs.c.proc).limit(limit))
-            return [_job(row, with_spec=with_spec) for row in rows]
+            return [job_view(row, with_spec=with_spec) for row in rows]
 
     def job(self, scope: Scope, job: JobId) -> JobDetail:
         """Return one job with its history. Raises NotFound."""
-        query = _jobs().where(
-            jobs.c.cluster == job.cluster, jobs.c.proc == job.proc, _within(jobs.c.project, scope)
+        query = jobs_query().where(
+            jobs.c.cluster == job.cluster, jobs.c.proc == job.proc, within(jobs.c.project, scope)
         )
         with self._database.connect() as db:
             row = db.execute(query).first()
             if row is None:
                 raise NotFound(f"there is no job {job}", facts={"job": str(job)})
             return JobDetail(
-                view=_job(row),
+                view=job_view(row),
                 spec=whole_spec(row),
                 retried=row.retried,
                 lost=row.lost,
@@ -125,7 +123,7 @@ class Records:
     def owner_of(self, scope: Scope, cluster: ClusterId) -> tuple[str, ProjectId]:
         """Return (owner's id, project) of a submit. Raises NotFound."""
         query = select(clusters.c.owner, clusters.c.project).where(
-            clusters.c.id == cluster, _within(clusters.c.project, scope)
+            clusters.c.id == cluster, within(clusters.c.project, scope)
         )
         with self._database.connect() as db:
             row = db.execute(query).first()
@@ -138,7 +136,7 @@ class Records:
         named = or_(clusters.c.project_name == name, clusters.c.project == name)
         with self._database.connect() as db:
             found = db.execute(
-                select(clusters.c.project).where(named, _within(clusters.c.project, scope)).limit(1)
+                select(clusters.c.project).where(named, within(clusters.c.project, scope)).limit(1)
             ).scalar()
         if found is None:
             raise NotFound(f"there are no jobs in project {name}", facts={"project": name})
@@ -149,7 +147,7 @@ class Records:
         with self._database.connect() as db:
             found = db.execute(
                 select(clusters.c.owner)
-                .where(clusters.c.owner_name == name, _within(clusters.c.project, scope))
+                .where(clusters.c.owner_name == name, within(clusters.c.project, scope))
                 .limit(1)
             ).scalar()
         if found is None:
@@ -200,7 +198,7 @@ class Records:
         self, scope: Scope, *, limit: int, marker: str | None = None, gone: bool = False
     ) -> list[WorkerView]:
         """Return worker machines, newest first; those that are gone only if asked for."""
-        query = worker_query().where(_within(machines.c.project, scope))
+        query = worker_query().where(within(machines.c.project, scope))
         if not gone:
             query = query.where(machines.c.state != MachineState.GONE.value)
         with self._database.connect() as db:
@@ -243,7 +241,8 @@ def _detail(event: Event) -> Mapping[str, Any]:
     return {**event.detail, "hold_reason_code": code.number, "hold_reason_subcode": code.subcode}
 
 
-def _within(column: ColumnElement[Any], scope: Scope) -> ColumnElement[bool]:
+def within(column: ColumnElement[Any], scope: Scope) -> ColumnElement[bool]:
+    """Return the condition that a project may be seen."""
     return true() if scope is None else column.in_(scope)
 
 
@@ -254,6 +253,12 @@ def _states(db: Connection, ids: Sequence[int]) -> dict[int, dict[str, int]]:
         row["cluster"]: {state: int(row[state]) for state in STATES if row[state]}
         for row in db.execute(query).mappings()
     }
+
+
+def cluster_views(db: Connection, rows: Sequence[Row[Any]]) -> list[ClusterView]:
+    """Return rows of `clusters` as people see them, with how their jobs stand."""
+    states = _states(db, [row.id for row in rows])
+    return [_cluster(row, states.get(row.id, {})) for row in rows]
 
 
 def _cluster(row: Row[Any], states: dict[str, int]) -> ClusterView:
@@ -270,7 +275,8 @@ def _cluster(row: Row[Any], states: dict[str, int]) -> ClusterView:
     )
 
 
-def _jobs() -> Any:
+def jobs_query() -> Any:
+    """Return the query of jobs with what a `job_view` is made from."""
     named = (clusters.c.batch_name, clusters.c.project_name, clusters.c.owner_name, clusters.c.image_name)
     named = (*named, clusters.c.common)
     last = and_(
@@ -286,7 +292,8 @@ def _jobs() -> Any:
     )
 
 
-def _job(row: Row[Any], *, with_spec: bool = False) -> JobView:
+def job_view(row: Row[Any], *, with_spec: bool = False) -> JobView:
+    """Return a row of `jobs_query` as people see it."""
     spec = whole_spec(row)
     held = number(row.hold_code, row.hold_subcode) if row.hold_code else None
     return JobView(

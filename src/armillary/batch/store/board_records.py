@@ -1,0 +1,241 @@
+"""What the board shows of a submit: its jobs as cells, its failures by cause, and the jobs that a filter leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer, Text, and_, case, cast, func, literal, or_, select, tuple_
+from sqlalchemy import Engine as Database
+
+from armillary.base.ids import ClusterId
+from armillary.batch.core.picture import LETTERS, OTHER
+from armillary.batch.model import JobId, JobState, Selection
+from armillary.batch.store.records import Scope, cluster_views, job_view, jobs_query, within
+from armillary.batch.store.selecting import selected
+from armillary.batch.store.shapes import shapes
+from armillary.batch.store.tables import attempts, clusters, events, jobs, machines
+from armillary.batch.views import ClusterView, JobView
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """The jobs of a submit that somebody looks for. Everything that is said holds for each."""
+
+    cluster: ClusterId
+    chosen: Selection = field(default_factory=Selection)
+    """states and causes"""
+    cloud: str = ""
+    worker: str = ""
+    """the beginning of its name"""
+    text: str = ""
+    """somewhere in the job's arguments, files or reason"""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all jobs of the submit are meant."""
+        return self.chosen == Selection() and not (self.cloud or self.worker or self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitFilter:
+    """The submits that somebody looks for; what is empty holds for all."""
+
+    project: str = ""
+    owner: str = ""
+    image: str = ""
+    """its name, or the beginning of its digest"""
+    name: str = ""
+    """a part of the batch's name"""
+    states: tuple[str, ...] = ()
+    """that have a job in one of these"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CauseRow:
+    """Jobs of a submit that failed, or are held, for the same cause."""
+
+    state: str
+    hold_code: str | None
+    exit_code: int | None
+    signal: int | None
+    jobs: int
+    first: int
+    """the lowest number of one of them"""
+    memory_mib: int
+    """what the one that asks for most asks for"""
+
+
+class BoardRecords:
+    """Reads of one submit at a time."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database.execution_options(readonly=True)
+
+    def latest(self, cluster: ClusterId) -> int:
+        """Return the sequence number of the submit's last change."""
+        query = select(func.coalesce(func.max(events.c.seq), 0)).where(events.c.cluster == cluster)
+        with self._database.connect() as db:
+            return int(db.execute(query).scalar_one())
+
+    def changed(self, cluster: ClusterId, *, after: int, most: int) -> list[int] | None:
+        """Return the numbers of jobs that changed since a sequence number; None: more than `most`."""
+        query = (
+            select(events.c.proc)
+            .where(events.c.cluster == cluster, events.c.seq > after)
+            .order_by(events.c.seq)
+            .limit(most + 1)
+        )
+        with self._database.connect() as db:
+            found = db.execute(query).scalars().all()
+        return None if len(found) > most else sorted(set(found))
+
+    def cells(self, chosen: JobFilter, *, only: Sequence[int] | None = None) -> list[tuple[int, str]]:
+        """Return (number, letter) of all jobs, or `only` of some, in order."""
+        query = select(jobs.c.proc, _letter(chosen)).where(jobs.c.cluster == chosen.cluster)
+        if only is not None:
+            query = query.where(jobs.c.proc.in_(only))
+        with self._database.connect() as db:
+            return [(row[0], row[1]) for row in db.execute(query.order_by(jobs.c.proc))]
+
+    def bins(
+        self, chosen: JobFilter, *, width: int, only: Sequence[int] | None = None
+    ) -> list[tuple[int, str, int]]:
+        """Return how many jobs of each `width` that follow each other have a letter."""
+        number = cast(func.floor(jobs.c.proc / width), Integer).label("bin")
+        letter = _letter(chosen).label("letter")
+        query = select(number, letter, func.count()).where(jobs.c.cluster == chosen.cluster)
+        if only is not None:
+            query = query.where(or_(*(jobs.c.proc.between(n * width, (n + 1) * width - 1) for n in only)))
+        with self._database.connect() as db:
+            rows = db.execute(query.group_by(number, letter).order_by(number, letter))
+            return [(row[0], row[1], row[2]) for row in rows]
+
+    def causes(self, cluster: ClusterId) -> list[CauseRow]:
+        """Return what failed and what is held, by cause, the most jobs first."""
+        keys = (
+            jobs.c.state,
+            case((jobs.c.state == JobState.HELD.value, jobs.c.hold_code)).label("hold_code"),
+            case((_failed(), jobs.c.exit_code)).label("exit_code"),
+            case((_failed(), jobs.c.signal)).label("signal"),
+        )
+        query = (
+            select(
+                *keys,
+                func.count().label("jobs"),
+                func.min(jobs.c.proc).label("first"),
+                func.max(jobs.c.memory_mib).label("memory_mib"),
+            )
+            .where(jobs.c.cluster == cluster, or_(jobs.c.state == JobState.HELD.value, _failed()))
+            .group_by(*keys)
+            .order_by(func.count().desc(), func.min(jobs.c.proc))
+            .limit(200)
+        )
+        with self._database.connect() as db:
+            return [CauseRow(**row) for row in db.execute(query).mappings()]
+
+    def find(self, scope: Scope, chosen: JobFilter, *, limit: int, after: JobId | None) -> list[JobView]:
+        """Return the jobs that the filter leaves, in order."""
+        query = jobs_query().where(
+            within(jobs.c.project, scope), jobs.c.cluster == chosen.cluster, _matches(chosen)
+        )
+        if after is not None:
+            query = query.where(tuple_(jobs.c.cluster, jobs.c.proc) > tuple_(*after))
+        with self._database.connect() as db:
+            rows = db.execute(query.order_by(jobs.c.cluster, jobs.c.proc).limit(limit))
+            return [job_view(row) for row in rows]
+
+    def reasons(self, cluster: ClusterId, hold_code: str, *, most: int = 200) -> list[str]:
+        """Return what was said of some of the jobs that are held for a cause."""
+        query = select(jobs.c.reason).where(
+            jobs.c.cluster == cluster,
+            jobs.c.state == JobState.HELD.value,
+            jobs.c.hold_code == hold_code,
+            jobs.c.reason.is_not(None),
+        )
+        with self._database.connect() as db:
+            return [str(reason) for reason in db.execute(query.limit(most)).scalars()]
+
+    def submits(
+        self, scope: Scope, chosen: SubmitFilter, *, limit: int, before: int | None
+    ) -> list[ClusterView]:
+        """Return the submits that the filter leaves, newest first."""
+        query = select(clusters).where(within(clusters.c.project, scope))
+        for column, value in (
+            (clusters.c.project_name, chosen.project),
+            (clusters.c.owner_name, chosen.owner),
+        ):
+            if value:
+                query = query.where(column == value)
+        if chosen.image:
+            image = clusters.c.image.startswith(chosen.image, autoescape=True)
+            query = query.where(or_(image, clusters.c.image_name == chosen.image))
+        if chosen.name:
+            query = query.where(clusters.c.batch_name.icontains(chosen.name, autoescape=True))
+        if chosen.states:
+            having = select(shapes.c.cluster).where(or_(*(shapes.c[state] > 0 for state in chosen.states)))
+            query = query.where(clusters.c.id.in_(having))
+        if before is not None:
+            query = query.where(clusters.c.id < before)
+        with self._database.connect() as db:
+            rows = db.execute(query.order_by(clusters.c.id.desc()).limit(limit)).all()
+            return cluster_views(db, rows)
+
+    def submit_text(self, cluster: ClusterId) -> str:
+        """Return the submit file of a submit."""
+        with self._database.connect() as db:
+            return str(
+                db.execute(select(clusters.c.submit_text).where(clusters.c.id == cluster)).scalar_one()
+            )
+
+    def clouds_of(self, cluster: ClusterId) -> list[str]:
+        """Return the clouds on which jobs of the submit have been."""
+        workers = select(attempts.c.worker).where(attempts.c.cluster == cluster).distinct()
+        query = select(machines.c.cloud).where(machines.c.id.in_(workers)).distinct()
+        with self._database.connect() as db:
+            return sorted(db.execute(query).scalars())
+
+    def pace(self, cluster: ClusterId, *, last: int = 200) -> tuple[int, datetime, datetime] | None:
+        """Return (jobs, from, to): how many of the last changes were ends of jobs, and when the first and last were."""
+        ended = (
+            select(events.c.at)
+            .where(events.c.cluster == cluster, events.c.state == JobState.COMPLETED.value)
+            .order_by(events.c.seq.desc())
+            .limit(last)
+        )
+        with self._database.connect() as db:
+            moments = db.execute(ended).scalars().all()
+        return (len(moments), moments[-1], moments[0]) if len(moments) > 1 else None
+
+
+def _failed() -> ColumnElement[bool]:
+    return and_(jobs.c.state == JobState.COMPLETED.value, jobs.c.succeeded.is_(False))
+
+
+def _letter(chosen: JobFilter) -> ColumnElement[str]:
+    shown = case(
+        (_failed(), LETTERS["failed"]),
+        *((jobs.c.state == state, letter) for state, letter in LETTERS.items() if state != "failed"),
+        else_=OTHER,
+    )
+    return shown if chosen.whole else case((_matches(chosen), shown), else_=literal(OTHER))
+
+
+def _matches(chosen: JobFilter) -> ColumnElement[bool]:
+    holds: list[Any] = [selected(chosen.chosen)]
+    if chosen.cloud or chosen.worker:
+        wanted = [attempts.c.cluster == jobs.c.cluster, attempts.c.proc == jobs.c.proc]
+        wanted.append(attempts.c.number == jobs.c.attempts)
+        if chosen.worker:
+            wanted.append(attempts.c.worker.startswith(chosen.worker, autoescape=True))
+        if chosen.cloud:
+            there = select(machines.c.id).where(machines.c.cloud == chosen.cloud)
+            wanted.append(attempts.c.worker.in_(there))
+        holds.append(select(attempts.c.number).where(*wanted).exists())
+    if chosen.text:
+        own: list[Any] = [cast(jobs.c.spec, Text).icontains(chosen.text, autoescape=True)]
+        own.append(func.coalesce(jobs.c.reason, "").icontains(chosen.text, autoescape=True))
+        holds.append(or_(*own))
+    return and_(*holds)
