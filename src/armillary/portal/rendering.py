@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from armillary.base.units import format_size
 from armillary.portal import i18n
+from armillary.portal.static_files import static
 from armillary.portal.wording import NOTICES, STATES, ErrorText, Worded, error_text
 
 
@@ -20,6 +22,11 @@ def moment(value: datetime | None) -> str:
 def iso(value: datetime) -> str:
     """Render a moment for machines, as the `datetime` attribute of `<time>` wants it."""
     return value.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def shell(value: object) -> str:
+    """Quote a word for the shell, for command lines that are shown to be copied."""
+    return shlex.quote(str(value))
 
 
 def short_digest(value: str | None) -> str:
@@ -66,10 +73,11 @@ class Renderer:
             iso=iso,
             size=format_size,
             short=short_digest,
+            sh=shell,
             state=state,
             notice=notice,
             error_text=wording,
         )
         names: dict[str, Any] = environment.globals
-        names.update(languages=i18n.LOCALES)
+        names.update(languages=i18n.LOCALES, static=static)
         return environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -16,6 +16,8 @@ from armillary.portal import i18n
 from armillary.portal.rendering import Renderer
 
 WEEK = 7 * 86400
+THEMES = ("light", "dark")
+THEME_COOKIE = "armillary_theme"
 
 
 class SignInNeeded(Exception):
@@ -41,6 +43,24 @@ class Visit:
     def gettext(self, message: str, **values: object) -> str:
         """Translate, then fill in `%(name)s`."""
         return i18n.translations(self.locale).gettext(message) % values
+
+    @property
+    def theme(self) -> str:
+        """The colours that were chosen: `light` or `dark`; empty for those of the visitor's system."""
+        chosen = self.request.cookies.get(THEME_COOKIE, "")
+        return chosen if chosen in THEMES else ""
+
+    @property
+    def address(self) -> str:
+        """The path and query that open this page as it is, in the same project, for whoever may see it.
+
+        A page that answers a form is reached by the address of the form.
+        """
+        query = [(k, v) for k, v in self.request.query_params.multi_items() if k not in ("notice", "project")]
+        if self.membership and len(self.memberships) > 1:
+            query.append(("project", self.membership.project.name))
+        path = "/" + quote(self.request.scope["path"].lstrip("/"))
+        return f"{path}?{urlencode(query)}" if query else path
 
     @property
     def who(self) -> Principal:

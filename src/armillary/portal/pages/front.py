@@ -13,7 +13,7 @@ from armillary.portal.context import LOCALE_COOKIE, PROJECT_COOKIE, Portal, Sent
 from armillary.portal.i18n import LOCALES, N_
 from armillary.portal.overview import overview
 from armillary.portal.security import SESSION_COOKIE
-from armillary.portal.visit import WEEK, Visit
+from armillary.portal.visit import THEME_COOKIE, THEMES, WEEK, Visit
 
 SESSION_LIFETIME = timedelta(hours=12)
 SUGGESTED = {"cores": "4", "ram": "8", "disk": "50", "storage": "100", "batch_cores": "16"}
@@ -107,6 +107,17 @@ def language(visit: Visiting, form: Sent) -> Response:
     response = visit.go(local_path(form.text("to", "/")))
     if chosen in LOCALES:
         visit.set_cookie(response, LOCALE_COOKIE, chosen, max_age=52 * WEEK)
+    return response
+
+
+@router.post("/theme")
+def theme(visit: Visiting, form: Sent) -> Response:
+    chosen = form.text("theme")
+    response = visit.go(local_path(form.text("to", "/")))
+    if chosen in THEMES:
+        visit.set_cookie(response, THEME_COOKIE, chosen, max_age=52 * WEEK)
+    else:
+        response.delete_cookie(THEME_COOKIE)
     return response
 
 

@@ -1,11 +1,38 @@
-// Copies a line to the clipboard, and follows the end of a log unless its reader has scrolled up.
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent);
+// What every page does with a script: copy, submit a choice at once, close menus, follow the end of a log.
+const copied = (button) => {
   const label = button.textContent;
   button.textContent = "✓";
   setTimeout(() => { button.textContent = label; }, 1500);
+};
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) {
+    // [data-copy] alone copies the code beside it; [data-copy="#id"] what is named
+    const source = button.dataset.copy ? document.querySelector(button.dataset.copy) : button.parentElement.querySelector("code");
+    await navigator.clipboard.writeText(source.textContent);
+    copied(button);
+    return;
+  }
+  const address = event.target.closest("[data-copy-address]");
+  if (address && !event.ctrlKey && !event.metaKey && navigator.clipboard) {
+    event.preventDefault();
+    const here = location.hash ? address.href + location.hash : address.href;
+    await navigator.clipboard.writeText(here);
+    copied(address);
+    return;
+  }
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
 });
 
 document.addEventListener("change", (event) => {
