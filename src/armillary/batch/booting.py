@@ -15,11 +15,10 @@ from armillary.batch.core.backoff import Lane
 from armillary.batch.model import Machine, MachineState
 from armillary.batch.ports import Clouds, Enrolment, People
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.fleet.model import WORKER_MARK
 
 log = logging.getLogger(__name__)
 
-WORKER_MARK = "armillary_worker"
-"""Server metadata: the worker that the server is. Found again by it when the reply to a create was lost."""
 DEPLOYMENT_MARK = "armillary_deployment"
 """Server metadata: whose worker it is; another platform on the same cloud has another mark."""
 

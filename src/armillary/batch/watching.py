@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from armillary.base.bell import Bell
 from armillary.base.ids import CloudName, ServerId, WorkerId
-from armillary.batch.booting import WORKER_MARK, Yard
+from armillary.batch.booting import Yard
 from armillary.batch.model import Machine, MachineState, WorkerReport
 from armillary.batch.ports import Workforce
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.survey import Place, View
-from armillary.fleet.model import FleetServer
+from armillary.fleet.model import WORKER_MARK, FleetServer
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,8 @@ from armillary.base.errors import Conflict, Invalid, NotFound, PreconditionFaile
 from armillary.base.ids import CloudName, ImageId, ServerId, Sha512, new_uuid
 from armillary.base.units import GiB, MiB
 from armillary.fleet.capacity import room_of
+from armillary.fleet.fake_parts import FakeParts
+from armillary.fleet.fake_sharing import FakeSharing
 from armillary.fleet.faults import Faults
 from armillary.fleet.model import (
     ADDRESS_MARK,
@@ -46,6 +48,8 @@ class FakeCloud:
         creates: how many creates were asked for, those that were refused too.
         faults: what is to go wrong.
         sizes: its flavors.
+        parts: its volumes, networks and figures.
+        sharing: which images projects offer to each other.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class FakeCloud:
         self._keys: dict[tuple[str, str], str] = {}
         self._deleted: list[tuple[datetime, str, FleetServer]] = []
         self._addresses = 10
+        self.parts = FakeParts(cloud=self, clock=clock, number=number)
+        self.sharing = FakeSharing(cloud=self)
 
     # CloudImages
 
@@ -84,7 +90,9 @@ class FakeCloud:
         self._answer()
         with self._lock:
             usable = [
-                i for i, _ in self._images.values() if i.visibility == "public" or i.owner == project.id
+                i
+                for i, _ in self._images.values()
+                if i.visibility == "public" or i.owner == project.id or self.sharing.has_taken(project, i.id)
             ]
         return usable[::-1]
 
@@ -314,6 +322,19 @@ class FakeCloud:
             owner, server = self._servers[server_id]
             self._servers[server_id] = (owner, replace(server, status=status, fault=fault, task=task))
 
+    def change_server(self, server: FleetServer) -> None:
+        """Make a machine be as this says."""
+        with self._lock:
+            self._servers[server.id] = (self._servers[server.id][0], server)
+
+    def change_image(self, image: FleetImage) -> None:
+        """Make an image be as this says."""
+        self._images[image.id] = (image, self._images[image.id][1])
+
+    def any_image(self, image_id: ImageId) -> FleetImage:
+        """Whosever it is."""
+        return self._images[image_id][0]
+
     def machines(self) -> list[tuple[str, FleetServer]]:
         """Return all machines with their projects' ids, whatever the cloud would answer."""
         with self._lock:
@@ -363,6 +384,11 @@ def fake_fleet(*, clock: Clock, clouds: Sequence[FakeCloud]) -> FleetService:
                 settings=FleetCloud(name=cloud.name, guest_url="https://armillary.internal:8443"),
                 images=cloud,
                 servers=cloud,
+                sharing=cloud.sharing,
+                tending=cloud.parts,
+                volumes=cloud.parts,
+                networks=cloud.parts,
+                cards=cloud.parts,
             )
             for cloud in clouds
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,8 @@ ADDRESS_MARK = "armillary_address"
 PROJECT_MARK = "armillary_project"
 """Server metadata and image property: our project's id, for clouds where all projects share one account."""
 
+WORKER_MARK = "armillary_worker"
+"""Server metadata: the worker that the server is. Found again by it when the reply to a create was lost."""
 
 COPY_MARK = "armillary_copy"
 """Image property: the digest of which this is a copy of ours."""
@@ -115,7 +117,7 @@ class FleetServer:
     @property
     def is_settled(self) -> bool:
         """Whether nothing of it changes by itself soon."""
-        rests = self.status in ("ACTIVE", "SHUTOFF", "ERROR")
+        rests = self.status in ("ACTIVE", "SHUTOFF", "ERROR", "VERIFY_RESIZE", "PAUSED", "SUSPENDED")
         return rests and self.task is None and not self.wants_address
 
     @property
@@ -135,6 +137,10 @@ class ServerRequest:
     key_name: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     floating_ip: bool = False
+    networks: Sequence[str] = ()
+    """Ids; none: the project's own, as the cloud finds it."""
+    groups: Sequence[str] = ()
+    """Names of security groups; none: the project's default one."""
 
 
 @dataclass(frozen=True, kw_only=True)

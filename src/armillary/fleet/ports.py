@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from armillary.accounts.model import Project
-from armillary.base.ids import ImageId, ServerId
+from armillary.base.ids import ImageId, ProjectId, ServerId
 from armillary.fleet.model import (
     FleetCloud,
     FleetFlavor,
@@ -21,6 +21,7 @@ from armillary.fleet.model import (
     Limits,
     ServerRequest,
 )
+from armillary.fleet.ports_people import CloudCards, CloudNetworks, CloudTending, CloudVolumes
 
 
 class CloudImages(Protocol):
@@ -49,6 +50,26 @@ class CloudImages(Protocol):
 
     def delete(self, project: Project, image_id: ImageId) -> None:
         """Remove the image. Unknown ids are fine."""
+        ...
+
+
+class CloudSharing(Protocol):
+    """Who else may use an image of one cloud."""
+
+    def share(self, project: Project, image_id: ImageId, other: ProjectId) -> None:
+        """Offer the project's image to another. Repeating is fine; NotFound if it is not the project's own."""
+        ...
+
+    def offered(self, project: Project) -> list[tuple[ImageId, str]]:
+        """What others offer to the project and it has not answered: id and name."""
+        ...
+
+    def accept(self, project: Project, image_id: ImageId, *, take: bool) -> None:
+        """Take what is offered, or turn it down. NotFound if it is not offered."""
+        ...
+
+    def publish(self, project: Project, image_id: ImageId, *, public: bool) -> None:
+        """Let everybody use it, or only its project again. NotFound if it is not there."""
         ...
 
 
@@ -94,8 +115,13 @@ class CloudServers(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """One cloud of the fleet with its two adapters."""
+    """One cloud of the fleet with its adapters."""
 
     settings: FleetCloud
     images: CloudImages
     servers: CloudServers
+    sharing: CloudSharing
+    tending: CloudTending
+    volumes: CloudVolumes
+    networks: CloudNetworks
+    cards: CloudCards

@@ -23,16 +23,17 @@ from armillary.fleet.model import (
     ServerRequest,
 )
 from armillary.fleet.ports import Cloud
+from armillary.fleet.tending import Tending
 
 REFUSED_FOR = timedelta(seconds=60)
 """How long a cloud that had no host for a flavor is believed to have none still."""
 
 
-class FleetService:
+class FleetService(Tending):
     """Answers for all clouds. Safe to use from many threads; no call touches the network before it must."""
 
     def __init__(self, *, clouds: Sequence[Cloud], clock: Clock) -> None:
-        self._clouds = {cloud.settings.name: cloud for cloud in clouds}
+        super().__init__(clouds=clouds)
         self._clock = clock
         self._copying = Copying(clouds=self._clouds, clock=clock)
         self._lock = threading.Lock()
@@ -195,10 +196,12 @@ class FleetService:
         key_name: str | None = None,
         metadata: Mapping[str, str] | None = None,
         floating_ip: bool = False,
+        networks: Sequence[str] = (),
+        groups: Sequence[str] = (),
     ) -> FleetServer:
         """Begin a machine there; it is known to the cloud when this returns, in BUILD or further.
 
-        `user_data` is plain text. With `floating_ip` the machine gets one as soon as it can carry it.
+        `user_data` is plain text; `networks` are ids and `groups` names of security groups, or none for the usual ones. With `floating_ip` the machine gets one as soon as it can carry it.
 
         Raises:
             QuotaExceeded: it does not fit into the project's quota on that cloud.
@@ -211,6 +214,8 @@ class FleetService:
             key_name=key_name,
             metadata=dict(metadata or {}),
             floating_ip=floating_ip,
+            networks=tuple(networks),
+            groups=tuple(groups),
         )
         return self._cloud(cloud).servers.create(project, request)
 
@@ -259,17 +264,6 @@ class FleetService:
     def ensure_key(self, cloud: CloudName, project: Project, *, name: str, public_key: str) -> None:
         """Have an ssh public key there under `name`."""
         self._cloud(cloud).servers.ensure_key(project, name, public_key)
-
-    def _cloud(self, name: CloudName) -> Cloud:
-        try:
-            return self._clouds[name]
-        except KeyError:
-            raise NotFound(
-                f"There is no cloud {name}.",
-                code="cloud_not_found",
-                facts={"cloud": name, "clouds": list(self._clouds)},
-                remedy="Choose one of the clouds.",
-            ) from None
 
     def _learn(self, server: FleetServer) -> None:
         # Nova says "No valid host" only in the fault of the server that it could not place

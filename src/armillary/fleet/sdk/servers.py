@@ -11,7 +11,7 @@ from typing import Any
 from armillary.accounts.model import Project
 from armillary.base.clock import from_iso
 from armillary.base.errors import ArmillaryError, Conflict, NotFound
-from armillary.base.ids import CloudName, ImageId, ServerId
+from armillary.base.ids import CloudName, ImageId, PortId, ServerId
 from armillary.base.units import GiB, MiB
 from armillary.fleet.model import (
     ADDRESS_MARK,
@@ -95,8 +95,10 @@ class SdkServers:
             "image_id": str(request.image_id),
             "flavor_id": flavor.id,
             "metadata": metadata,
-            "networks": "auto",
+            "networks": [{"uuid": each} for each in request.networks] or "auto",
         }
+        if request.groups:
+            body["security_groups"] = [{"name": each} for each in request.groups]
         if request.key_name:
             body["key_name"] = request.key_name
         if request.user_data is not None:
@@ -226,6 +228,19 @@ class SdkServers:
 
     # floating IPs
 
+    def give_address(self, project: Project, card_id: PortId) -> None:
+        """Put a new floating IP on a card of a machine."""
+        with refusals(self._cloud.name):
+            connection = self._connections.get(self._cloud, project)
+            self._new_address(connection, connection.network.get_port(str(card_id)))
+
+    def _new_address(self, connection: Any, port: Any) -> None:
+        connection.network.create_ip(
+            floating_network_id=self._external_network(connection),
+            port_id=port.id,
+            project_id=port.project_id,
+        )
+
     def _give_address(self, connection: Any, server_id: ServerId) -> bool:
         ports = list(connection.network.ports(device_id=str(server_id)))
         if not ports:
@@ -233,11 +248,7 @@ class SdkServers:
         port = ports[0]
         if list(connection.network.ips(port_id=port.id)):
             return True
-        connection.network.create_ip(
-            floating_network_id=self._external_network(connection),
-            port_id=port.id,
-            project_id=port.project_id,
-        )
+        self._new_address(connection, port)
         return True
 
     def _release_addresses(self, connection: Any, server_id: ServerId) -> None:
