@@ -17,6 +17,7 @@ from armillary.base.errors import Unavailable
 from armillary.batch.store.tables import create_all as create_batch
 from armillary.cloud import build  # noqa: F401 - it knows all tables
 from armillary.cloud import store as cloud_store
+from armillary.notices.tables import create_all as create_notices
 from armillary.vospace.store import create_all as create_vospace
 
 OLD = Path(__file__).parent / "records_of_0001"
@@ -34,6 +35,7 @@ def make_missing(engine: Engine, kind: Kind) -> None:
         AccountsStore(engine=engine).create_all()
         create_vospace(engine)
         create_batch(engine)
+        create_notices(engine)
     else:
         cloud_store.create_all(engine)
 

@@ -36,8 +36,7 @@ from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher, WorkerMatch, kind_of
 from armillary.batch.model import Group, InputFile, JobId, JobSpec, Machine, Resources, Submission, Wishes
 from armillary.batch.notices.book import NoticeBook
-from armillary.batch.notices.model import Kind
-from armillary.batch.notices.service import Notices, Send
+from armillary.batch.notices.service import Notices
 from armillary.batch.policy.evaluator import Evaluator
 from armillary.batch.policy.service import ExitPolicies, PolicyWatch
 from armillary.batch.reports import Reports
@@ -51,6 +50,11 @@ from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
 from armillary.batch.user_data import CloudInitEnrolment
 from armillary.fleet.fake import FakeCloud, fake_fleet
+from armillary.notices import tables as notice_tables
+from armillary.notices.model import Channel
+from armillary.notices.outbox import Outbox
+from armillary.notices.sending import Send, Sending
+from armillary.notices.service import Notices as Telling
 
 FLAVOR = "c2-2gb-10"
 WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=9 * 2**20)
@@ -156,7 +160,7 @@ class World:
     defer: bool = False
     east_cores: int = 8
     policy_page: int = 500
-    senders: dict[Kind, Send] = field(default_factory=dict[Kind, Send])
+    senders: dict[Channel, Send] = field(default_factory=dict[Channel, Send])
     evaluator: Evaluator = field(default_factory=Evaluator)
 
     def __post_init__(self) -> None:
@@ -178,6 +182,7 @@ class World:
     def restart(self) -> None:
         database = make_engine(self.records_url or f"sqlite:///{self.folder}/batch.db", durable=False)
         create_all(database)
+        notice_tables.create_all(database)
         self.database = database
         self.waiting.clear()
         self.fleet = fake_fleet(clock=self.clock, clouds=[self.east, self.west])
@@ -218,17 +223,22 @@ class World:
             vospace="armillary.internal:8443",
             clock=self.clock,
         )
-        self.book = NoticeBook(database=database)
+        self.outbox = Outbox(database=database)
+        self.telling = Telling(
+            database=database, people=self.people, clock=self.clock, channels=(), secret=b"secret of the platform"
+        )
         self.notices = Notices(
-            book=self.book,
+            book=NoticeBook(database=database),
             people=self.people,
             clock=self.clock,
-            senders=self.senders,
-            run=lambda work: work(),
+            sending=Sending(
+                outbox=self.outbox, clock=self.clock, senders=self.senders, run=lambda work: work()
+            ),
+            notify=lambda person, kind, facts, event: self.telling.notify(person, kind, facts, event=event),
         )
         self.reports = Reports(
             usage=UsageRecords(database=database),
-            book=self.book,
+            outbox=self.outbox,
             secret=b"secret of the platform",
             records=self.records,
             people=self.people,

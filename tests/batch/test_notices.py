@@ -24,9 +24,11 @@ from armillary.base.ids import ClusterId
 from armillary.base.outward import Outward
 from armillary.batch.core.states import Result
 from armillary.batch.model import Selection, Wishes
-from armillary.batch.notices.mail import Mail, MailServer
-from armillary.batch.notices.model import Delivery, Happened, Kind, Wanted, letter, wants
-from armillary.batch.notices.webhook import Webhook, check_url, key_of, signature
+from armillary.batch.notices.model import Happened, Wanted, wants
+from armillary.notices.mail import Mail, MailServer, compose
+from armillary.notices.model import Channel, Delivery
+from armillary.notices.webhook import Webhook, check_url, key_of, signature
+from armillary.portal.letters import Letters as Wording
 from outside_engines import ON_BOTH
 
 CLUSTER = ClusterId(1)
@@ -125,7 +127,7 @@ def run_all(world: World, *codes: int) -> None:
 
 
 def test_the_end_of_a_submit_is_posted_once_and_signed(world: World, hook: Heard) -> None:
-    world.senders[Kind.URL] = webhook(world)
+    world.senders[Channel.URL] = webhook(world)
     world.submit(3, wishes=Wishes(notify_url=hook.url))
     run_all(world, 0, 7)
     world.notices.tick()
@@ -152,7 +154,7 @@ def run_all_left(world: World) -> None:
 
 @ON_BOTH
 def test_an_address_that_fails_is_tried_again_later_with_the_same_id(world: World, hook: Heard) -> None:
-    world.senders[Kind.URL] = webhook(world)
+    world.senders[Channel.URL] = webhook(world)
     world.submit(wishes=Wishes(notify_url=hook.url))
     hook.answers += [503, 500]
     run_all(world, 0)
@@ -173,10 +175,10 @@ def test_a_sender_that_is_killed_in_the_middle_is_followed_by_another(world: Wor
     def killed(_delivery: Delivery) -> None:
         raise KeyboardInterrupt
 
-    world.senders[Kind.URL] = killed
+    world.senders[Channel.URL] = killed
     with pytest.raises(KeyboardInterrupt):
         world.notices.tick()
-    world.senders[Kind.URL] = webhook(world)
+    world.senders[Channel.URL] = webhook(world)
     world.restart()
     world.notices.tick()
     assert hook.posts == [], "whoever took it may be at it still"
@@ -186,18 +188,18 @@ def test_a_sender_that_is_killed_in_the_middle_is_followed_by_another(world: Wor
 
 
 def test_we_do_not_post_into_our_own_house(world: World, hook: Heard) -> None:
-    world.senders[Kind.URL] = webhook(world, allowed=())
+    world.senders[Channel.URL] = webhook(world, allowed=())
     world.submit(wishes=Wishes(notify_url=hook.url))
     run_all(world, 0)
     world.notices.tick()
     assert hook.posts == []
-    (row,) = world.book.of(1)
+    (row,) = world.outbox.about("cluster/1")
     assert row.state == "given_up"
     assert "does not go to 127.0.0.1" in row.said
 
 
 def test_after_a_while_nobody_tries_any_more(world: World, hook: Heard) -> None:
-    world.senders[Kind.URL] = webhook(world)
+    world.senders[Channel.URL] = webhook(world)
     world.submit(wishes=Wishes(notify_url=hook.url))
     hook.answers += [500] * 100
     run_all(world, 0)
@@ -205,22 +207,22 @@ def test_after_a_while_nobody_tries_any_more(world: World, hook: Heard) -> None:
         world.notices.tick()
         world.later(3600)
     assert len(hook.posts) == 15
-    assert world.book.of(1)[0].state == "given_up"
+    assert world.outbox.about("cluster/1")[0].state == "given_up"
 
 
 def test_old_notices_are_forgotten(world: World, hook: Heard) -> None:
-    world.senders[Kind.URL] = webhook(world)
+    world.senders[Channel.URL] = webhook(world)
     world.submit(wishes=Wishes(notify_url=hook.url))
     run_all(world, 0)
     world.notices.tick()
     world.later(31 * 86_400)
     world.notices.tick()
-    assert world.book.of(1) == []
+    assert world.outbox.about("cluster/1") == []
 
 
 @ON_BOTH
 def test_a_standstill_is_told_and_then_the_end(world: World, hook: Heard) -> None:
-    world.senders[Kind.URL] = webhook(world)
+    world.senders[Channel.URL] = webhook(world)
     world.submit(2, wishes=Wishes(notify_url=hook.url))
     run_all(world, 0)
     world.queue.hold(Selection(cluster=CLUSTER), reason="let me look")
@@ -236,7 +238,7 @@ def test_a_standstill_is_told_and_then_the_end(world: World, hook: Heard) -> Non
 
 
 def test_a_retry_is_told_of_too(world: World, hook: Heard) -> None:
-    world.senders[Kind.URL] = webhook(world)
+    world.senders[Channel.URL] = webhook(world)
     world.submit(wishes=Wishes(notify_url=hook.url))
     run_all(world, 1)
     world.notices.tick()
@@ -279,19 +281,19 @@ def test_mail_comes_as_notification_says(
 def test_the_owner_gets_a_letter(world: World, post_office: tuple[Letters, Controller]) -> None:
     letters, controller = post_office
     server = MailServer(host="127.0.0.1", port=port_of(controller), sender="batch@cloud.example.org")
-    world.senders[Kind.MAIL] = Mail(server=server)
+    world.senders[Channel.MAIL] = Mail(server=server, letter=Wording())
     world.submit(2, wishes=Wishes(notification="COMPLETE", notify_user="somebody@else.example.org"))
     run_all(world, 0, 3)
     world.notices.tick()
     world.notices.tick()
     ((to, message),) = letters.kept
     assert to == ["ada@example.org"]
-    assert message["Subject"] == "cluster 1: over, 1 of 2 job(s) did not do well"
+    assert message["Subject"] == "cluster 1: over, 1 of 2 jobs did not do well"
     text = message.get_payload(decode=True)
     assert isinstance(text, bytes)
-    assert b"1 job(s): exit code 3" in text
+    assert b"1 job: exit code 3" in text
     assert b"armillary fetch 1" in text
-    assert message["Message-ID"] == f"<{world.book.of(1)[0].id}@cloud.example.org>"
+    assert message["Message-ID"] == f"<{world.outbox.about('cluster/1')[0].id}@cloud.example.org>"
 
 
 def test_a_busy_mail_server_gets_the_same_letter_later(
@@ -299,7 +301,7 @@ def test_a_busy_mail_server_gets_the_same_letter_later(
 ) -> None:
     letters, controller = post_office
     server = MailServer(host="127.0.0.1", port=port_of(controller), sender="batch@cloud.example.org")
-    world.senders[Kind.MAIL] = Mail(server=server)
+    world.senders[Channel.MAIL] = Mail(server=server, letter=Wording())
     world.submit(wishes=Wishes(notification="ALWAYS"))
     run_all(world, 0)
     letters.busy = True
@@ -344,7 +346,7 @@ def test_mail_goes_over_tls_with_a_password(tmp_path: Any, world: World) -> None
             tls=trusted,
         )
         body = world_body()
-        Mail(server=server)(Delivery(id="1", kind=Kind.MAIL, target="ada@example.org", tries=1, body=body))
+        Mail(server=server, letter=Wording())(Delivery(id="1", kind="batch.over", channel=Channel.MAIL, target="ada@example.org", tries=1, body=body))
     finally:
         controller.stop()
     assert len(letters.kept) == 1
@@ -370,21 +372,19 @@ def world_body(**more: Any) -> dict[str, Any]:
 
 
 def test_a_name_with_line_breaks_adds_no_headers_to_a_letter() -> None:
-    subject, _ = letter(world_body(batch_name="a\r\nBcc: all@example.org"))
-    assert "Bcc" in subject
-    from armillary.batch.notices.mail import compose
-
     delivery = Delivery(
-        id="1", kind=Kind.MAIL, target="a@b.c", tries=1, body=world_body(batch_name="a\r\nBcc: all@x.org")
+        id="1", kind="batch.over", channel=Channel.MAIL, target="a@b.c", tries=1, body=world_body(batch_name="a\r\nBcc: all@x.org")
     )
-    assert compose(delivery, sender="us@x.org")["Bcc"] is None
+    letter = compose(delivery, Wording()(delivery), sender="us@x.org")
+    assert letter["Bcc"] is None
+    assert "Bcc" in letter["Subject"]
 
 
 def test_who_submits_hears_what_will_not_happen(world: World) -> None:
     asked = Wishes(notification="COMPLETE", notify_user="eve@example.org")
     assert world.notices.warnings(Wishes(), world.ada.person) == []
     assert "sends no mail" in world.notices.warnings(asked, world.ada.person)[0]
-    world.senders[Kind.MAIL] = lambda _delivery: None
+    world.senders[Channel.MAIL] = lambda _delivery: None
     assert "mail goes to ada@example.org" in world.notices.warnings(asked, world.ada.person)[0]
 
 

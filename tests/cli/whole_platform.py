@@ -34,7 +34,6 @@ from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group
-from armillary.batch.notices.book import NoticeBook
 from armillary.batch.reports import Reports
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
@@ -93,6 +92,7 @@ class WholePlatform:
 
     def _wire_batch(self, database: Any, clock: SystemClock, fleet: Any) -> None:
         create_all(database)
+        notice_tables.create_all(database)
         terms = Terms(lease=timedelta(seconds=20), poll=timedelta(seconds=1))
         queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
         self.register = Register(database=database, clock=clock, terms=terms)
@@ -116,7 +116,7 @@ class WholePlatform:
         records = Records(database=database)
         self.reports = Reports(
             usage=UsageRecords(database=database),
-            book=NoticeBook(database=database),
+            outbox=Outbox(database=database),
             secret=b"secret",
             records=records,
             people=self.accounts,

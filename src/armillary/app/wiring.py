@@ -29,6 +29,7 @@ from armillary.app.settings import Settings
 from armillary.app.storage import open_bytes
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
+from armillary.app.wiring_notices import Telling, build_notices
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
 from armillary.base.units import GiB
@@ -78,6 +79,7 @@ class Platform:
     accounts: AccountsService
     fleet: FleetService
     batch: Batch
+    telling: Telling
     vospace: VOSpaceService
     transfers: JobService
     views: Views
@@ -93,6 +95,7 @@ class Platform:
         self.transfers.close()
         self.views.close()
         self.batch.errands.shutdown(wait=True, cancel_futures=True)
+        self.telling.errands.shutdown(wait=True, cancel_futures=True)
         self.batch.polls.shutdown(wait=True, cancel_futures=True)
         if self.batch.condor:
             self.batch.condor.pool.close()
@@ -128,7 +131,14 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     views = _build_views(settings, vospace)
     of_batch = database.execution_options(room="batch")
     meters = Meters(records=Standing(database=of_batch, clock=clock))
+    telling = build_notices(
+        settings=settings,
+        database=database.execution_options(room="notices"),
+        people=accounts,
+        clock=clock,
+    )
     batch = build_batch(
+        telling=telling,
         settings=settings,
         addresses=addresses,
         database=of_batch,
@@ -222,6 +232,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         accounts=accounts,
         fleet=fleet,
         batch=batch,
+        telling=telling,
         vospace=vospace,
         transfers=jobs,
         views=views,

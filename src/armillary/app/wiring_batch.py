@@ -16,7 +16,7 @@ from armillary.app.addresses import Addresses
 from armillary.app.fleet_access import guest_gateway
 from armillary.app.settings import Settings
 from armillary.app.wiring_condor import Condor, build_condor
-from armillary.app.wiring_notices import build_notices, notify_secret
+from armillary.app.wiring_notices import Telling
 from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId, TokenId
@@ -85,6 +85,7 @@ def build_batch(
     fleet: FleetService,
     clock: Clock,
     meter: Meter,
+    telling: Telling,
 ) -> Batch:
     """Make the batch subject over `database`, with its files in `home/batch`."""
     create_all(database)
@@ -159,15 +160,23 @@ def build_batch(
     errands = ThreadPoolExecutor(max_workers=32, thread_name_prefix="worker-boot")
     polls = ThreadPoolExecutor(max_workers=32, thread_name_prefix="cloud-poll")
     book = NoticeBook(database=database)
-    secret = notify_secret(settings.home / "batch")
-    notices = build_notices(
-        settings=settings, book=book, secret=secret, people=accounts, clock=clock, errands=errands
+    notices = Notices(
+        book=book,
+        people=accounts,
+        clock=clock,
+        sending=telling.sending,
+        notify=lambda person, kind, facts, event: telling.notices.notify(person, kind, facts, event=event),
+        to_others=settings.mail.to_others,
     )
     calls = Calls(bell=bell, clock=clock)
     return Batch(
         notices=notices,
         reports=Reports(
-            usage=UsageRecords(database=database), book=book, secret=secret, records=records, people=accounts
+            usage=UsageRecords(database=database),
+            outbox=telling.outbox,
+            secret=telling.secret,
+            records=records,
+            people=accounts,
         ),
         board=Board(
             records=records, board=BoardRecords(database=database), people=accounts, clock=clock

@@ -1,45 +1,70 @@
-"""Makes what tells people that their jobs are over."""
+"""Makes what tells people: that their jobs are over, that a request is decided, that a machine expires."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy import Engine
 
 from armillary.accounts.service import AccountsService
 from armillary.app.settings import MailTable, Settings
 from armillary.base.clock import Clock
 from armillary.base.ids import new_secret
 from armillary.base.outward import Outward
-from armillary.batch.notices.book import NoticeBook
-from armillary.batch.notices.mail import Mail, MailServer
-from armillary.batch.notices.model import Kind
-from armillary.batch.notices.service import Notices, Send
-from armillary.batch.notices.webhook import Webhook
+from armillary.notices.mail import Mail, MailServer
+from armillary.notices.model import Channel
+from armillary.notices.outbox import Outbox
+from armillary.notices.sending import Send, Sending
+from armillary.notices.service import Notices
+from armillary.notices.tables import create_all
+from armillary.notices.webhook import Webhook
+from armillary.portal.letters import Letters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """What tells people, made."""
+
+    notices: Notices
+    sending: Sending
+    outbox: Outbox
+    secret: bytes
+    errands: ThreadPoolExecutor
 
 
 def build_notices(
-    *,
-    settings: Settings,
-    book: NoticeBook,
-    secret: bytes,
-    people: AccountsService,
-    clock: Clock,
-    errands: ThreadPoolExecutor,
-) -> Notices:
+    *, settings: Settings, database: Engine, people: AccountsService, clock: Clock
+) -> Telling:
     """Make the notices of `settings`: mail when there is a server, POSTs always."""
+    create_all(database)
+    secret = notify_secret(settings.home / "batch")
     way = Outward(allowed=settings.batch.notify_hosts, setting="[batch] notify_hosts")
-    senders: dict[Kind, Send] = {Kind.URL: Webhook(way=way, secret=secret, clock=clock)}
+    senders: dict[Channel, Send] = {Channel.URL: Webhook(way=way, secret=secret, clock=clock)}
     if settings.mail.host:
-        senders[Kind.MAIL] = Mail(server=_server(settings.mail))
-    return Notices(
-        book=book,
-        people=people,
-        clock=clock,
-        senders=senders,
-        run=errands.submit,
-        to_others=settings.mail.to_others,
+        letters = Letters(url=_portal_url(settings.host_names, settings.https_port))
+        senders[Channel.MAIL] = Mail(server=_server(settings.mail), letter=letters)
+    outbox = Outbox(database=database)
+    errands = ThreadPoolExecutor(max_workers=8, thread_name_prefix="notice")
+    return Telling(
+        notices=Notices(
+            database=database, people=people, clock=clock, channels=frozenset(senders), secret=secret
+        ),
+        sending=Sending(outbox=outbox, clock=clock, senders=senders, run=errands.submit),
+        outbox=outbox,
+        secret=secret,
+        errands=errands,
     )
+
+
+def _portal_url(host_names: Sequence[str], port: int) -> str:
+    """Where people's browsers find the portal, as far as the settings tell."""
+    if not host_names:
+        return f"https://localhost:{port}" if port else ""
+    return f"https://{host_names[0]}" + ("" if port == 443 else f":{port}")
 
 
 def _server(mail: MailTable) -> MailServer:

@@ -9,12 +9,13 @@ from typing import Any
 from armillary.accounts.model import Principal
 from armillary.base.errors import Invalid, NotFound
 from armillary.base.ids import ClusterId, PersonId, ProjectId
-from armillary.batch.notices.book import NoticeBook
-from armillary.batch.notices.webhook import key_of
+from armillary.batch.notices.book import about
 from armillary.batch.ports import People
 from armillary.batch.seeing import scope_of
 from armillary.batch.store.records import Records
 from armillary.batch.store.usage_records import DIMENSIONS, UsageFilter, UsageRecords, UsageRow
+from armillary.notices.outbox import Outbox
+from armillary.notices.webhook import key_of
 
 MOST_ROWS = 10_000
 
@@ -48,10 +49,10 @@ class Reports:
     """Answers about use and notices. Members see their projects, people themselves, administrators all."""
 
     def __init__(
-        self, *, usage: UsageRecords, book: NoticeBook, secret: bytes, records: Records, people: People
+        self, *, usage: UsageRecords, outbox: Outbox, secret: bytes, records: Records, people: People
     ) -> None:
         self._usage = usage
-        self._book = book
+        self._outbox = outbox
         self._secret = secret
         self._records = records
         self._people = people
@@ -78,7 +79,7 @@ class Reports:
     def notices(self, who: Principal, cluster: ClusterId) -> list[Any]:
         """Return what was sent, or is to be sent, about a submit. Raises NotFound."""
         self._records.owner_of(scope_of(who, self._people), cluster)
-        return self._book.of(cluster)
+        return self._outbox.about(about(cluster))
 
     def notify_key(self, who: Principal) -> str:
         """Return the key that signs what is sent to the caller's `notify_url`."""

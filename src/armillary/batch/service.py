@@ -16,7 +16,6 @@ from armillary.batch.intake import SubmitRequest, with_inputs
 from armillary.batch.logs import LogFolder, Piece
 from armillary.batch.matching import Matcher
 from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, Wishes
-from armillary.batch.notices.webhook import check_url
 from armillary.batch.policy.service import check_policies
 from armillary.batch.ports import Clouds, Engine, People, Spool
 from armillary.batch.seeing import WRITE, out_of_scope, scope_of
@@ -32,6 +31,7 @@ from armillary.batch.views import (
     OutputView,
     WorkerView,
 )
+from armillary.notices.webhook import check_url
 
 
 @dataclass(frozen=True, kw_only=True)

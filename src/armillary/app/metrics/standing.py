@@ -14,7 +14,8 @@ from sqlalchemy import Engine as Database
 from armillary.base.clock import Clock
 from armillary.batch.model import MachineState
 from armillary.batch.store.shapes import STATES, shapes
-from armillary.batch.store.tables import clusters, lanes, machines, notices
+from armillary.batch.store.tables import clusters, lanes, machines
+from armillary.notices.tables import post
 
 
 class Standing(Collector):
@@ -108,9 +109,9 @@ def _boots(db: Connection) -> Iterable[Metric]:
 
 def _notices(db: Connection) -> Metric:
     found = GaugeMetricFamily(
-        "armillary_notices", "Notices of ends of submits, by how they stand.", labels=["state"]
+        "armillary_notices", "Letters and POSTs to people, by how they stand.", labels=["state"]
     )
-    for row in db.execute(select(notices.c.state, func.count().label("n")).group_by(notices.c.state)):
+    for row in db.execute(select(post.c.state, func.count().label("n")).group_by(post.c.state)):
         found.add_metric([row.state], row.n)
     return found
 

@@ -1,53 +1,66 @@
-"""The records of notices: who waits for which submit, and what is on its way. Nothing is told that is not here first."""
+"""The records of who waits for which submit. What there is to tell goes to the outbox, in the same transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy import Engine as Database
 
 from armillary.base.clock import to_iso
 from armillary.base.ids import new_hex
 from armillary.batch.model import JobState, Submission
-from armillary.batch.notices.model import Delivery, Happened, Kind, Standing, Wanted
+from armillary.batch.notices.model import Happened, Standing, Wanted
 from armillary.batch.store.policy_records import TOLD, WAITING
 from armillary.batch.store.shapes import shapes
 from armillary.batch.store.tables import clusters, jobs, notices
+from armillary.notices import outbox
+from armillary.notices.model import Channel
 
-DUE, SENT, GIVEN_UP = "due", "sent", "given_up"
-"""of a delivery"""
 _CAUSES = 20
 
 
 def note(db: Connection, cluster: int, submission: Submission, now: datetime) -> None:
     """Remember, in the transaction of a submit, who is to be told of its end."""
     wishes = submission.wishes
-    wanted: list[tuple[Kind, str]] = []
+    wanted: list[tuple[Channel, str]] = [(Channel.PAGE, "")]
     if wishes.notification != Wanted.NEVER:
-        wanted.append((Kind.MAIL, wishes.notify_user or ""))
+        wanted.append((Channel.MAIL, wishes.notify_user or ""))
     if wishes.notify_url:
-        wanted.append((Kind.URL, wishes.notify_url))
-    if wanted:
-        db.execute(insert(notices), [_row(cluster, kind, to, WAITING, {}, now) for kind, to in wanted])
+        wanted.append((Channel.URL, wishes.notify_url))
+    db.execute(insert(notices), [_row(cluster, channel, to, now) for channel, to in wanted])
 
 
-def _row(
-    cluster: int, kind: Kind, target: str, state: str, body: Mapping[str, Any], now: datetime
-) -> dict[str, Any]:
+def _row(cluster: int, channel: Channel, target: str, now: datetime) -> dict[str, Any]:
     return {
         "id": new_hex(),
         "cluster": cluster,
-        "kind": kind.value,
+        "kind": channel.value,
         "target": target,
-        "state": state,
-        "body": dict(body),
+        "state": WAITING,
+        "body": {},
         "tries": 0,
         "next_at": now,
         "said": "",
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What is to be sent, and to whom."""
+
+    target: str
+    owner: str
+    locale: str
+    body: Mapping[str, Any]
+
+
+def about(cluster: int) -> str:
+    """Return what deliveries of a submit are said to be about."""
+    return f"cluster/{cluster}"
 
 
 class NoticeBook:
@@ -90,10 +103,8 @@ class NoticeBook:
         with self._reading.connect() as db:
             return db.execute(query).all()
 
-    def tell(
-        self, waiter: str, happened: Happened, *, target: str, body: Mapping[str, Any] | None, now: datetime
-    ) -> None:
-        """Write down that something is to be told to a waiter (`body` None: that it needs not be), once.
+    def tell(self, waiter: str, happened: Happened, *, letter: Told | None, now: datetime) -> None:
+        """Write down that something is to be told to a waiter (`letter` None: that it needs not be), once.
 
         After the end of its submit it waits no more; after a standstill it waits for the end.
         """
@@ -105,10 +116,18 @@ class NoticeBook:
                 .values(state=TOLD if over else WAITING, said=happened.value)
                 .returning(notices.c.cluster, notices.c.kind)
             ).first()
-            if row is not None and body is not None:
-                made = _row(row.cluster, Kind(row.kind), target, DUE, body, now)
-                made["body"]["id"] = made["id"]
-                db.execute(insert(notices).values(made))
+            if row is not None and letter is not None:
+                outbox.put(
+                    db,
+                    about=about(row.cluster),
+                    kind=f"batch.{happened.value}",
+                    channel=Channel(row.kind),
+                    target=letter.target,
+                    owner=letter.owner,
+                    locale=letter.locale,
+                    body=letter.body,
+                    now=now,
+                )
 
     def goes_on(self, waiter: str) -> None:
         """Forget a standstill: the next one is to be told too."""
@@ -116,51 +135,6 @@ class NoticeBook:
             db.execute(
                 update(notices).where(notices.c.id == waiter, notices.c.state == WAITING).values(said="")
             )
-
-    def take_due(self, *, now: datetime, again: timedelta, limit: int) -> list[Delivery]:
-        """Return deliveries to try now. Unless one is settled it is due once more `again` from now."""
-        query = select(notices).where(notices.c.state == DUE, notices.c.next_at <= now)
-        with self._reading.connect() as db:
-            found = db.execute(query.order_by(notices.c.next_at).limit(limit)).all()
-        taken: list[Delivery] = []
-        for row in found:
-            with self._database.begin() as db:
-                mine = db.execute(
-                    update(notices)
-                    .where(notices.c.id == row.id, notices.c.state == DUE, notices.c.tries == row.tries)
-                    .values(tries=row.tries + 1, next_at=now + again)
-                )
-            if mine.rowcount:
-                taken.append(
-                    Delivery(
-                        id=row.id, kind=Kind(row.kind), target=row.target, tries=row.tries + 1, body=row.body
-                    )
-                )
-        return taken
-
-    def settle(self, delivery: Delivery, state: str, *, said: str, next_at: datetime) -> None:
-        """Write down how a try went."""
-        with self._database.begin() as db:
-            db.execute(
-                update(notices)
-                .where(notices.c.id == delivery.id, notices.c.state == DUE)
-                .values(state=state, said=said[:1000], next_at=next_at)
-            )
-
-    def sweep(self, *, before: datetime) -> None:
-        """Forget deliveries that were settled before."""
-        with self._database.begin() as db:
-            db.execute(
-                delete(notices).where(notices.c.state.in_((SENT, GIVEN_UP)), notices.c.next_at < before)
-            )
-
-    def of(self, cluster: int) -> list[Row[Any]]:
-        """Return the deliveries about a submit, the oldest first."""
-        query = select(notices).where(
-            notices.c.cluster == cluster, notices.c.state.in_((DUE, SENT, GIVEN_UP))
-        )
-        with self._reading.connect() as db:
-            return list(db.execute(query.order_by(notices.c.next_at).limit(1000)).all())
 
     def facts(self, cluster: int, happened: Happened) -> dict[str, Any]:
         """Return what is told of a submit."""

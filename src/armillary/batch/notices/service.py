@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from armillary.accounts.model import Person
 from armillary.base.clock import Clock
-from armillary.base.errors import ArmillaryError, Forbidden, Invalid, NotFound
+from armillary.base.errors import NotFound
 from armillary.base.ids import ClusterId, PersonId
 from armillary.batch.model import Wishes
-from armillary.batch.notices.book import DUE, GIVEN_UP, SENT, NoticeBook, standing
-from armillary.batch.notices.model import Delivery, Kind, Wanted, wants
+from armillary.batch.notices.book import NoticeBook, Told, standing
+from armillary.batch.notices.model import Wanted, wants
 from armillary.batch.ports import People
+from armillary.notices.model import Channel, NoticeKind
+from armillary.notices.sending import Sending
 
-log = logging.getLogger(__name__)
-
-Send = Callable[[Delivery], None]
-"""Raises ArmillaryError when it did not arrive."""
 _PAGE = 500
-_AT_ONCE = 32
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
-_TRIES = 15
-"""over about nine hours"""
-_UNTIL_AGAIN = timedelta(minutes=5)
-"""from taking a delivery to trying it again, if nobody says how it went: its sender was killed"""
-_KEPT = timedelta(days=30)
-_SWEEP_EVERY = timedelta(hours=1)
+
+Notify = Callable[[PersonId, NoticeKind, Mapping[str, Any], str], object]
+"""Tells a person of an event, by its key once for ever."""
 
 
 class Notices:
@@ -40,59 +31,33 @@ class Notices:
         book: NoticeBook,
         people: People,
         clock: Clock,
-        senders: Mapping[Kind, Send],
-        run: Callable[[Callable[[], None]], object],
+        sending: Sending,
+        notify: Notify,
         to_others: bool = False,
     ) -> None:
-        """`senders` has what is set up; `run` does work beside the loop; mail `to_others` than the owner is rare."""
+        """`notify` tells the owner in the portal; mail `to_others` than the owner is rare."""
         self._book = book
         self._people = people
         self._clock = clock
-        self._senders = senders
-        self._run = run
+        self._sending = sending
+        self._notify = notify
         self._to_others = to_others
-        self._swept_at: datetime | None = None
 
     def tick(self) -> None:
         """Write down what is to be told, then begin to tell what is due."""
         self._look()
-        now = self._clock.now()
-        for delivery in self._book.take_due(now=now, again=_UNTIL_AGAIN, limit=_AT_ONCE):
-            self._run(lambda it=delivery: self.deliver(it))
-        if (
-            self._swept_at is None or now - self._swept_at > _SWEEP_EVERY
-        ):  # a write, and there is seldom anything
-            self._swept_at = now
-            self._book.sweep(before=now - _KEPT)
+        self._sending.tick()
 
     def warnings(self, wishes: Wishes, who: Person) -> list[str]:
         """Return what a person who submits should know of what will not happen."""
         if wishes.notification == Wanted.NEVER:
             return []
-        if Kind.MAIL not in self._senders:
+        if Channel.MAIL not in self._sending.channels:
             return ["This platform sends no mail: nobody will be written to about these jobs."]
         other = wishes.notify_user
         if other and other != who.email and not self._to_others:
             return [f"This platform writes to nobody but you: mail goes to {who.email}, not to {other}."]
         return []
-
-    def deliver(self, delivery: Delivery) -> None:
-        """Try once, and write down how it went."""
-        now = self._clock.now()
-        send = self._senders.get(delivery.kind)
-        if send is None:
-            self._book.settle(delivery, GIVEN_UP, said="this platform sends none", next_at=now)
-            return
-        try:
-            send(delivery)
-        except ArmillaryError as error:
-            hopeless = isinstance(error, Forbidden | Invalid) or delivery.tries >= _TRIES
-            log.warning("notice %s (try %d): %s", delivery.id, delivery.tries, error.message)
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(delivery.tries - 1, 20))
-            state = GIVEN_UP if hopeless else DUE
-            self._book.settle(delivery, state, said=error.message, next_at=now + pause)
-        else:
-            self._book.settle(delivery, SENT, said="", next_at=now)
 
     def _look(self) -> None:
         after = ""
@@ -109,18 +74,26 @@ class Notices:
             return
         if row.said == happened.value:
             return
-        kind = Kind(row.kind)
+        channel = Channel(row.kind)
         body = self._book.facts(ClusterId(row.cluster), happened)
-        told = kind is Kind.URL or wants(Wanted(row.notification), happened, failed=body["failed"])
-        target = row.target if kind is Kind.URL else self._address(row)
-        self._book.tell(
-            row.id, happened, target=target, body=body if told and target else None, now=self._clock.now()
-        )
+        letter = None
+        if channel is Channel.PAGE:
+            kind = NoticeKind.BATCH_FAILING if 2 * body["failed"] > body["jobs"] else NoticeKind.BATCH_OVER
+            event = f"batch/{row.cluster}/{happened.value}/{body['ended_at']}"
+            self._notify(PersonId(row.owner), kind, body, event)  # said twice it is told once
+        elif channel is Channel.URL or wants(Wanted(row.notification), happened, failed=body["failed"]):
+            letter = self._letter(row, channel, body)
+        self._book.tell(row.id, happened, letter=letter, now=self._clock.now())
 
-    def _address(self, row: Any) -> str:
-        """Return whom to write to; nobody when the owner is gone."""
+    def _letter(self, row: Any, channel: Channel, body: Mapping[str, Any]) -> Told | None:
+        """Return what to send; nothing to somebody who is gone, or has no address."""
         try:
-            own = self._people.person(PersonId(row.owner)).email
+            owner = self._people.person(PersonId(row.owner))
         except NotFound:
-            return ""
-        return row.target if row.target and self._to_others else own
+            owner = None
+        target = row.target if channel is Channel.URL or (row.target and self._to_others) else ""
+        target = target or (owner.email if owner else "")
+        if not target:
+            return None
+        locale = owner.locale if owner else "en"
+        return Told(target=target, owner=body["owner"], locale=locale, body=body)

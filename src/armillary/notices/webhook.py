@@ -13,7 +13,7 @@ from armillary.base.clock import Clock
 from armillary.base.errors import Invalid, Unavailable
 from armillary.base.outward import Outward
 from armillary.base.places import place_of
-from armillary.batch.notices.model import Delivery
+from armillary.notices.model import Delivery
 
 
 def key_of(secret: bytes, owner: str) -> str:
@@ -40,16 +40,15 @@ class Webhook:
         place = place_of(delivery.target)
         body = json.dumps(dict(delivery.body)).encode()
         at = str(int(self._clock.now().timestamp()))
-        owner = str(delivery.body["owner"])
         headers = {
             "Host": place.netloc,
             "Content-Type": "application/json",
             "User-Agent": "Armillary",
             "Connection": "close",
             "X-Armillary-Delivery": delivery.id,
-            "X-Armillary-Event": f"batch.{delivery.body['event']}",
+            "X-Armillary-Event": delivery.kind,
             "X-Armillary-Timestamp": at,
-            "X-Armillary-Signature": signature(key_of(self._secret, owner), at, body),
+            "X-Armillary-Signature": signature(key_of(self._secret, delivery.owner), at, body),
         }
         try:
             with closing(self._way.connect(place, seconds=self._seconds)) as connection:

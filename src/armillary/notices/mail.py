@@ -10,7 +10,10 @@ from email.message import EmailMessage
 from email.utils import formatdate
 
 from armillary.base.errors import Unavailable
-from armillary.batch.notices.model import Delivery, letter
+from armillary.notices.model import Delivery
+
+Letter = Callable[[Delivery], tuple[str, str]]
+"""Subject and text, in the language of who reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +33,15 @@ class MailServer:
 class Mail:
     """Sends one delivery. It has arrived when the server has taken it."""
 
-    def __init__(self, *, server: MailServer) -> None:
+    def __init__(self, *, server: MailServer, letter: Letter) -> None:
         self._server = server
+        self._letter = letter
 
     def __call__(self, delivery: Delivery) -> None:
         """Raise Unavailable when the server did not take it."""
         server = self._server
         try:
-            message = compose(delivery, sender=server.sender)
+            message = compose(delivery, self._letter(delivery), sender=server.sender)
             with smtplib.SMTP(server.host, server.port, timeout=server.seconds) as smtp:
                 if server.starttls:
                     smtp.starttls(context=server.tls or ssl.create_default_context())
@@ -50,9 +54,9 @@ class Mail:
             ) from error
 
 
-def compose(delivery: Delivery, *, sender: str) -> EmailMessage:
+def compose(delivery: Delivery, letter: tuple[str, str], *, sender: str) -> EmailMessage:
     """Return the letter. Its Message-ID is the delivery's, so that a second one of it can be told. Raises ValueError."""
-    subject, text = letter(delivery.body)
+    subject, text = letter
     message = EmailMessage()
     message["From"] = sender
     message["To"] = delivery.target
