@@ -105,6 +105,7 @@ class Page:
     """Which children: from `start` (inclusive, a child's name; empty: from the first), at most `limit`.
 
     With `after`, the last child of the page before, it is those that follow it, also when that child is gone.
+    With `match` only those with that text in their name, in capitals or not (as far as the database knows: in ASCII).
     """
 
     start: str = ""
@@ -112,6 +113,17 @@ class Page:
     order: Order = Order.NAME
     descending: bool = False
     after: Node | None = None
+    match: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight:
+    """How many bytes and nodes a child of a container has, with all below it."""
+
+    name: str
+    is_container: bool
+    octets: int
+    nodes: int
 
 
 @dataclass(frozen=True, kw_only=True)

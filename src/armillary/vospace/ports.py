@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from armillary.vospace.model import Node, Page
+from armillary.vospace.model import Node, Page, Weight
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.upload_ports import UploadRecords
 
@@ -188,6 +188,10 @@ class Tree(Protocol):
 
     def charge(self, home: Node, octets: int) -> int:
         """Add `octets` (which may be negative) to what a home uses, and return the new sum."""
+        ...
+
+    def weights(self, parent: Node, most: int) -> Sequence[Weight]:
+        """Say how much is in each child of a container, the heaviest first; counting stops after `most` nodes."""
         ...
 
     def property_names(self) -> Sequence[str]:

@@ -56,7 +56,7 @@ class Surgery(TreeService):
             way = self.deletable(tree, asker, source)
             refuse_locked(way[-1])
             goal, place = self._place(tree, asker, source, target)
-            length = self._measure(asker, tree, way, place)
+            length = self.measure(asker, tree, way, place)
             if goal[HOME_DEPTH].id != way[HOME_DEPTH].id:
                 self.quota.charge(tree, way, -length)
                 self.quota.charge(tree, goal, length)
@@ -159,7 +159,7 @@ class Surgery(TreeService):
         self.container_for(asker, goal, place)
         return goal, place
 
-    def _measure(self, asker: Asker | None, tree: Tree, way: Sequence[Node], place: VOSPath) -> int:
+    def measure(self, asker: Asker | None, tree: Tree, way: Sequence[Node], place: VOSPath) -> int:
         """Return the bytes of a branch that is to move; refuse when something of it cannot."""
         length = 0
         for node in chain(way[-1:], tree.below(way[-1])):

@@ -29,10 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from armillary.base.errors import Conflict, NotFound
-from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing
+from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing, Weight
 from armillary.vospace.paths import MAX_DEPTH, VOSPath
 from armillary.vospace.store.tables import ROOT_ID, dead_blobs, nodes, property_names, secrets
 from armillary.vospace.store.uploads import SqlUploadRecords
+from armillary.vospace.store.weights import weights_of
 
 _PAGE = 500
 _SORTED_BY: Mapping[Order, ColumnElement[Any]] = {
@@ -66,6 +67,8 @@ class SqlTree:
         key = _SORTED_BY.get(page.order)
         columns = [nodes.c.name] if key is None else [key, nodes.c.name]
         query = select(nodes).where(nodes.c.parent_id == parent.id)
+        if page.match:
+            query = query.where(nodes.c.name.icontains(page.match, autoescape=True))
         if page.after is not None:
             query = query.where(_beyond(columns, _place(page.after, page.order), page.descending))
         elif page.start:
@@ -141,6 +144,10 @@ class SqlTree:
         """See `ports.Tree`."""
         statement = update(nodes).where(nodes.c.id == home.id).values(used=nodes.c.used + octets)
         return self._connection.execute(statement.returning(nodes.c.used)).scalar_one()
+
+    def weights(self, parent: Node, most: int) -> Sequence[Weight]:
+        """See `ports.Tree`."""
+        return weights_of(self._connection, parent, most)
 
     def property_names(self) -> Sequence[str]:
         """See `ports.Tree`."""

@@ -126,6 +126,25 @@ uploads = Table(
     Column("outcome", String(32), nullable=False),
 )
 
+links = Table(
+    "vospace_links",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("node_id", BigInteger, nullable=False),
+    Column("is_folder", Boolean, nullable=False),
+    Column("owner_id", String(64), nullable=False, index=True),
+    Column("owner_name", Text, nullable=False),
+    Column("lists", Boolean, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+    Column("revoked_at", Moment),
+    Column("most", BigInteger),
+    Column("used", BigInteger, nullable=False),
+    Column("used_at", Moment),
+)
+"""Share links. What makes an address of one is signed, and is not here."""
+
 
 def create_all(engine: Engine) -> None:
     """Make the tables and the two nodes that are always there, the top and `/home`.
