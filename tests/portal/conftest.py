@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,13 @@ from armillary.fleet.fake import FakeCloud, fake_fleet
 from armillary.fleet.service import FleetService
 from armillary.portal.app import create_portal
 from armillary.portal.keys import KeyRing
+from armillary.portal.shelf import Shelf
 from armillary.vospace.bytes.memory import MemoryBytes
-from armillary.vospace.service import VOSpaceService
-from armillary.vospace.store import SqlRecords
+from armillary.vospace.service import Bins, Links, VOSpaceService
+from armillary.vospace.service.views import Views
+from armillary.vospace.store import SqlLinkRecords, SqlRecords
 from armillary.vospace.store import create_all as create_vospace
+from armillary.vospace.views.runners import InlineRunner
 
 
 @pytest.fixture
@@ -68,11 +72,26 @@ def vospace(accounts: AccountsService, clock: SystemClock, tmp_path: Path) -> VO
 
 
 @pytest.fixture
+def shelf(accounts: AccountsService, vospace: VOSpaceService, tmp_path: Path) -> Iterator[Shelf]:
+    views = Views(files=vospace, runner=InlineRunner())
+    engine = make_engine(f"sqlite:///{tmp_path}/vospace.db", durable=False)
+    links = Links(
+        space=vospace,
+        records=SqlLinkRecords(engine),
+        holder=lambda person: accounts.holder(person, ""),
+    )
+    yield Shelf(views=views, bins=Bins(space=vospace), links=links)
+    views.close()
+    engine.dispose()
+
+
+@pytest.fixture
 def client(
     accounts: AccountsService,
     fleet: FleetService,
     desk: BatchDesk,
     vospace: VOSpaceService,
+    shelf: Shelf,
     clock: SystemClock,
     tmp_path: Path,
 ) -> TestClient:
@@ -84,6 +103,7 @@ def client(
         batch=desk.service,
         board=desk.board,
         vospace=vospace,
+        shelf=shelf,
         keys=keys,
         clock=clock,
     )

@@ -44,13 +44,14 @@ from armillary.fleet.service import FleetService
 from armillary.portal.app import create_portal
 from armillary.portal.keys import KeyRing
 from armillary.portal.posting import take_posted
+from armillary.portal.shelf import Shelf
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
 from armillary.vospace.build import build_jobs
 from armillary.vospace.courier import HttpCourier
-from armillary.vospace.service import JobService, VOSpaceService
+from armillary.vospace.service import Bins, JobService, Links, VOSpaceService
 from armillary.vospace.service.views import Views
-from armillary.vospace.store import SqlJobRecords, SqlRecords
+from armillary.vospace.store import SqlJobRecords, SqlLinkRecords, SqlRecords
 from armillary.vospace.store import create_all as create_vospace
 from armillary.vospace.views.runners import Limits, ProcessRunner
 
@@ -129,6 +130,15 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         settings, space_settings, database.execution_options(room="vospace"), accounts, clock
     )
     views = _build_views(settings, vospace)
+    shelf = Shelf(
+        views=views,
+        bins=Bins(space=vospace),
+        links=Links(
+            space=vospace,
+            records=SqlLinkRecords(database.execution_options(room="vospace")),
+            holder=lambda person: accounts.holder(person, ""),
+        ),
+    )
     of_batch = database.execution_options(room="batch")
     meters = Meters(records=Standing(database=of_batch, clock=clock))
     telling = build_notices(
@@ -202,6 +212,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             batch=batch.service,
             board=batch.board,
             vospace=vospace,
+            shelf=shelf,
             keys=keys,
             clock=clock,
         ),
@@ -220,6 +231,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
+    loops.append(Loop(name="bins", seconds=3600, work=shelf.sweep))
     front = Front(app, space.routes, shortcuts(agents_api, batch.agents))
     return Platform(
         app=Counted(front, meters=meters, space=front.tops),

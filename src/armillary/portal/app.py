@@ -18,6 +18,7 @@ from armillary.portal.keys import KeyRing
 from armillary.portal.pages import admin, files, front, images, jobs, machines, profile
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import SecurityHeaders
+from armillary.portal.shelf import Shelf
 from armillary.portal.static_files import VersionedFiles
 from armillary.portal.visit import SignInNeeded
 from armillary.vospace.service import VOSpaceService
@@ -32,6 +33,7 @@ def create_portal(
     batch: BatchService,
     board: Board,
     vospace: VOSpaceService,
+    shelf: Shelf,
     keys: KeyRing,
     clock: Clock,
 ) -> FastAPI:
@@ -42,6 +44,7 @@ def create_portal(
         batch=batch,
         board=board,
         files=vospace,
+        shelf=shelf,
         keys=keys,
         clock=clock,
         renderer=Renderer(),

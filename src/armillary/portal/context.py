@@ -29,6 +29,7 @@ from armillary.portal.security import (
     check_csrf,
     csrf_token,
 )
+from armillary.portal.shelf import Shelf
 from armillary.portal.visit import Visit
 from armillary.vospace.service import VOSpaceService
 
@@ -51,6 +52,7 @@ class Portal:
     batch: BatchService
     board: Board
     files: VOSpaceService
+    shelf: Shelf
     keys: KeyRing
     clock: Clock
     renderer: Renderer
