@@ -87,3 +87,10 @@ def test_the_fake_opens_what_the_ingress_rules_name() -> None:
     assert fabric.addresses(ServerId("s1")) == {22: ("127.16.0.99", 22)}
     fabric.apply(plan(rules=()))
     assert fabric.addresses(ServerId("s1")) == {}
+
+
+def test_what_went_through_a_card_is_counted_and_unknown_cards_are_missing(fabric: Fabric) -> None:
+    fabric.apply(plan())
+    told = fabric.traffic([PortId("p1"), PortId("nobody")])
+    assert set(told) == {PortId("p1")}
+    assert told[PortId("p1")].in_bytes == 0

@@ -142,3 +142,17 @@ def test_a_machine_may_have_an_ephemeral_and_a_swap_disk(bench: Bench) -> None:
 def test_the_capacity_is_positive(bench: Bench) -> None:
     capacity = bench.machines.capacity()
     assert min(capacity.vcpus, capacity.ram, capacity.disk) > 0
+
+
+def test_a_running_machine_tells_what_it_uses_and_a_stopped_one_nothing(bench: Bench) -> None:
+    spec = bench.spec()
+    assert bench.machines.measure(spec.id) is None
+    bench.machines.boot(spec)
+    use = bench.machines.measure(spec.id)
+    assert use is not None
+    assert len(use.cpu_nanoseconds) == spec.vcpus
+    assert use.memory is not None
+    assert 0 < use.memory < 4096
+    assert use.disks
+    bench.machines.stop(spec.id, hard=True)
+    assert bench.machines.measure(spec.id) is None

@@ -238,3 +238,34 @@ class NetworkPlan:
     """TCP ports of this computer's loopback that guests may reach at their gateway's address."""
     metadata: MetadataSite | None = None
     """Answers all guests at 169.254.169.254, TCP port 80, if their rules let them out there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskUse:
+    """What went through one of a machine's disks since its process started."""
+
+    read_bytes: int
+    reads: int
+    written_bytes: int
+    writes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardUse:
+    """What went through a card since it was plugged, as its guest sees it: `in` is what it received."""
+
+    in_bytes: int
+    in_packets: int
+    out_bytes: int
+    out_packets: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineUse:
+    """What a running machine has used of this computer since its process started."""
+
+    cpu_nanoseconds: tuple[int, ...]
+    """by virtual processor"""
+    memory: MiB | None
+    """that the guest has touched and the computer holds for it; the guest may have freed some of it since"""
+    disks: tuple[DiskUse, ...]

@@ -11,10 +11,12 @@ from armillary.base.ids import PortId, ServerId, VolumeId
 from armillary.base.units import GiB
 from armillary.cloud.model import (
     Capacity,
+    CardUse,
     Checkpoint,
     ConsoleSockets,
     MachineSpec,
     MachineState,
+    MachineUse,
     NetworkPlan,
     PortSpec,
     VolumeSpec,
@@ -220,7 +222,15 @@ class Checkpoints(Protocol):
         ...
 
 
-class Hypervisor(Machines, Sleep, Devices, RootDisks, Checkpoints, Protocol):
+class Measures(Protocol):
+    """Tells what machines use."""
+
+    def measure(self, server_id: ServerId) -> MachineUse | None:
+        """What a machine has used since its process started; None if it does not run, or does not tell now."""
+        ...
+
+
+class Hypervisor(Machines, Sleep, Devices, RootDisks, Checkpoints, Measures, Protocol):
     """What an engine for machines is, whole. A service asks only for the part that it uses."""
 
 
@@ -241,4 +251,8 @@ class Fabric(Protocol):
 
         The host port equals the guest port unless this user may not bind it (below 1024 without the right).
         """
+        ...
+
+    def traffic(self, ports: Sequence[PortId]) -> Mapping[PortId, CardUse]:
+        """What went through the cards of these ports; those of which nothing is known are missing."""
         ...

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, or_
 from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, NotFound
-from armillary.base.ids import Sha512
+from armillary.base.ids import PortId, Sha512
 from armillary.cloud import store
 from armillary.cloud.access import allow_writing
 from armillary.cloud.compute.acting import Acts, Doing, Ledger
@@ -36,7 +36,7 @@ from armillary.cloud.compute.server_groups import ServerGroups
 from armillary.cloud.compute.sizing import Sizing
 from armillary.cloud.compute.strands import Strands
 from armillary.cloud.compute.work import Workbench
-from armillary.cloud.model import Template
+from armillary.cloud.model import CardUse, MachineUse, Template
 from armillary.cloud.network.fabric import FabricKeeper
 from armillary.cloud.network.service import NetworkService
 from armillary.cloud.ports import Hypervisor
@@ -68,6 +68,7 @@ class ComputeService:
         self._engine = engine
         self._clock = clock
         self._machines = machines
+        self._keeper = keeper
         self.lists = ServerLists(engine=engine)
         self.flavors = Flavors(engine=engine)
         self.keypairs = Keypairs(engine=engine, clock=clock)
@@ -128,6 +129,12 @@ class ComputeService:
         if lines is None or lines < 0:
             return text
         return "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""
+
+    def use(
+        self, server: Server, ports: Sequence[PortId]
+    ) -> tuple[MachineUse | None, Mapping[PortId, CardUse]]:
+        """What a server's machine has used since it started, and what went through the cards of these ports."""
+        return self._machines.measure(server.id), self._keeper.traffic(ports)
 
     def uses_image(self, sha512: Sha512) -> bool:
         """Whether a server was booted from this image and needs its bytes still."""

@@ -6,15 +6,15 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Connection, Engine
 
-from armillary.base.ids import ServerId
+from armillary.base.ids import PortId, ServerId
 from armillary.cloud import store
 from armillary.cloud.core.plan import NetworkRecords, build_plan
-from armillary.cloud.model import MetadataSite, NetworkPlan
+from armillary.cloud.model import CardUse, MetadataSite, NetworkPlan
 from armillary.cloud.network.model import COMPUTE
 from armillary.cloud.ports import Fabric
 
@@ -81,6 +81,10 @@ class FabricKeeper:
     def addresses(self, server_id: ServerId) -> Mapping[int, tuple[str, int]]:
         """Where a machine's open TCP ports answer now."""
         return self._fabric.addresses(server_id)
+
+    def traffic(self, ports: Sequence[PortId]) -> Mapping[PortId, CardUse]:
+        """What went through the cards of these ports."""
+        return self._fabric.traffic(ports)
 
     def ssh_port(self, server_id: ServerId) -> int | None:
         """The port of a machine's floating IP at which its ssh answers, None if it does not; a few seconds old."""

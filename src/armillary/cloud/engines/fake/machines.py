@@ -11,6 +11,7 @@ from armillary.base.units import GiB, MiB
 from armillary.cloud.engines.fake.checkpoints import FakeCheckpoints
 from armillary.cloud.engines.fake.devices import FakeDevices, port_record, volume_record
 from armillary.cloud.engines.fake.empty_disk import empty_qcow2
+from armillary.cloud.engines.fake.measuring import FakeMeasuring
 from armillary.cloud.engines.fake.roots import FakeRoots
 from armillary.cloud.engines.fake.sleep import FakeSleep
 from armillary.cloud.model import Capacity, MachineSpec, MachineState
@@ -19,7 +20,7 @@ from armillary.cloud.ports import BootFailed
 DEFAULT_CAPACITY = Capacity(vcpus=64, ram=MiB(131072), disk=GiB(2000))
 
 
-class FakeMachines(FakeSleep, FakeDevices, FakeRoots, FakeCheckpoints):
+class FakeMachines(FakeSleep, FakeDevices, FakeRoots, FakeCheckpoints, FakeMeasuring):
     """Keeps the promises of `Hypervisor` without running anything.
 
     A machine named `fail-boot…` does not boot. Tests also let the next call of any name fail (`fail_next`), crash a

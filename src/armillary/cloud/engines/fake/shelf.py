@@ -18,7 +18,7 @@ Call = Literal[
     "pause", "unpause", "suspend", "resume",
     "plug_port", "unplug_port", "plug_volume", "unplug_volume", "grow_volume", "copy_volume",
     "keep_root", "settle_root", "restore_root", "forget_root",
-    "prepare", "wake",
+    "prepare", "wake", "measure",
 ]  # fmt: skip
 """A call of the engine that a test can hold back or let fail; `wake` is the part of a boot from a checkpoint."""
 

@@ -9,19 +9,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from armillary.base.errors import Unavailable
-from armillary.base.ids import ServerId
+from armillary.base.ids import PortId, ServerId
 from armillary.cloud.engines.qemu.layout import Layout, port_key
 from armillary.cloud.engines.qemu.process import find, holder, start
 from armillary.cloud.engines.qemu.qmp import Monitor, MonitorError
 from armillary.cloud.engines.qemu.switch import STATE_VERSION
-from armillary.cloud.model import NetworkPlan, PortPlan, Rule
+from armillary.cloud.model import CardUse, NetworkPlan, PortPlan, Rule
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +93,22 @@ class QemuFabric:
                 for wanted, host_port in self._forwards(port):
                     if wanted.address == port.floating_ip and wanted.protocol == "tcp":
                         found[wanted.number] = (wanted.address, host_port)
+        return found
+
+    def traffic(self, ports: Sequence[PortId]) -> Mapping[PortId, CardUse]:
+        """What went through the cards of these ports, as the switch has counted it."""
+        try:
+            counted: dict[str, list[int]] = self._order("traffic").get("traffic", {})
+        except (OSError, ValueError, Unavailable):
+            return {}  # it is not there, or one of an older Armillary that counts nothing
+        found: dict[PortId, CardUse] = {}
+        for port in ports:
+            figures = counted.get(port_key(port))
+            if figures:
+                out_bytes, out_packets, in_bytes, in_packets = figures
+                found[port] = CardUse(
+                    in_bytes=in_bytes, in_packets=in_packets, out_bytes=out_bytes, out_packets=out_packets
+                )
         return found
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from armillary.cloud.engines.qemu.command import Tuning
 from armillary.cloud.engines.qemu.devices import QemuDevices
 from armillary.cloud.engines.qemu.drives import ROOT_NODE
 from armillary.cloud.engines.qemu.layout import BUILDING, LEAVING, Layout, MachineFiles
+from armillary.cloud.engines.qemu.measuring import QemuMeasuring
 from armillary.cloud.engines.qemu.process import find
 from armillary.cloud.engines.qemu.qmp import Monitor, MonitorError, TooSlow
 from armillary.cloud.engines.qemu.sleep import QemuSleep
@@ -31,7 +32,7 @@ _STILL = ("paused", "io-error", "internal-error", "postmigrate")
 """QEMU's words for a machine whose processors stand."""
 
 
-class QemuMachines(QemuSleep, QemuDevices, QemuWarm):
+class QemuMachines(QemuSleep, QemuDevices, QemuWarm, QemuMeasuring):
     """The `Hypervisor` port on QEMU processes without root.
 
     Args:

@@ -58,6 +58,8 @@ class Wire:
         self._queue: deque[bytes] = deque()
         self._retry_at = 0.0
         self.lost = 0
+        self.octets_in = self.frames_in = self.octets_out = self.frames_out = 0
+        """what came from QEMU, and what went there"""
         here.parent.mkdir(mode=0o700, exist_ok=True)
         here.unlink(missing_ok=True)
         self.receiver.bind(str(here))
@@ -77,6 +79,8 @@ class Wire:
             return
         try:
             sender.send(frame)
+            self.octets_out += len(frame)
+            self.frames_out += 1
         except BlockingIOError:
             self._queue.append(frame)
             self._epoll.register(sender, select.EPOLLOUT)
@@ -98,7 +102,8 @@ class Wire:
         try:
             while self._queue:
                 sender.send(self._queue[0])
-                self._queue.popleft()
+                self.octets_out += len(self._queue.popleft())
+                self.frames_out += 1
         except BlockingIOError:
             return
         except OSError:
@@ -223,6 +228,8 @@ class Switch:
         try:
             for _ in range(_BURST):
                 frame = receive(_MAX_FRAME)
+                wire.octets_in += len(frame)
+                wire.frames_in += 1
                 if from_card:
                     if frame[12:14] == IPV6:
                         self._carry_ipv6(port, frame, now)
@@ -273,7 +280,7 @@ class Switch:
                 return
 
     def _obey(self) -> None:
-        """Take one order: `reload`, `stats` or `stop`; answer with one line of JSON."""
+        """Take one order: `reload`, `stats`, `traffic` or `stop`; answer with one line of JSON."""
         try:
             caller, _ = self._control.accept()
         except BlockingIOError:
@@ -293,6 +300,14 @@ class Switch:
                 return {"error": f"{type(error).__name__}: {error}"}
         elif order == b"stop":
             self._stopping = True
+        elif order == b"traffic":
+            return {
+                "traffic": {
+                    key: [wire.octets_in, wire.frames_in, wire.octets_out, wire.frames_out]
+                    for (key, side), wire in self._wires.items()
+                    if side == "card"
+                }
+            }
         elif order != b"stats":
             return {"error": "unknown order"}
         lost = sum(wire.lost for wire in self._wires.values())
