@@ -225,7 +225,11 @@ class World:
         )
         self.outbox = Outbox(database=database)
         self.telling = Telling(
-            database=database, people=self.people, clock=self.clock, channels=(), secret=b"secret of the platform"
+            database=database,
+            people=self.people,
+            clock=self.clock,
+            channels=(),
+            secret=b"secret of the platform",
         )
         self.notices = Notices(
             book=NoticeBook(database=database),

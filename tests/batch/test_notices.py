@@ -346,7 +346,11 @@ def test_mail_goes_over_tls_with_a_password(tmp_path: Any, world: World) -> None
             tls=trusted,
         )
         body = world_body()
-        Mail(server=server, letter=Wording())(Delivery(id="1", kind="batch.over", channel=Channel.MAIL, target="ada@example.org", tries=1, body=body))
+        Mail(server=server, letter=Wording())(
+            Delivery(
+                id="1", kind="batch.over", channel=Channel.MAIL, target="ada@example.org", tries=1, body=body
+            )
+        )
     finally:
         controller.stop()
     assert len(letters.kept) == 1
@@ -373,7 +377,12 @@ def world_body(**more: Any) -> dict[str, Any]:
 
 def test_a_name_with_line_breaks_adds_no_headers_to_a_letter() -> None:
     delivery = Delivery(
-        id="1", kind="batch.over", channel=Channel.MAIL, target="a@b.c", tries=1, body=world_body(batch_name="a\r\nBcc: all@x.org")
+        id="1",
+        kind="batch.over",
+        channel=Channel.MAIL,
+        target="a@b.c",
+        tries=1,
+        body=world_body(batch_name="a\r\nBcc: all@x.org"),
     )
     letter = compose(delivery, Wording()(delivery), sender="us@x.org")
     assert letter["Bcc"] is None

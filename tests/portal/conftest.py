@@ -8,16 +8,24 @@ from batch_desk import BatchDesk
 from fastapi.testclient import TestClient
 from portal_visitor import ALLOCATION, PASSWORD, REGISTRATION, Browser
 
+from armillary.accounts.certificates import Authority
 from armillary.accounts.model import Project
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.app.database import make_engine
+from armillary.app.wiring_inside import build_inside
 from armillary.base.clock import SystemClock
 from armillary.base.units import GiB
 from armillary.fleet.fake import FakeCloud, fake_fleet
 from armillary.fleet.service import FleetService
+from armillary.notices.announcements import Announcements
+from armillary.notices.model import Channel
+from armillary.notices.service import Notices
+from armillary.notices.tables import create_all as create_notices
 from armillary.portal.app import create_portal
+from armillary.portal.inside.relay import Bounds
 from armillary.portal.keys import KeyRing
+from armillary.portal.office import Office
 from armillary.portal.shelf import Shelf
 from armillary.vospace.bytes.memory import MemoryBytes
 from armillary.vospace.service import Bins, Links, VOSpaceService
@@ -86,18 +94,51 @@ def shelf(accounts: AccountsService, vospace: VOSpaceService, tmp_path: Path) ->
 
 
 @pytest.fixture
+def office(accounts: AccountsService, clock: SystemClock, tmp_path: Path) -> Office:
+    """Notices and announcements, with mail and POSTs set up and nobody who sends them."""
+    database = make_engine(f"sqlite:///{tmp_path}/notices.db", durable=False)
+    create_notices(database)
+    notices = Notices(
+        database=database,
+        people=accounts,
+        clock=clock,
+        channels=frozenset({Channel.MAIL, Channel.URL}),
+        secret=b"secret",
+    )
+    return Office(notices=notices, announcements=Announcements(database=database, clock=clock))
+
+
+@pytest.fixture
+def bounds() -> Bounds:
+    """How long a session inside of a machine lasts."""
+    return Bounds(look=0.1)
+
+
+@pytest.fixture
 def client(
     accounts: AccountsService,
     fleet: FleetService,
     desk: BatchDesk,
     vospace: VOSpaceService,
     shelf: Shelf,
+    office: Office,
+    bounds: Bounds,
     clock: SystemClock,
     tmp_path: Path,
 ) -> TestClient:
-    keys = KeyRing(engine=make_engine(f"sqlite:///{tmp_path}/portal.db", durable=False), clock=clock)
+    records = make_engine(f"sqlite:///{tmp_path}/portal.db", durable=False)
+    keys = KeyRing(engine=records, clock=clock)
     keys.create_all()
+    inside = build_inside(
+        database=records,
+        accounts=accounts,
+        fleet=fleet,
+        authority=Authority(tmp_path / "authority", clock),
+        clock=clock,
+        bounds=bounds,
+    )
     portal = create_portal(
+        office=office,
         accounts=accounts,
         fleet=fleet,
         batch=desk.service,
@@ -105,6 +146,7 @@ def client(
         vospace=vospace,
         shelf=shelf,
         keys=keys,
+        inside=inside,
         clock=clock,
     )
     return TestClient(portal, base_url="http://localhost:8080")

@@ -29,6 +29,7 @@ from armillary.app.settings import Settings
 from armillary.app.storage import open_bytes
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
+from armillary.app.wiring_inside import build_inside
 from armillary.app.wiring_notices import Telling, build_notices
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
@@ -159,7 +160,8 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         clock=clock,
     )
     authenticator = Authenticator(service=accounts, certificates=authority)
-    keys = KeyRing(engine=database.execution_options(room="portal"), clock=clock)
+    of_portal = database.execution_options(room="portal")
+    keys = KeyRing(engine=of_portal, clock=clock)
     keys.create_all()
 
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None)
@@ -214,6 +216,14 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             vospace=vospace,
             shelf=shelf,
             keys=keys,
+            inside=build_inside(
+                database=of_portal,
+                accounts=accounts,
+                fleet=fleet,
+                authority=authority,
+                clock=clock,
+            ),
+            office=telling.office,
             clock=clock,
         ),
     )

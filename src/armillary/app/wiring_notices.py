@@ -15,6 +15,7 @@ from armillary.app.settings import MailTable, Settings
 from armillary.base.clock import Clock
 from armillary.base.ids import new_secret
 from armillary.base.outward import Outward
+from armillary.notices.announcements import Announcements
 from armillary.notices.mail import Mail, MailServer
 from armillary.notices.model import Channel
 from armillary.notices.outbox import Outbox
@@ -23,6 +24,7 @@ from armillary.notices.service import Notices
 from armillary.notices.tables import create_all
 from armillary.notices.webhook import Webhook
 from armillary.portal.letters import Letters
+from armillary.portal.office import Office
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +32,14 @@ class Telling:
     """What tells people, made."""
 
     notices: Notices
+    office: Office
     sending: Sending
     outbox: Outbox
     secret: bytes
     errands: ThreadPoolExecutor
 
 
-def build_notices(
-    *, settings: Settings, database: Engine, people: AccountsService, clock: Clock
-) -> Telling:
+def build_notices(*, settings: Settings, database: Engine, people: AccountsService, clock: Clock) -> Telling:
     """Make the notices of `settings`: mail when there is a server, POSTs always."""
     create_all(database)
     secret = notify_secret(settings.home / "batch")
@@ -49,10 +50,12 @@ def build_notices(
         senders[Channel.MAIL] = Mail(server=_server(settings.mail), letter=letters)
     outbox = Outbox(database=database)
     errands = ThreadPoolExecutor(max_workers=8, thread_name_prefix="notice")
+    notices = Notices(
+        database=database, people=people, clock=clock, channels=frozenset(senders), secret=secret
+    )
     return Telling(
-        notices=Notices(
-            database=database, people=people, clock=clock, channels=frozenset(senders), secret=secret
-        ),
+        notices=notices,
+        office=Office(notices=notices, announcements=Announcements(database=database, clock=clock)),
         sending=Sending(outbox=outbox, clock=clock, senders=senders, run=errands.submit),
         outbox=outbox,
         secret=secret,

@@ -53,7 +53,9 @@ class Sending:
         now = self._clock.now()
         for delivery in self._outbox.take_due(now=now, again=_UNTIL_AGAIN, limit=_AT_ONCE):
             self._run(lambda it=delivery: self.deliver(it))
-        if self._swept_at is None or now - self._swept_at > _SWEEP_EVERY:  # a write, and there is seldom anything
+        if (
+            self._swept_at is None or now - self._swept_at > _SWEEP_EVERY
+        ):  # a write, and there is seldom anything
             self._swept_at = now
             self._outbox.sweep(before=now - _KEPT)
 

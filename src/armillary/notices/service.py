@@ -190,5 +190,7 @@ def _wishes(db: Connection, person: PersonId) -> Wishes:
     if row is None:
         return Wishes()
     known = {kind.value: kind for kind in NoticeKind}
-    chosen = {known[name]: frozenset(map(Channel, there)) for name, there in row.channels.items() if name in known}
+    chosen = {
+        known[name]: frozenset(map(Channel, there)) for name, there in row.channels.items() if name in known
+    }
     return Wishes(channels=chosen, url=row.url)

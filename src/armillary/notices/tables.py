@@ -52,6 +52,18 @@ wishes = Table(
     Column("url", String(2048), nullable=False),
 )
 
+announcements = Table(
+    "notices_announcements",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("level", String(16), nullable=False),
+    Column("en", Text, nullable=False),
+    Column("fr", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False, index=True),
+    Column("made_by", String(255), nullable=False),
+)
+
 
 def create_all(database: Database) -> None:
     """Make the tables that are not there yet."""

@@ -14,16 +14,31 @@ from armillary.batch.board import Board
 from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
 from armillary.portal.context import Portal
+from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
-from armillary.portal.pages import admin, files, front, images, jobs, machines, profile
+from armillary.portal.office import Office
+from armillary.portal.pages import (
+    admin,
+    files,
+    front,
+    images,
+    job,
+    jobs,
+    machines,
+    notices,
+    profile,
+    submit,
+    workers,
+)
+from armillary.portal.pages import inside as inside_pages
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import SecurityHeaders
 from armillary.portal.shelf import Shelf
-from armillary.portal.static_files import VersionedFiles
+from armillary.portal.static_files import TerminalFiles, VersionedFiles
 from armillary.portal.visit import SignInNeeded
 from armillary.vospace.service import VOSpaceService
 
-ROOMS = (front, admin, machines, images, jobs, files, profile)
+ROOMS = (front, admin, machines, inside_pages, images, submit, jobs, job, workers, files, profile, notices)
 
 
 def create_portal(
@@ -35,6 +50,8 @@ def create_portal(
     vospace: VOSpaceService,
     shelf: Shelf,
     keys: KeyRing,
+    inside: Inside,
+    office: Office,
     clock: Clock,
 ) -> FastAPI:
     """Return the portal as an application of its own, to be mounted at `/` behind everything else."""
@@ -46,6 +63,8 @@ def create_portal(
         files=vospace,
         shelf=shelf,
         keys=keys,
+        inside=inside,
+        office=office,
         clock=clock,
         renderer=Renderer(),
     )
@@ -54,6 +73,7 @@ def create_portal(
     app.add_middleware(SecurityHeaders)
     for room in ROOMS:
         app.include_router(room.router)
+    app.mount("/static/terminals", TerminalFiles())
     app.mount("/static", VersionedFiles())
 
     def refused(request: Request, error: Exception) -> Response:

@@ -19,7 +19,9 @@ from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
 from armillary.portal.forms import Form
 from armillary.portal.i18n import choose_locale
+from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
+from armillary.portal.office import Office
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import (
     FORM_FIELD,
@@ -54,6 +56,8 @@ class Portal:
     files: VOSpaceService
     shelf: Shelf
     keys: KeyRing
+    inside: Inside
+    office: Office
     clock: Clock
     renderer: Renderer
 
@@ -77,6 +81,8 @@ class Portal:
             memberships=mine,
             membership=_chosen(request, mine),
             cookies={NONCE_COOKIE: fresh} if fresh else {},
+            unread=lambda: self.office.notices.unread(principal.person.id) if principal else 0,
+            announcements=self.office.announcements.current,
         )
 
     async def form(self, request: Request) -> Form:

@@ -91,7 +91,9 @@ class Letters:
             return _of_batch(words, delivery.body)
         said = line(delivery.locale, NoticeKind(delivery.kind), delivery.body["facts"])
         parts = [said.text, said.more, f"{self._url}{said.link}" if self._url else ""]
-        parts.append(words.gettext("You choose what you hear of, and where, on the page “Notices” of the portal."))
+        parts.append(
+            words.gettext("You choose what you hear of, and where, on the page “Notices” of the portal.")
+        )
         return said.text[:200], "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -105,7 +107,9 @@ def _of_batch(words: gettext.NullTranslations, body: Mapping[str, Any]) -> tuple
     failed, held, jobs = body["failed"], body["states"].get("held", 0), body["jobs"]
     figures = {"name": name, "failed": failed, "held": held, "jobs": jobs}
     if body["event"] != "over":
-        subject = words.ngettext("%(name)s: %(held)s job is on hold", "%(name)s: %(held)s jobs are on hold", held)
+        subject = words.ngettext(
+            "%(name)s: %(held)s job is on hold", "%(name)s: %(held)s jobs are on hold", held
+        )
     elif failed:
         subject = words.ngettext(
             "%(name)s: over, %(failed)s of %(jobs)s job did not do well",
@@ -117,7 +121,9 @@ def _of_batch(words: gettext.NullTranslations, body: Mapping[str, Any]) -> tuple
             "%(name)s: over, its job did well", "%(name)s: over, all %(jobs)s jobs did well", jobs
         )
     where = {**body, "machine": f"{body['image']['name']} ({body['flavor']})"}
-    told = words.gettext("Cluster %(cluster)s of project %(project)s, submitted %(submitted_at)s on %(machine)s:")
+    told = words.gettext(
+        "Cluster %(cluster)s of project %(project)s, submitted %(submitted_at)s on %(machine)s:"
+    )
     lines = [told % where, "", f"  {words.gettext('did well')}  {body['succeeded']}"]
     lines += [
         f"  {words.gettext(_STATES.get(str(state), str(state)))}  {count}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from armillary.accounts.model import Membership, Person, Principal, Project, Role
 from armillary.base.errors import Forbidden, NotFound
+from armillary.notices.announcements import Announcement
 from armillary.portal import i18n
 from armillary.portal.rendering import Renderer
 
@@ -39,6 +40,10 @@ class Visit:
     """The project that the visitor works in now; None for people without one."""
     cookies: Mapping[str, str] = field(default_factory=dict[str, str])
     """To be set with the answer."""
+    unread: Callable[[], int] = int
+    """How many notices the visitor has not read; looked up only by whole pages."""
+    announcements: Callable[[], Sequence[Announcement]] = tuple
+    """What everybody is told now."""
 
     def gettext(self, message: str, **values: object) -> str:
         """Translate, then fill in `%(name)s`."""

@@ -41,6 +41,7 @@ STATES: Mapping[str, str] = {
     "finished": N_("finished"),
     "failed": N_("failed"),
     "lost": N_("lost"),
+    "unfinished": N_("not over"),
     # workers
     "planned": N_("planned"),
     "booting": N_("starting"),
@@ -48,6 +49,10 @@ STATES: Mapping[str, str] = {
     "draining": N_("finishing its last jobs"),
     "ending": N_("ending"),
     "gone": N_("gone"),
+    # announcements
+    "info": N_("Please note"),
+    "warning": N_("Attention"),
+    "outage": N_("Outage"),
     # roles
     "reader": N_("reader"),
     "member": N_("member"),
@@ -72,6 +77,7 @@ NOTICES: Mapping[str, str] = {
     "released": N_("Released."),
     "removed": N_("Removed."),
     "retried": N_("Queued again."),
+    "prioritized": N_("The priority is set."),
     "uploaded": N_("The files are uploaded."),
     "folder-made": N_("The folder is made."),
     "moved": N_("It is moved."),
@@ -79,6 +85,7 @@ NOTICES: Mapping[str, str] = {
     "key-added": N_("The key is added."),
     "key-removed": N_("The key is removed."),
     "token-revoked": N_("The token is revoked."),
+    "wishes-kept": N_("Your choice is kept."),
     "signed-out": N_("You are signed out."),
 }
 
@@ -206,6 +213,12 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "node_not_found": (N_("There is no %(path)s."), N_("Look at the folder above it.")),
     "duplicate_node": (N_("%(path)s exists already."), N_("Choose another name.")),
     "quota_exceeded_storage": (N_("Your storage is full."), N_("Delete files that are not needed.")),
+    "notice_not_found": (N_("There is no such notice."), N_("List your notices.")),
+    "announcement_not_found": (N_("There is no such announcement."), N_("List the announcements.")),
+    "bad_notify_url": (
+        N_("This is no address of http or https."),
+        N_("Write it like https://example.org/done, escaped, without a password."),
+    ),
     "missing_input": (
         N_("The submit file names %(path)s, which was not uploaded."),
         N_("Add the file to the form."),
