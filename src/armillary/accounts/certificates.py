@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from armillary.base.clock import Clock
@@ -134,6 +135,16 @@ class Authority:
             key.public_key(), user_name, lifetime, ExtendedKeyUsageOID.CLIENT_AUTH, names
         )
         return certificate.public_bytes(serialization.Encoding.PEM) + _private(key)
+
+    def ssh_key(self) -> Ed25519PrivateKey:
+        """Return the key that signs ssh certificates; made when it is first asked for."""
+        path = self._directory / "ssh-ca.key.pem"
+        if not path.exists():
+            _write(path, _private(Ed25519PrivateKey.generate()), mode=0o600, keep_existing=True)
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError(f"{path} does not hold an Ed25519 key")
+        return key
 
     def identity_of(self, der: bytes) -> ClientIdentity:
         """Return who a client certificate speaks for, and within which limits.
@@ -285,7 +296,7 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _private(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -32,6 +32,7 @@ from armillary.cloud.engines.qemu.volumes import QemuVolumeDisks
 from armillary.cloud.model import Capacity
 from armillary.cloud.ports import Fabric, Hypervisor
 from armillary.cloud.volumes.ports import VolumeDisks
+from armillary.portal.inside.authority import ShellAuthority
 
 _SPARE_PROCESSORS = 0.5
 
@@ -46,7 +47,12 @@ def build_clouds(
 ) -> dict[CloudName, Cloud]:
     """Make every embedded cloud, under `home/clouds/<name>`."""
     host_ports = frozenset({addresses.https_port, *addresses.cloud_ports.values(), *settings.guest_ports})
-    extra = vendor_data(host=GUEST_HOST, https_port=addresses.https_port, ca_pem=authority.ca_pem)
+    extra = vendor_data(
+        host=GUEST_HOST,
+        https_port=addresses.https_port,
+        ca_pem=authority.ca_pem,
+        welcome=ShellAuthority(key=authority.ssh_key(), clock=clock).welcome(),
+    )
 
     waiting = None
     if settings.batch.warm_workers:

@@ -48,6 +48,8 @@ class FakeCloud:
         creates: how many creates were asked for, those that were refused too.
         faults: what is to go wrong.
         sizes: its flavors.
+        consoles_at: addresses of consoles, by `novnc` and `serial`.
+        ssh_at: where ssh of all its machines answers, when it is not at their floating IPs.
         parts: its volumes, networks and figures.
         sharing: which images projects offer to each other.
     """
@@ -65,6 +67,8 @@ class FakeCloud:
     ) -> None:
         self.name = CloudName(name)
         self.silent = False
+        self.consoles_at: dict[str, str] = {}
+        self.ssh_at: SshAddress | None = None
         self.boots = True
         self.uploads = 0
         self.creates = 0
@@ -240,7 +244,7 @@ class FakeCloud:
         server = replace(server, status="ACTIVE")
         if server.wants_address:
             address = f"127.{self._number}.0.{str(server.fixed_ip).rsplit('.', 1)[1]}"
-            server = replace(server, floating_ip=address, ssh=SshAddress(host=address))
+            server = replace(server, floating_ip=address, ssh=self.ssh_at or SshAddress(host=address))
         if owner:
             self._servers[server.id] = (owner, server)
         return server
@@ -268,11 +272,12 @@ class FakeCloud:
         self.server(project, server_id)
         return "".join(self._consoles[server_id].splitlines(keepends=True)[-lines:])
 
-    def screen(self, project: Project, server_id: ServerId) -> str:
-        """An address of nothing."""
+    def screen(self, project: Project, server_id: ServerId, *, serial: bool = False) -> str:
+        """What a test has put at `consoles_at`; else an address of nothing."""
         if self.server(project, server_id).status != "ACTIVE":
             raise Conflict(f"Instance {server_id} is not ready", code="instance_not_ready")
-        return f"http://{self.name}.example/console/{server_id}"
+        kind = "serial" if serial else "novnc"
+        return self.consoles_at.get(kind) or f"http://{self.name}.example/console/{server_id}"
 
     def ensure_key(self, project: Project, name: str, public_key: str) -> None:
         """Keep the key."""

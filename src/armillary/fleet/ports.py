@@ -104,8 +104,8 @@ class CloudServers(Protocol):
         """The end of what it wrote on its serial console."""
         ...
 
-    def screen(self, project: Project, server_id: ServerId) -> str:
-        """An address, good for some minutes, at which a browser shows its screen. Conflict if it does not run."""
+    def screen(self, project: Project, server_id: ServerId, *, serial: bool = False) -> str:
+        """An address, good for some minutes, of its screen's page, or of its serial line's WebSocket. Conflict if it does not run."""
         ...
 
     def ensure_key(self, project: Project, name: str, public_key: str) -> None:

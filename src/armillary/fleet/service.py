@@ -257,9 +257,9 @@ class FleetService(Tending):
         """The end of what the machine wrote on its serial console."""
         return self._cloud(cloud).servers.console(project, server_id, lines)
 
-    def screen(self, cloud: CloudName, project: Project, server_id: ServerId) -> str:
-        """An address, good for some minutes, at which a browser shows the machine's screen."""
-        return self._cloud(cloud).servers.screen(project, server_id)
+    def screen(self, cloud: CloudName, project: Project, server_id: ServerId, *, serial: bool = False) -> str:
+        """An address, good for some minutes, at which a browser shows the machine's screen; or its serial line's WebSocket."""
+        return self._cloud(cloud).servers.screen(project, server_id, serial=serial)
 
     def ensure_key(self, cloud: CloudName, project: Project, *, name: str, public_key: str) -> None:
         """Have an ssh public key there under `name`."""

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from armillary import terminals
+
 DIRECTORY = Path(__file__).parent / "static"
 FOREVER = "public, max-age=31536000, immutable"
 
@@ -52,3 +54,13 @@ class _Kept(StaticFiles):
         response = await super().get_response(rest, scope)
         response.headers["cache-control"] = FOREVER
         return response
+
+
+class TerminalFiles:
+    """Serves the terminals and screens that we share with the cloud's own pages; browsers ask whether they have changed."""
+
+    def __init__(self) -> None:
+        self._files: ASGIApp = GZipMiddleware(StaticFiles(directory=terminals.DIRECTORY), minimum_size=600)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._files(scope, receive, send)

@@ -175,12 +175,13 @@ class SdkServers:
             reply: Any = nova.get_server_console_output(str(server_id), length=lines)
             return str(reply.get("output") or "")
 
-    def screen(self, project: Project, server_id: ServerId) -> str:
-        """An address of its screen."""
+    def screen(self, project: Project, server_id: ServerId, *, serial: bool = False) -> str:
+        """An address of its screen, or of its serial line."""
         self.server_of(project, server_id)
         with refusals(self._cloud.name):
             nova = self._connections.get(self._cloud, project).compute
-            made: Any = nova.create_console(str(server_id), "novnc", console_protocol="vnc")
+            kind, protocol = ("serial", "serial") if serial else ("novnc", "vnc")
+            made: Any = nova.create_console(str(server_id), kind, console_protocol=protocol)
             return str(made["url"])
 
     def ensure_key(self, project: Project, name: str, public_key: str) -> None:
