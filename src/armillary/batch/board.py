@@ -13,10 +13,11 @@ from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
 from armillary.base.ids import ClusterId
 from armillary.batch.core.picture import bins, run_lengths
+from armillary.batch.looking import CauseView, JobFilter, SubmitFilter
 from armillary.batch.model import JobId, JobState
 from armillary.batch.ports import People
 from armillary.batch.seeing import scope_of
-from armillary.batch.store.board_records import BoardRecords, CauseRow, JobFilter, SubmitFilter
+from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.records import Records
 from armillary.batch.views import ClusterView, JobView
 
@@ -62,7 +63,7 @@ class Picture:
 class Cause:
     """Jobs that failed or are held for one cause, and what would help."""
 
-    row: CauseRow
+    row: CauseView
     reason: str | None
     """what was said of one of them"""
     needed_mib: int | None = None
@@ -145,7 +146,7 @@ class Board:
         now = self._clock.now()
         return now + (now - first) / ended * left
 
-    def _cause(self, cluster: ClusterId, row: CauseRow) -> Cause:
+    def _cause(self, cluster: ClusterId, row: CauseView) -> Cause:
         said: Sequence[str] = self._board.reasons(cluster, row.hold_code) if row.hold_code else ()
         reason = said[0] if said else None
         if row.hold_code != "memory_exceeded":

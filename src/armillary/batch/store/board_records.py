@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,60 +11,13 @@ from sqlalchemy import Engine as Database
 
 from armillary.base.ids import ClusterId
 from armillary.batch.core.picture import LETTERS, OTHER
-from armillary.batch.model import JobId, JobState, Selection
+from armillary.batch.looking import CauseView, JobFilter, SubmitFilter
+from armillary.batch.model import JobId, JobState
 from armillary.batch.store.records import Scope, cluster_views, job_view, jobs_query, within
 from armillary.batch.store.selecting import selected
 from armillary.batch.store.shapes import shapes
 from armillary.batch.store.tables import attempts, clusters, events, jobs, machines
 from armillary.batch.views import ClusterView, JobView
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobFilter:
-    """The jobs of a submit that somebody looks for. Everything that is said holds for each."""
-
-    cluster: ClusterId
-    chosen: Selection = field(default_factory=Selection)
-    """states and causes"""
-    cloud: str = ""
-    worker: str = ""
-    """the beginning of its name"""
-    text: str = ""
-    """somewhere in the job's arguments, files or reason"""
-
-    @property
-    def whole(self) -> bool:
-        """Whether all jobs of the submit are meant."""
-        return self.chosen == Selection() and not (self.cloud or self.worker or self.text)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubmitFilter:
-    """The submits that somebody looks for; what is empty holds for all."""
-
-    project: str = ""
-    owner: str = ""
-    image: str = ""
-    """its name, or the beginning of its digest"""
-    name: str = ""
-    """a part of the batch's name"""
-    states: tuple[str, ...] = ()
-    """that have a job in one of these"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CauseRow:
-    """Jobs of a submit that failed, or are held, for the same cause."""
-
-    state: str
-    hold_code: str | None
-    exit_code: int | None
-    signal: int | None
-    jobs: int
-    first: int
-    """the lowest number of one of them"""
-    memory_mib: int
-    """what the one that asks for most asks for"""
 
 
 class BoardRecords:
@@ -108,12 +60,13 @@ class BoardRecords:
         letter = _letter(chosen).label("letter")
         query = select(number, letter, func.count()).where(jobs.c.cluster == chosen.cluster)
         if only is not None:
-            query = query.where(or_(*(jobs.c.proc.between(n * width, (n + 1) * width - 1) for n in only)))
+            # numbers one by one: of ranges in an OR, SQLite reads all that is between them
+            query = query.where(jobs.c.proc.in_([n * width + each for n in only for each in range(width)]))
         with self._database.connect() as db:
             rows = db.execute(query.group_by(number, letter).order_by(number, letter))
             return [(row[0], row[1], row[2]) for row in rows]
 
-    def causes(self, cluster: ClusterId) -> list[CauseRow]:
+    def causes(self, cluster: ClusterId) -> list[CauseView]:
         """Return what failed and what is held, by cause, the most jobs first."""
         keys = (
             jobs.c.state,
@@ -134,7 +87,7 @@ class BoardRecords:
             .limit(200)
         )
         with self._database.connect() as db:
-            return [CauseRow(**row) for row in db.execute(query).mappings()]
+            return [CauseView(**row) for row in db.execute(query).mappings()]
 
     def find(self, scope: Scope, chosen: JobFilter, *, limit: int, after: JobId | None) -> list[JobView]:
         """Return the jobs that the filter leaves, in order."""
@@ -199,12 +152,14 @@ class BoardRecords:
 
     def pace(self, cluster: ClusterId, *, last: int = 200) -> tuple[int, datetime, datetime] | None:
         """Return (jobs, from, to): how many of the last changes were ends of jobs, and when the first and last were."""
-        ended = (
-            select(events.c.at)
-            .where(events.c.cluster == cluster, events.c.state == JobState.COMPLETED.value)
+        lately = (
+            select(events.c.at, events.c.state)
+            .where(events.c.cluster == cluster)
             .order_by(events.c.seq.desc())
-            .limit(last)
+            .limit(last * 10)  # of each job there are a few, and no page waits for a long search
+            .subquery()
         )
+        ended = select(lately.c.at).where(lately.c.state == JobState.COMPLETED.value).limit(last)
         with self._database.connect() as db:
             moments = db.execute(ended).scalars().all()
         return (len(moments), moments[-1], moments[0]) if len(moments) > 1 else None
@@ -233,7 +188,7 @@ def _matches(chosen: JobFilter) -> ColumnElement[bool]:
         if chosen.cloud:
             there = select(machines.c.id).where(machines.c.cloud == chosen.cloud)
             wanted.append(attempts.c.worker.in_(there))
-        holds.append(select(attempts.c.number).where(*wanted).exists())
+        holds.append(select(attempts.c.number).where(*wanted).correlate(jobs).exists())
     if chosen.text:
         own: list[Any] = [cast(jobs.c.spec, Text).icontains(chosen.text, autoescape=True)]
         own.append(func.coalesce(jobs.c.reason, "").icontains(chosen.text, autoescape=True))
