@@ -110,6 +110,12 @@ class Application:
     granted: Allocation | None = None
     decision_reason: str = ""
     project_id: ProjectId | None = None
+    """The project that was made; of a request for more, the one that is to have it, from the beginning."""
+
+    @property
+    def is_more(self) -> bool:
+        """Whether this waits for another allocation of a project that is there."""
+        return self.state is ApplicationState.WAITING and self.project_id is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,3 +291,43 @@ class Principal:
         if self.of_job and not scope.startswith("vospace:"):
             return False
         return not self.scopes or scope in self.scopes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondFactor:
+    """That a person is asked for a code, and how many recovery codes are left."""
+
+    since: datetime
+    recovery_codes: int
+
+
+class ErrandKind(StrEnum):
+    """What somebody is in the middle of."""
+
+    RESET = "reset"
+    """a new password, with a link"""
+    CODE = "code"
+    """signing in: the password was right, the code is asked for"""
+    IDENTITY = "identity"
+    """registration with an identity from elsewhere"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """What somebody is in the middle of, known by a secret that is good once."""
+
+    kind: ErrandKind
+    person_id: PersonId | None
+    facts: Mapping[str, Any]
+    made_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who a provider of OpenID Connect says a person is."""
+
+    issuer: str
+    subject: str
+    person_id: PersonId
+    created_at: datetime

@@ -1,15 +1,16 @@
-"""People: sign-in with a password, their records, and the first administrator."""
+"""People: their records, their passwords, and the first administrator."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from armillary.accounts.base_service import ServiceBase, need_free_user_name, need_person, storable
+from armillary.accounts.base_service import need_free_user_name, need_person, storable
 from armillary.accounts.core.rules import Findings
 from armillary.accounts.model import Allocation, Person, Project, Role, TokenKind
+from armillary.accounts.proving import Proving
 from armillary.accounts.store import Records
-from armillary.base.errors import Conflict, Invalid, NotFound, Unauthorized
+from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import PersonId, ProjectId, TokenId, new_hex, new_secret
 from armillary.base.units import GiB, MiB
 
@@ -18,50 +19,8 @@ _KEPT_KINDS = frozenset({TokenKind.JOB})
 """A new password ends every other kind of token, and all certificates; running jobs go on to their end."""
 
 
-class People(ServiceBase):
-    """Knows people and checks their passwords."""
-
-    def authenticate(self, user_name: str, password: str) -> Person:
-        """Return the person whose name and password these are.
-
-        Unknown names are answered with the same words after the same work. Wrong passwords in a row make the
-        next try wait, for known and unknown names alike.
-
-        Raises:
-            Unauthorized: code `wrong_password`; or `too_many_attempts` with `facts["retry_after"]` (seconds).
-        """
-        if not storable(user_name) or len(user_name) > 255:
-            self._passwords.verify(password, None)
-            raise _wrong_password()
-        now = self._clock.now()
-        with self._store.read() as records:
-            failures = records.people.failures(user_name)
-            person = records.people.by_name(user_name)
-            kept = records.people.password_hashes(person.id)[0] if person else None
-        wait = self._lockout.wait(failures, now)
-        if wait:
-            seconds = max(1, round(wait.total_seconds()))
-            raise Unauthorized(
-                "There were too many wrong passwords for this user name.",
-                code="too_many_attempts",
-                facts={"retry_after": seconds},
-                remedy=f"Try again in {seconds} seconds.",
-            )
-        right = self._passwords.verify(password, kept)
-        forget_before = now - self._lockout.memory
-        if not right or person is None or not person.enabled:
-            with self._store.write() as records:  # read again: another try may have failed meanwhile
-                failed = self._lockout.after_failure(records.people.failures(user_name), now)
-                records.people.set_failures(user_name, failed, forget_before=forget_before)
-            raise _wrong_password()
-        outdated = kept is not None and self._passwords.outdated(kept)
-        if failures is not None or outdated:
-            rehashed = self._passwords.hash(password) if outdated else None
-            with self._store.write() as records:
-                records.people.set_failures(user_name, None, forget_before=forget_before)
-                if rehashed and records.people.password_hashes(person.id)[0] == kept:
-                    records.people.change(person.id, password_hash=rehashed)
-        return person
+class People(Proving):
+    """Knows people and sets their passwords."""
 
     def person(self, person_id: PersonId) -> Person:
         """Return a person; raises NotFound."""
@@ -199,7 +158,7 @@ class People(ServiceBase):
             Invalid: `new` breaks a rule, or is the present password or the one before.
         """
         person = self.person(person_id)
-        self.authenticate(person.user_name, old)
+        self.prove_password(person.user_name, old)
         self._check_new_password(person, new, field="new_password")
         with self._store.read() as records:
             present, previous = records.people.password_hashes(person_id)
@@ -326,11 +285,3 @@ def _need_other_administrator(records: Records, person_id: PersonId) -> None:
             facts={"person": person_id},
             remedy="Make somebody else an administrator first.",
         )
-
-
-def _wrong_password() -> Unauthorized:
-    return Unauthorized(
-        "The user name or the password is wrong.",
-        code="wrong_password",
-        remedy="Check both; after several wrong tries there is a pause.",
-    )

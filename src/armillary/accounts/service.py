@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from armillary.accounts.core.lockout import LockoutPolicy
+from armillary.accounts.errands import Errands
 from armillary.accounts.groups import Groups
+from armillary.accounts.growing import Growing
+from armillary.accounts.identities import Identities
 from armillary.accounts.keys import Keys
 from armillary.accounts.passwords import Passwords
-from armillary.accounts.people import People
 from armillary.accounts.projects import Projects
 from armillary.accounts.registration import Registration
+from armillary.accounts.second_factor import SecondFactors
 from armillary.accounts.sharing import Sharing
 from armillary.accounts.standing import Standing
 from armillary.accounts.store import AccountsStore
@@ -16,7 +19,9 @@ from armillary.accounts.store import AccountsStore
 __all__ = ["AccountsService", "AccountsStore", "LockoutPolicy", "Passwords"]
 
 
-class AccountsService(Registration, People, Projects, Groups, Sharing, Standing, Keys):
+class AccountsService(
+    Registration, Errands, SecondFactors, Identities, Projects, Groups, Sharing, Standing, Keys
+):
     """People, registration, projects, groups, tokens, certificates and application credentials.
 
     Made as `AccountsService(store=AccountsStore(engine=engine), clock=clock)`, after `store.create_all()`.

@@ -13,6 +13,7 @@ from armillary.accounts.store.keys import AccessRulesTable, EC2CredentialsTable
 from armillary.accounts.store.people import PeopleTable
 from armillary.accounts.store.places import PlacesTable
 from armillary.accounts.store.projects import ApplicationsTable, ProjectsTable
+from armillary.accounts.store.proofs import ErrandsTable, IdentitiesTable, ProofsTable
 from armillary.accounts.store.tables import metadata
 from armillary.accounts.store.tokens import CredentialsTable, TokensTable
 
@@ -31,6 +32,9 @@ class Records:
         self.places = PlacesTable(connection)
         self.rules = AccessRulesTable(connection)
         self.ec2 = EC2CredentialsTable(connection)
+        self.proofs = ProofsTable(connection)
+        self.errands = ErrandsTable(connection)
+        self.identities = IdentitiesTable(connection)
 
 
 class AccountsStore:

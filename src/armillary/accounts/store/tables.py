@@ -274,6 +274,36 @@ failures = Table(
 )
 Index("accounts_sign_in_failures_last_at", failures.c.last_at)
 
+second_factors = Table(
+    "accounts_second_factors",
+    metadata,
+    Column("person_id", String(32), _person(), primary_key=True),
+    Column("secret", String(64), nullable=False),  # codes are computed from it, so it is kept as it is
+    Column("confirmed_at", Moment),
+    Column("last_step", Integer, nullable=False),
+    Column("recovery", WordSet, nullable=False),
+)
+
+errands = Table(
+    "accounts_errands",
+    metadata,
+    Column("secret_hash", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("person_id", String(32), _person(), index=True),
+    Column("facts", JSON, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+)
+
+identities = Table(
+    "accounts_identities",
+    metadata,
+    Column("issuer", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("person_id", String(32), _person(), nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+)
+
 PERSON_COLUMNS = [c for c in people.c if c.name not in {"is_service", "password_hash", "previous_hash"}]
 CREDENTIAL_COLUMNS = [c for c in credentials.c if c.name != "secret_hash"]
 
