@@ -10,6 +10,7 @@ from armillary.accounts.base_service import (
     need_free_project_name,
     need_free_user_name,
     need_person,
+    need_project,
 )
 from armillary.accounts.core.rules import Findings
 from armillary.accounts.model import Allocation, Application, ApplicationState, Person, Project, Role
@@ -138,8 +139,11 @@ class Registration(ServiceBase):
     ) -> Project:
         """Make the project with the granted figures (or those asked for); the applicant administers it.
 
+        A request for more changes the allocation of its project instead.
+
         Raises:
             Conflict: it was decided before, by whomever, or a project took the name meanwhile.
+            NotFound: the project that should have more is gone.
             Forbidden: `by` does not administer the platform.
         """
         if granted is not None:
@@ -149,17 +153,22 @@ class Registration(ServiceBase):
         now = self._clock.now()
         with self._store.write() as records:
             application = _open_application(records, application_id, by)
-            need_free_project_name(records, application.project_name, waiting_too=False)
-            project = Project(
-                id=ProjectId(new_hex()),
-                name=application.project_name,
-                description=application.reason,
-                allocation=granted or application.requested,
-                enabled=True,
-                created_at=now,
-            )
-            records.projects.add(project)
-            records.projects.grant(project.id, application.person_id, Role.ADMIN)
+            allocation = granted or application.requested
+            if application.project_id is not None:
+                records.projects.change(application.project_id, allocation=allocation)
+                project = need_project(records, application.project_id)
+            else:
+                need_free_project_name(records, application.project_name, waiting_too=False)
+                project = Project(
+                    id=ProjectId(new_hex()),
+                    name=application.project_name,
+                    description=application.reason,
+                    allocation=allocation,
+                    enabled=True,
+                    created_at=now,
+                )
+                records.projects.add(project)
+                records.projects.grant(project.id, application.person_id, Role.ADMIN)
             records.applications.replace(
                 replace(
                     application,

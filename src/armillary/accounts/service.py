@@ -20,7 +20,7 @@ __all__ = ["AccountsService", "AccountsStore", "LockoutPolicy", "Passwords"]
 
 
 class AccountsService(
-    Registration, Errands, SecondFactors, Identities, Projects, Groups, Sharing, Standing, Keys
+    Registration, Growing, Errands, SecondFactors, Identities, Projects, Groups, Sharing, Standing, Keys
 ):
     """People, registration, projects, groups, tokens, certificates and application credentials.
 
