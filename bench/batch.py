@@ -152,7 +152,7 @@ async def many_agents(service: Service, agents: int, seconds: float) -> list[flo
     async def agent(number: int, key: str) -> None:
         async with begun:
             reader, writer = await asyncio.open_connection("localhost", service.port, ssl=context)
-        await ready.wait()
+        await connected.wait()
         # each at a moment of its own: a job of some minutes on a thousand workers ends every tenth of a second
         await asyncio.sleep(seconds * number / agents)
         if time.perf_counter() < until:
@@ -165,12 +165,8 @@ async def many_agents(service: Service, agents: int, seconds: float) -> list[flo
                 await ask(reader, writer, "/agent/v1/finish", key, {**lease, "exit_code": 0})
         writer.close()
 
-    ready = asyncio.Event()
-    everybody = [asyncio.create_task(agent(number, key)) for number, key in enumerate(keys)]
-    while begun.locked() or not all(task.get_coro() for task in everybody):  # noqa: ASYNC110 - of a bench
-        await asyncio.sleep(0.1)
-    ready.set()
-    await asyncio.gather(*everybody)
+    connected = asyncio.Barrier(agents)
+    await asyncio.gather(*(agent(number, key) for number, key in enumerate(keys)))
     return times
 
 

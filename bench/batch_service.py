@@ -36,6 +36,7 @@ from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.engines.embedded.together import Together
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group, Resources
 from armillary.batch.service import BatchService
@@ -97,8 +98,9 @@ def serve(folder: Path) -> None:
     database = make_engine(f"sqlite:///{folder}/batch.db")
     create_all(database)
     terms = Terms(poll=timedelta(seconds=5))
+    together = Together(database=database)
     queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
-    register = Register(database=database, clock=clock, terms=terms)
+    register = Register(database=database, clock=clock, terms=terms, together=together)
     spool, logs = FolderSpool(directory=folder / "spool"), LogFolder(directory=folder / "logs")
     authority = Authority(folder / "authority", clock)
     cloud = FakeCloud(name="east", clock=clock, cores=4000, number=16)
@@ -119,7 +121,7 @@ def serve(folder: Path) -> None:
     agents = AgentService(
         queue=queue,
         register=register,
-        leases=Leases(database=database, clock=clock, terms=terms),
+        leases=Leases(database=database, clock=clock, terms=terms, together=together),
         checkpoints=Checkpoints(database=database, clock=clock),
         spool=spool,
         logs=logs,

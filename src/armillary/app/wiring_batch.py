@@ -31,6 +31,7 @@ from armillary.batch.engines.embedded.policing import Policing
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.engines.embedded.together import Together
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher, WorkerMatch, kind_of
 from armillary.batch.notices.book import NoticeBook
@@ -99,9 +100,11 @@ def build_batch(
     at_exit, every_minute, at_match = Evaluator(), Evaluator(), Evaluator()
     fleet_records = FleetRecords(database=database)
     matcher = Matcher(evaluator=at_match)
+    together = Together(database=database)
     leases = MeteredLeases(
         meter=meter,
         database=database,
+        together=together,
         clock=clock,
         terms=terms,
         policies=ExitPolicies(records=policy_records, evaluator=at_exit, clock=clock),
@@ -110,7 +113,7 @@ def build_batch(
     if settings.batch.engine == "embedded":
         queue.resume()  # agents could not renew their leases while we were away
     invitation = timedelta(seconds=settings.batch.register_seconds)
-    register = Register(database=database, clock=clock, terms=terms, invitation=invitation)
+    register = Register(database=database, clock=clock, terms=terms, invitation=invitation, together=together)
     records = Records(database=database)
     spool = FolderSpool(directory=settings.home / "batch" / "spool")
     spool.sweep()

@@ -1,4 +1,5 @@
-"""What agents do with jobs: claim, renew, bring outputs, finish. Each call is one transaction.
+"""What agents do with jobs: claim, renew, bring outputs, finish. Each call holds wholly or not at all; those that come
+at once share a transaction.
 
 The lease secret is the fencing token: a new one for each attempt, known to one agent. Whoever shows the secret of
 an attempt that is no longer live changes nothing.
@@ -19,7 +20,7 @@ from armillary.batch.core import states
 from armillary.batch.core.policy import AtExit
 from armillary.batch.engines.embedded.dealing import Accepts, Dealer, anything, waits, wanted
 from armillary.batch.engines.embedded.finishing import find, finish, live
-from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.ledger import THE_ATTEMPT, Ledger
 from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.embedded.parcels import (
     Claimed,
@@ -31,6 +32,7 @@ from armillary.batch.engines.embedded.parcels import (
 )
 from armillary.batch.engines.embedded.register import Session
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.engines.embedded.together import Together
 from armillary.batch.model import AttemptState, JobId, JobState, Resources
 from armillary.batch.store.specs import whole_inputs
 from armillary.batch.store.swift import Swift
@@ -52,6 +54,34 @@ _USED = Swift(
         *(func.sum(attempts.c[name]).label(name) for name in ("cpus", "memory_mib", "disk_kib", "gpus"))
     ).where(attempts.c.worker == bindparam("of_worker"), attempts.c.live.is_(True))
 )
+_SEEN = Swift(
+    update(workers)
+    .where(workers.c.id == bindparam("of_worker"))
+    .values(last_seen_at=bindparam("now", type_=workers.c.last_seen_at.type))
+)
+_LONGER: dict[str, Any] = {
+    "lease_until": bindparam("until", type_=attempts.c.lease_until.type),
+    "charged_at": bindparam("now", type_=attempts.c.charged_at.type),
+}
+_BEGUN = {
+    "state": AttemptState.RUNNING.value,
+    "started_at": bindparam("now", type_=attempts.c.started_at.type),
+}
+_ACTS_WITH = Swift(
+    update(attempts)
+    .where(THE_ATTEMPT)
+    .values(
+        credential=bindparam("reference", type_=attempts.c.credential.type),
+        credential_expires=bindparam("expires", type_=attempts.c.credential_expires.type),
+    )
+)
+_LINGER = Swift(
+    update(attempts)
+    .where(THE_ATTEMPT)
+    .values(lease_until=bindparam("until", type_=attempts.c.lease_until.type))
+)
+_EXTEND = Swift(update(attempts).where(THE_ATTEMPT).values(_LONGER))
+_START = Swift(update(attempts).where(THE_ATTEMPT).values(_LONGER | _BEGUN))
 
 
 class Leases:
@@ -65,8 +95,10 @@ class Leases:
         terms: Terms | None = None,
         policies: AtExitPolicies = no_policies,
         accepts: Accepts = anything,
+        together: Together | None = None,
     ) -> None:
         self._database = database
+        self._together = together or Together(database=database)
         self._views = database.execution_options(readonly=True)
         self._clock = clock
         self._terms = terms or Terms()
@@ -89,8 +121,7 @@ class Leases:
                 self._accepts(wants, asked, session)  # it may take a while the first time, and remembers
             if _recent(row, now, self._terms) and (free.cpus < 1 or not waits(db, session)):
                 return Claimed()
-        with self._database.begin() as db:
-            return self._claim(db, session, free, moment(db, self._clock), held)
+        return self._together.write(lambda db: self._claim(db, session, free, moment(db, self._clock), held))
 
     def _claim(
         self,
@@ -119,36 +150,40 @@ class Leases:
 
     def renew(self, session: Session, keys: Sequence[LeaseKey], *, fading: timedelta) -> Renewed:
         """Extend the leases that are still the worker's; tell it which are not, and which jobs to stop."""
+        return self._together.write(lambda db: self._renew(db, session, keys, fading))
+
+    def _renew(
+        self, db: Connection, session: Session, keys: Sequence[LeaseKey], fading: timedelta
+    ) -> Renewed:
         lost: list[LeaseKey] = []
         remove: list[LeaseKey] = []
         weak: list[tuple[LeaseKey, PersonId]] = []
-        with self._database.begin() as db:
-            now = moment(db, self._clock)
-            db.execute(update(workers).where(workers.c.id == session.worker).values(last_seen_at=now))
-            ledger = Ledger(db, now=now)
-            for key in keys:
-                row = find(db, session, key)
-                if row is None or not row.live:
-                    lost.append(key)
-                elif row.state == AttemptState.STOPPING:
-                    remove.append(key)
-                    # It may be saving its work, for which the agent gives it `kill_seconds` and no more.
-                    until = now + self._terms.lease_kept
-                    db.execute(update(attempts).where(_is(row)).values(lease_until=until))
-                else:
-                    self._extend(db, ledger, row, now)
-                    if row.credential and row.credential_expires - now < fading:
-                        weak.append((key, PersonId(row.owner)))
+        now = moment(db, self._clock)
+        _SEEN.run(db, of_worker=session.worker, now=now)
+        ledger = Ledger(db, now=now)
+        for key in keys:
+            row = find(db, session, key)
+            if row is None or not row.live:
+                lost.append(key)
+            elif row.state == AttemptState.STOPPING:
+                remove.append(key)
+                # It may be saving its work, for which the agent gives it `kill_seconds` and no more.
+                _LINGER.run(db, **_place(key), until=now + self._terms.lease_kept)
+            else:
+                self._extend(db, ledger, key, row, now)
+                if row.credential and row.credential_expires - now < fading:
+                    weak.append((key, PersonId(row.owner)))
         return Renewed(lost=tuple(lost), remove=tuple(remove), fading=tuple(weak))
 
-    def _extend(self, db: Connection, ledger: Ledger, row: Row[Any], now: datetime) -> None:
+    def _extend(self, db: Connection, ledger: Ledger, key: LeaseKey, row: Row[Any], now: datetime) -> None:
         ledger.charge(row)
-        values: dict[str, Any] = {"lease_until": now + self._terms.lease_kept, "charged_at": now}
+        until = now + self._terms.lease_kept
         if row.state == AttemptState.LEASED:
-            values |= {"state": AttemptState.RUNNING.value, "started_at": now}
+            _START.run(db, **_place(key), until=until, now=now)
             job = ledger.job(row.cluster, row.proc)
             ledger.move([job], JobState.RUNNING, columns={"started_at": now}, worker=row.worker)
-        db.execute(update(attempts).where(_is(row)).values(values))
+        else:
+            _EXTEND.run(db, **_place(key), until=until, now=now)
 
     def check(self, session: Session, key: LeaseKey) -> None:
         """Raise StaleAttempt unless the attempt is live, the caller's, and not to be stopped."""
@@ -169,24 +204,20 @@ class Leases:
 
     def add_output(self, session: Session, key: LeaseKey, output: OutputRef) -> None:
         """Record a file under the attempt. Nobody sees it before the attempt commits."""
-        with self._database.begin() as db:
+
+        def write(db: Connection) -> None:
             row = live(find(db, session, key), key)
             place = {"cluster": row.cluster, "proc": row.proc, "attempt": row.number, "name": output.name}
             db.execute(delete(outputs).where(and_(*(outputs.c[k] == v for k, v in place.items()))))
             db.execute(insert(outputs).values(**place, sha256=output.sha256, size=output.size))
 
+        self._together.write(write)
+
     def set_credential(self, key: LeaseKey, reference: str | None, expires: datetime | None) -> None:
         """Remember what the attempt acts with, to renew and to revoke it; None when it was revoked."""
-        with self._database.begin() as db:
-            db.execute(
-                update(attempts)
-                .where(
-                    attempts.c.cluster == key.job.cluster,
-                    attempts.c.proc == key.job.proc,
-                    attempts.c.number == key.attempt,
-                )
-                .values(credential=reference, credential_expires=expires)
-            )
+        self._together.write(
+            lambda db: _ACTS_WITH.run(db, **_place(key), reference=reference, expires=expires)
+        )
 
     def spent_credentials(self) -> list[tuple[LeaseKey, PersonId, str]]:
         """Return the credentials that no live attempt acts with, to be revoked. Nobody gets them from now on."""
@@ -217,12 +248,15 @@ class Leases:
 
     def give_back(self, session: Session, keys: Sequence[LeaseKey], why: str) -> None:
         """Undo a claim that never reached the agent."""
-        with self._database.begin() as db:
+
+        def write(db: Connection) -> None:
             ledger = Ledger(db, now=moment(db, self._clock))
             for key in keys:
                 row = find(db, session, key)
                 if row is not None and row.live:
                     ledger.lose(row, why, max_lost=self._terms.max_lost)
+
+        self._together.write(write)
 
     def finish(
         self,
@@ -241,13 +275,16 @@ class Leases:
         Raises StaleAttempt, or Invalid `output_missing`.
         """
         said = self._policies(key.job, result, usage)  # before the transaction: expressions may take a while
-        with self._database.begin() as db:
+
+        def write(db: Connection) -> Finished:
             now = moment(db, self._clock)
             state = finish(
                 db, session, key, result, usage=usage, brought=brought, said=said, terms=self._terms, now=now
             )
             claimed = Claimed() if then is None else self._claim(db, session, then, now, held)
-        return Finished(state=state, claimed=claimed)
+            return Finished(state=state, claimed=claimed)
+
+        return self._together.write(write)
 
     def _reading(self) -> Connection:
         return self._views.connect()
@@ -257,10 +294,8 @@ def _recent(row: Row[Any], now: datetime, terms: Terms) -> bool:
     return row.last_seen_at is not None and now - row.last_seen_at < terms.seen_every
 
 
-def _is(row: Row[Any]) -> Any:
-    return and_(
-        attempts.c.cluster == row.cluster, attempts.c.proc == row.proc, attempts.c.number == row.number
-    )
+def _place(key: LeaseKey) -> dict[str, int]:
+    return {"of_cluster": key.job.cluster, "of_proc": key.job.proc, "of_number": key.attempt}
 
 
 def _resources(row: Any) -> Resources:

@@ -27,7 +27,7 @@ def _given(table: Table, name: str, prefix: str = "_") -> Any:
 
 
 _THE_JOB = and_(jobs.c.cluster == bindparam("of_cluster"), jobs.c.proc == bindparam("of_proc"))
-_THE_ATTEMPT = and_(
+THE_ATTEMPT = and_(
     attempts.c.cluster == bindparam("of_cluster"),
     attempts.c.proc == bindparam("of_proc"),
     attempts.c.number == bindparam("of_number"),
@@ -45,9 +45,7 @@ def _changing(names: tuple[str, ...], held: bool) -> Swift:
 
 @lru_cache(maxsize=100)
 def _ending(names: tuple[str, ...]) -> Swift:
-    return Swift(
-        update(attempts).where(_THE_ATTEMPT).values({name: _given(attempts, name) for name in names})
-    )
+    return Swift(update(attempts).where(THE_ATTEMPT).values({name: _given(attempts, name) for name in names}))
 
 
 _EVENT = Swift(insert(events), "cluster", "proc", "at", "state", "attempt", "worker", "detail")

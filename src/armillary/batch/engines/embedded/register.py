@@ -14,11 +14,13 @@ from armillary.base.errors import Conflict, Forbidden, Unauthorized
 from armillary.base.ids import ProjectId, ServerId, Sha512, WorkerId, new_secret
 from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.terms import Terms, digest
+from armillary.batch.engines.embedded.together import Together
 from armillary.batch.model import Group, Resources
 from armillary.batch.store.swift import Swift
 from armillary.batch.store.tables import workers
 
 _BY_SESSION = Swift(select(workers).where(workers.c.session_hash == bindparam("of_session")))
+_USED = Swift(update(workers).where(workers.c.id == bindparam("of_worker")).values(session_used=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,10 @@ class Register:
         clock: Clock,
         terms: Terms | None = None,
         invitation: timedelta = timedelta(minutes=15),
+        together: Together | None = None,
     ) -> None:
         self._database = database
+        self._together = together or Together(database=database)
         self._reading = database.execution_options(readonly=True)
         self._clock = clock
         self._terms = terms or Terms()
@@ -154,8 +158,7 @@ class Register:
                 remedy="Kill all jobs and stop.",
             )
         if not row.session_used:
-            with self._database.begin() as db:
-                db.execute(update(workers).where(workers.c.id == row.id).values(session_used=True))
+            self._together.write(lambda db: _USED.run(db, of_worker=row.id))
         return Session(
             worker=WorkerId(row.id),
             group=Group(ProjectId(row.project), Sha512(row.image), row.flavor),
