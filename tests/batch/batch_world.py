@@ -25,6 +25,7 @@ from armillary.batch.api import agent_call_router, agent_router, call_router, ro
 from armillary.batch.api.reports import reports_router
 from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
+from armillary.batch.draining import Draining
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import LeaseKey
@@ -247,6 +248,7 @@ class World:
             records=self.records,
             people=self.people,
         )
+        self.draining = Draining(database=database, clouds=self.fleet, clock=self.clock)
         self.calls = Calls(bell=self.bell, clock=self.clock)
         self.service = BatchService(
             stir=self.calls.stir,
@@ -275,6 +277,7 @@ class World:
             terms=self.terms,
         )
         self.scaler = Scaler(
+            drained=self.draining.drained,
             workforce=self.queue,
             enrolment=CloudInitEnrolment(
                 register=self.register,

@@ -25,6 +25,7 @@ from armillary.batch.board import Board
 from armillary.batch.calls import Calls
 from armillary.batch.core.budget import Prices
 from armillary.batch.credentials import JobCredentials
+from armillary.batch.draining import Draining
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.metered import Meter, MeteredLeases
 from armillary.batch.engines.embedded.policing import Policing
@@ -71,6 +72,8 @@ class Batch:
     notices: Notices
     reports: Reports
     board: Board
+    draining: Draining
+    usage: UsageRecords
     evaluators: Sequence[Evaluator]
     errands: ThreadPoolExecutor
     polls: ThreadPoolExecutor
@@ -172,10 +175,12 @@ def build_batch(
         to_others=settings.mail.to_others,
     )
     calls = Calls(bell=bell, clock=clock)
+    draining = Draining(database=database, clouds=fleet, clock=clock)
+    usage = UsageRecords(database=database)
     return Batch(
         notices=notices,
         reports=Reports(
-            usage=UsageRecords(database=database),
+            usage=usage,
             outbox=telling.outbox,
             secret=telling.secret,
             records=records,
@@ -211,7 +216,10 @@ def build_batch(
             terms=terms,
         ),
         calls=calls,
+        draining=draining,
+        usage=usage,
         scaler=Scaler(
+            drained=draining.drained,
             workforce=engine,
             enrolment=condor.enrolment if condor else enrolment,
             clouds=fleet,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from armillary.accounts.model import Project
@@ -14,7 +14,7 @@ from armillary.batch.core.backoff import History, Lane, Record
 from armillary.batch.core.budget import Prices, Purse
 from armillary.batch.core.flavors import Offer
 from armillary.batch.core.packing import Bin, Kind, Packer
-from armillary.batch.core.refusals import copying, flavor_missing
+from armillary.batch.core.refusals import cloud_drained, copying, flavor_missing
 from armillary.batch.core.scaling import Bounds, Quota, Situation
 from armillary.batch.intake import size_of
 from armillary.batch.matching import MachineKind, Matcher
@@ -50,6 +50,8 @@ class Facts:
     copies: Mapping[tuple[CloudName, Sha512], Copy]
     history: History
     slow_copy: timedelta
+    drained: Mapping[CloudName, str] = field(default_factory=dict[CloudName, str])
+    """clouds that an administrator drains, and why"""
 
     def is_slow(self, cloud: CloudName, image: Sha512) -> bool:
         """Whether an image takes so long to arrive that jobs do not wait for it."""
@@ -138,6 +140,8 @@ class Gatherer:
         standing = self._facts.history.standing(boot, self._suspects)
         image = self._facts.image_on(place, group.image)
         refusals = list(standing.refusals)
+        if cloud in self._facts.drained:
+            refusals.append(cloud_drained(cloud, self._facts.drained[cloud]))
         copy = self._facts.copies.get((cloud, group.image))
         if copy is not None and self._facts.is_slow(cloud, group.image):
             seconds = int((self._facts.history.now - copy.began_at).total_seconds())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from armillary.batch.core.flavors import Offer
 from armillary.batch.core.packing import Packer
 from armillary.batch.core.retire import Crew, Leave, leaving
 from armillary.batch.core.scaling import Core, Decision, Situation, decide
+from armillary.batch.draining import Drained
 from armillary.batch.gathering import Facts, Gatherer
 from armillary.batch.matching import Matcher
 from armillary.batch.model import OPEN_FLAVOR, Demand, Group, Machine, MachineState, WorkerReport
@@ -67,10 +68,11 @@ class Scaler:
         settings: ScalerSettings | None = None,
         ask: Run | None = None,
         core: Core = decide,
+        drained: Callable[[], Mapping[CloudName, Drained]] = dict,
     ) -> None:
         """`run` does errands beside: copies, boots, deletions. `ask` polls clouds; by default `run` does that too.
 
-        `core` decides; a simulation measures it.
+        `core` decides; a simulation measures it. `drained` are the clouds on which nothing new boots.
         """
         self._workforce = workforce
         self._clouds = clouds
@@ -80,6 +82,7 @@ class Scaler:
         self._clock = clock
         self._bell = bell
         self._core = core
+        self._drained = drained
         self._settings = settings or ScalerSettings()
         self._patience = self._settings.patience
         self._yard = Yard(
@@ -115,6 +118,7 @@ class Scaler:
             copies=self._clouds.copies(),
             history=History(lanes=self._records.lanes(), now=now, pauses=self._settings.pauses),
             slow_copy=self._patience.slow_copy,
+            drained={cloud: one.reason for cloud, one in self._drained().items()},
         )
         facts = self._go_on(facts)
         gatherer = Gatherer(facts=facts, prices=self._settings.prices, matcher=self._matcher)

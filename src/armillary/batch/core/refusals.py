@@ -48,6 +48,17 @@ def quota_full(offer: Offer, left: Sequence[int | None], limits: Sequence[int | 
     return found
 
 
+def cloud_drained(cloud: CloudName, reason: str) -> Refusal:
+    """Say that an administrator wants no new workers there."""
+    return Refusal(
+        cloud=cloud,
+        code="cloud_drained",
+        message=f"{cloud} is being drained: no new workers boot there" + (f" ({reason})" if reason else ""),
+        facts={"cloud": cloud, "reason": reason},
+        remedy="Wait, or let the jobs run on other clouds.",
+    )
+
+
 def booting_enough(cloud: CloudName, booting: int) -> Refusal:
     """Say that the cloud has its hands full."""
     return Refusal(

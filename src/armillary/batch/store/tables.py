@@ -252,6 +252,16 @@ deployment = Table(
 )
 
 
+drained = Table(
+    "batch_drained",  # clouds on which no new workers boot
+    metadata,
+    Column("cloud", String(255), primary_key=True),
+    Column("since", Moment, nullable=False),
+    Column("by_name", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+
 policies = Table(
     "batch_policies",  # one row for each submit whose jobs bring policies along
     metadata,
