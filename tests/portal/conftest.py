@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from batch_desk import BatchDesk
 from fastapi.testclient import TestClient
+from machine_desk import a_machinery
 from portal_visitor import ALLOCATION, PASSWORD, REGISTRATION, Browser
 
 from armillary.accounts.certificates import Authority
@@ -25,6 +26,7 @@ from armillary.notices.tables import create_all as create_notices
 from armillary.portal.app import create_portal
 from armillary.portal.inside.relay import Bounds
 from armillary.portal.keys import KeyRing
+from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
 from armillary.portal.shelf import Shelf
 from armillary.vospace.bytes.memory import MemoryBytes
@@ -109,6 +111,22 @@ def office(accounts: AccountsService, clock: SystemClock, tmp_path: Path) -> Off
 
 
 @pytest.fixture
+def machinery(
+    accounts: AccountsService, fleet: FleetService, office: Office, clock: SystemClock, tmp_path: Path
+) -> Iterator[Machinery]:
+    """What looks after machines."""
+    made = a_machinery(
+        records=f"sqlite:///{tmp_path}/machines.db",
+        accounts=accounts,
+        fleet=fleet,
+        notices=office.notices,
+        clock=clock,
+    )
+    yield made
+    made.roster.close()
+
+
+@pytest.fixture
 def bounds() -> Bounds:
     """How long a session inside of a machine lasts."""
     return Bounds(look=0.1)
@@ -122,6 +140,7 @@ def client(
     vospace: VOSpaceService,
     shelf: Shelf,
     office: Office,
+    machinery: Machinery,
     bounds: Bounds,
     clock: SystemClock,
     tmp_path: Path,
@@ -141,6 +160,7 @@ def client(
         office=office,
         accounts=accounts,
         fleet=fleet,
+        machinery=machinery,
         batch=desk.service,
         board=desk.board,
         vospace=vospace,

@@ -30,6 +30,7 @@ from armillary.app.storage import open_bytes
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
 from armillary.app.wiring_inside import build_inside
+from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery
 from armillary.app.wiring_notices import Telling, build_notices
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
@@ -44,6 +45,7 @@ from armillary.fleet.sdk import open_clouds
 from armillary.fleet.service import FleetService
 from armillary.portal.app import create_portal
 from armillary.portal.keys import KeyRing
+from armillary.portal.machinery import Machinery
 from armillary.portal.posting import take_posted
 from armillary.portal.shelf import Shelf
 from armillary.vospace.api import Settings as SpaceSettings
@@ -85,6 +87,7 @@ class Platform:
     vospace: VOSpaceService
     transfers: JobService
     views: Views
+    machinery: Machinery
     database: Engine
     let_go: Callable[[], None]
 
@@ -96,6 +99,7 @@ class Platform:
         """Let go of threads and files. Machines run on."""
         self.transfers.close()
         self.views.close()
+        self.machinery.roster.close()
         self.batch.errands.shutdown(wait=True, cancel_futures=True)
         self.telling.errands.shutdown(wait=True, cancel_futures=True)
         self.batch.polls.shutdown(wait=True, cancel_futures=True)
@@ -163,6 +167,14 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     of_portal = database.execution_options(room="portal")
     keys = KeyRing(engine=of_portal, clock=clock)
     keys.create_all()
+    tended = build_machinery(
+        database=of_portal,
+        addresses=addresses,
+        accounts=accounts,
+        fleet=fleet,
+        notices=telling.notices,
+        clock=clock,
+    )
 
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None)
     install_error_handlers(app)
@@ -211,6 +223,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         create_portal(
             accounts=accounts,
             fleet=fleet,
+            machinery=tended.machinery,
             batch=batch.service,
             board=batch.board,
             vospace=vospace,
@@ -239,6 +252,8 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
         loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
+    loops.append(Loop(name="figures", seconds=SAMPLE_SECONDS, work=tended.sample))
+    loops.append(Loop(name="expiry", seconds=EXPIRY_SECONDS, work=tended.expire))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
     loops.append(Loop(name="bins", seconds=3600, work=shelf.sweep))
@@ -258,6 +273,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         vospace=vospace,
         transfers=jobs,
         views=views,
+        machinery=tended.machinery,
         database=database,
         let_go=let_go,
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from armillary.base.ids import CloudName
-from armillary.fleet.model import FleetFlavor, Limits, Refusal, Room
+from armillary.base.units import MiB
+from armillary.fleet.model import FleetFlavor, FleetServer, Limits, Refusal, Room
 
 MORE_QUOTA = "Delete a machine that is not needed, or ask for a larger allocation."
 WITHOUT_LIMIT = 1000
@@ -35,3 +39,24 @@ def room_of(cloud: CloudName, limits: Limits, flavor: FleetFlavor) -> Room:
                 )
             )
     return Room(count=count, refusals=tuple(refusals))
+
+
+def makes_room(
+    limits: Limits, wanted: FleetFlavor, servers: Sequence[FleetServer], flavors: Sequence[FleetFlavor]
+) -> list[FleetServer]:
+    """Return the machines any one of which, deleted, would make room: stopped ones first, then the smallest."""
+    sizes = {flavor.name: flavor for flavor in flavors}
+    helps: list[tuple[bool, int, FleetServer]] = []
+    for server in servers:
+        size = sizes.get(server.flavor)
+        if size is None:
+            continue
+        without = replace(
+            limits,
+            cores_used=limits.cores_used - size.vcpus,
+            ram_used=MiB(limits.ram_used - size.ram),
+            instances_used=limits.instances_used - 1,
+        )
+        if room_of(server.cloud, without, wanted).count:
+            helps.append((server.status != "SHUTOFF", size.vcpus, server))
+    return [server for *_, server in sorted(helps, key=lambda each: each[:2])]

@@ -204,6 +204,8 @@ class FakeCloud:
             )
             self._servers[server.id] = (str(project.id), server)
             self._consoles[server.id] = f"[    0.000000] Linux version 6.1 booting {request.name}\n"
+        for volume in request.volumes:
+            self.parts.attach(project, server.id, volume)
         doom = self.faults.dooms(request)
         if doom is not None:
             self.set_status(server.id, "ERROR", fault=doom)
@@ -323,9 +325,8 @@ class FakeCloud:
         self, server_id: ServerId, status: str, *, fault: str = "", task: str | None = None
     ) -> None:
         """Make a machine be in that state."""
-        with self._lock:
-            owner, server = self._servers[server_id]
-            self._servers[server_id] = (owner, replace(server, status=status, fault=fault, task=task))
+        server = self._servers[server_id][1]
+        self.change_server(replace(server, status=status, fault=fault, task=task))
 
     def change_server(self, server: FleetServer) -> None:
         """Make a machine be as this says."""
@@ -337,7 +338,7 @@ class FakeCloud:
         self._images[image.id] = (image, self._images[image.id][1])
 
     def any_image(self, image_id: ImageId) -> FleetImage:
-        """Whosever it is."""
+        """Whose it may be."""
         return self._images[image_id][0]
 
     def machines(self) -> list[tuple[str, FleetServer]]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from armillary.base.ids import CloudName, ImageId, ServerId, Sha512
+from armillary.base.ids import CloudName, ImageId, ServerId, Sha512, VolumeId
 from armillary.base.units import GiB, MiB
 
 ADDRESS_MARK = "armillary_address"
@@ -141,6 +141,8 @@ class ServerRequest:
     """Ids; none: the project's own, as the cloud finds it."""
     groups: Sequence[str] = ()
     """Names of security groups; none: the project's default one."""
+    volumes: Sequence[VolumeId] = ()
+    """Free volumes that it is to have from the beginning."""
 
 
 @dataclass(frozen=True, kw_only=True)

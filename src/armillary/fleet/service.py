@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from armillary.accounts.model import Project
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Conflict, NotFound
-from armillary.base.ids import CloudName, ImageId, ServerId, Sha512
+from armillary.base.ids import CloudName, ImageId, ServerId, Sha512, VolumeId
 from armillary.fleet.capacity import room_of
 from armillary.fleet.copying import Copy, Copying
 from armillary.fleet.model import (
@@ -198,6 +198,7 @@ class FleetService(Tending):
         floating_ip: bool = False,
         networks: Sequence[str] = (),
         groups: Sequence[str] = (),
+        volumes: Sequence[VolumeId] = (),
     ) -> FleetServer:
         """Begin a machine there; it is known to the cloud when this returns, in BUILD or further.
 
@@ -216,6 +217,7 @@ class FleetService(Tending):
             floating_ip=floating_ip,
             networks=tuple(networks),
             groups=tuple(groups),
+            volumes=tuple(volumes),
         )
         return self._cloud(cloud).servers.create(project, request)
 

@@ -16,6 +16,7 @@ from armillary.fleet.service import FleetService
 from armillary.portal.context import Portal
 from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
+from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
 from armillary.portal.pages import (
     admin,
@@ -27,6 +28,7 @@ from armillary.portal.pages import (
     machines,
     notices,
     profile,
+    shared,
     submit,
     workers,
 )
@@ -38,13 +40,28 @@ from armillary.portal.static_files import TerminalFiles, VersionedFiles
 from armillary.portal.visit import SignInNeeded
 from armillary.vospace.service import VOSpaceService
 
-ROOMS = (front, admin, machines, inside_pages, images, submit, jobs, job, workers, files, profile, notices)
+ROOMS = (
+    front,
+    admin,
+    machines,
+    inside_pages,
+    images,
+    submit,
+    jobs,
+    job,
+    workers,
+    files,
+    profile,
+    notices,
+    shared,
+)
 
 
 def create_portal(
     *,
     accounts: AccountsService,
     fleet: FleetService,
+    machinery: Machinery,
     batch: BatchService,
     board: Board,
     vospace: VOSpaceService,
@@ -58,6 +75,7 @@ def create_portal(
     portal = Portal(
         accounts=accounts,
         fleet=fleet,
+        machinery=machinery,
         batch=batch,
         board=board,
         files=vospace,

@@ -21,6 +21,7 @@ from armillary.portal.forms import Form
 from armillary.portal.i18n import choose_locale
 from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
+from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import (
@@ -51,6 +52,7 @@ class Portal:
 
     accounts: AccountsService
     fleet: FleetService
+    machinery: Machinery
     batch: BatchService
     board: Board
     files: VOSpaceService

@@ -99,6 +99,8 @@ class SdkServers:
         }
         if request.groups:
             body["security_groups"] = [{"name": each} for each in request.groups]
+        if request.volumes:
+            body["block_device_mapping"] = _disks(request)
         if request.key_name:
             body["key_name"] = request.key_name
         if request.user_data is not None:
@@ -303,6 +305,28 @@ class SdkServers:
             return str(named)
         flavor_id = str(getattr(server.flavor, "id", "") or "")
         return next((f.name for f in self.flavors(project) if f.id == flavor_id), flavor_id)
+
+
+def _disks(request: ServerRequest) -> list[dict[str, Any]]:
+    """The machine's own disk from its image, then volumes that stay when it goes (Nova's mapping, version 2)."""
+    own = {
+        "uuid": str(request.image_id),
+        "source_type": "image",
+        "destination_type": "local",
+        "boot_index": 0,
+        "delete_on_termination": True,
+    }
+    more = [
+        {
+            "uuid": str(volume),
+            "source_type": "volume",
+            "destination_type": "volume",
+            "boot_index": -1,
+            "delete_on_termination": False,
+        }
+        for volume in request.volumes
+    ]
+    return [own, *more]
 
 
 def gpus_of(specs: Mapping[str, Any]) -> int:

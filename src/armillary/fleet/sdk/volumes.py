@@ -16,6 +16,9 @@ from armillary.fleet.sdk.connections import Connections
 from armillary.fleet.sdk.errors import refusals
 from armillary.fleet.sdk.servers import SdkServers
 
+AVAILABLE_SECONDS = 60
+"""How long a new volume may take; an empty one is there at once, or as soon as its cloud has looked for a place."""
+
 
 class SdkVolumes:
     """Implements `CloudVolumes` with openstacksdk."""
@@ -33,11 +36,15 @@ class SdkVolumes:
         return sorted(found, key=lambda volume: volume.created_at, reverse=True)
 
     def create(self, project: Project, name: str, size: GiB) -> Volume:
-        """Make an empty one."""
+        """Make an empty one; it can be attached when this returns."""
         marks = {} if self._cloud.per_project else {PROJECT_MARK: str(project.id)}
         with refusals(self._cloud.name):
             cinder = self._connections.get(self._cloud, project).block_storage
-            return to_volume(cinder.create_volume(name=name, size=int(size), metadata=marks))
+            made = cinder.create_volume(name=name, size=int(size), metadata=marks)
+            # only then can it be attached
+            return to_volume(
+                cinder.wait_for_status(made, status="available", interval=1, wait=AVAILABLE_SECONDS)
+            )
 
     def delete(self, project: Project, volume_id: VolumeId) -> None:
         """Remove one."""
