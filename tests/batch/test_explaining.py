@@ -213,6 +213,13 @@ def test_a_bounded_submit_says_how_many_of_it_run(world: World) -> None:
     )
 
 
+def test_a_submit_that_lets_few_jobs_wait_for_workers_says_so(world: World) -> None:
+    submit(world, 3, flavor=world.group.flavor, wishes=Wishes(max_idle=2))
+    told = "2 jobs of its submit wait before it, and max_idle lets 2 ask for workers"
+    assert told in messages(reasons(world, "1.2"))
+    assert told not in messages(reasons(world, "1.1"))
+
+
 def test_a_concurrency_limit_is_told_with_its_figures(tmp_path: Path) -> None:
     world = World(folder=tmp_path, terms=replace(TERMS, limits={"licence": 2}))
     submit(world, 3, flavor=world.group.flavor, concurrency_limits={"licence": 2})

@@ -131,6 +131,18 @@ def test_at_most_so_many_jobs_of_a_submit_are_on_workers(world: World) -> None:
     assert [job.key.job.proc for job in finished.claimed.jobs] == [1]
 
 
+@ON_BOTH
+def test_at_most_so_many_idle_jobs_of_a_submit_ask_for_workers(world: World) -> None:
+    world.queue.submit(submission(world, specs(5), max_idle=2))
+    world.queue.submit(submission(world, specs(4), max_idle=3, max_materialize=1))
+    world.queue.submit(submission(world, specs(6)))
+    assert [demand.jobs for demand in world.queue.demand()] == [2 + 1 + 6]
+    world.leases.claim(world.worker(whole=replace(WHOLE, cpus=4, memory_mib=8192)), WHOLE)
+    assert [demand.jobs for demand in world.queue.demand()] == [
+        2 + 1 + 6
+    ]  # of the first submit, three are left
+
+
 @pytest.mark.parametrize("name", ["IDL", "idl"])
 def test_a_concurrency_limit_holds_for_all_jobs_together(world: World, name: str) -> None:
     world.terms = Terms(poll=world.terms.poll, limits={"idl": 1})

@@ -167,7 +167,7 @@ class Wishes:
 
     At most `max_materialize` of them are on workers at once. Their use counts for `accounting_group`. When the last
     one is over, `notify_user` gets mail, as `notification` says (NEVER, COMPLETE, ERROR, ALWAYS), and `notify_url` a
-    POST. `max_idle` is HTCondor's bound of jobs that wait in memory; ours wait on disk, so it bounds nothing.
+    POST. At most `max_idle` of those that wait ask for workers at once: HTCondor makes no more of them until one starts.
     """
 
     accounting_group: str | None = None

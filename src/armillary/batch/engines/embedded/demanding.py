@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from armillary.base.ids import ProjectId, Sha512
 from armillary.batch.core.order import decayed
 from armillary.batch.model import Demand, Group, JobState, Resources, Shape, Wants
 from armillary.batch.store.shapes import shapes, shares
-from armillary.batch.store.tables import jobs
+from armillary.batch.store.tables import clusters, jobs
 
 _KIND = (shapes.c.project, shapes.c.image, shapes.c.flavor)
 _ASKED = (shapes.c.cpus, shapes.c.memory_mib, shapes.c.disk_kib, shapes.c.gpus)
@@ -55,8 +56,12 @@ def _unbounded(db: Connection) -> list[tuple[Row[Any], int]]:
     """All shapes whose jobs may run as soon as there are machines, summed up where they are read."""
     each = (
         select(*_KIND, *_ASKED, *_WANTED, shapes.c.waiting, _SINCE.label("since"))
+        .join(clusters, clusters.c.id == shapes.c.cluster)
         .where(
-            text("batch_shapes.waiting > 0"), shapes.c.at_most.is_(None), text("batch_shapes.limits IS NULL")
+            text("batch_shapes.waiting > 0"),
+            shapes.c.at_most.is_(None),
+            text("batch_shapes.limits IS NULL"),
+            clusters.c.max_idle.is_(None),
         )
         .subquery()
     )
@@ -69,9 +74,15 @@ def _unbounded(db: Connection) -> list[tuple[Row[Any], int]]:
 
 def _bounded(db: Connection, limits: Mapping[str, float]) -> list[tuple[Row[Any], int]]:
     """The other shapes: no worker is to boot for a job that could not run on it."""
-    query = select(shapes, _SINCE.label("since")).where(
-        text("batch_shapes.waiting > 0"),
-        shapes.c.at_most.is_not(None) | text("batch_shapes.limits IS NOT NULL"),
+    query = (
+        select(shapes, clusters.c.max_idle, _SINCE.label("since"))
+        .join(clusters, clusters.c.id == shapes.c.cluster)
+        .where(
+            text("batch_shapes.waiting > 0"),
+            shapes.c.at_most.is_not(None)
+            | text("batch_shapes.limits IS NOT NULL")
+            | clusters.c.max_idle.is_not(None),
+        )
     )
     rows = db.execute(query.order_by(shapes.c.cluster, shapes.c.id)).all()
     if not rows:
@@ -81,21 +92,25 @@ def _bounded(db: Connection, limits: Mapping[str, float]) -> list[tuple[Row[Any]
     found: list[tuple[Row[Any], int]] = []
     for row in rows:
         count = row.waiting
-        if row.at_most is not None:
-            if row.cluster not in of_cluster:
-                of_cluster[row.cluster] = row.at_most - live_of(db, row.cluster)
-            count = min(count, of_cluster[row.cluster])
+        if row.cluster not in of_cluster:
+            of_cluster[row.cluster] = _room_of(db, row)
+        count = min(count, of_cluster[row.cluster])
         for name, amount in limits_of(row).items():
             if name in left and amount > 0:
                 count = min(count, int((left[name] + 1e-9) / amount))
         count = max(count, 0)
-        if row.at_most is not None:
-            of_cluster[row.cluster] -= count
+        of_cluster[row.cluster] -= count
         for name, amount in limits_of(row).items():
             if name in left:
                 left[name] -= count * amount
         found.append((row, count))
     return found
+
+
+def _room_of(db: Connection, row: Row[Any]) -> int:
+    """Return how many waiting jobs of a shape's submit may ask for workers at once, by its own bounds."""
+    room = row.max_idle if row.max_idle is not None else sys.maxsize
+    return room if row.at_most is None else min(room, row.at_most - live_of(db, row.cluster))
 
 
 def limits_of(row: Row[Any]) -> dict[str, float]:

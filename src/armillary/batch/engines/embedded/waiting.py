@@ -5,24 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from armillary.batch.core.order import decayed
 from armillary.batch.engines.embedded.demanding import left_of, limits_of, live_of
 from armillary.batch.model import JobId, Refusal
-from armillary.batch.store.shapes import shapes, shares
-from armillary.batch.store.tables import jobs
+from armillary.batch.store.shapes import WAITING, shapes, shares
+from armillary.batch.store.tables import clusters, jobs
 
 
 def waits_of(db: Connection, job: JobId, *, limits: Mapping[str, float], now: datetime) -> list[Refusal]:
     """Return what keeps an idle job from being claimed though a worker had room."""
     own = jobs.c.shape == shapes.c.id
     row = db.execute(
-        select(shapes).join(jobs, own).where(jobs.c.cluster == job.cluster, jobs.c.proc == job.proc)
+        select(shapes, clusters.c.max_idle)
+        .join(jobs, own)
+        .join(clusters, clusters.c.id == shapes.c.cluster)
+        .where(jobs.c.cluster == job.cluster, jobs.c.proc == job.proc)
     ).first()
     if row is None:
         return []
     found: list[Refusal] = []
+    if row.max_idle is not None:
+        before = select(func.count()).where(
+            jobs.c.cluster == job.cluster, jobs.c.proc < job.proc, text(WAITING)
+        )
+        ahead = db.execute(before).scalar_one()
+        if ahead >= row.max_idle:
+            found.append(
+                Refusal(
+                    code="max_idle",
+                    message=f"{ahead} jobs of its submit wait before it, and max_idle lets {row.max_idle} ask for workers",
+                    facts={"ahead": ahead, "at_most": row.max_idle},
+                    remedy="It asks when one of them starts.",
+                )
+            )
     if row.at_most is not None:
         live = live_of(db, row.cluster)
         if live >= row.at_most:
