@@ -27,6 +27,10 @@ class Form:
         value = self._data.get(name, default)
         return value if isinstance(value, str) else default
 
+    def every(self, name: str) -> list[str]:
+        """Return all values of a field that may come several times, as they were typed."""
+        return [value for value in self._data.getlist(name) if isinstance(value, str)]
+
     def flag(self, name: str) -> bool:
         """Whether a box is ticked."""
         return self.raw(name) != ""
