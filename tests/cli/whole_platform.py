@@ -43,6 +43,8 @@ from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
 from armillary.fleet.api import router as clouds_router
 from armillary.fleet.fake import FakeCloud, fake_fleet
+from armillary.notices import tables as notice_tables
+from armillary.notices.outbox import Outbox
 
 PASSWORD = "correct horse battery"
 FLAVOR = "c2-2gb-10"
