@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ctypes
 import fcntl
+import gzip
 import json
 import os
 import shutil
@@ -13,8 +14,8 @@ import struct
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,7 @@ from htcondor_root import ENVIRONMENT, MOUNTS
 
 _MACHINE = """\
 hostname "$3"
-mount --bind "$state/etc/condor" "$root/etc/condor"
-mount --bind "$state/etc/hosts" "$root/etc/hosts"
+mount --bind "$state/etc" "$root/etc"
 mount --bind "$state/opt" "$root/opt"
 mount --bind "$2" "$root/bench"
 echo waiting
@@ -61,18 +61,18 @@ class Machine:
 
 
 @contextmanager
-def machine(pool: Pool, name: str, user_data: str) -> Iterator[Machine]:
+def machine(pool: Pool, name: str, user_data: str, *, ports: Sequence[int] = ()) -> Iterator[Machine]:
     """Boot a machine with cloud-init's user data, as far as HTCondor is concerned: a root of its own, in a network
-    that has nothing but a way out to the pool's port. Nobody can connect to it.
+    that has nothing but a way out to the pool's port, and `ports`. Nobody can connect to it.
     """
     state = Path(tempfile.mkdtemp(prefix="armillary-machine-"))
     state.chmod(0o755)
-    shutil.copytree(pool.root / "etc/condor", state / "etc/condor", symlinks=True)
+    shutil.copytree(pool.root / "etc", state / "etc", symlinks=True)
     (state / "etc/hosts").write_text("127.0.0.1 localhost\n")
     for file in json.loads(user_data.removeprefix("#cloud-config\n"))["write_files"]:
         place = state / file["path"].lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(base64.b64decode(file["content"]))
+        place.write_bytes(gzip.decompress(base64.b64decode(file["content"])))
         place.chmod(int(file["permissions"], 8))
     (state / "opt/bin").mkdir()
     (state / "opt/bin/systemctl").write_text(_SYSTEMCTL)
@@ -91,7 +91,9 @@ def machine(pool: Pool, name: str, user_data: str) -> Iterator[Machine]:
         try:
             assert process.stdout.readline() == "waiting\n"
             init = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
-            with _way_out(init, pool.port):
+            with ExitStack() as ways:
+                for port in (pool.port, *ports):
+                    ways.enter_context(_way_out(init, port))
                 process.stdin.write("\n")
                 process.stdin.flush()
                 assert process.stdout.readline() == "started\n", (state / "start.out").read_text()

@@ -33,6 +33,9 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.engines.embedded.together import Together
+from armillary.batch.engines.htcondor.joining import Reach
+from armillary.batch.forecast import Forecaster
+from armillary.batch.ledger import Ledger
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher, WorkerMatch, kind_of
 from armillary.batch.notices.book import NoticeBook
@@ -73,6 +76,7 @@ class Batch:
     reports: Reports
     board: Board
     draining: Draining
+    ledger: Ledger
     usage: UsageRecords
     evaluators: Sequence[Evaluator]
     errands: ThreadPoolExecutor
@@ -160,6 +164,13 @@ def build_batch(
             logs=logs,
             bell=bell,
             platform=fleet_records.mark(),
+            credentials=credentials,
+            reach=lambda cloud: Reach(
+                url=fleet.settings(cloud).guest_url,
+                ca_pem=authority.ca_pem,
+                gateway=guest_gateway(fleet.settings(cloud).guest_url, addresses),
+            ),
+            secret=telling.secret,
         )
     engine = condor.engine if condor else queue
     # Errands may last (an image is copied); polls of clouds may hang. Neither may keep the other waiting.
@@ -187,7 +198,11 @@ def build_batch(
             people=accounts,
         ),
         board=Board(
-            records=records, board=BoardRecords(database=database), people=accounts, clock=clock
+            records=records,
+            board=BoardRecords(database=database),
+            people=accounts,
+            clock=clock,
+            forecaster=Forecaster(clouds=fleet, records=fleet_records, matcher=matcher, clock=clock),
         ),
         service=BatchService(
             engine=engine,
@@ -217,6 +232,13 @@ def build_batch(
         ),
         calls=calls,
         draining=draining,
+        ledger=Ledger(
+            records=fleet_records,
+            people=accounts,
+            prices=Prices(of=settings.batch.costs),
+            budgets=settings.batch.budgets,
+            clock=clock,
+        ),
         usage=usage,
         scaler=Scaler(
             drained=draining.drained,

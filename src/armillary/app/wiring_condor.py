@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,17 +13,19 @@ from armillary.app.settings import HTCondorTable, Settings
 from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import Unavailable
-from armillary.base.ids import new_hex
+from armillary.base.ids import CloudName, new_hex
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
+from armillary.batch.engines.htcondor.attending import Attending
 from armillary.batch.engines.htcondor.config import condor_config
 from armillary.batch.engines.htcondor.engine import CondorEngine
-from armillary.batch.engines.htcondor.joining import CondorEnrolment, PoolTerms
+from armillary.batch.engines.htcondor.joining import CondorEnrolment, PoolTerms, Reach
+from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.pool import CondorPool
 from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.secrets import Secrets
 from armillary.batch.logs import LogFolder
-from armillary.batch.ports import Spool
+from armillary.batch.ports import Credentials, Spool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class Condor:
     engine: CondorEngine
     enrolment: CondorEnrolment
     pool: CondorPool
+    attending: Attending
 
 
 def build_condor(
@@ -45,20 +49,26 @@ def build_condor(
     logs: LogFolder,
     bell: Bell,
     platform: str,
+    credentials: Credentials,
+    reach: Callable[[CloudName], Reach],
+    secret: bytes,
 ) -> Condor:
     """Make the engine over the pool of the settings; it need not answer yet. Files on their way: `home/batch/condor`."""
     table = settings.htcondor
     folder = settings.home / "batch" / "condor"
     pool = open_pool(table, folder)
+    site, keys = Site(database=database, clock=clock, pool=pool, platform=platform), JobKeys(secret=secret)
     return Condor(
         engine=CondorEngine(
-            site=Site(database=database, clock=clock, pool=pool, platform=platform),
+            site=site,
             spool=spool,
             logs=logs,
             directory=folder / "staging",
             bell=bell,
             queue=queue,
+            keys=keys,
         ),
+        attending=Attending(site=site, keys=keys, logs=logs, bell=bell, credentials=credentials),
         enrolment=CondorEnrolment(
             register=register,
             secrets=Secrets(
@@ -74,6 +84,7 @@ def build_condor(
                 platform=platform,
                 hosts=table.hosts,
             ),
+            reach=reach,
         ),
         pool=pool,
     )

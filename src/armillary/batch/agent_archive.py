@@ -6,24 +6,41 @@ import ast
 import functools
 import io
 import zipfile
+from collections.abc import Callable
 from importlib import resources
 
 PACKAGE = "armillary.guest.agent"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
-_MAIN = f"import sys\nfrom {PACKAGE}.__main__ import main\nsys.exit(main())\n"
+BESIDE = "beside"
+"""The module that stands beside jobs of HTCondor's."""
+_OF_BESIDE = frozenset(
+    ("__init__", "basics", "calls", "keeper", "keeping", "launch", "server", "slots", "staging", "streams")
+) | {"websocket", BESIDE}
 
 
 @functools.cache
 def agent_source() -> bytes:
-    """Return the agent as a zip application, the same bytes for the same source.
+    """Return the agent as a zip application, the same bytes for the same source."""
+    return _packed("__main__", lambda module: module != BESIDE)
+
+
+@functools.cache
+def beside_source() -> bytes:
+    """Return what stands beside a job of HTCondor's, likewise."""
+    return _packed(BESIDE, lambda module: module in _OF_BESIDE)
+
+
+def _packed(main: str, wanted: Callable[[str], bool]) -> bytes:
+    """Return modules of the agent as an archive that runs one of them.
 
     Comments and docstrings stay at home, since user data has a limit; nothing is compressed here, since it is
     compressed as a whole there, which is smaller.
     """
     folder = resources.files(PACKAGE)
-    files = {"__main__.py": _MAIN, "armillary/__init__.py": "", "armillary/guest/__init__.py": ""}
+    begin = f"import sys\nfrom {PACKAGE}.{main} import main\nsys.exit(main())\n"
+    files = {"__main__.py": begin, "armillary/__init__.py": "", "armillary/guest/__init__.py": ""}
     for item in folder.iterdir():
-        if item.name.endswith(".py"):
+        if item.name.endswith(".py") and wanted(item.name.removesuffix(".py")):
             files[f"{PACKAGE.replace('.', '/')}/{item.name}"] = bare(item.read_text())
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:

@@ -113,9 +113,13 @@ class Calls:
         self._bell.ring(("call", worker))
         return call
 
-    def waiting(self, worker: WorkerId) -> list[Call]:
-        """Return the calls that the worker's agent has not heard of yet; each is told once."""
-        found = [call for call in list(self._calls.values()) if call.worker == worker and not call.told]
+    def waiting(self, worker: WorkerId, *, job: JobId | None = None) -> list[Call]:
+        """Return the calls that the worker's agent has not heard of yet, or those into one job; each is told once."""
+        found = [
+            call
+            for call in list(self._calls.values())
+            if call.worker == worker and not call.told and job in (None, call.job)
+        ]
         for call in found:
             call.told = True
         return found
@@ -141,10 +145,10 @@ class Calls:
             raise _unknown(call_id)
         return call
 
-    def of_worker(self, call_id: str, worker: WorkerId) -> Call:
-        """Return a call into a job of this worker. Raises NotFound."""
+    def of_worker(self, call_id: str, worker: WorkerId, *, job: JobId | None = None) -> Call:
+        """Return a call into a job of this worker, or into this one. Raises NotFound."""
         call = self._calls.get(call_id)
-        if call is None or Side.AGENT in call.lines or call.worker != worker:
+        if call is None or Side.AGENT in call.lines or call.worker != worker or job not in (None, call.job):
             raise _unknown(call_id)
         return call
 

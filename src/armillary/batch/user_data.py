@@ -6,7 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +23,7 @@ TEMPLATE_MARK = "armillary_template"
 """Server metadata: the template that the worker may begin from a checkpoint of. Clouds that do not know it ignore it."""
 WAITS_AT = "/dev/ttyS1"
 _AUTHORITIES = "/usr/local/share/ca-certificates"
-_AUTHORITY = "armillary-batch"
+AUTHORITY = "armillary-batch"
 
 _UNIT = """\
 [Unit]
@@ -127,23 +127,29 @@ def build(
 
     It installs nothing and writes a few files, so that the boot takes no longer than without it. `gateway` is the
     address of the platform for the guest when it is not its default gateway; `more` are further keys of the
-    cloud-config.
+    cloud-config. Raises TooLarge.
+    """
+    start = _START.format(host=HOST, trust=trust(AUTHORITY), address=gateway or "")
+    files = [
+        written("/opt/armillary/agent.pyz", "0644", agent),
+        written("/etc/armillary/agent.json", "0600", json.dumps(dict(config)).encode()),
+        written(authority_file(AUTHORITY), "0644", ca_pem),
+        written("/etc/systemd/system/armillary-agent.service", "0644", _UNIT.encode()),
+        written("/opt/armillary/start", "0755", start.encode()),
+    ]
+    return cloud_config(files, more)
+
+
+def cloud_config(files: Sequence[Mapping[str, str]], more: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return cloud-init user data that write files, and run the one that is our start.
 
     Raises:
         TooLarge: base64 of it has more than 65535 bytes.
     """
-    start = _START.format(host=HOST, trust=trust(_AUTHORITY), address=gateway or "")
-    files = [
-        _file("/opt/armillary/agent.pyz", "0644", agent),
-        _file("/etc/armillary/agent.json", "0600", json.dumps(dict(config)).encode()),
-        _file(authority_file(_AUTHORITY), "0644", ca_pem),
-        _file("/etc/systemd/system/armillary-agent.service", "0644", _UNIT.encode()),
-        _file("/opt/armillary/start", "0755", start.encode()),
-    ]
     document = {
         "package_update": False,
         "package_upgrade": False,
-        "write_files": files,
+        "write_files": [*files],
         "runcmd": [["sh", "/opt/armillary/start"]],
         **more,
     }
@@ -159,7 +165,8 @@ def build(
     return text
 
 
-def _file(path: str, permissions: str, content: bytes) -> dict[str, str]:
+def written(path: str, permissions: str, content: bytes) -> dict[str, str]:
+    """Return a file as cloud-init writes it."""
     packed = base64.b64encode(gzip.compress(content, mtime=0)).decode("ascii")
     return {"path": path, "permissions": permissions, "encoding": "gz+b64", "content": packed}
 
@@ -196,7 +203,7 @@ class CloudInitEnrolment:
         config = {
             "url": self._guest_url(cloud),
             "bootstrap_token": self._register.invite(worker, group),
-            "ca_file": authority_file(_AUTHORITY),
+            "ca_file": authority_file(AUTHORITY),
             "cloud": cloud,
             "image_sha512": group.image,
             "vospace": self._vospace,

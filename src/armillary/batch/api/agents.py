@@ -96,7 +96,7 @@ def agent_router(*, service: AgentService) -> APIRouter:
         return RenewOut(
             lost=[str(key.job) for key in renewal.lost],
             remove=[str(key.job) for key in renewal.remove],
-            credential={str(job): _credential(given) for job, given in renewal.credentials.items()},
+            credential={str(job): credential_wire(given) for job, given in renewal.credentials.items()},
         )
 
     @routes.get("/blobs/{sha256}")
@@ -188,7 +188,7 @@ def _claimed(assignment: Assignment, service: AgentService) -> ClaimedJob:
         lease_seconds=int(service.terms.lease.total_seconds()),
         spec=spec,
         inputs=[*_inputs(leased.inputs), *_inputs(assignment.checkpoint, checkpoint=True)],
-        credential=_credential(assignment.credential) if assignment.credential else None,
+        credential=credential_wire(assignment.credential) if assignment.credential else None,
     )
 
 
@@ -199,7 +199,8 @@ def _inputs(files: Sequence[InputFile], *, checkpoint: bool = False) -> list[Inp
     ]
 
 
-def _credential(given: Credential) -> CredentialWire:
+def credential_wire(given: Credential) -> CredentialWire:
+    """Return a credential as an answer has it."""
     return CredentialWire(
         token=given.token,
         certificate_pem=given.certificate_pem,

@@ -25,7 +25,7 @@ from armillary.batch.model import JobId
 from armillary.batch.service import BatchService
 
 ERROR = b"\x05"
-_NORMAL, _POLICY, _TRY_LATER = 1000, 1008, 1013
+_NORMAL, POLICY, _TRY_LATER = 1000, 1008, 1013
 """Close codes of RFC 6455 (7.4.1) and its registry."""
 
 
@@ -86,9 +86,9 @@ def call_router(*, service: BatchService, calls: Calls, authenticator: Authentic
         try:
             call = calls.of_person(call_id, x_call_secret)
         except ArmillaryError as error:
-            await websocket.close(_POLICY, error.message)  # before it is accepted: the server answers 403
+            await websocket.close(POLICY, error.message)  # before it is accepted: the server answers 403
             return
-        await _carry(websocket, calls, call, Side.PERSON)
+        await carry_call(websocket, calls, call, Side.PERSON)
 
     return routes
 
@@ -112,7 +112,7 @@ def agent_call_router(*, agents: AgentService, calls: Calls) -> APIRouter:
                 found, renew = calls.waiting(session.worker), calls.stirred(session.worker)
                 left = deadline - time.monotonic()
                 if found or renew or left <= 0 or calls.bell.closed:
-                    return AgentCallsOut(calls=[_told(call) for call in found], renew=renew)
+                    return AgentCallsOut(calls=[told(call) for call in found], renew=renew)
                 await ear.wait(min(left, LOOK_AGAIN))
 
     @routes.websocket("/calls/{call_id}")
@@ -121,9 +121,9 @@ def agent_call_router(*, agents: AgentService, calls: Calls) -> APIRouter:
             session = await run_in_threadpool(session_of, authorization)
             call = calls.of_worker(call_id, session.worker)
         except ArmillaryError as error:
-            await websocket.close(_POLICY, error.message)
+            await websocket.close(POLICY, error.message)
             return
-        await _carry(websocket, calls, call, Side.AGENT)
+        await carry_call(websocket, calls, call, Side.AGENT)
 
     return routes
 
@@ -145,7 +145,8 @@ class _Line:
         await self._websocket.send_bytes(message)
 
 
-async def _carry(websocket: WebSocket, calls: Calls, call: Call, side: Side) -> None:
+async def carry_call(websocket: WebSocket, calls: Calls, call: Call, side: Side) -> None:
+    """Be one side of a call, over its WebSocket."""
     await websocket.accept()
     came = await calls.answer(call, side, _Line(websocket))
     if websocket.client_state is WebSocketState.DISCONNECTED:
@@ -157,6 +158,7 @@ async def _carry(websocket: WebSocket, calls: Calls, call: Call, side: Side) -> 
         await websocket.close(_NORMAL if came else _TRY_LATER)
 
 
-def _told(call: Call) -> AgentCallOut:
+def told(call: Call) -> AgentCallOut:
+    """Return a call as whoever stands beside its job is told of it."""
     facts: dict[str, Any] = {name: getattr(call.wish, name) for name in Wish.__dataclass_fields__}
     return AgentCallOut(call=call.id, job=str(call.job), attempt=call.attempt, **facts)

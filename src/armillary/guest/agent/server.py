@@ -21,11 +21,12 @@ MAX_ANSWER = 64 << 20
 class Server:
     """The platform. `session_key` is sent with every call once it is set."""
 
-    def __init__(self, *, url: str, ca_pem: str | None) -> None:
+    def __init__(self, *, url: str, ca_pem: str | None, room: str = "") -> None:
+        """`room` is where below the agents' paths all calls go, such as `pool/`."""
         parts = urllib.parse.urlsplit(url)
         self._secure = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port
-        self._prefix = parts.path.rstrip("/") + "/agent/v1/"
+        self._prefix = parts.path.rstrip("/") + "/agent/v1/" + room
         self._context = ssl.create_default_context(cadata=ca_pem) if ca_pem else ssl.create_default_context()
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()

@@ -14,12 +14,12 @@ from armillary.base.ids import ClusterId, WorkerId
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.collecting import Collecting
 from armillary.batch.engines.htcondor.following import Follower
+from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.machines import Machines
 from armillary.batch.engines.htcondor.orders import Orders
 from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.sending import Sender
 from armillary.batch.engines.htcondor.staging import Staging
-from armillary.batch.engines.htcondor.translate import check
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Demand, Event, JobState, Selection, Submission, WorkerReport
 from armillary.batch.ports import Spool
@@ -47,13 +47,14 @@ class CondorEngine:
         directory: Path,
         bell: Bell,
         queue: EmbeddedQueue,
+        keys: JobKeys | None = None,
     ) -> None:
-        """`directory` is for files on their way; nothing in it needs to be kept."""
+        """`directory` is for files on their way; nothing in it needs to be kept. Without `keys` jobs act for nobody."""
         self._database = site.database
         self._bell = bell
         self._queue = queue
         staging = Staging(directory=directory, spool=spool)
-        self._sender = Sender(site=site, staging=staging)
+        self._sender = Sender(site=site, staging=staging, keys=keys)
         self._follower = Follower(site=site)
         self._collecting = Collecting(site=site, staging=staging, logs=logs)
         self._orders = Orders(site=site)
@@ -63,8 +64,6 @@ class CondorEngine:
     # Engine
 
     def submit(self, submission: Submission) -> ClusterId:
-        for job in submission.jobs:
-            check(job.data)
         cluster = self._queue.submit(submission)
         with self._database.begin() as db:
             _admit(db, cluster)

@@ -14,7 +14,7 @@ from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.sight import ON_MACHINE, OURS, PROJECTION, Sight, sight
-from armillary.batch.engines.htcondor.translate import PLATFORM
+from armillary.batch.engines.htcondor.translate import NOT_READY_HOLD, PLATFORM
 from armillary.batch.model import AttemptState, JobState, Resources
 from armillary.batch.store.pool_tables import pool_jobs
 from armillary.batch.store.tables import attempts, jobs
@@ -222,12 +222,15 @@ class _Step:
         if self._seen.reason.startswith(OURS):
             self._as_we_said(job, live)
             return
+        reason = self._seen.reason
+        if live is not None and live.error and self._seen.hold_subcode == NOT_READY_HOLD:
+            reason = str(live.error)  # what stands beside the job has told us before
         finished = self._seen.ended and self._seen.completions > known.completions
         ended = AttemptState.FINISHED if finished else AttemptState.FAILED
         if live is not None:
             stopping = live.state == AttemptState.STOPPING
             state = AttemptState.REMOVED if stopping else ended
-            self._ledger.end(live, state, error=self._seen.reason, **self._figures())
+            self._ledger.end(live, state, error=reason, **self._figures())
         if not JobState(job.state).active:
             return
         self._ledger.move(
@@ -236,12 +239,12 @@ class _Step:
             columns={
                 "hold_code": self._seen.hold_code,
                 "hold_subcode": self._seen.hold_subcode,
-                "reason": self._seen.reason,
+                "reason": reason,
                 "started_at": None,
             },
             worker=self._seen.worker or None,
             attempt=live.number if live is not None else None,
-            detail={"reason": self._seen.reason, "hold_code": self._seen.hold_code},
+            detail={"reason": reason, "hold_code": self._seen.hold_code},
         )
 
     def _as_we_said(self, job: Row[Any], live: Row[Any] | None) -> None:

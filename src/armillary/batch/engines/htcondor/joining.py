@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from armillary.base.ids import CloudName, ServerId, WorkerId
+from armillary.batch.agent_archive import beside_source
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.htcondor.secrets import Secrets
-from armillary.batch.engines.htcondor.translate import FLAVOR, IMAGE, PLATFORM, PROJECT, WORKER
+from armillary.batch.engines.htcondor.translate import (
+    FLAVOR,
+    IMAGE,
+    NO_PROGRAM,
+    NOT_READY,
+    PLATFORM,
+    PROJECT,
+    WORKER,
+)
 from armillary.batch.model import Group, Resources
+from armillary.batch.user_data import AUTHORITY, HOST, authority_file, cloud_config, trust, written
+from armillary.guest.agent.privacy import METADATA
+from armillary.guest.agent.slots import FIRST, LAST
 
 FOLDER = "/etc/condor"
+_USER = "armillary-job"
 
 _CONFIG = """\
 CONDOR_HOST = {host}
@@ -55,6 +67,10 @@ SEC_CLIENT_AUTHENTICATION_METHODS = IDTOKENS, FS
 SEC_DEFAULT_ENCRYPTION = REQUIRED
 SEC_DEFAULT_INTEGRITY = REQUIRED
 SEC_TOKEN_DIRECTORY = {folder}/tokens.d
+# Each job that runs at once has a user of its own, so that it reads nobody else's files.
+STARTER_ALLOW_RUNAS_OWNER = False
+DEDICATED_EXECUTE_ACCOUNT_REGEXP = {user}[0-9]+
+{users}USER_JOB_WRAPPER = /opt/armillary/wrap
 # It takes orders from nobody. Which jobs it gets is the schedd's affair, and its end is its cloud's.
 ALLOW_ADMINISTRATOR = condor@family
 """
@@ -64,6 +80,18 @@ _START = """\
 # Runs once, as the last step of cloud-init. HTCondor waits a minute for a name service that does not know this machine.
 grep -q "^127.0.1.1 $(hostname)" /etc/hosts || echo "127.0.1.1 $(hostname)" >> /etc/hosts
 cat /opt/armillary/hosts >> /etc/hosts
+{reach}for number in $(seq {jobs}); do
+  id "{user}$number" >/dev/null 2>&1 ||
+    useradd --uid $(({first} + number)) --user-group --no-create-home --home-dir /nonexistent \\
+      --shell /usr/sbin/nologin --comment "Armillary job" "{user}$number"
+done
+# Jobs must not ask the cloud who the machine is: its token is in what the cloud tells.
+if command -v ip >/dev/null; then
+  ip rule add to {metadata} uidrange {first}-{last} priority 100 prohibit || true
+fi
+for place in /var/lib/cloud/instances/*/user-data.txt* /run/cloud-init/instance-data*.json; do
+  [ ! -e "$place" ] || chmod go= "$place"
+done
 if ! command -v condor_master >/dev/null && ! [ -x /usr/sbin/condor_master ]; then
   # The image does not bring it. It must not start before it is configured, and Debian calls it by two names.
   if command -v apt-get >/dev/null; then
@@ -85,6 +113,42 @@ systemctl daemon-reload
 systemctl enable condor.service
 systemctl restart --no-block condor.service
 """
+
+
+_REACH = """\
+gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
+address={address}
+if [ -n "$address$gateway" ]; then
+  echo "${{address:-$gateway}} {host}" >> /etc/hosts
+fi
+{trust}"""
+
+_WRAP = """\
+#!/bin/sh
+# HTCondor runs each job by this, as its user. What comes with a key of the platform acts in its owner's name.
+if ! command -v "$1" >/dev/null; then
+  kill -NO_PROGRAM $$
+fi
+[ -e "$_CONDOR_SCRATCH_DIR/.armillary-key" ] || exec "$@"
+PATH=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}
+if ! python3 /opt/armillary/beside.pyz prepare /opt/armillary/platform.json </dev/null >/dev/null 2>&1; then
+  kill -NOT_READY $$
+fi
+. "$_CONDOR_SCRATCH_DIR/.armillary/variables"
+# No child of the job's: it may wait for all of its own.
+(python3 /opt/armillary/beside.pyz attend /opt/armillary/platform.json $$ </dev/null >/dev/null 2>&1 &)
+exec "$@"
+""".replace("NO_PROGRAM", str(NO_PROGRAM)).replace("NOT_READY", str(NOT_READY))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How machines of a cloud reach the platform itself."""
+
+    url: str
+    ca_pem: bytes | None
+    gateway: str | None = None
+    """the platform's address, when it is not the machine's default gateway; empty: its name is known there"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,34 +185,56 @@ def worker_config(
         flavor_name=FLAVOR,
         update=int(terms.update.total_seconds()),
         folder=folder,
+        user=_USER,
+        users="".join(f"SLOT1_{n}_USER = {_USER}{n}\n" for n in range(1, _jobs(size) + 1)),
     )
 
 
 class CondorEnrolment:
     """The `Enrolment` port of this engine: HTCondor by cloud-init."""
 
-    def __init__(self, *, register: Register, secrets: Secrets, terms: PoolTerms) -> None:
+    def __init__(
+        self,
+        *,
+        register: Register,
+        secrets: Secrets,
+        terms: PoolTerms,
+        reach: Callable[[CloudName], Reach] | None = None,
+    ) -> None:
+        """Without `reach` jobs act for nobody."""
         self._register = register
         self._secrets = secrets
         self._terms = terms
+        self._reach = reach
 
     def user_data(self, worker: WorkerId, *, group: Group, cloud: CloudName, size: Resources) -> str:
         self._register.invite(worker, group)  # its token is not used: the pool's own lets the machine in
         config = worker_config(worker, group=group, size=size, terms=self._terms)
+        reach = self._reach(cloud) if self._reach else None
+        start = _START.format(
+            reach=_reached(reach) if reach else "",
+            jobs=_jobs(size),
+            user=_USER,
+            first=FIRST,
+            last=LAST,
+            metadata=METADATA,
+        )
         hosts = "".join(f"{address} {name}\n" for name, address in self._terms.hosts.items())
         files = [
-            _file(f"{FOLDER}/tokens.d/armillary", "0600", self._secrets.join(worker).encode()),
-            _file("/opt/armillary/hosts", "0644", hosts.encode()),
-            _file("/opt/armillary/condor.conf", "0644", config.encode()),
-            _file("/opt/armillary/start", "0755", _START.encode()),
+            written(f"{FOLDER}/tokens.d/armillary", "0600", self._secrets.join(worker).encode()),
+            written("/opt/armillary/hosts", "0644", hosts.encode()),
+            written("/opt/armillary/condor.conf", "0644", config.encode()),
+            written("/opt/armillary/start", "0755", start.encode()),
+            written("/opt/armillary/wrap", "0755", _WRAP.encode()),
         ]
-        document = {
-            "package_update": False,
-            "package_upgrade": False,
-            "write_files": files,
-            "runcmd": [["sh", "/opt/armillary/start"]],
-        }
-        return "#cloud-config\n" + json.dumps(document, indent=1)  # JSON is YAML
+        if reach:
+            platform = {"url": reach.url}
+            if reach.ca_pem is not None:
+                platform["ca_file"] = authority_file(AUTHORITY)
+                files.append(written(authority_file(AUTHORITY), "0644", reach.ca_pem))
+            files.append(written("/opt/armillary/platform.json", "0644", json.dumps(platform).encode()))
+            files.append(written("/opt/armillary/beside.pyz", "0644", beside_source()))
+        return cloud_config(files)
 
     def marks(self) -> Mapping[str, str]:
         return {}
@@ -157,10 +243,14 @@ class CondorEnrolment:
         """Nothing: the machine's token has its name, and the pool lets nobody else use it."""
 
 
-def _file(path: str, permissions: str, content: bytes) -> dict[str, str]:
-    return {
-        "path": path,
-        "permissions": permissions,
-        "encoding": "b64",
-        "content": base64.b64encode(content).decode("ascii"),
-    }
+def _jobs(size: Resources) -> int:
+    """How many jobs may run at once, with some room: HTCondor numbers their slots as they come."""
+    return 2 * size.cpus
+
+
+def _reached(reach: Reach) -> str:
+    """Return the piece of shell that lets a machine find and trust the platform."""
+    trusted = trust(AUTHORITY) if reach.ca_pem is not None else ""
+    if reach.gateway == "":
+        return trusted
+    return _REACH.format(address=reach.gateway or "", host=HOST, trust=trusted)

@@ -13,6 +13,8 @@ from armillary.base.errors import Invalid, Unavailable
 from armillary.base.job_ads import HELD
 from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.moments import moment
+from armillary.batch.engines.htcondor.keys import FILE as KEY
+from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.machines import avoided_by_group
 from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.sight import OURS, SPOOLING
@@ -41,11 +43,13 @@ AT_ONCE = 500
 class Sender:
     """Call `send` every few seconds, from one thread."""
 
-    def __init__(self, *, site: Site, staging: Staging) -> None:
+    def __init__(self, *, site: Site, staging: Staging, keys: JobKeys | None) -> None:
+        """Without `keys` jobs act for nobody."""
         self._database = site.database
         self._clock = site.clock
         self._pool = site.pool
         self._staging = staging
+        self._keys = keys
         self._platform = site.platform
         self._avoid: dict[Group, frozenset[str]] = {}
 
@@ -166,6 +170,8 @@ class Sender:
     def _asked(self, row: Row[Any]) -> Asked:
         spec = whole_spec(row)
         inputs, outputs = self._staging.lay_out(row.cluster, row.proc, whole_inputs(row))
+        if self._keys:
+            self._staging.add_secret(inputs, KEY, self._keys.of(row.cluster, row.proc, row.turn))
         return Asked(
             proc=row.proc,
             turn=row.turn,
@@ -178,6 +184,7 @@ class Sender:
             max_retries=row.max_retries,
             inputs=str(inputs),
             outputs=str(outputs),
+            keyed=self._keys is not None,
         )
 
     def _terms(self, row: Row[Any]) -> Terms:

@@ -8,7 +8,14 @@ from typing import Any
 
 from armillary.base.job_ads import COMPLETED, HELD, IDLE, REMOVED, RUNNING
 from armillary.batch.core.hold_codes import HOLD_CODES
-from armillary.batch.engines.htcondor.translate import CLUSTER, PROC, TURN, WORKER
+from armillary.batch.engines.htcondor.translate import (
+    CLUSTER,
+    NO_PROGRAM_HOLD,
+    NOT_READY_HOLD,
+    PROC,
+    TURN,
+    WORKER,
+)
 
 TRANSFERRING_OUTPUT, SUSPENDED = 6, 7
 ON_MACHINE = frozenset({RUNNING, TRANSFERRING_OUTPUT, SUSPENDED})
@@ -51,7 +58,10 @@ _CODES = {
     47: "time_exceeded",
 }
 """Where one number of HTCondor's stands for several codes of ours, the plainest."""
-_EXACT = {(known.number, known.subcode): code for code, known in HOLD_CODES.items() if known.subcode}
+_NOT_BEGUN = {(3, NO_PROGRAM_HOLD): "executable_missing", (3, NOT_READY_HOLD): "input_fetch_failed"}
+_EXACT = _NOT_BEGUN | {
+    (known.number, known.subcode): code for code, known in HOLD_CODES.items() if known.subcode
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from armillary.base.errors import Invalid
 from armillary.base.job_ads import words
+from armillary.batch.engines.htcondor.keys import FILE as KEY
 from armillary.batch.model import Group
 
 OUTPUT, ERROR = "_condor_stdout", "_condor_stderr"
@@ -23,8 +24,17 @@ IMAGE, PROJECT, FLAVOR, WORKER = "ArmillaryImage", "ArmillaryProject", "Armillar
 AVOID = "ArmillaryAvoid"
 """The workers that a job is not to go to, because they are to end."""
 
+NO_PROGRAM, NOT_READY = 41, 42
+"""Signals by which a job ends that could not begin: because its program is not there, or what it was to have is not.
+
+HTCondor knows no other way for a wrapper to say so: it looks for a file that it may not read.
+"""
+NO_PROGRAM_HOLD, NOT_READY_HOLD = 9041, 9042
+"""The subcodes of their holds."""
+
 Commands = Mapping[str, str]
 
+_OURS = ("vos:", "arc:")
 _REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:.*")
 _DOLLARS = re.compile(r"\$\$[(\[]|\$\$|\$")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
@@ -81,12 +91,13 @@ class Asked:
     """the folder with its files, under the names of its spec"""
     outputs: str
     """the folder to bring its files to"""
+    keyed: bool = False
+    """its key is among its files"""
 
 
 def commands(job: Asked, terms: Terms) -> dict[str, str]:
     """Return the job's submit commands. Raises Invalid `not_with_htcondor` for what a schedd cannot be told."""
     spec = job.spec
-    check(spec)
     environment: Mapping[str, str] = spec.get("environment") or {}
     said: dict[str, str] = {
         "universe": "vanilla",
@@ -120,6 +131,7 @@ def commands(job: Asked, terms: Terms) -> dict[str, str]:
         f"MY.{AVOID}": avoided(terms.avoid),
     }
     said |= _files(job) | _wishes(spec, job.max_retries)
+    said |= _hold(said)
     if job.gpus:
         said["request_gpus"] = str(job.gpus)
     if terms.batch_name:
@@ -130,16 +142,13 @@ def commands(job: Asked, terms: Terms) -> dict[str, str]:
     return {name: _escaped(name, value) for name, value in said.items()}
 
 
-def check(spec: Mapping[str, Any]) -> None:
-    """Raise Invalid `not_with_htcondor` for what only our own agents do."""
-    for place in cast("list[str]", spec.get("transfer_input_files") or []):
-        if place.startswith("vos:"):
-            raise Invalid(
-                f"a job in an HTCondor pool cannot have {place} transferred: the pool's machines have no plugin for it",
-                code="not_with_htcondor",
-                facts={"what": place},
-                remedy="Use the file's https URL, or copy it within the job.",
-            )
+def ours_to_fetch(spec: Mapping[str, Any]) -> list[str]:
+    """Return the inputs that HTCondor does not know how to bring: what stands beside the job does it."""
+    return [one for one in _inputs(spec) if one.startswith(_OURS)]
+
+
+def _inputs(spec: Mapping[str, Any]) -> list[str]:
+    return cast("list[str]", spec.get("transfer_input_files") or [])
 
 
 def avoided(workers: Sequence[str]) -> str:
@@ -182,8 +191,18 @@ def _files(job: Asked) -> dict[str, str]:
     said: dict[str, str] = {}
     if spec.get("input"):
         said["input"] = _staged(job, spec["input"])
-    if spec.get("transfer_input_files"):
-        paths = [p if _REMOTE.fullmatch(p) else _staged(job, p) for p in spec["transfer_input_files"]]
+    paths = [p if _REMOTE.fullmatch(p) else _staged(job, p) for p in _inputs(spec) if not p.startswith(_OURS)]
+    fetched = ours_to_fetch(spec)
+    if fetched and not job.keyed:
+        raise Invalid(
+            f"a job in an HTCondor pool cannot have {fetched[0]} transferred: its machines do not reach the platform",
+            code="not_with_htcondor",
+            facts={"what": fetched[0]},
+            remedy="Use the file's https URL, or copy it within the job.",
+        )
+    if job.keyed:
+        paths.append(_staged(job, KEY))
+    if paths:
         said["transfer_input_files"] = _list("transfer_input_files", paths)
     if spec.get("transfer_output_files") is not None:
         said["transfer_output_files"] = _list("transfer_output_files", spec["transfer_output_files"])
@@ -221,6 +240,28 @@ def _wishes(spec: Mapping[str, Any], max_retries: int) -> dict[str, str]:
         said["concurrency_limits"] = ", ".join(f"{name}:{much:g}" for name, much in limits.items())
     return said | {
         command: str(spec[name]) for name, command in _DURATIONS.items() if spec.get(name) is not None
+    }
+
+
+def _hold(said: Commands) -> dict[str, str]:
+    """Return when a job is put on hold at its end: when it says so, or could not begin."""
+
+    def told(no_program: str, not_ready: str, name: str) -> str:
+        own = said.get(name, "undefined")
+        return (
+            f"ifThenElse(ExitSignal =?= {NO_PROGRAM}, {no_program},"
+            f" ifThenElse(ExitSignal =?= {NOT_READY}, {not_ready}, {own}))"
+        )
+
+    not_begun = f"(ExitSignal =?= {NO_PROGRAM} || ExitSignal =?= {NOT_READY})"
+    return {
+        "on_exit_hold": f"({said.get('on_exit_hold', 'false')}) || {not_begun}",
+        "on_exit_hold_reason": told(
+            'strcat("there is no program ", Cmd, " on the worker")',
+            '"what the job acts with, or an input, could not be had"',
+            "on_exit_hold_reason",
+        ),
+        "on_exit_hold_subcode": told(str(NO_PROGRAM_HOLD), str(NOT_READY_HOLD), "on_exit_hold_subcode"),
     }
 
 
