@@ -18,6 +18,7 @@ class Addresses:
     https_port: int
     http_port: int
     cloud_ports: Mapping[CloudName, int]
+    inside_port: int = 0
 
     @property
     def url(self) -> str:
@@ -28,6 +29,11 @@ class Addresses:
     def portal_url(self) -> str:
         """Without TLS, for a browser on this computer."""
         return f"http://localhost:{self.http_port}"
+
+    @property
+    def inside_pattern(self) -> str:
+        """Pages of people's machines, with a star in place of a machine's label."""
+        return f"http://*.localhost:{self.inside_port}"
 
     @property
     def guest_url(self) -> str:

@@ -22,7 +22,7 @@ from armillary.app.addresses import Addresses
 from armillary.app.listen import bind, port_of
 from armillary.app.protocol import PiecesProtocol
 from armillary.app.settings import Settings
-from armillary.app.tls import KEEP_ALIVE, server_config
+from armillary.app.tls import KEEP_ALIVE, LARGEST_MESSAGE, server_config
 from armillary.app.wiring import Platform, build_platform
 from armillary.base.clock import SystemClock, to_iso
 from armillary.base.ids import CloudName
@@ -31,6 +31,8 @@ log = logging.getLogger("armillary")
 
 _MOST_DOUBLINGS = 6
 """of a loop's pause; a float has no room for those of a day of failures"""
+_LARGEST_OF_NOTEBOOKS = 16 << 20
+"""WebSocket messages of what runs in people's machines"""
 _LAST_WORDS_SECONDS = 8.0
 """from being told to end until we end, whatever hangs: it is no worse than `kill -9`, which loses nothing"""
 
@@ -74,6 +76,7 @@ def open_sockets(settings: Settings) -> dict[str, socket.socket]:
     with contextlib.ExitStack() as undo:
         sockets: dict[str, socket.socket] = {}
         wanted = [("https", settings.host, settings.https_port), ("http", "127.0.0.1", settings.http_port)]
+        wanted.append(("inside", "127.0.0.1", settings.inside_port))
         if settings.metrics_port:
             wanted.append(("metrics", "127.0.0.1", settings.metrics_port))
         wanted += [(f"cloud {c.name}", "127.0.0.1", c.port) for c in settings.clouds]
@@ -88,6 +91,7 @@ def addresses_of(sockets: dict[str, socket.socket]) -> Addresses:
     return Addresses(
         https_port=port_of(sockets["https"]),
         http_port=port_of(sockets["http"]),
+        inside_port=port_of(sockets["inside"]),
         cloud_ports={
             CloudName(what.removeprefix("cloud ")): port_of(sock)
             for what, sock in sockets.items()
@@ -101,18 +105,26 @@ def _front(platform: Platform, settings: Settings) -> dict[str, _Server]:
     https = server_config(
         platform.app, settings.host, platform.addresses.https_port, cert, key, platform.ca_file
     )
-    servers = {"https": _Server(https), "http": _plain(platform.app, PiecesProtocol)}
+    servers = {
+        "https": _Server(https),
+        "http": _plain(platform.app, PiecesProtocol),
+        "inside": _plain(platform.inside_pages, largest_message=_LARGEST_OF_NOTEBOOKS),
+    }
     if settings.metrics_port:
         servers["metrics"] = _plain(platform.metrics)
     return servers
 
 
-def _plain(app: ASGIApp, protocol: type[asyncio.Protocol] | str = "httptools") -> _Server:
+def _plain(
+    app: ASGIApp,
+    protocol: type[asyncio.Protocol] | str = "httptools",
+    largest_message: int = LARGEST_MESSAGE,
+) -> _Server:
     options: dict[str, Any] = {
         "http": protocol,
-        # consoles: what a screen sends is packed already, and nobody types a mebibyte
+        # consoles: what a screen sends is packed already
         "ws": "websockets-sansio",
-        "ws_max_size": 1 << 20,
+        "ws_max_size": largest_message,
         "ws_per_message_deflate": False,
         "log_config": None,
         "access_log": False,
@@ -242,6 +254,7 @@ async def _serve(
             loop.cancel()
         platform.transfers.bell.close()
         platform.batch.agents.bell.close()  # whoever waits for work or news gets an answer, and is not waited for
+        await platform.inside.close()
         for server in servers:
             server.should_exit = True
         await asyncio.gather(recovery, *serving, *loops, return_exceptions=True)

@@ -151,6 +151,27 @@ class MailTable(_Table):
         return self
 
 
+class OidcTable(_Table):
+    """`[oidc]`"""
+
+    issuer: str = Field(
+        default="",
+        pattern=r"^(https://.+|http://(localhost|127\.0\.0\.1)(:.+)?)?$",
+        description="URL of the provider of OpenID Connect with which people may sign in; empty: none",
+    )
+    client_id: str = Field(default="", description="what the provider knows this platform as")
+    client_secret_file: Path | None = Field(
+        default=None, description="holds the secret that the provider gave, on one line"
+    )
+    label: str = Field(default="OpenID Connect", description="what people call the provider")
+
+    @model_validator(mode="after")
+    def _whole(self) -> OidcTable:
+        if bool(self.issuer) != bool(self.client_id) or bool(self.issuer) != bool(self.client_secret_file):
+            raise ValueError("issuer, client_id and client_secret_file need each other")
+        return self
+
+
 class HTCondorTable(_Table):
     """`[htcondor]`"""
 
@@ -184,6 +205,13 @@ class LimitsTable(_Table):
     certificate_days: int = Field(
         default=30, ge=1, le=366, description="that a client certificate is good for, at most"
     )
+
+
+class AuditTable(_Table):
+    """`[audit]`"""
+
+    days: int = Field(default=365, ge=1, description="that entries of the audit trail are kept")
+    entries: int = Field(default=1_000_000, ge=1000, description="of the trail that are kept, at most")
 
 
 class VOSpaceTable(_Table):
@@ -241,6 +269,18 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address that the platform listens on")
     https_port: int = Field(default=8443, ge=0, le=65535)
     http_port: int = Field(default=8080, ge=0, le=65535, description="the portal without TLS, loopback only")
+    inside_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="pages of people's machines, such as JupyterLab, without TLS, loopback only; 0: any free one",
+    )
+    inside_url: str = Field(
+        default="",
+        pattern=r"^(https?://\*\.[^/*\s]+)?$",
+        description="how browsers reach those pages, `https://*.HOST`: each machine has a name of its own there. "
+        "Empty: `http://*.localhost` on this computer",
+    )
     metrics_port: int | None = Field(
         default=None,
         ge=1,
@@ -271,6 +311,8 @@ class Settings(BaseSettings):
     htcondor: HTCondorTable = HTCondorTable()
     limits: LimitsTable = LimitsTable()
     mail: MailTable = MailTable()
+    oidc: OidcTable = OidcTable()
+    audit: AuditTable = AuditTable()
     vospace: VOSpaceTable = VOSpaceTable()
 
     @classmethod

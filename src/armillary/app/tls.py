@@ -42,6 +42,8 @@ _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the module `ssl` has no name for"""
 
 
+LARGEST_MESSAGE = 1 << 20
+"""Octets of a WebSocket's message: nobody types a mebibyte"""
 KEEP_ALIVE = 75
 """Seconds that a connection may rest. Stock clients look every few seconds, over the same one: were it closed at just that
 moment, they would take the reset for a failure."""
@@ -84,6 +86,9 @@ def server_config(
         server_header=False,
         date_header=True,
         proxy_headers=False,
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE,
+        ws_per_message_deflate=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=5,
     )

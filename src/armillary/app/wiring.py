@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -16,9 +15,7 @@ from armillary.accounts.api import Authenticator, install_error_handlers, people
 from armillary.accounts.api import router as accounts_router
 from armillary.accounts.certificates import Authority
 from armillary.accounts.service import AccountsService, AccountsStore
-from armillary.accounts.trail import Trail
 from armillary.app.addresses import GUEST_HOST, Addresses
-from armillary.app.audited import Audited
 from armillary.app.database import open_records
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
 from armillary.app.front import Front
@@ -38,14 +35,7 @@ from armillary.app.wiring_notices import Telling, build_notices
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
 from armillary.base.units import GiB
-from armillary.batch.api import (
-    agent_call_router,
-    agent_router,
-    call_router,
-    pool_job_router,
-    proc_router,
-    shortcuts,
-)
+from armillary.batch.api import agent_call_router, agent_router, call_router, proc_router, shortcuts
 from armillary.batch.api import router as batch_router
 from armillary.batch.api.reports import reports_router
 from armillary.cloud.build import Cloud
@@ -58,10 +48,8 @@ from armillary.portal.inside.proxy import InsideProxy
 from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
 from armillary.portal.machinery import Machinery
-from armillary.portal.office import Office
 from armillary.portal.posting import take_posted
 from armillary.portal.shelf import Shelf
-from armillary.portal.use_records import UseRecords
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
 from armillary.vospace.build import build_jobs
@@ -163,13 +151,6 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     of_batch = database.execution_options(room="batch")
     meters = Meters(records=Standing(database=of_batch, clock=clock))
-    trail = Trail(
-        database=database.execution_options(room="trail"),
-        clock=clock,
-        kept=timedelta(days=settings.audit.days),
-        most=settings.audit.entries,
-    )
-    trail.create_all()
     telling = build_notices(
         settings=settings,
         database=database.execution_options(room="notices"),
@@ -200,8 +181,6 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     keys = KeyRing(engine=of_portal, clock=clock)
     keys.create_all()
-    use = UseRecords(engine=database.execution_options(room="portal"))
-    use.create_all()
     tended = build_machinery(
         database=of_portal,
         addresses=addresses,
@@ -234,8 +213,6 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app.include_router(agents_api)
     app.include_router(call_router(service=batch.service, calls=batch.calls, authenticator=authenticator))
     app.include_router(agent_call_router(agents=batch.agents, calls=batch.calls))
-    if batch.condor:
-        app.include_router(pool_job_router(attending=batch.condor.attending, calls=batch.calls))
     app.include_router(
         people_services(
             service=accounts,
@@ -267,15 +244,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             shelf=shelf,
             keys=keys,
             inside=inside,
-            office=Office(
-                notices=telling.notices,
-                announcements=telling.announcements,
-                trail=trail,
-                draining=batch.draining,
-                reports=batch.reports,
-                ledger=batch.ledger,
-                use=use,
-            ),
+            office=telling.office,
             clock=clock,
         ),
     )
@@ -283,12 +252,12 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(
         Loop(name="scaler", seconds=settings.batch.tick_seconds, work=lambda: meters.scaled(batch.scaler))
     )
-    loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
-    if batch.condor:  # policies are the pool's own; of leases there is what ended attempts acted with
+    if batch.condor:  # leases and policies are the pool's own
         loops.append(
             Loop(name="htcondor", seconds=settings.batch.tick_seconds, work=batch.condor.engine.tick)
         )
     else:
+        loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
         loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
     loops.append(Loop(name="figures", seconds=SAMPLE_SECONDS, work=tended.sample))
@@ -298,7 +267,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="bins", seconds=3600, work=shelf.sweep))
     front = Front(app, space.routes, shortcuts(agents_api, batch.agents))
     return Platform(
-        app=Counted(Audited(front, trail=trail, space=front.tops), meters=meters, space=front.tops),
+        app=Counted(front, meters=meters, space=front.tops),
         inside=inside,
         inside_pages=InsideProxy(inside=inside, pattern=pattern),
         metrics=metrics_app(meters),

@@ -15,6 +15,8 @@ from armillary.portal.inside.reaching import Reaching
 from armillary.portal.inside.relay import Bounds, Sessions
 from armillary.portal.inside.service import Inside
 from armillary.portal.inside.tickets import Tickets
+from armillary.portal.inside.tunnels import Tunnels
+from armillary.portal.inside.workspaces import Workspaces
 
 
 def build_inside(
@@ -24,19 +26,36 @@ def build_inside(
     fleet: FleetService,
     authority: Authority,
     clock: Clock,
+    pattern: str,
     bounds: Bounds | None = None,
 ) -> Inside:
-    """Make it, over the records of the portal."""
+    """Make it, over the records of the portal.
+
+    Args:
+        database: the records of the portal.
+        accounts: the people.
+        fleet: their machines.
+        authority: keeps the key that lets us in.
+        clock: by which tickets and certificates end.
+        pattern: the address of machines' own pages, with a star in place of the machine's label.
+        bounds: how long a session lasts.
+    """
     host_keys = HostKeys(engine=database, clock=clock)
     host_keys.create_all()
+    bounds = bounds or Bounds()
+    doorman = Doorman(accounts=accounts, fleet=fleet)
+    reaching = Reaching(
+        fleet=fleet,
+        authority=ShellAuthority(key=authority.ssh_key(), clock=clock),
+        host_keys=host_keys,
+    )
     return Inside(
         fleet=fleet,
-        doorman=Doorman(accounts=accounts, fleet=fleet),
+        doorman=doorman,
         tickets=Tickets(clock=clock),
-        reaching=Reaching(
-            fleet=fleet,
-            authority=ShellAuthority(key=authority.ssh_key(), clock=clock),
-            host_keys=host_keys,
-        ),
-        sessions=Sessions(bounds=bounds or Bounds()),
+        reaching=reaching,
+        sessions=Sessions(bounds=bounds),
+        workspaces=Workspaces(reaching=reaching),
+        tunnels=Tunnels(reaching=reaching, doorman=doorman, idle=bounds.idle, look=bounds.look),
+        pattern=pattern,
     )

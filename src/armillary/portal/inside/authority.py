@@ -46,11 +46,8 @@ class ShellAuthority:
         import asyncssh
 
         now = self._clock.now()
-        private = self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-        )
-        key = asyncssh.generate_private_key("ssh-ed25519")
-        certificate = asyncssh.import_private_key(private).generate_user_certificate(
+        key = asyncssh.import_private_key(_private(Ed25519PrivateKey.generate()))
+        certificate = asyncssh.import_private_key(_private(self._key)).generate_user_certificate(
             key,
             f"armillary portal for {who}",
             principals=[server_id],
@@ -87,3 +84,9 @@ fi
     echo '-----END SSH HOST KEY KEYS-----'
 }} > /dev/console || true
 """
+
+
+def _private(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from armillary.base.errors import Unavailable
 from armillary.portal.inside.reaching import let_go
@@ -90,8 +90,9 @@ class SocketLine:
         """
         import asyncssh
 
+        anyhow: Any = connection  # its types do not say what encoding does
         try:
-            reader, writer = await connection.open_unix_connection(path, encoding=None)
+            reader, writer = await anyhow.open_unix_connection(path, encoding=None)
         except (asyncssh.Error, OSError) as error:
             await let_go(connection)
             raise Unavailable(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -81,8 +82,8 @@ class Tickets:
             self._known[secret] = (now + LIFETIME, what)
         return secret
 
-    def take(self, secret: str, *, kind: Kind, cloud: str, server_id: str) -> Pass:
-        """Return what a ticket opens, and forget the ticket, even if it was shown at the wrong door.
+    def take(self, secret: str, fits: Callable[[Pass], bool]) -> Pass:
+        """Return what a ticket opens, and forget the ticket, even if it does not fit the door where it is shown.
 
         Raises:
             Forbidden: code `ticket_refused`: it is unknown, used, too old, or for something else.
@@ -91,14 +92,15 @@ class Tickets:
             ends, found = self._known.pop(secret, (None, None))
         if found is None or ends is None or ends <= self._clock.now():
             raise _refused()
-        if (found.kind, found.place.cloud, found.place.server_id) != (kind, cloud, server_id):
+        if not fits(found):
             raise _refused()
         return found
 
 
-def same_session(what: Pass, session: str) -> bool:
-    """Whether a session is the one that asked for the ticket."""
-    return hmac.compare_digest(what.session.encode(), session.encode())
+def fits(what: Pass, *, session: str, kind: Kind, cloud: str, server_id: str) -> bool:
+    """Whether a ticket is for this door, and shown by the session that asked for it."""
+    same = hmac.compare_digest(what.session.encode(), session.encode())
+    return same and (what.kind, what.place.cloud, what.place.server_id) == (kind, cloud, server_id)
 
 
 def _refused() -> Forbidden:

@@ -6,15 +6,18 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Query, WebSocket
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from armillary.base.errors import ArmillaryError, NotFound
 from armillary.base.ids import CloudName, ServerId
 from armillary.portal.context import Portal, Services, Visiting, sent
 from armillary.portal.i18n import translations
-from armillary.portal.inside.logs import Piece, piece_after, printable
+from armillary.portal.inside.logs import Piece, piece_after
+from armillary.portal.inside.printing import printable
 from armillary.portal.inside.reaching import login_of
-from armillary.portal.inside.tickets import Kind, Place
+from armillary.portal.inside.tickets import Kind, Pass, Place
+from armillary.portal.inside.workspaces import Phase
 from armillary.portal.security import HEADERS, SESSION_COOKIE
 from armillary.portal.visit import Visit
 from armillary.portal.wording import error_text
@@ -23,6 +26,7 @@ LOG_LINES = 1000
 WHOLE_LOG_LINES = 100_000
 WINDOWS = {Kind.SHELL: "terminal", Kind.SERIAL: "terminal", Kind.SCREEN: "screen", Kind.DESKTOP: "screen"}
 """Which page shows what."""
+WORKSPACES = (Kind.JUPYTER, Kind.DESKTOP)
 _POLICY = "content-security-policy"
 TERMINAL_POLICY = {_POLICY: HEADERS[_POLICY].replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")}
 """xterm.js and noVNC write style elements; no script gets more than elsewhere."""
@@ -143,6 +147,62 @@ async def socket(
         )
     except ArmillaryError:
         await websocket.close()
+
+
+@router.get("/inside/{kind}/start")
+def workspace(portal: Services, visit: Visiting, cloud: str, server_id: str, kind: Kind) -> Response:
+    """How far JupyterLab or the desktop is; when it is ready, the way to it."""
+    place = place_of(visit, cloud, server_id)
+    server = portal.fleet.server(place.cloud, place.project, place.server_id)
+    standing = portal.inside.workspaces.standing(admitted(portal, visit, place, kind))
+    return visit.page(
+        "workspace.html",
+        server=server,
+        path=f"/machines/{cloud}/{server_id}",
+        kind=kind.value,
+        standing=standing,
+    )
+
+
+@router.post("/inside/{kind}/start", dependencies=[Depends(sent)])
+async def begin(portal: Services, visit: Visiting, cloud: str, server_id: str, kind: Kind) -> Response:
+    place = place_of(visit, cloud, server_id)
+    what = await run_in_threadpool(admitted, portal, visit, place, kind)
+    portal.inside.workspaces.begin(what)
+    return visit.go(f"/machines/{cloud}/{server_id}/inside/{kind.value}/start")
+
+
+@router.get("/inside/{kind}/standing")
+def standing(portal: Services, visit: Visiting, cloud: str, server_id: str, kind: Kind) -> Response:
+    """A part of the page of `workspace`; when all is ready, it sends the whole page on."""
+    place = place_of(visit, cloud, server_id)
+    how = portal.inside.workspaces.standing(admitted(portal, visit, place, kind))
+    page = visit.page("_workspace.html", path=f"/machines/{cloud}/{server_id}", kind=kind.value, standing=how)
+    if how.phase is Phase.READY:
+        page.headers["hx-redirect"] = f"/machines/{cloud}/{server_id}/inside/{kind.value}/open"
+    return page
+
+
+@router.get("/inside/{kind}/open")
+def open_(portal: Services, visit: Visiting, cloud: str, server_id: str, kind: Kind) -> Response:
+    """Lead to it: a desktop is a page of ours; what a notebook shows has an origin of its own."""
+    what = admitted(portal, visit, place_of(visit, cloud, server_id), kind)
+    path = f"/machines/{cloud}/{server_id}/inside"
+    if portal.inside.workspaces.standing(what).phase is not Phase.READY:
+        return visit.go(f"{path}/{kind.value}/start")
+    if kind is Kind.DESKTOP:
+        return visit.go(f"{path}/desktop")
+    return RedirectResponse(portal.inside.way_to(what), 303)
+
+
+def admitted(portal: Portal, visit: Visit, place: Place, kind: Kind) -> Pass:
+    """Who visits, as somebody who may have a workspace of that kind in that machine."""
+    if kind not in WORKSPACES:
+        raise _nothing()
+    visit.member()
+    assert visit.membership
+    session = visit.request.cookies.get(SESSION_COOKIE, "")
+    return portal.inside.admit(session, visit.membership, place, kind)
 
 
 def from_here(websocket: WebSocket) -> bool:
