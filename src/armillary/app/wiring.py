@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -15,7 +16,9 @@ from armillary.accounts.api import Authenticator, install_error_handlers, people
 from armillary.accounts.api import router as accounts_router
 from armillary.accounts.certificates import Authority
 from armillary.accounts.service import AccountsService, AccountsStore
+from armillary.accounts.trail import Trail
 from armillary.app.addresses import GUEST_HOST, Addresses
+from armillary.app.audited import Audited
 from armillary.app.database import open_records
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
 from armillary.app.front import Front
@@ -25,7 +28,7 @@ from armillary.app.metrics.standing import Standing
 from armillary.app.records_hold import hold_records
 from armillary.app.remembered import Remembered, RememberingAuthenticator
 from armillary.app.schema import bring_up_to_date
-from armillary.app.settings import Settings
+from armillary.app.settings import OidcTable, Settings
 from armillary.app.storage import open_bytes
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
@@ -35,7 +38,14 @@ from armillary.app.wiring_notices import Telling, build_notices
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
 from armillary.base.units import GiB
-from armillary.batch.api import agent_call_router, agent_router, call_router, proc_router, shortcuts
+from armillary.batch.api import (
+    agent_call_router,
+    agent_router,
+    call_router,
+    pool_job_router,
+    proc_router,
+    shortcuts,
+)
 from armillary.batch.api import router as batch_router
 from armillary.batch.api.reports import reports_router
 from armillary.cloud.build import Cloud
@@ -48,8 +58,11 @@ from armillary.portal.inside.proxy import InsideProxy
 from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
 from armillary.portal.machinery import Machinery
+from armillary.portal.office import Office
+from armillary.portal.oidc import Provider
 from armillary.portal.posting import take_posted
 from armillary.portal.shelf import Shelf
+from armillary.portal.use_records import UseRecords
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
 from armillary.vospace.build import build_jobs
@@ -151,6 +164,13 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     of_batch = database.execution_options(room="batch")
     meters = Meters(records=Standing(database=of_batch, clock=clock))
+    trail = Trail(
+        database=database.execution_options(room="trail"),
+        clock=clock,
+        kept=timedelta(days=settings.audit.days),
+        most=settings.audit.entries,
+    )
+    trail.create_all()
     telling = build_notices(
         settings=settings,
         database=database.execution_options(room="notices"),
@@ -181,6 +201,8 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     keys = KeyRing(engine=of_portal, clock=clock)
     keys.create_all()
+    use = UseRecords(engine=database.execution_options(room="portal"))
+    use.create_all()
     tended = build_machinery(
         database=of_portal,
         addresses=addresses,
@@ -213,6 +235,8 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app.include_router(agents_api)
     app.include_router(call_router(service=batch.service, calls=batch.calls, authenticator=authenticator))
     app.include_router(agent_call_router(agents=batch.agents, calls=batch.calls))
+    if batch.condor:
+        app.include_router(pool_job_router(attending=batch.condor.attending, calls=batch.calls))
     app.include_router(
         people_services(
             service=accounts,
@@ -244,7 +268,15 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             shelf=shelf,
             keys=keys,
             inside=inside,
-            office=telling.office,
+            office=Office(
+                notices=telling.notices,
+                announcements=telling.announcements,
+                trail=trail,
+                draining=batch.draining,
+                reports=batch.reports,
+                ledger=batch.ledger,
+                use=use,
+            ),
             clock=clock,
         ),
     )
@@ -252,12 +284,12 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(
         Loop(name="scaler", seconds=settings.batch.tick_seconds, work=lambda: meters.scaled(batch.scaler))
     )
-    if batch.condor:  # leases and policies are the pool's own
+    loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
+    if batch.condor:  # policies are the pool's own; of leases there is what ended attempts acted with
         loops.append(
             Loop(name="htcondor", seconds=settings.batch.tick_seconds, work=batch.condor.engine.tick)
         )
     else:
-        loops.append(Loop(name="leases", seconds=settings.batch.tick_seconds, work=batch.agents.upkeep))
         loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
     loops.append(Loop(name="figures", seconds=SAMPLE_SECONDS, work=tended.sample))
@@ -267,7 +299,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="bins", seconds=3600, work=shelf.sweep))
     front = Front(app, space.routes, shortcuts(agents_api, batch.agents))
     return Platform(
-        app=Counted(front, meters=meters, space=front.tops),
+        app=Counted(Audited(front, trail=trail, space=front.tops), meters=meters, space=front.tops),
         inside=inside,
         inside_pages=InsideProxy(inside=inside, pattern=pattern),
         metrics=metrics_app(meters),
@@ -286,6 +318,18 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         machinery=tended.machinery,
         database=database,
         let_go=let_go,
+    )
+
+
+def _provider(oidc: OidcTable, clock: Clock) -> Provider | None:
+    if not oidc.client_secret_file:
+        return None
+    return Provider(
+        issuer=oidc.issuer,
+        client_id=oidc.client_id,
+        client_secret=oidc.client_secret_file.read_text().strip(),
+        label=oidc.label,
+        clock=clock,
     )
 
 
