@@ -12,22 +12,32 @@ from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, ServerId, WorkerId, new_uuid
 from armillary.batch.agents import AgentService
 from armillary.batch.board import Board
+from armillary.batch.core.budget import Prices
 from armillary.batch.core.states import Result
+from armillary.batch.draining import Draining
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.forecast import Forecaster
+from armillary.batch.ledger import Ledger
 from armillary.batch.logs import LogFolder
+from armillary.batch.matching import Matcher
 from armillary.batch.model import Machine, MachineState, Resources
+from armillary.batch.policy.evaluator import Evaluator
+from armillary.batch.reports import Reports
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
+from armillary.batch.store.usage_records import UsageRecords
 from armillary.fleet.service import FleetService
+from armillary.notices.outbox import Outbox
+from armillary.notices.tables import create_all as create_notices
 
 
 class BatchDesk:
@@ -44,7 +54,16 @@ class BatchDesk:
         self.logs = LogFolder(directory=directory / "logs")
         records = Records(database=database)
         self.board = Board(
-            records=records, board=BoardRecords(database=database), people=accounts, clock=clock
+            records=records,
+            board=BoardRecords(database=database),
+            people=accounts,
+            clock=clock,
+            forecaster=Forecaster(
+                clouds=fleet,
+                records=FleetRecords(database=database),
+                matcher=Matcher(evaluator=Evaluator()),
+                clock=clock,
+            ),
         )
         self.service = BatchService(
             engine=self.queue,
@@ -56,6 +75,23 @@ class BatchDesk:
             people=accounts,
             clock=clock,
             bell=bell,
+        )
+        create_notices(database)
+        self.draining = Draining(database=database, clouds=fleet, clock=clock)
+        self.usage = UsageRecords(database=database)
+        self.ledger = Ledger(
+            records=FleetRecords(database=database),
+            people=accounts,
+            prices=Prices(of={}),
+            budgets={"galaxies": 100.0},
+            clock=clock,
+        )
+        self.reports = Reports(
+            usage=self.usage,
+            outbox=Outbox(database=database),
+            secret=b"secret",
+            records=records,
+            people=accounts,
         )
         self._fleet_records = FleetRecords(database=database)
         self._register = Register(database=database, clock=clock, terms=terms)

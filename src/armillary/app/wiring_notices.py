@@ -24,7 +24,6 @@ from armillary.notices.service import Notices
 from armillary.notices.tables import create_all
 from armillary.notices.webhook import Webhook
 from armillary.portal.letters import Letters
-from armillary.portal.office import Office
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ class Telling:
     """What tells people, made."""
 
     notices: Notices
-    office: Office
+    announcements: Announcements
     sending: Sending
     outbox: Outbox
     secret: bytes
@@ -55,7 +54,7 @@ def build_notices(*, settings: Settings, database: Engine, people: AccountsServi
     )
     return Telling(
         notices=notices,
-        office=Office(notices=notices, announcements=Announcements(database=database, clock=clock)),
+        announcements=Announcements(database=database, clock=clock),
         sending=Sending(outbox=outbox, clock=clock, senders=senders, run=errands.submit),
         outbox=outbox,
         secret=secret,

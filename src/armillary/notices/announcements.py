@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Engine as Database
 from sqlalchemy import Row, delete, insert, select, update
@@ -101,6 +102,13 @@ class Announcements:
             )
 
 
-def _of(row: Row[tuple[object, ...]]) -> Announcement:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    return Announcement(**{**values, "level": Level(values["level"])})
+def _of(row: Row[Any]) -> Announcement:
+    return Announcement(
+        id=row.id,
+        level=Level(row.level),
+        en=row.en,
+        fr=row.fr,
+        since=row.since,
+        until=row.until,
+        made_by=row.made_by,
+    )

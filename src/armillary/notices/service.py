@@ -157,6 +157,26 @@ class Notices:
         return key_of(self._secret, user_name)
 
     @property
+    def mails(self) -> bool:
+        """Whether letters are sent."""
+        return Channel.MAIL in self._channels
+
+    def write_to(self, person: Person, *, kind: str, body: Mapping[str, Any]) -> None:
+        """Send somebody a letter, whatever they chose: what is asked for, such as the link to a new password."""
+        with self._database.begin() as db:
+            outbox.put(
+                db,
+                about=f"{kind}/{person.id}",
+                kind=kind,
+                channel=Channel.MAIL,
+                target=person.email,
+                owner=person.user_name,
+                locale=person.locale,
+                body=body,
+                now=self._clock.now(),
+            )
+
+    @property
     def sends(self) -> Collection[Channel]:
         """The channels that are set up besides the portal."""
         return self._channels

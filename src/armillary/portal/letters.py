@@ -5,6 +5,7 @@ from __future__ import annotations
 import gettext
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
@@ -40,9 +41,36 @@ QUOTAS: Mapping[str, str] = {
     "cores": N_("cores on cloud %(cloud)s"),
     "ram": N_("RAM on cloud %(cloud)s"),
     "instances": N_("machines on cloud %(cloud)s"),
+    "batch_cores": N_("batch cores"),
     "storage": N_("storage"),
     "core_hours": N_("core-hours of this month"),
 }
+
+
+_MONTHS = (
+    N_("%(day)s January"),
+    N_("%(day)s February"),
+    N_("%(day)s March"),
+    N_("%(day)s April"),
+    N_("%(day)s May"),
+    N_("%(day)s June"),
+    N_("%(day)s July"),
+    N_("%(day)s August"),
+    N_("%(day)s September"),
+    N_("%(day)s October"),
+    N_("%(day)s November"),
+    N_("%(day)s December"),
+)
+
+
+def quota(locale: str, what: str, cloud: str) -> str:
+    """Return what a quota is called."""
+    return i18n.translations(locale).gettext(QUOTAS[what]) % {"cloud": cloud}
+
+
+def day(locale: str, value: date) -> str:
+    """Return a day as people say it: 14 March."""
+    return i18n.translations(locale).gettext(_MONTHS[value.month - 1]) % {"day": value.day}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +102,7 @@ def line(locale: str, kind: NoticeKind, facts: Mapping[str, Any]) -> Line:
     }
     values = dict(facts)
     if kind is NoticeKind.QUOTA:
-        values["what"] = words.gettext(QUOTAS[str(facts["what"])]) % facts
+        values["what"] = quota(locale, str(facts["what"]), str(facts.get("cloud", "")))
     return Line(text=words.gettext(_LINES[kind]) % values, link=links[kind])
 
 
@@ -87,6 +115,8 @@ class Letters:
     def __call__(self, delivery: Delivery) -> tuple[str, str]:
         """Return subject and text of a mail, in the language of who reads it."""
         words = i18n.translations(delivery.locale)
+        if delivery.kind == "reset":
+            return self._reset(words, delivery)
         if delivery.kind.startswith("batch."):
             return _of_batch(words, delivery.body)
         said = line(delivery.locale, NoticeKind(delivery.kind), delivery.body["facts"])
@@ -95,6 +125,16 @@ class Letters:
             words.gettext("You choose what you hear of, and where, on the page “Notices” of the portal.")
         )
         return said.text[:200], "\n\n".join(part for part in parts if part) + "\n"
+
+    def _reset(self, words: gettext.NullTranslations, delivery: Delivery) -> tuple[str, str]:
+        parts = [
+            words.gettext("Somebody, probably you, asked for a new password for the account %(user)s.")
+            % {"user": delivery.owner},
+            words.gettext("Set it here, within an hour:"),
+            f"{self._url}{delivery.body['path']}",
+            words.gettext("If it was not you, there is nothing to do: the old one stays."),
+        ]
+        return words.gettext("A new password for Armillary"), "\n\n".join(parts) + "\n"
 
 
 def _machine(facts: Mapping[str, Any]) -> str:

@@ -1,11 +1,16 @@
-"""What the portal needs besides the subjects' services to run the place: notices, announcements, the audit trail, use."""
+"""What the portal needs besides the subjects' services to run the place: notices, the audit trail, use, draining."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from armillary.accounts.trail import Trail
+from armillary.batch.draining import Draining
+from armillary.batch.ledger import Ledger
+from armillary.batch.reports import Reports
 from armillary.notices.announcements import Announcements
 from armillary.notices.service import Notices
+from armillary.portal.use_records import UseRecords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,3 +19,8 @@ class Office:
 
     notices: Notices
     announcements: Announcements
+    trail: Trail
+    draining: Draining
+    reports: Reports
+    ledger: Ledger
+    use: UseRecords

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from armillary.base.units import format_size
-from armillary.portal import i18n
+from armillary.portal import i18n, letters
 from armillary.portal.static_files import static
 from armillary.portal.wording import NOTICES, STATES, ErrorText, Worded, error_text
 
@@ -32,6 +32,15 @@ def shell(value: object) -> str:
 def short_digest(value: str | None) -> str:
     """Render the beginning of a digest, enough to tell images apart by eye."""
     return value[:12] if value else ""
+
+
+class Bar(Protocol):
+    """Something that is more or less full."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def cloud(self) -> str: ...
 
 
 class Renderer:
@@ -64,6 +73,12 @@ class Renderer:
         def notice(key: str) -> str:
             return catalogue.gettext(NOTICES[key]) if key in NOTICES else ""
 
+        def quota(bar: Bar) -> str:
+            return letters.quota(locale, bar.what, bar.cloud)
+
+        def day(value: date) -> str:
+            return letters.day(locale, value)
+
         def wording(error: Worded) -> ErrorText:
             return error_text(catalogue, error)
 
@@ -75,6 +90,8 @@ class Renderer:
             short=short_digest,
             sh=shell,
             state=state,
+            quota=quota,
+            day=day,
             notice=notice,
             error_text=wording,
         )

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from armillary.accounts.certificates import ClientIdentity
 from armillary.accounts.model import Person, Principal, TokenKind
 from armillary.accounts.service import AccountsService
+from armillary.accounts.trail import see
 from armillary.base.errors import Forbidden, Unauthorized
 from armillary.base.ids import PersonId
 
@@ -57,6 +58,7 @@ class Authenticator:
                 code="no_credentials",
                 remedy="Sign in, or send a token as 'Authorization: Bearer …'.",
             )
+        see(request.scope, principal.person.user_name)
         return principal
 
     def holder(self, person_id: PersonId, credential: str) -> Person:

@@ -1,0 +1,46 @@
+"""Writes the audit trail: each request that asks for a change, whoever made it and however it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from armillary.accounts.trail import WHO, Trail
+
+_LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OF_MACHINES = ("/agent/", "/proc", "/api/v1/batch/")
+"""What programs say all day. Jobs have event logs of their own."""
+
+
+class Audited:
+    """Stands in front of the application. The entry is written before the answer is given."""
+
+    def __init__(self, app: ASGIApp, *, trail: Trail, space: Sequence[str]) -> None:
+        """`space` has the prefixes of VOSpace's paths: its bytes are not administration."""
+        self._app = app
+        self._trail = trail
+        self._left_out = (*_OF_MACHINES, *space)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer (ASGI)."""
+        if scope["type"] != "http" or scope["method"] in _LOOKS or scope["path"].startswith(self._left_out):
+            await self._app(scope, receive, send)
+            return
+        who: list[str] = []
+        client = scope.get("client")
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await run_in_threadpool(
+                    self._trail.note,
+                    who=who[0] if who else "",
+                    act=scope["method"],
+                    target=scope["path"],
+                    origin=client[0] if client else "",
+                    status=message["status"],
+                )
+            await send(message)
+
+        await self._app({**scope, WHO: who}, receive, noting)
