@@ -13,8 +13,9 @@ from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
 from armillary.base.ids import ClusterId
 from armillary.batch.core.picture import bins, run_lengths
+from armillary.batch.forecast import Forecaster
 from armillary.batch.looking import CauseView, JobFilter, SubmitFilter
-from armillary.batch.model import JobId, JobState
+from armillary.batch.model import InputFile, JobId, JobState
 from armillary.batch.ports import People
 from armillary.batch.seeing import scope_of
 from armillary.batch.store.board_records import BoardRecords
@@ -26,6 +27,8 @@ MOST_CELLS = 20_000
 MOST_CHANGES = 2_000
 """What is more than this is told as a whole picture."""
 MOST_BINS = 100
+MOST_KEPT = 5_000
+"""jobs whose files are taken over into another submit"""
 
 _USED = re.compile(r"used ([\d.]+) MiB of")
 
@@ -80,11 +83,20 @@ class Cause:
 class Board:
     """What people look at. Members see their projects, administrators all."""
 
-    def __init__(self, *, records: Records, board: BoardRecords, people: People, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        records: Records,
+        board: BoardRecords,
+        people: People,
+        clock: Clock,
+        forecaster: Forecaster,
+    ) -> None:
         self._records = records
         self._board = board
         self._people = people
         self._clock = clock
+        self.forecaster = forecaster
 
     def submits(
         self, who: Principal, chosen: SubmitFilter, *, limit: int, before: int | None = None
@@ -134,6 +146,11 @@ class Board:
         """Return the submit file. Raises NotFound."""
         self._records.owner_of(scope_of(who, self._people), cluster)
         return self._board.submit_text(cluster)
+
+    def inputs(self, who: Principal, cluster: ClusterId) -> list[InputFile]:
+        """Return the files that a submit's jobs came with, for another submit like it. Raises NotFound."""
+        self._records.owner_of(scope_of(who, self._people), cluster)
+        return self._board.inputs(cluster, most=MOST_KEPT)
 
     def over_at(self, shown: ClusterView) -> datetime | None:
         """Return when a submit will be over at the pace of its last jobs; None when there is none to go by."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import struct
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from armillary.batch.model import JobId, LogGap
 _HEADER = struct.Struct("<Q")  # bytes written so far, in front of both parts
 _LOCKS = 64
 KEPT_OF_EACH_END = Bytes(5 * 2**20)
+_LONGEST_LINE = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,45 @@ class LogFolder:
 
     def _path(self, job: JobId, attempt: int, stream: str) -> Path:
         return self._directory / str(job.cluster) / f"{job.proc}.{attempt}.{stream}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundLine:
+    """A line of a stream that has what was looked for."""
+
+    offset: int
+    """of its first byte in the stream"""
+    text: str
+
+
+def search(read: Callable[[int], Piece], wanted: str, *, most: int) -> list[FoundLine]:
+    """Return the first `most` lines, as far as they are kept, that have a text in them, whatever its case.
+
+    `read` gives the bytes from an offset. Of a line that is longer than 4 KiB the beginning is returned.
+    """
+    needle = wanted.lower()
+    found: list[FoundLine] = []
+    offset, rest, rest_at = 0, b"", 0
+    while True:
+        piece = read(offset)
+        if piece.offset != offset:  # what is between was not kept: a line does not reach over the gap
+            rest = b""
+        if not rest:
+            rest_at = piece.offset
+        lines = (rest + piece.data).split(b"\n")
+        offset = piece.offset + len(piece.data)
+        over = not piece.data or offset >= piece.size
+        rest = b"" if over else lines.pop()[-_LONGEST_LINE:]
+        for line in lines:
+            text = line.decode(errors="replace")
+            if needle in text.lower():
+                found.append(FoundLine(offset=rest_at, text=text[:4096]))
+                if len(found) == most:
+                    return found
+            rest_at += len(line) + 1
+        if over:
+            return found
+        rest_at = offset - len(rest)
 
 
 def _size(file: IO[bytes]) -> int:

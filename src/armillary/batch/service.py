@@ -13,7 +13,7 @@ from armillary.base.errors import Forbidden, Invalid, NotFound
 from armillary.base.ids import ClusterId, WorkerId
 from armillary.batch.explaining import Explainer, Waits, nothing_waits
 from armillary.batch.intake import SubmitRequest, with_inputs
-from armillary.batch.logs import LogFolder, Piece
+from armillary.batch.logs import FoundLine, LogFolder, Piece, search
 from armillary.batch.matching import Matcher
 from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, Wishes
 from armillary.batch.policy.service import check_policies
@@ -149,9 +149,11 @@ class BatchService:
 
     # reading
 
-    def clusters(self, who: Principal, *, limit: int, before: int | None = None) -> list[ClusterView]:
-        """Return the submits of the caller's projects, newest first."""
-        return self._records.clusters(self._scope(who), limit=limit, before=before)
+    def clusters(
+        self, who: Principal, *, limit: int, before: int | None = None, image: str | None = None
+    ) -> list[ClusterView]:
+        """Return the submits of the caller's projects, newest first; those on one image, by its digest."""
+        return self._records.clusters(self._scope(who), limit=limit, before=before, image=image)
 
     def cluster(self, who: Principal, cluster: ClusterId) -> ClusterView:
         """Return one submit."""
@@ -219,6 +221,24 @@ class BatchService:
         piece = self._logs.read(job, number, stream, offset=offset, limit=limit)
         return piece, number != detail.live_attempt and (
             attempt is not None or not JobState(detail.view.state).active
+        )
+
+    def search_log(
+        self,
+        who: Principal,
+        job: JobId,
+        stream: str,
+        wanted: str,
+        *,
+        attempt: int | None = None,
+        most: int = 200,
+    ) -> list[FoundLine]:
+        """Return the first lines of a stream, live or kept, that have a text in them."""
+        self.job(who, job)
+        return search(
+            lambda offset: self.read_log(who, job, stream, offset=offset, attempt=attempt)[0],
+            wanted,
+            most=most,
         )
 
     def output(self, who: Principal, job: JobId, name: str) -> tuple[OutputView, Path]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from armillary.batch.model import InputFile
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageView:
@@ -106,6 +108,7 @@ class JobDetail:
     owner_id: str
     attempt_list: Sequence[AttemptView]
     outputs: Sequence[OutputView]
+    inputs: Sequence[InputFile] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

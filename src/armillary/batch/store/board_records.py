@@ -12,10 +12,11 @@ from sqlalchemy import Engine as Database
 from armillary.base.ids import ClusterId
 from armillary.batch.core.picture import LETTERS, OTHER
 from armillary.batch.looking import CauseView, JobFilter, SubmitFilter
-from armillary.batch.model import JobId, JobState
+from armillary.batch.model import InputFile, JobId, JobState
 from armillary.batch.store.records import Scope, cluster_views, job_view, jobs_query, within
 from armillary.batch.store.selecting import selected
 from armillary.batch.store.shapes import shapes
+from armillary.batch.store.specs import whole_inputs
 from armillary.batch.store.tables import attempts, clusters, events, jobs, machines
 from armillary.batch.views import ClusterView, JobView
 
@@ -135,6 +136,18 @@ class BoardRecords:
         with self._database.connect() as db:
             rows = db.execute(query.order_by(clusters.c.id.desc()).limit(limit)).all()
             return cluster_views(db, rows)
+
+    def inputs(self, cluster: ClusterId, *, most: int) -> list[InputFile]:
+        """Return the files that jobs of a submit came with, of at most so many jobs."""
+        query = (
+            select(clusters.c.common_inputs, jobs.c.inputs)
+            .join(clusters, clusters.c.id == jobs.c.cluster)
+            .where(jobs.c.cluster == cluster)
+            .order_by(jobs.c.proc)
+            .limit(most)
+        )
+        with self._database.connect() as db:
+            return list({file.path: file for row in db.execute(query) for file in whole_inputs(row)}.values())
 
     def submit_text(self, cluster: ClusterId) -> str:
         """Return the submit file of a submit."""

@@ -13,7 +13,7 @@ from armillary.base.ids import ClusterId, PersonId, ProjectId
 from armillary.batch.core.hold_codes import number
 from armillary.batch.model import Event, Group, JobId, JobState, MachineState, Resources, Wants
 from armillary.batch.store.shapes import STATES, shapes
-from armillary.batch.store.specs import whole_spec
+from armillary.batch.store.specs import whole_inputs, whole_spec
 from armillary.batch.store.tables import attempts, clusters, jobs, machines, outputs
 from armillary.batch.store.worker_rows import jobs_of, worker_query, worker_view
 from armillary.batch.views import (
@@ -37,9 +37,13 @@ class Records:
     def __init__(self, *, database: Database) -> None:
         self._database = database.execution_options(readonly=True)
 
-    def clusters(self, scope: Scope, *, limit: int, before: int | None = None) -> list[ClusterView]:
-        """Return submits, newest first."""
+    def clusters(
+        self, scope: Scope, *, limit: int, before: int | None = None, image: str | None = None
+    ) -> list[ClusterView]:
+        """Return submits, newest first; of those on one image, if its digest is given."""
         query = select(clusters).where(within(clusters.c.project, scope))
+        if image is not None:
+            query = query.where(clusters.c.image == image)
         if before is not None:
             query = query.where(clusters.c.id < before)
         with self._database.connect() as db:
@@ -106,6 +110,7 @@ class Records:
                 owner_id=row.owner,
                 attempt_list=_attempts(db, job, row.image),
                 outputs=_outputs(db, job, row.committed_attempt),
+                inputs=whole_inputs(row),
             )
 
     def asks(self, job: JobId) -> tuple[Resources, Wants]:
@@ -278,7 +283,7 @@ def _cluster(row: Row[Any], states: dict[str, int]) -> ClusterView:
 def jobs_query() -> Any:
     """Return the query of jobs with what a `job_view` is made from."""
     named = (clusters.c.batch_name, clusters.c.project_name, clusters.c.owner_name, clusters.c.image_name)
-    named = (*named, clusters.c.common)
+    named = (*named, clusters.c.common, clusters.c.common_inputs)
     last = and_(
         attempts.c.cluster == jobs.c.cluster,
         attempts.c.proc == jobs.c.proc,

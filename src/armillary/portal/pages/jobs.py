@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from armillary.base.errors import Invalid, NotFound
 from armillary.base.ids import ClusterId
-from armillary.batch.model import JobId, Selection
+from armillary.batch.model import Selection
 from armillary.portal.context import Portal, Sent, Services, Visiting
 from armillary.portal.forms import Form
 from armillary.portal.job_filters import STATES, asked
