@@ -26,6 +26,7 @@ from armillary.notices.tables import create_all as create_notices
 from armillary.portal.app import create_portal
 from armillary.portal.inside.relay import Bounds
 from armillary.portal.keys import KeyRing
+from armillary.portal.oidc import Provider
 from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
 from armillary.portal.shelf import Shelf
@@ -133,6 +134,12 @@ def bounds() -> Bounds:
 
 
 @pytest.fixture
+def provider() -> Provider | None:
+    """Of OpenID Connect: none, but where tests say so."""
+    return None
+
+
+@pytest.fixture
 def client(
     accounts: AccountsService,
     fleet: FleetService,
@@ -142,6 +149,7 @@ def client(
     office: Office,
     machinery: Machinery,
     bounds: Bounds,
+    provider: Provider | None,
     clock: SystemClock,
     tmp_path: Path,
 ) -> TestClient:
@@ -168,6 +176,7 @@ def client(
         keys=keys,
         inside=inside,
         clock=clock,
+        provider=provider,
     )
     return TestClient(portal, base_url="http://localhost:8080")
 

@@ -97,3 +97,48 @@ def test_a_token_is_shown_once(ada: Browser, accounts: AccountsService) -> None:
     token = next(t for t in accounts.tokens_of(accounts.person_named("ada").id) if t.label == "scripts")
     ada.post("/tokens/revoke", {"token": token.id})
     assert "scripts" not in ada.get("/tokens")
+
+
+def test_no_provider_is_offered_where_none_is_named(stranger: Browser) -> None:
+    stranger.get("/sign-in/oidc", status=404)
+    assert "oidc" not in stranger.get("/sign-in")
+
+
+def test_a_link_fills_in_the_registration(stranger: Browser) -> None:
+    page = stranger.get("/register?project_name=galaxies&cores=2&password=secret")
+    assert 'value="galaxies"' in page
+    assert "secret" not in page.split("<main")[1].split("</main")[0]
+
+
+def test_an_administrators_link_sets_a_new_password(
+    admin: Browser, accounts: AccountsService, project: Project
+) -> None:
+    page = admin.post("/admin/reset-link", {"user_name": "ada"})
+    link = page.split("http://localhost:8080")[1].split("<")[0]
+    admin.post("/sign-out")
+    admin.post(link, {"password": "short", "password_again": "short"}, status=400)
+    admin.post(link, {"password": "new battery staple", "password_again": "another"}, status=400)
+    new = {"password": "new battery staple", "password_again": "new battery staple"}
+    assert "Your new password is set." in admin.post(link, new)
+    admin.get(link, status=404)
+    assert accounts.authenticate("ada", "new battery staple").user_name == "ada"
+
+
+def test_strangers_make_no_links(ada: Browser) -> None:
+    ada.post("/admin/reset-link", {"user_name": "admin"}, status=404)
+    ada.post("/admin/second-factor", {"user_name": "admin"}, status=404)
+
+
+def test_a_password_is_changed_with_the_old_one_and_this_browser_stays_signed_in(ada: Browser) -> None:
+    new = {"password": "new battery staple", "password_again": "new battery staple"}
+    ada.post("/security/password", {"old_password": "wrong password", **new}, status=401)
+    assert "Your password is changed." in ada.post("/security/password", {"old_password": PASSWORD, **new})
+    ada.get("/keys")
+
+
+def test_colours_stay_as_chosen_and_one_comes_back_to_the_page_as_it_was(ada: Browser) -> None:
+    page = ada.post("/theme", {"theme": "dark", "to": "/keys?from=here"})
+    assert 'data-theme="dark"' in page
+    assert 'href="/keys?from=here" data-copy-address' in page
+    ada.post("/theme", {"theme": "", "to": "/"})
+    assert "data-theme" not in ada.get("/")

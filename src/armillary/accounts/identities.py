@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from armillary.accounts.base_service import ServiceBase, need_person, storable
 from armillary.accounts.model import Identity, Person
+from armillary.accounts.store import Records
 from armillary.base.errors import Conflict, NotFound
 from armillary.base.ids import PersonId
 
@@ -31,17 +32,19 @@ class Identities(ServiceBase):
         Raises:
             Conflict: it is somebody's.
         """
-        made = Identity(issuer=issuer, subject=subject, person_id=person_id, created_at=self._clock.now())
         with self._store.write() as records:
-            need_person(records, person_id)
-            if records.identities.person_of(issuer, subject) is not None:
-                raise Conflict(
-                    "This identity belongs to an account already.",
-                    code="identity_taken",
-                    facts={"issuer": issuer},
-                    remedy="Sign in with it, or remove it from the other account.",
-                )
-            records.identities.add(made)
+            return self._add_identity(records, need_person(records, person_id), issuer, subject)
+
+    def _add_identity(self, records: Records, person: Person, issuer: str, subject: str) -> Identity:
+        if records.identities.person_of(issuer, subject) is not None:
+            raise Conflict(
+                "This identity belongs to an account already.",
+                code="identity_taken",
+                facts={"issuer": issuer},
+                remedy="Sign in with it, or remove it from the other account.",
+            )
+        made = Identity(issuer=issuer, subject=subject, person_id=person.id, created_at=self._clock.now())
+        records.identities.add(made)
         return made
 
     def remove_identity(self, person_id: PersonId, *, issuer: str, subject: str) -> None:

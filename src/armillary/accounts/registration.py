@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from armillary.accounts.base_service import (
-    ServiceBase,
     need_application,
     need_free_project_name,
     need_free_user_name,
@@ -13,6 +12,7 @@ from armillary.accounts.base_service import (
     need_project,
 )
 from armillary.accounts.core.rules import Findings
+from armillary.accounts.identities import Identities
 from armillary.accounts.model import Allocation, Application, ApplicationState, Person, Project, Role
 from armillary.accounts.store import Records
 from armillary.base.errors import Conflict, Forbidden
@@ -23,7 +23,7 @@ WAITING_MAX = 5
 """Applications of one person that may wait at once."""
 
 
-class Registration(ServiceBase):
+class Registration(Identities):
     """Registers people and decides on their applications for projects."""
 
     def register(
@@ -33,13 +33,16 @@ class Registration(ServiceBase):
         full_name: str,
         email: str,
         institute: str,
-        password: str,
+        password: str | None,
         project_name: str,
         requested: Allocation,
         reason: str,
         locale: str = "en",
+        identity: tuple[str, str] | None = None,
     ) -> Application:
         """Make a person who can sign in at once, and an application that waits for an administrator.
+
+        With an `identity` (issuer and subject) they sign in with that, and a password is not needed.
 
         Raises:
             Invalid: `facts["errors"]` has a message for each field that is wrong.
@@ -50,11 +53,13 @@ class Registration(ServiceBase):
         findings.text("full_name", full_name, longest=200)
         findings.email(email)
         findings.text("institute", institute, longest=200)
-        findings.password(password, user_name=user_name)
+        if identity is None or password is not None:
+            findings.password(password or "", user_name=user_name)
         findings.locale(locale)
         _check_request(findings, project_name, requested, reason)
         findings.settle()
-        hashed = self._passwords.hash(password)  # outside of the transaction: it is slow by design
+        # outside of the transaction: it is slow by design
+        hashed = self._passwords.hash(password) if password is not None else None
         now = self._clock.now()
         person = Person(
             id=PersonId(new_hex()),
@@ -77,6 +82,8 @@ class Registration(ServiceBase):
                     remedy="Sign in, or register with another address.",
                 )
             records.people.add(person, password_hash=hashed)
+            if identity is not None:
+                self._add_identity(records, person, *identity)
             return self._apply(records, person, project_name, requested, reason)
 
     def request_project(

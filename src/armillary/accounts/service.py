@@ -6,7 +6,6 @@ from armillary.accounts.core.lockout import LockoutPolicy
 from armillary.accounts.errands import Errands
 from armillary.accounts.groups import Groups
 from armillary.accounts.growing import Growing
-from armillary.accounts.identities import Identities
 from armillary.accounts.keys import Keys
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.projects import Projects
@@ -20,7 +19,7 @@ __all__ = ["AccountsService", "AccountsStore", "LockoutPolicy", "Passwords"]
 
 
 class AccountsService(
-    Registration, Growing, Errands, SecondFactors, Identities, Projects, Groups, Sharing, Standing, Keys
+    Registration, Growing, Errands, SecondFactors, Projects, Groups, Sharing, Standing, Keys
 ):
     """People, registration, projects, groups, tokens, certificates and application credentials.
 

@@ -40,12 +40,15 @@ _WORDS = {
 
 def settings_page() -> str:
     """Return the page of all settings."""
-    rows = _rows(Settings, "ARMILLARY_", skip=("clouds", "batch", "htcondor", "limits", "mail", "vospace"))
+    tables = ("audit", "clouds", "batch", "htcondor", "limits", "mail", "oidc", "vospace")
+    rows = _rows(Settings, "ARMILLARY_", skip=tables)
+    audit = _rows(_model(Settings.model_fields["audit"]), "ARMILLARY_AUDIT__")
     batch = _rows(_model(Settings.model_fields["batch"]), "ARMILLARY_BATCH__")
     reserve = _rows(_model(_model(Settings.model_fields["batch"]).model_fields["reserve"]), "")
     htcondor = _rows(_model(Settings.model_fields["htcondor"]), "ARMILLARY_HTCONDOR__")
     limits = _rows(_model(Settings.model_fields["limits"]), "ARMILLARY_LIMITS__")
     mail = _rows(_model(Settings.model_fields["mail"]), "ARMILLARY_MAIL__")
+    oidc = _rows(_model(Settings.model_fields["oidc"]), "ARMILLARY_OIDC__")
     vospace = _rows(_model(Settings.model_fields["vospace"]), "ARMILLARY_VOSPACE__")
     clouds = _rows(_model(Settings.model_fields["clouds"]), "")
     head = "| Setting | Type | Default | Environment | |\n|---|---|---|---|---|\n"
@@ -59,6 +62,9 @@ findings named. Settings are read once, when the platform starts. Embedded cloud
 of their own, whatever `database_url` says.
 
 {head}{_table(rows)}
+## `[audit]`
+
+{head}{_table(audit)}
 ## `[batch]`
 
 {head}{_table(batch)}
@@ -78,6 +84,11 @@ The pool, when it is the engine: see [use HTCondor](../how-to/use-htcondor.md).
 ## `[mail]`
 
 {head}{_table(mail)}
+## `[oidc]`
+
+A provider with which people may sign in: see [sign in](../how-to/sign-in-and-stay-safe.md).
+
+{head}{_table(oidc)}
 ## `[vospace]`
 
 {head}{_table(vospace)}

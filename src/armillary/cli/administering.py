@@ -1,13 +1,14 @@
-"""`armillary admin`: decide on requests."""
+"""`armillary admin`: decide on requests, help people who cannot sign in."""
 
 from __future__ import annotations
 
 import rich_click as click
 
 from armillary.cli.allocations import APPLICATION_FIELDS, allocation_options, given, render
-from armillary.cli.output import Columns, at, emit, emit_one, voices
+from armillary.cli.output import Columns, at, emit, emit_one, say, voices
 from armillary.cli.session import connect
 from armillary.cli.words import argument, option
+from armillary.client.config import load
 
 
 @click.group(epilog="Example: armillary admin applications --state waiting")
@@ -63,3 +64,27 @@ def decline(application_id: str, reason: str) -> None:
     with connect() as http:
         decided = Accounts(http=http).decline(application_id, reason=reason)
     emit_one(decided, fields=APPLICATION_FIELDS, identity="id")
+
+
+@admin.command("reset-link", epilog="Example: armillary admin reset-link ada")
+@argument("user")
+@voices
+def reset_link(user: str) -> None:
+    """Make a link with which somebody sets a new password. It is good for an hour, once."""
+    from armillary.client.accounts import Accounts
+
+    with connect() as http:
+        made = Accounts(http=http).reset_link(user)
+    link = f"{load().url}{made['path']}"
+    emit_one({"user": user, "link": link}, fields=[("Link", "link")], identity="link")
+
+
+@admin.command("second-factor-off", epilog="Example: armillary admin second-factor-off ada")
+@argument("user")
+def second_factor_off(user: str) -> None:
+    """Turn somebody's second factor off whose device and recovery codes are lost."""
+    from armillary.client.accounts import Accounts
+
+    with connect() as http:
+        Accounts(http=http).clear_second_factor(user)
+    say(f"The second factor of {user} is off.")

@@ -7,6 +7,7 @@ import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -14,7 +15,10 @@ from armillary.cli.output import emit_one, read_password, say, voices
 from armillary.cli.session import connect
 from armillary.cli.words import argument, option
 from armillary.client import config as settings
-from armillary.client.errors import Unreachable
+from armillary.client.errors import ClientError, Unreachable
+
+if TYPE_CHECKING:
+    from armillary.client.accounts import Accounts
 
 
 @click.command(epilog="Example: armillary login vera --url https://cloud.example.org:8443 --ca ca.pem")
@@ -25,8 +29,11 @@ from armillary.client.errors import Unreachable
 )
 @option("--trust", is_flag=True, help="Accept the server's own certificate; its fingerprint is shown.")
 @option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@option("--code", help="Of the second factor, where that is on; else it is asked for.")
 @voices
-def login(user: str | None, url: str | None, ca: str | None, trust: bool, password_stdin: bool) -> None:
+def login(
+    user: str | None, url: str | None, ca: str | None, trust: bool, password_stdin: bool, code: str | None
+) -> None:
     """Sign in, and keep a token for the commands that follow."""
     from armillary.client.accounts import Accounts
 
@@ -39,9 +46,7 @@ def login(user: str | None, url: str | None, ca: str | None, trust: bool, passwo
     user = user or config.user or click.prompt("User name", err=True)
     password = read_password(from_stdin=password_stdin)
     with connect(config=config, signed_in=False) as http:
-        made = Accounts(http=http).login(
-            user_name=user, password=password, label=f"armillary on {socket.gethostname()}"
-        )
+        made = _traded(Accounts(http=http), user, password, code)
     config = replace(config, token=made["token"], user=user)
     with connect(config=config) as http:
         names = [project["name"] for project in Accounts(http=http).projects()]
@@ -80,6 +85,18 @@ def logout() -> None:
     finally:
         settings.save(replace(config, token=None))
     say("Signed out.")
+
+
+def _traded(accounts: Accounts, user: str, password: str, code: str | None) -> dict[str, Any]:
+    """Trade the password for a token; ask for the code of a second factor when one is needed and none was given."""
+    label = f"armillary on {socket.gethostname()}"
+    try:
+        return accounts.login(user_name=user, password=password, label=label, code=code)
+    except ClientError as error:
+        if error.code != "second_factor_needed" or not sys.stdin.isatty():
+            raise
+    code = click.prompt("Code of your second factor", err=True)
+    return accounts.login(user_name=user, password=password, label=label, code=code)
 
 
 def _trusted(config: settings.Config, *, accept: bool) -> settings.Config:

@@ -22,9 +22,11 @@ class Accounts:
         """Make an account and ask for a project; returns the application."""
         return self._http.post(f"{_BASE}/register", dict(body))
 
-    def login(self, *, user_name: str, password: str, label: str) -> Record:
-        """Trade a password for a token; the record has `token` and `person`."""
+    def login(self, *, user_name: str, password: str, label: str, code: str | None = None) -> Record:
+        """Trade a password, and the code of a second factor, for a token; the record has `token` and `person`."""
         body = {"user_name": user_name, "password": password, "label": label}
+        if code is not None:
+            body["code"] = code
         return self._http.post(f"{_BASE}/login", body)
 
     def change_password(self, *, old: str, new: str) -> None:
@@ -61,6 +63,14 @@ class Accounts:
         """Decline with a reason."""
         path = f"{_BASE}/applications/{quote(application_id, safe='')}/decline"
         return self._http.post(path, {"reason": reason})
+
+    def reset_link(self, user_name: str) -> Record:
+        """Return the `path` under which somebody sets a new password."""
+        return self._http.post(f"{_BASE}/people/{quote(user_name, safe='')}/reset-link")
+
+    def clear_second_factor(self, user_name: str) -> None:
+        """Turn somebody's second factor off."""
+        self._http.delete(f"{_BASE}/people/{quote(user_name, safe='')}/second-factor")
 
     def projects(self, *, everybodys: bool = False) -> list[Record]:
         """Return our projects, or all of them for an administrator."""

@@ -18,6 +18,7 @@ from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
 from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
+from armillary.portal.oidc import Provider
 from armillary.portal.pages import (
     admin,
     files,
@@ -27,8 +28,11 @@ from armillary.portal.pages import (
     jobs,
     machines,
     notices,
+    oidc,
     profile,
+    security,
     shared,
+    signing_in,
     submit,
     workers,
 )
@@ -42,6 +46,9 @@ from armillary.vospace.service import VOSpaceService
 
 ROOMS = (
     front,
+    signing_in,  # before the administration: its links are below /admin
+    security,
+    oidc,
     admin,
     machines,
     inside_pages,
@@ -70,6 +77,7 @@ def create_portal(
     inside: Inside,
     office: Office,
     clock: Clock,
+    provider: Provider | None = None,
 ) -> FastAPI:
     """Return the portal as an application of its own, to be mounted at `/` behind everything else."""
     portal = Portal(
@@ -83,6 +91,7 @@ def create_portal(
         keys=keys,
         inside=inside,
         office=office,
+        provider=provider,
         clock=clock,
         renderer=Renderer(),
     )

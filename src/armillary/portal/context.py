@@ -23,6 +23,7 @@ from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
 from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
+from armillary.portal.oidc import Provider
 from armillary.portal.rendering import Renderer
 from armillary.portal.security import (
     FORM_FIELD,
@@ -62,6 +63,8 @@ class Portal:
     office: Office
     clock: Clock
     renderer: Renderer
+    provider: Provider | None = None
+    """of OpenID Connect, if the operator named one"""
 
     def visit(self, request: Request) -> Visit:
         """Who visits, signed in or not, and in which project and language."""

@@ -69,6 +69,8 @@ class LoginBody(_Body):
 
     user_name: Text
     password: Text
+    code: Text | None = None
+    """of the second factor, where that is on"""
     label: Text = "sign-in"
     lifetime_days: Annotated[int, Field(ge=1, le=366)] = 30
 
@@ -268,3 +270,9 @@ class MeShape(BaseModel):
     projects: list[ProjectShape]
     groups: list[str]
     applications: list[ApplicationShape]
+
+
+class ResetShape(BaseModel):
+    """Where somebody sets a new password: a path of the portal, good for an hour."""
+
+    path: str

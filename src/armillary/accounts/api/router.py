@@ -26,10 +26,11 @@ from armillary.accounts.api.models import (
     PersonShape,
     ProjectShape,
     RegisterBody,
+    ResetShape,
     TokenBody,
     TokenShape,
 )
-from armillary.accounts.model import ApplicationState, Principal, Role, TokenKind
+from armillary.accounts.model import ApplicationState, ErrandKind, Principal, Role, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.accounts.tokens import NOTED_KINDS
 from armillary.base.ids import ApplicationId, TokenId
@@ -67,7 +68,7 @@ def _add_sign_in(routes: APIRouter, service: AccountsService, desk: Desk, signed
 
     @routes.post("/login", status_code=201)
     def login(body: LoginBody) -> IssuedShape:
-        person = service.authenticate(body.user_name, body.password)
+        person = service.authenticate(body.user_name, body.password, code=body.code)
         lifetime = timedelta(days=body.lifetime_days)
         issued = service.issue_token(person.id, kind=TokenKind.API, lifetime=lifetime, label=body.label)
         return desk.issued_shape(issued, person)
@@ -197,6 +198,17 @@ def _add_people(routes: APIRouter, service: AccountsService, desk: Desk, signed_
     def people(who: Principal = signed_in) -> list[PersonShape]:
         desk.need_administrator(who)
         return [PersonShape.model_validate(person) for person in service.people()]
+
+    @routes.post("/people/{user_name}/reset-link", status_code=201)
+    def reset_link(user_name: str, who: Principal = signed_in) -> ResetShape:
+        desk.need_administrator(who)
+        secret = service.begin_errand(ErrandKind.RESET, person_id=service.person_named(user_name).id)
+        return ResetShape(path=f"/reset/{secret}")
+
+    @routes.delete("/people/{user_name}/second-factor", status_code=204)
+    def clear_second_factor(user_name: str, who: Principal = signed_in) -> None:
+        desk.need_administrator(who)
+        service.clear_second_factor(service.person_named(user_name).id)
 
     @routes.patch("/people/{user_name}")
     def change_person(user_name: str, body: PersonChange, who: Principal = signed_in) -> PersonShape:

@@ -1,41 +1,25 @@
-"""The way in: front page, registration, sign in and out, language, and the choice of the project."""
+"""The way in: front page, registration, language and colours, and the choice of the project."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from armillary.accounts.model import Person, TokenKind
-from armillary.base.errors import ArmillaryError, Invalid
-from armillary.portal.context import LOCALE_COOKIE, PROJECT_COOKIE, Portal, Sent, Services, Visiting, sent
-from armillary.portal.i18n import LOCALES, N_
+from armillary.accounts.model import Errand, ErrandKind
+from armillary.base.errors import ArmillaryError, NotFound
+from armillary.portal.context import LOCALE_COOKIE, PROJECT_COOKIE, Portal, Sent, Services, Visiting
+from armillary.portal.i18n import LOCALES
 from armillary.portal.overview import overview
-from armillary.portal.security import SESSION_COOKIE
-from armillary.portal.visit import THEME_COOKIE, THEMES, WEEK, Visit
+from armillary.portal.pages.oidc import IDENTITY_COOKIE
+from armillary.portal.pages.signing_in import begin_session, chosen_password, local_path
+from armillary.portal.visit import THEME_COOKIE, THEMES, WEEK
 
-SESSION_LIFETIME = timedelta(hours=12)
 SUGGESTED = {"cores": "4", "ram": "8", "disk": "50", "storage": "100", "batch_cores": "16"}
 """What a project that is new to this starts well with; RAM, disk and storage in GiB."""
-
-
-def local_path(target: str) -> str:
-    """Return `target` if it is a path of ours, else `/`: nobody is led to another site by a link to the form."""
-    safe = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if safe else "/"
-
+PREFILLED = frozenset({*SUGGESTED, "user_name", "full_name", "email", "institute", "project_name", "reason"})
+"""What a link to the form may fill in: everything but passwords."""
 
 router = APIRouter()
-
-
-def sign_in(portal: Portal, visit: Visit, person: Person, path: str, **query: str) -> Response:
-    issued = portal.accounts.issue_token(
-        person.id, kind=TokenKind.SESSION, lifetime=SESSION_LIFETIME, label="portal"
-    )
-    response = visit.go(path, **query)
-    visit.set_cookie(response, SESSION_COOKIE, issued.secret, max_age=int(SESSION_LIFETIME.total_seconds()))
-    return response
 
 
 @router.get("/")
@@ -45,59 +29,49 @@ def front(portal: Services, visit: Visiting) -> Response:
     return visit.page("overview.html", overview=overview(portal, visit))
 
 
+def elsewhere(portal: Portal, request: Request) -> Errand | None:
+    """The identity from elsewhere with which somebody came to register, if they did."""
+    secret = request.cookies.get(IDENTITY_COOKIE, "")
+    try:
+        return portal.accounts.errand(ErrandKind.IDENTITY, secret) if secret else None
+    except NotFound:
+        return None
+
+
 @router.get("/register")
-def register_form(visit: Visiting) -> Response:
-    return visit.page("register.html", values=SUGGESTED, error=None)
+def register_form(portal: Services, visit: Visiting, request: Request) -> Response:
+    """Show the form; what the address names is filled in."""
+    identity = elsewhere(portal, request)
+    known = {name: str(identity.facts[name]) for name in ("full_name", "email")} if identity else {}
+    values = {**SUGGESTED, **known, **{k: v for k, v in request.query_params.items() if k in PREFILLED}}
+    return visit.page("register.html", values=values, error=None, identity=identity)
 
 
 @router.post("/register")
-def register(portal: Services, visit: Visiting, form: Sent) -> Response:
+def register(portal: Services, visit: Visiting, request: Request, form: Sent) -> Response:
+    identity = elsewhere(portal, request)
     try:
-        if form.raw("password") != form.raw("password_again"):
-            again = {"password_again": N_("The passwords are not the same.")}
-            facts = {"field": "password_again", "errors": again}
-            raise Invalid("The passwords are not the same.", code="invalid_field", facts=facts)
         portal.accounts.register(
             user_name=form.text("user_name"),
             full_name=form.text("full_name"),
             email=form.text("email"),
             institute=form.text("institute"),
-            password=form.raw("password"),
+            password=None if identity else chosen_password(form),
             project_name=form.text("project_name"),
             requested=form.allocation(),
             reason=form.text("reason"),
             locale=visit.locale,
+            identity=(identity.facts["issuer"], identity.facts["subject"]) if identity else None,
         )
     except ArmillaryError as error:
-        return visit.page("register.html", status=error.status, values=form.values(), error=error)
-    return sign_in(
-        portal,
-        visit,
-        portal.accounts.person_named(form.text("user_name")),
-        "/applications",
-        notice="registered",
-    )
-
-
-@router.get("/sign-in")
-def sign_in_form(visit: Visiting, to: str = "/") -> Response:
-    return visit.page("sign_in.html", values={"to": local_path(to)}, error=None)
-
-
-@router.post("/sign-in")
-def sign_in_sent(portal: Services, visit: Visiting, form: Sent) -> Response:
-    try:
-        person = portal.accounts.authenticate(form.text("user_name"), form.raw("password"))
-    except ArmillaryError as error:
-        return visit.page("sign_in.html", status=error.status, values=form.values(), error=error)
-    return sign_in(portal, visit, person, local_path(form.text("to", "/")))
-
-
-@router.post("/sign-out", dependencies=[Depends(sent)])
-def sign_out(portal: Services, visit: Visiting, request: Request) -> Response:
-    portal.accounts.revoke_secret(request.cookies.get(SESSION_COOKIE, ""))
-    response = visit.go("/", notice="signed-out")
-    response.delete_cookie(SESSION_COOKIE)
+        return visit.page(
+            "register.html", status=error.status, values=form.values(), error=error, identity=identity
+        )
+    person = portal.accounts.person_named(form.text("user_name"))
+    response = begin_session(portal, visit, person, "/applications", notice="registered")
+    if identity:
+        portal.accounts.end_errand(ErrandKind.IDENTITY, request.cookies[IDENTITY_COOKIE])
+        response.delete_cookie(IDENTITY_COOKIE)
     return response
 
 

@@ -1,0 +1,100 @@
+"""Signing in with a provider of OpenID Connect: to it, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from armillary.accounts.model import ErrandKind
+from armillary.base.errors import Forbidden, NotFound, Unauthorized
+from armillary.portal.context import Portal, Services, Visiting
+from armillary.portal.oidc import Journey, Provider
+from armillary.portal.pages.signing_in import local_path, welcome
+from armillary.portal.visit import Visit
+
+JOURNEY_COOKIE = "armillary_oidc"
+IDENTITY_COOKIE = "armillary_identity"
+"""Who came with an identity that nobody here has, and registers."""
+MINUTES = 60
+
+router = APIRouter()
+
+
+def link_token(visit: Visit) -> str:
+    """What the link carries that adds an identity to the account: no other site can write it."""
+    return hmac.new(visit.csrf.encode(), b"add an identity", hashlib.sha256).hexdigest()
+
+
+def need_provider(portal: Portal) -> Provider:
+    """Return the provider; without one the page does not exist."""
+    if portal.provider is None:
+        raise NotFound("There is no such page.", code="page_not_found")
+    return portal.provider
+
+
+@router.get("/sign-in/oidc")
+def leave(portal: Services, visit: Visiting, to: str = "/", add: str = "") -> Response:
+    provider = need_provider(portal)
+    adds = bool(add)
+    if adds and not (visit.principal and hmac.compare_digest(add.encode(), link_token(visit).encode())):
+        raise Forbidden(
+            "This link is not from your own page.",
+            code="forged_request",
+            remedy="Go back, reload the page, and try again.",
+        )
+    journey = Journey.begin(to=local_path(to), adds=adds)
+    response = RedirectResponse(provider.address(journey, back=_back(visit)), 303)
+    visit.set_cookie(response, JOURNEY_COOKIE, json.dumps(vars(journey)), max_age=10 * MINUTES)
+    return response
+
+
+@router.get("/sign-in/oidc/back")
+def back(
+    portal: Services, visit: Visiting, request: Request, code: str = "", state: str = "", error: str = ""
+) -> Response:
+    provider = need_provider(portal)
+    journey = _journey(request, state)
+    if error or not code:
+        raise Unauthorized(
+            f"{provider.label} did not sign you in: {error[:100] or 'no code'}.",
+            code="not_signed_in_there",
+            facts={"provider": provider.label},
+            remedy="Try again, or sign in with your password.",
+        )
+    known = provider.identity(code, journey, back=_back(visit))
+    if journey.adds:
+        portal.accounts.add_identity(visit.person.id, issuer=known.issuer, subject=known.subject)
+        response = visit.go("/security", notice="identity-added")
+    elif person := portal.accounts.person_of_identity(known.issuer, known.subject):
+        response = welcome(portal, visit, person, journey.to)
+    else:
+        facts: dict[str, Any] = vars(known)
+        response = visit.go("/register")
+        secret = portal.accounts.begin_errand(ErrandKind.IDENTITY, facts=facts)
+        visit.set_cookie(response, IDENTITY_COOKIE, secret, max_age=30 * MINUTES)
+    response.delete_cookie(JOURNEY_COOKIE)
+    return response
+
+
+def _journey(request: Request, state: str) -> Journey:
+    try:
+        journey = Journey(**json.loads(request.cookies.get(JOURNEY_COOKIE, "")))
+        same = hmac.compare_digest(journey.state.encode(), state.encode())
+    except (ValueError, TypeError, AttributeError):
+        same, journey = False, None
+    if not same or journey is None:
+        raise Forbidden(
+            "This sign-in was not begun here, or it took too long.",
+            code="forged_request",
+            remedy="Begin again.",
+        )
+    return journey
+
+
+def _back(visit: Visit) -> str:
+    return f"{str(visit.request.base_url).rstrip('/')}/sign-in/oidc/back"

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+from identity_provider import CLIENT, SECRET, IdentityProvider, running_provider
+from joserfc.jwk import RSAKey
+from portal_visitor import REGISTRATION, Browser
+
+from armillary.accounts.model import Project
+from armillary.accounts.service import AccountsService
+from armillary.base.clock import SystemClock
+from armillary.portal.oidc import Provider
+
+
+@pytest.fixture
+def identities() -> Generator[IdentityProvider]:
+    with running_provider() as identities:
+        yield identities
+
+
+@pytest.fixture
+def provider(identities: IdentityProvider, clock: SystemClock) -> Provider:
+    """Named to the portal, as the operator's settings do."""
+    return Provider(
+        issuer=identities.issuer, client_id=CLIENT, client_secret=SECRET, label="Example ID", clock=clock
+    )
+
+
+@pytest.fixture
+def visitor(client: TestClient) -> Browser:
+    return Browser(client)
+
+
+def there_and_back(visitor: Browser, start: str = "/sign-in/oidc?to=/machines") -> str:
+    """Follow the way to the provider; return the address that it sends one back to."""
+    reply = visitor.client.get(start, follow_redirects=False)
+    assert reply.status_code == 303, reply.text
+    there = httpx2.get(reply.headers["location"], follow_redirects=False, trust_env=False)
+    return there.headers["location"]
+
+
+def come_back(visitor: Browser, address: str, *, status: int = 200) -> str:
+    parts = urlsplit(address)
+    return visitor.get(f"{parts.path}?{parts.query}", status=status)
+
+
+def test_somebody_new_registers_without_a_password_and_signs_in_the_next_time(
+    visitor: Browser, accounts: AccountsService
+) -> None:
+    assert "Sign in with Example ID" in visitor.get("/sign-in")
+    page = come_back(visitor, there_and_back(visitor))
+    assert 'value="ada@id.example"' in page
+    assert 'type="password"' not in page
+    fields = {k: v for k, v in REGISTRATION.items() if not k.startswith("password")}
+    assert "waiting for approval" in visitor.post("/register", fields)
+    visitor.post("/sign-out")
+    page = come_back(visitor, there_and_back(visitor, "/sign-in/oidc?to=/keys"))
+    assert "<h1>SSH keys</h1>" in page
+    assert [one.subject for one in accounts.identities_of(accounts.person_named("ada").id)] == ["1815"]
+
+
+def test_an_address_alone_opens_nobody_s_account(
+    visitor: Browser, identities: IdentityProvider, project: Project
+) -> None:
+    identities.claims["email"] = "ada@example.org"
+    page = come_back(visitor, there_and_back(visitor))
+    assert "<h1>Register</h1>" in page
+    assert "Somebody is registered with this" in visitor.post(
+        "/register", {**REGISTRATION, "user_name": "eve"}, status=409
+    )
+
+
+def test_an_identity_is_added_to_one_s_account_and_removed(
+    visitor: Browser, identities: IdentityProvider, project: Project, accounts: AccountsService
+) -> None:
+    visitor.sign_in("ada")
+    link = re.search(r'href="(/sign-in/oidc\?add=[^"]+)"', visitor.get("/security"))
+    assert link
+    assert "from now on" in come_back(visitor, there_and_back(visitor, link.group(1)))
+    visitor.post("/sign-out")
+    assert "<h1>Tokens</h1>" in come_back(visitor, there_and_back(visitor, "/sign-in/oidc?to=/tokens"))
+    visitor.post("/security/identities/remove", {"issuer": identities.issuer, "subject": "1815"})
+    assert accounts.identities_of(accounts.person_named("ada").id) == []
+
+
+def test_another_site_adds_no_identity_to_an_account(visitor: Browser, project: Project) -> None:
+    visitor.sign_in("ada")
+    visitor.get("/sign-in/oidc?add=yes", status=403)
+
+
+def test_a_second_factor_is_asked_for_after_the_provider_too(
+    visitor: Browser, identities: IdentityProvider, project: Project, accounts: AccountsService
+) -> None:
+    ada = accounts.person_named("ada")
+    accounts.add_identity(ada.id, issuer=identities.issuer, subject="1815")
+    accounts.begin_second_factor(ada.id)
+    page = come_back(visitor, there_and_back(visitor))
+    assert "<h1>Machines</h1>" in page  # not confirmed yet: nothing is asked for
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"aud": "somebody else"},
+        {"iss": "https://other.example.org"},
+        {"nonce": "of another sign-in"},
+        {"exp": 1_000_000_000},
+    ],
+)
+def test_a_token_that_is_not_for_us_now_is_refused(
+    visitor: Browser, identities: IdentityProvider, spoil: dict[str, object]
+) -> None:
+    identities.spoil = spoil
+    assert "did not sign you in" in come_back(visitor, there_and_back(visitor), status=401)
+
+
+def test_a_token_that_somebody_else_signed_is_refused(visitor: Browser, identities: IdentityProvider) -> None:
+    identities.shown = RSAKey.generate_key(2048, {"kid": "one"})
+    come_back(visitor, there_and_back(visitor), status=401)
+
+
+def test_a_code_is_good_once_and_in_the_browser_that_asked_for_it(
+    visitor: Browser, identities: IdentityProvider
+) -> None:
+    address = there_and_back(visitor)
+    kept = visitor.client.cookies["armillary_oidc"]
+    visitor.client.cookies.delete("armillary_oidc")
+    come_back(visitor, address, status=403)
+    visitor.client.cookies.set("armillary_oidc", kept)
+    come_back(visitor, address.replace("state=", "state=x"), status=403)
+    identities.codes.clear()
+    come_back(visitor, address, status=401)
+
+
+def test_a_provider_that_is_silent_says_so(visitor: Browser, identities: IdentityProvider) -> None:
+    identities.silent = True
+    assert "Example ID does not answer" in visitor.get("/sign-in/oidc", status=503)
