@@ -28,6 +28,7 @@ _TYPES = {
     View.CUTOUT: "application/fits",
     View.HEADER: "text/plain; charset=us-ascii",
     View.PREVIEW: "image/png",
+    View.TABLE: "application/json",
 }
 _SUFFIX = re.compile(r"(\.(fits|fit|fts|fz))+$", re.IGNORECASE)
 
@@ -159,6 +160,7 @@ def _headers(node: Node, pairs: Pairs) -> dict[str, str]:
         View.CUTOUT: f"{stem}_cutout.fits",
         View.HEADER: f"{node.name}.txt",
         View.PREVIEW: f"{stem}.png",
+        View.TABLE: f"{stem}.json",
     }[asked.view]
     of_file = headers.of_node(node)
     kept = (

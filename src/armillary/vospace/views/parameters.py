@@ -1,7 +1,7 @@
 """What was asked of a FITS file, as the parameters of a URL.
 
 The names are those of IVOA SODA 1.0 (`POS`, `CIRCLE`, `POLYGON`, `BAND`, `TIME`, `POL`) and of the stock client
-(`SUB`, `META`). `PREVIEW` with `STRETCH` and `LIMITS` is ours: SODA has no pictures.
+(`SUB`, `META`). `PREVIEW` with `STRETCH` and `LIMITS`, and `TABLE` with `ROWS`, are ours: SODA has neither.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ MAX_VALUES = 64
 """Cutouts in one answer, and values of one parameter."""
 MAX_CORNERS = 200
 MAX_PICTURE = 2048
+MAX_ROWS = 1000
 PREVIEW_SIZE = 1024
 THUMBNAIL_SIZE = 128
 
 SKY = frozenset({"POS", "CIRCLE", "POLYGON"})
 FILTERS = SKY | {"BAND", "TIME", "POL"}
-NAMES = FILTERS | {"SUB", "META", "PREVIEW", "STRETCH", "LIMITS"}
+NAMES = FILTERS | {"SUB", "META", "PREVIEW", "STRETCH", "LIMITS", "TABLE", "ROWS"}
 """Parameters that ask for another form of a file; a request without them is for the file."""
 
 STATES = {
@@ -53,6 +54,7 @@ class View(StrEnum):
     CUTOUT = "cutout"
     HEADER = "header"
     PREVIEW = "preview"
+    TABLE = "table"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,15 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of a table from `start`, counted from 1; `hdu` names the table of a FITS file, None: the first."""
+
+    start: int = 1
+    count: int = 50
+    hdu: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """All that was asked. Intervals are wavelengths in metres and MJD in UTC, and may be infinite."""
 
@@ -109,6 +120,7 @@ class Asked:
     times: tuple[tuple[float, float], ...] = ()
     states: frozenset[str] = frozenset()
     picture: Picture = Picture()
+    rows: Rows | None = None
 
     @property
     def by_world(self) -> bool:
@@ -141,6 +153,8 @@ def parse(pairs: Sequence[tuple[str, str]]) -> Asked | None:
         return Asked(view=View.HEADER) if head else None
     if head:
         raise _invalid("META asks for headers, and other parameters for pixels.", "META", "Ask for one.")
+    if "TABLE" in values or "ROWS" in values:
+        return Asked(view=View.TABLE, rows=_rows(values))
     picture = _picture(values)
     asked = Asked(
         view=View.PREVIEW if picture else View.CUTOUT,
@@ -166,6 +180,19 @@ def _meta(values: Sequence[str]) -> bool:
         if value.lower() not in {"true", "false", "1", "0"}:
             raise _invalid("META is true or false.", "META", "Send META=true.")
     return bool(values) and values[-1].lower() in {"true", "1"}
+
+
+def _rows(values: dict[str, list[str]]) -> Rows:
+    if "TABLE" not in values or values.keys() - {"TABLE", "ROWS"}:
+        raise _invalid("ROWS are of a TABLE, which has no pixels.", "TABLE", "Send TABLE, and ROWS with it.")
+    hdu = values["TABLE"][-1].strip()
+    if not re.fullmatch(r"\d{0,4}", hdu):
+        raise _invalid("TABLE is the number of an HDU, or empty.", "TABLE", "Send TABLE=1.")
+    match = re.fullmatch(r"(\d{1,15}):(\d{1,15})", values.get("ROWS", ["1:50"])[-1].strip())
+    first, last = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= first <= last or last - first >= MAX_ROWS:
+        raise _invalid(f"ROWS are two numbers, with {MAX_ROWS} rows at most.", "ROWS", "Send ROWS=1:50.")
+    return Rows(start=first, count=last - first + 1, hdu=int(hdu) if hdu else None)
 
 
 def _picture(values: dict[str, list[str]]) -> Picture | None:

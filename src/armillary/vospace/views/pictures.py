@@ -13,6 +13,7 @@ from armillary.vospace.views.astro import Image, visualization
 from armillary.vospace.views.boxes import Box, Span, whole
 from armillary.vospace.views.cutting import choose, first_image
 from armillary.vospace.views.parameters import Asked, Picture
+from armillary.vospace.views.photographs import is_fits, photograph
 from armillary.vospace.views.pixels import read
 from armillary.vospace.views.ranges import RangeReader
 from armillary.vospace.views.structure import HDU, walk
@@ -35,6 +36,8 @@ def draw(reader: RangeReader, asked: Asked) -> bytes:
     Raises:
         NoOverlapError, Invalid, NotFound, TooLarge: see `cutting.cut` and `pixels.read`.
     """
+    if not asked.sections and not asked.by_world and not is_fits(reader):
+        return photograph(reader, asked.picture.size)
     hdus: list[HDU] = []
     chosen = choose(reader, asked, hdus) if asked.sections or asked.by_world else []
     images = [(piece.hdu, piece.box) for piece in chosen if piece.box]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Span = tuple[int, int]
 """From a first byte to one that is no longer meant."""
@@ -92,6 +95,13 @@ class RangeFile(io.RawIOBase):
         data = self._bytes(self._position, stop)
         self._position += len(data)
         return data
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Read as much as fits, for those who put a buffer around this."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
     def _bytes(self, start: int, stop: int) -> bytes:
         if start >= stop:

@@ -24,6 +24,10 @@ def perform(reader: RangeReader, asked: Asked, max_bytes: int) -> Iterator[bytes
         from armillary.vospace.views.pictures import draw
 
         yield draw(reader, asked)
+    elif asked.view is View.TABLE:
+        from armillary.vospace.views.tables import rows
+
+        yield rows(reader, asked)
     else:
         from armillary.vospace.views.cutting import cut
 
