@@ -11,9 +11,9 @@ from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, ServerId, WorkerId, new_uuid
 from armillary.batch.agents import AgentService
-from armillary.batch.board import Board
+from armillary.batch.board import MOST_CELLS, Board
 from armillary.batch.core.budget import Prices
-from armillary.batch.core.states import Result
+from armillary.batch.core.states import Fault, Result
 from armillary.batch.draining import Draining
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
@@ -53,18 +53,20 @@ class BatchDesk:
         self.spool = FolderSpool(directory=directory / "spool")
         self.logs = LogFolder(directory=directory / "logs")
         records = Records(database=database)
-        self.board = Board(
-            records=records,
-            board=BoardRecords(database=database),
-            people=accounts,
+        forecaster = Forecaster(
+            clouds=fleet,
+            records=FleetRecords(database=database),
+            matcher=Matcher(evaluator=Evaluator()),
             clock=clock,
-            forecaster=Forecaster(
-                clouds=fleet,
-                records=FleetRecords(database=database),
-                matcher=Matcher(evaluator=Evaluator()),
-                clock=clock,
-            ),
         )
+        parts = {"records": records, "board": BoardRecords(database=database), "people": accounts}
+
+        def board(most_cells: int = MOST_CELLS) -> Board:
+            return Board(**parts, clock=clock, forecaster=forecaster, most_cells=most_cells)
+
+        self.board = board()
+        self.small_board = board(most_cells=3)
+        """whose pictures have three cells"""
         self.service = BatchService(
             engine=self.queue,
             records=records,
@@ -108,8 +110,16 @@ class BatchDesk:
             terms=terms,
         )
 
-    def do_job(self, *, output: bytes = b"", files: Mapping[str, bytes] | None = None) -> None:
-        """Have a worker on `east` take the oldest waiting job and end it well."""
+    def do_job(
+        self,
+        *,
+        output: bytes = b"",
+        files: Mapping[str, bytes] | None = None,
+        exit_code: int = 0,
+        fault: tuple[str, str] | None = None,
+        usage: Mapping[str, float] | None = None,
+    ) -> None:
+        """Have a worker on `east` take the oldest waiting job and end it, or give it up for a fault."""
         [demand] = self.queue.demand()
         worker = WorkerId(f"w-{new_uuid()[:8]}")
         self._fleet_records.plan(
@@ -127,7 +137,7 @@ class BatchDesk:
         token = self._register.invite(worker, demand.group)
         server = ServerId(new_uuid())
         self._register.expect(worker, server)
-        size = Resources(cpus=1, memory_mib=512, disk_kib=1024)
+        size = Resources(cpus=1, memory_mib=1024, disk_kib=2**20)
         _, key = self._register.register(
             token, server_id=server, image=demand.group.image, whole=size, version="test"
         )
@@ -137,7 +147,10 @@ class BatchDesk:
         self._agents.renew(session, [lease])
         self._agents.log(session, lease, "stdout", offset=0, data=output)
         brought = [self._bring(session, lease, name, content) for name, content in (files or {}).items()]
-        self._agents.finish(session, lease, Result(exit_code=0), usage={}, outputs=brought)
+        result = (
+            Result(error=Fault(code=fault[0], message=fault[1])) if fault else Result(exit_code=exit_code)
+        )
+        self._agents.finish(session, lease, result, usage=dict(usage or {}), outputs=brought)
 
     def _bring(self, session: Session, lease: LeaseKey, name: str, content: bytes) -> OutputRef:
         with self._agents.output(session, lease, name) as writer:

@@ -91,12 +91,14 @@ class Board:
         people: People,
         clock: Clock,
         forecaster: Forecaster,
+        most_cells: int = MOST_CELLS,
     ) -> None:
         self._records = records
         self._board = board
         self._people = people
         self._clock = clock
         self.forecaster = forecaster
+        self._most_cells = most_cells
 
     def submits(
         self, who: Principal, chosen: SubmitFilter, *, limit: int, before: int | None = None
@@ -110,7 +112,7 @@ class Board:
         summary = self._records.cluster(scope_of(who, self._people), cluster)
         # Read before the cells: what changes between the two is told again, and never lost.
         seq = self._board.latest(cluster)
-        width = ceil(summary.jobs / MOST_CELLS)
+        width = max(1, ceil(summary.jobs / self._most_cells))
         told: dict[str, Any] = {"seq": seq, "jobs": summary.jobs, "states": summary.states, "width": width}
         numbers = None if since is None else self._board.changed(cluster, after=since, most=MOST_CHANGES)
         if numbers is not None and width > 1:
