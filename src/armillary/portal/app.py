@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.responses import Response
 
 from armillary.accounts.service import AccountsService
@@ -63,6 +64,9 @@ ROOMS = (
     shared,
 )
 
+AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/*", "image/*", "font/*")
+"""What is not compressed on its way: files of people, which are large and of every kind; only text is."""
+
 
 def create_portal(
     *,
@@ -98,6 +102,9 @@ def create_portal(
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.portal = portal
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(
+        GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=AS_THEY_ARE
+    )
     for room in ROOMS:
         app.include_router(room.router)
     app.mount("/static/terminals", TerminalFiles())

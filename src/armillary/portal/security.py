@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+import secrets
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -16,6 +16,7 @@ from armillary.base.units import format_size
 SESSION_COOKIE = "armillary_session"
 NONCE_COOKIE = "armillary_csrf"
 FORM_FIELD = "csrf"
+_TOKEN_BYTES = 16
 
 HEADERS = {
     "content-security-policy": (
@@ -32,9 +33,31 @@ def csrf_token(nonce: str, session: str) -> str:
     """Return the token that a form carries.
 
     It is bound to the visitor's nonce cookie, which other sites can neither read nor guess, and to the session,
-    so that a nonce planted by a neighbouring site is of no use.
+    so that a nonce planted by a neighbouring site is of no use. It looks different on each page: pages are compressed,
+    and from their lengths nothing may be guessed that stays the same (BREACH).
     """
-    return hmac.new(nonce.encode(), session.encode(), hashlib.sha256).hexdigest()
+    mask = secrets.token_bytes(_TOKEN_BYTES)
+    return (mask + _masked(mask, _proof(nonce, session))).hex()
+
+
+def _proof(nonce: str, session: str) -> bytes:
+    return hmac.digest(nonce.encode(), session.encode(), "sha256")[:_TOKEN_BYTES]
+
+
+def _masked(mask: bytes, proof: bytes) -> bytes:
+    return bytes(one ^ other for one, other in zip(mask, proof, strict=True))
+
+
+def is_csrf_token(token: object, nonce: str, session: str) -> bool:
+    """Whether a form of ours carried this."""
+    try:
+        given = bytes.fromhex(token) if isinstance(token, str) else b""
+    except ValueError:
+        return False
+    if not nonce or len(given) != 2 * _TOKEN_BYTES:
+        return False
+    mask, masked = given[:_TOKEN_BYTES], given[_TOKEN_BYTES:]
+    return hmac.compare_digest(_masked(mask, masked), _proof(nonce, session))
 
 
 def check_csrf(request: Request, token: object) -> None:
@@ -44,12 +67,9 @@ def check_csrf(request: Request, token: object) -> None:
         Forbidden: code `forged_request`.
     """
     nonce = request.cookies.get(NONCE_COOKIE, "")
-    expected = csrf_token(nonce, request.cookies.get(SESSION_COOKIE, ""))
     origin = request.headers.get("origin")
     foreign = bool(origin) and urlsplit(str(origin)).netloc != request.headers.get("host", "")
-    # as bytes: it refuses to compare texts beyond ASCII, which anybody may send
-    ours = isinstance(token, str) and hmac.compare_digest(expected.encode(), token.encode())
-    if foreign or not nonce or not ours:
+    if foreign or not is_csrf_token(token, nonce, request.cookies.get(SESSION_COOKIE, "")):
         raise Forbidden(
             "This form is too old, or it did not come from this portal.",
             code="forged_request",

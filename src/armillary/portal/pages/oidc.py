@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from typing import Any
@@ -15,6 +14,7 @@ from armillary.base.errors import Forbidden, NotFound, Unauthorized
 from armillary.portal.context import Portal, Services, Visiting
 from armillary.portal.oidc import Journey, Provider
 from armillary.portal.pages.signing_in import local_path, welcome
+from armillary.portal.security import SESSION_COOKIE, is_csrf_token
 from armillary.portal.visit import Visit
 
 JOURNEY_COOKIE = "armillary_oidc"
@@ -25,11 +25,6 @@ MINUTES = 60
 router = APIRouter()
 
 
-def link_token(visit: Visit) -> str:
-    """What the link carries that adds an identity to the account: no other site can write it."""
-    return hmac.new(visit.csrf.encode(), b"add an identity", hashlib.sha256).hexdigest()
-
-
 def need_provider(portal: Portal) -> Provider:
     """Return the provider; without one the page does not exist."""
     if portal.provider is None:
@@ -38,10 +33,12 @@ def need_provider(portal: Portal) -> Provider:
 
 
 @router.get("/sign-in/oidc")
-def leave(portal: Services, visit: Visiting, to: str = "/", add: str = "") -> Response:
+def leave(portal: Services, visit: Visiting, request: Request, to: str = "/", add: str = "") -> Response:
+    """`add` is the token of a form: no other site can have an identity added to the account."""
     provider = need_provider(portal)
     adds = bool(add)
-    if adds and not (visit.principal and hmac.compare_digest(add.encode(), link_token(visit).encode())):
+    session = request.cookies.get(SESSION_COOKIE, "")
+    if adds and not (visit.principal and is_csrf_token(add, visit.nonce, session)):
         raise Forbidden(
             "This link is not from your own page.",
             code="forged_request",

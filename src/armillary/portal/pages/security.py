@@ -9,7 +9,6 @@ from starlette.responses import Response
 from armillary.accounts.core.codes import DIGITS, SECONDS
 from armillary.base.errors import ArmillaryError
 from armillary.portal.context import Portal, Sent, Services, Visiting
-from armillary.portal.pages.oidc import link_token
 from armillary.portal.pages.signing_in import chosen_password
 from armillary.portal.visit import Visit
 
@@ -24,7 +23,6 @@ def show(portal: Portal, visit: Visit, *, error: ArmillaryError | None = None) -
         factor=portal.accounts.second_factor(person.id),
         identities=portal.accounts.identities_of(person.id),
         provider=portal.provider,
-        link_token=link_token(visit),
         error=error,
     )
 
