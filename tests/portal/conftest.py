@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from armillary.accounts.certificates import Authority
 from armillary.accounts.model import Project
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.service import AccountsService, AccountsStore
+from armillary.accounts.trail import Trail
 from armillary.app.database import make_engine
 from armillary.app.wiring_inside import build_inside
 from armillary.base.clock import SystemClock
@@ -26,10 +29,11 @@ from armillary.notices.tables import create_all as create_notices
 from armillary.portal.app import create_portal
 from armillary.portal.inside.relay import Bounds
 from armillary.portal.keys import KeyRing
-from armillary.portal.oidc import Provider
 from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
+from armillary.portal.oidc import Provider
 from armillary.portal.shelf import Shelf
+from armillary.portal.use_records import UseRecords
 from armillary.vospace.bytes.memory import MemoryBytes
 from armillary.vospace.service import Bins, Links, VOSpaceService
 from armillary.vospace.service.views import Views
@@ -97,7 +101,7 @@ def shelf(accounts: AccountsService, vospace: VOSpaceService, tmp_path: Path) ->
 
 
 @pytest.fixture
-def office(accounts: AccountsService, clock: SystemClock, tmp_path: Path) -> Office:
+def office(accounts: AccountsService, desk: BatchDesk, clock: SystemClock, tmp_path: Path) -> Office:
     """Notices and announcements, with mail and POSTs set up and nobody who sends them."""
     database = make_engine(f"sqlite:///{tmp_path}/notices.db", durable=False)
     create_notices(database)
@@ -108,7 +112,19 @@ def office(accounts: AccountsService, clock: SystemClock, tmp_path: Path) -> Off
         channels=frozenset({Channel.MAIL, Channel.URL}),
         secret=b"secret",
     )
-    return Office(notices=notices, announcements=Announcements(database=database, clock=clock))
+    trail = Trail(database=database, clock=clock, kept=timedelta(days=365), most=1000)
+    trail.create_all()
+    use = UseRecords(engine=database)
+    use.create_all()
+    return Office(
+        notices=notices,
+        announcements=Announcements(database=database, clock=clock),
+        trail=trail,
+        draining=desk.draining,
+        reports=desk.reports,
+        ledger=desk.ledger,
+        use=use,
+    )
 
 
 @pytest.fixture
@@ -122,6 +138,7 @@ def machinery(
         fleet=fleet,
         notices=office.notices,
         clock=clock,
+        packages={hashlib.sha512(b"disk").hexdigest(): {"cloud-init": "22.4.2-1", "python3": "3.11.2-1"}},
     )
     yield made
     made.roster.close()
@@ -162,6 +179,7 @@ def client(
         fleet=fleet,
         authority=Authority(tmp_path / "authority", clock),
         clock=clock,
+        pattern="http://*.localhost:8090",
         bounds=bounds,
     )
     portal = create_portal(

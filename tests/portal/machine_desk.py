@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from armillary.accounts.service import AccountsService
 from armillary.app.database import make_engine
 from armillary.app.wiring_machines import teller
@@ -17,7 +19,13 @@ from armillary.portal.roster import Roster
 
 
 def a_machinery(
-    *, records: str, accounts: AccountsService, fleet: FleetService, notices: Notices, clock: Clock
+    *,
+    records: str,
+    accounts: AccountsService,
+    fleet: FleetService,
+    notices: Notices,
+    clock: Clock,
+    packages: Mapping[str, Mapping[str, str]],
 ) -> Machinery:
     """Put it together over the database at `records`; close its roster."""
     expiry = Expiry(
@@ -34,4 +42,5 @@ def a_machinery(
         sampler=Sampler(fleet=fleet, clouds=fleet.clouds(), book=FigureBook(), clock=clock),
         roster=Roster(clouds=fleet.clouds(), servers=lambda cloud, project: fleet.servers(cloud, project)),
         doors={CloudName("east"): Door(auth_url="http://127.0.0.1:5000/identity/v3", region="east")},
+        packages=lambda digest: packages.get(digest, {}),
     )

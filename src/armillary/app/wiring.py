@@ -210,6 +210,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         fleet=fleet,
         notices=telling.notices,
         clock=clock,
+        cache=settings.cache,
     )
 
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None)
@@ -291,6 +292,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         )
     else:
         loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
+    loops.append(Loop(name="load", seconds=60, work=batch.board.load.tick))
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
     loops.append(Loop(name="figures", seconds=SAMPLE_SECONDS, work=tended.sample))
     loops.append(Loop(name="expiry", seconds=EXPIRY_SECONDS, work=tended.expire))

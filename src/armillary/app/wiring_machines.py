@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -19,6 +20,7 @@ from armillary.notices.model import NoticeKind
 from armillary.notices.service import Notices
 from armillary.portal.machinery import Door, Machinery
 from armillary.portal.roster import Roster
+from armillary.recipes.manifests import Manifests
 
 SAMPLE_SECONDS, EXPIRY_SECONDS = 5, 30
 
@@ -40,8 +42,9 @@ def build_machinery(
     fleet: FleetService,
     notices: Notices,
     clock: Clock,
+    cache: Path,
 ) -> Tended:
-    """Make it over `database`."""
+    """Make it over `database`; base images that were built here are in `cache`."""
     expiry = Expiry(
         engine=database, fleet=fleet, clock=clock, project=accounts.project, tell=teller(accounts, notices)
     )
@@ -51,10 +54,11 @@ def build_machinery(
         launching=Launching(fleet=fleet, expiry=expiry, clock=clock),
         expiry=expiry,
         sampler=sampler,
-        roster=Roster(clouds=fleet.clouds(), servers=lambda cloud, project: fleet.servers(cloud, project)),
+        roster=Roster(clouds=fleet.clouds(), servers=fleet.servers),
         doors={
             name: Door(auth_url=addresses.auth_url(name), region=str(name)) for name in addresses.cloud_ports
         },
+        packages=Manifests(cache=cache).packages,
     )
 
     def expire() -> None:

@@ -91,7 +91,7 @@ class FakeCloud:
 
     def images(self, project: Project) -> list[FleetImage]:
         """Every image that the project may use, newest first."""
-        self._answer()
+        self.answer()
         with self._lock:
             usable = [
                 i
@@ -107,14 +107,14 @@ class FakeCloud:
         content = self._images[image_id][1]
         until = offset + self.faults.breaks.pop(0) if self.faults.breaks else len(content)
         for start in range(offset, min(until, len(content)), 4096):
-            self._answer()
+            self.answer()
             yield content[start : min(until, start + 4096)]
         if until < len(content):
             raise self._unreachable()
 
     def upload(self, project: Project, like: FleetImage, chunks: Iterator[bytes]) -> FleetImage:
         """Keep the bytes if they are those of `like`."""
-        self._answer()
+        self.answer()
         if self.faults.refused_bytes:
             self._break_upload(project, like, chunks, self.faults.refused_bytes.pop(0))
         content = b"".join(chunks)
@@ -146,12 +146,12 @@ class FakeCloud:
 
     def flavors(self, project: Project | None = None) -> list[FleetFlavor]:
         """The three that every cloud in memory has, unless it was given others."""
-        self._answer()
+        self.answer()
         return list(self.sizes)
 
     def limits(self, project: Project) -> Limits:
         """The quota of every project, and this project's use."""
-        self._answer()
+        self.answer()
         return self._usage(project)
 
     def _usage(self, project: Project) -> Limits:
@@ -171,7 +171,7 @@ class FakeCloud:
     def create(self, project: Project, request: ServerRequest) -> FleetServer:
         """Begin a machine, within quota."""
         self.creates += 1
-        self._answer()
+        self.answer()
         if self.faults.creates:
             raise self.faults.creates.pop(0)
         flavor = next((f for f in self.sizes if f.name == request.flavor), None)
@@ -216,7 +216,7 @@ class FakeCloud:
 
     def servers(self, project: Project) -> list[FleetServer]:
         """The project's machines, newest first."""
-        self._answer()
+        self.answer()
         now = self._clock.now()
         with self._lock:
             mine = [one for owner, one in self._servers.values() if owner == project.id]
@@ -232,12 +232,13 @@ class FakeCloud:
 
     def server(self, project: Project, server_id: ServerId) -> FleetServer:
         """One machine; in BUILD it becomes ACTIVE by being looked at, if `boots`."""
-        self._answer()
+        self.answer()
         with self._lock:
             owner, server = self._servers.get(server_id, ("", None))
             if server is None or owner != project.id:
                 raise NotFound(f"Cloud {self.name} has no machine {server_id}.", code="server_not_found")
-            return self._look(server)
+            found = self._look(server)
+            return replace(found, ssh=self.ssh_at) if found.ssh and self.ssh_at else found
 
     def _look(self, server: FleetServer) -> FleetServer:
         if server.status != "BUILD" or not self.boots or self.faults.stuck_building:
@@ -246,7 +247,7 @@ class FakeCloud:
         server = replace(server, status="ACTIVE")
         if server.wants_address:
             address = f"127.{self._number}.0.{str(server.fixed_ip).rsplit('.', 1)[1]}"
-            server = replace(server, floating_ip=address, ssh=self.ssh_at or SshAddress(host=address))
+            server = replace(server, floating_ip=address, ssh=SshAddress(host=address))
         if owner:
             self._servers[server.id] = (owner, server)
         return server
@@ -283,7 +284,7 @@ class FakeCloud:
 
     def ensure_key(self, project: Project, name: str, public_key: str) -> None:
         """Keep the key."""
-        self._answer()
+        self.answer()
         if self._keys.setdefault((str(project.id), name), public_key) != public_key:
             raise Conflict(f"Cloud {self.name} has another key named {name}.", code="key_differs")
 
@@ -371,7 +372,8 @@ class FakeCloud:
             self._images[half.id] = (half, content)
         raise self._unreachable()
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
+        """Raise what a cloud that is away, or fails, says."""
         if self.silent:
             raise self._unreachable()
         if self.faults.calls:

@@ -25,6 +25,7 @@ from armillary.base.ids import (
 from armillary.base.units import GiB, MiB
 from armillary.fleet.model import WORKER_MARK, FleetFlavor, FleetImage, FleetServer, SshAddress
 from armillary.fleet.parts import (
+    Capacity,
     Card,
     Network,
     Reading,
@@ -36,6 +37,7 @@ from armillary.fleet.parts import (
 )
 
 VOLUME_QUOTA = GiB(1000)
+HOST_CORES, HOST_RAM = 64, MiB(262_144)
 
 
 class Machinery(Protocol):
@@ -48,6 +50,7 @@ class Machinery(Protocol):
     def server(self, project: Project, server_id: ServerId) -> FleetServer: ...
     def machines(self) -> list[tuple[str, FleetServer]]: ...
     def change_server(self, server: FleetServer) -> None: ...
+    def answer(self) -> None: ...
 
 
 class FakeParts:
@@ -80,6 +83,20 @@ class FakeParts:
             for owner, server in self._cloud.machines()
             if server.status == "ACTIVE" and WORKER_MARK not in server.metadata
         ]
+
+    def capacity(self) -> Capacity | None:
+        """What its one host has."""
+        self._cloud.answer()
+        sizes = {flavor.name: flavor for flavor in self._cloud.sizes}
+        there = [sizes[server.flavor] for _, server in self._cloud.machines()]
+        return Capacity(
+            hosts=1,
+            vcpus=HOST_CORES,
+            vcpus_used=sum(size.vcpus for size in there),
+            ram=HOST_RAM,
+            ram_used=MiB(sum(size.ram for size in there)),
+            servers=len(there),
+        )
 
     def reading(self, project_id: str, server_id: ServerId) -> Reading:
         """What a test has put into `readings`, else that nothing is measured."""

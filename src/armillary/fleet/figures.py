@@ -174,7 +174,7 @@ class Sampler:
     ) -> None:
         self._fleet = fleet
         self._clouds = list(clouds)
-        self._book = book
+        self.book = book
         self._clock = clock
         self._every = every
         self._list_every = list_every
@@ -213,7 +213,7 @@ class Sampler:
         now = self._clock.now()
         self._tried[cloud, server_id] = now
         try:
-            self._book.add(cloud, server_id, self._fleet.reading(cloud, project_id, server_id))
+            self.book.add(cloud, server_id, self._fleet.reading(cloud, project_id, server_id))
         except ArmillaryError as error:
             if error.status == 403:  # this cloud tells its administrators alone: ask again in an hour
                 self._mute[cloud] = now + KEPT_FOR
@@ -224,7 +224,7 @@ class Sampler:
         last = self._tried.get((cloud, server_id))
         if last is None or self._clock.now() - last >= timedelta(seconds=9):
             self.read(cloud, project_id, server_id)
-        return self._book.of(cloud, server_id)
+        return self.book.of(cloud, server_id)
 
     def _look(self, cloud: CloudName, now: datetime) -> None:
         seen = self._running.get(cloud)
@@ -237,6 +237,6 @@ class Sampler:
             found = seen[1] if seen else []
         self._running[cloud] = (now, found)
         known = frozenset(server_id for _, server_id in found)
-        self._book.keep_only(cloud, known, now=now)
+        self.book.keep_only(cloud, known, now=now)
         for key in [key for key in self._tried if key[0] == cloud and key[1] not in known]:
             del self._tried[key]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from ipaddress import ip_network
 
 from armillary.base.ids import FloatingIpId, NetworkId, PortId, SecurityGroupId, ServerId, VolumeId
 from armillary.base.units import GiB, MiB
 
 SSH_PORT = 22
-EVERYWHERE = ("", "0.0.0.0/0", "::/0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +93,6 @@ class Rule:
         opens = self.low is None or self.low <= SSH_PORT <= (self.high or self.low)
         return opens and (self.remote == "" or "/" in self.remote)
 
-    def lets_in(self, address: str) -> bool:
-        """Whether ssh from `address` passes; an address that cannot be read counts as somewhere else."""
-        if not self.lets_ssh_in:
-            return False
-        if self.remote in EVERYWHERE:
-            return True
-        try:
-            return ip_network(address, strict=False).subnet_of(ip_network(self.remote, strict=False))  # pyright: ignore[reportArgumentType]
-        except (TypeError, ValueError):
-            return False  # of the other family of addresses, or none
-
 
 @dataclass(frozen=True, kw_only=True)
 class RuleRequest:
@@ -150,19 +137,19 @@ def ssh_is_open(cards: Sequence[Card], groups: Sequence[SecurityGroup]) -> bool:
     return any(group.lets_ssh_in for group in groups if group.id in worn)
 
 
-def would_cut_off(
-    cards: Sequence[Card],
-    groups: Sequence[SecurityGroup],
-    *,
-    without_rule: str = "",
-    with_groups: Sequence[SecurityGroupId] | None = None,
-) -> bool:
-    """Whether ssh passes now and would not, if a rule were gone, or if the cards had other groups."""
-    after = [
-        SecurityGroup(id=g.id, name=g.name, rules=[r for r in g.rules if r.id != without_rule])
-        for g in groups
-    ]
-    worn = cards
-    if with_groups is not None:
-        worn = [Card(id=c.id, network=c.network, mac=c.mac, addresses=(), groups=with_groups) for c in cards]
-    return ssh_is_open(cards, groups) and not ssh_is_open(worn, after)
+def would_cut_off(cards: Sequence[Card], groups: Sequence[SecurityGroup], *, without_rule: str) -> bool:
+    """Whether ssh passes now and would not, if a rule were gone."""
+    after = [replace(group, rules=[r for r in group.rules if r.id != without_rule]) for group in groups]
+    return ssh_is_open(cards, groups) and not ssh_is_open(cards, after)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What a cloud's hosts have, and what machines of everybody take of it."""
+
+    hosts: int
+    vcpus: int
+    vcpus_used: int
+    ram: MiB
+    ram_used: MiB
+    servers: int

@@ -11,7 +11,16 @@ from typing import Protocol
 from armillary.accounts.model import Project
 from armillary.base.ids import FloatingIpId, ImageId, NetworkId, PortId, SecurityGroupId, ServerId, VolumeId
 from armillary.base.units import GiB
-from armillary.fleet.parts import Card, Network, Reading, RuleRequest, SecurityGroup, ServerEvent, Volume
+from armillary.fleet.parts import (
+    Capacity,
+    Card,
+    Network,
+    Reading,
+    RuleRequest,
+    SecurityGroup,
+    ServerEvent,
+    Volume,
+)
 
 
 class CloudTending(Protocol):
@@ -19,6 +28,10 @@ class CloudTending(Protocol):
 
     def running(self) -> list[tuple[str, ServerId]]:
         """Everybody's running machines that were not made by us as workers: (id of our project, machine)."""
+        ...
+
+    def capacity(self) -> Capacity | None:
+        """What its hosts have and what is taken of it; None where a cloud tells nobody."""
         ...
 
     def reading(self, project_id: str, server_id: ServerId) -> Reading:

@@ -19,6 +19,7 @@ from armillary.base.ids import (
 )
 from armillary.base.units import GiB
 from armillary.fleet.parts import (
+    Capacity,
     Card,
     Network,
     Reading,
@@ -59,6 +60,10 @@ class Tending(CloudsByName):
     def running(self, cloud: CloudName) -> list[tuple[str, ServerId]]:
         """Everybody's running machines there but workers, each with the id of its project."""
         return self._cloud(cloud).tending.running()
+
+    def capacity(self, cloud: CloudName) -> Capacity | None:
+        """What a cloud's hosts have and what is taken of it; None where the cloud tells nobody."""
+        return self._cloud(cloud).tending.capacity()
 
     def reading(self, cloud: CloudName, project_id: str, server_id: ServerId) -> Reading:
         """What the hypervisor measures of a machine now; for the loop, which asks no one."""

@@ -21,18 +21,26 @@ from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
 from armillary.portal.oidc import Provider
 from armillary.portal.pages import (
+    access,
     admin,
+    admin_people,
+    admin_place,
     files,
     front,
+    growing,
     images,
     job,
     jobs,
+    launching,
+    machine_parts,
     machines,
     notices,
     oidc,
+    places,
     profile,
     security,
     shared,
+    viewer,
     signing_in,
     submit,
     workers,
@@ -51,7 +59,14 @@ ROOMS = (
     security,
     oidc,
     admin,
+    admin_people,
+    admin_place,
+    growing,
+    launching,
     machines,
+    machine_parts,
+    places,
+    access,
     inside_pages,
     images,
     submit,
@@ -62,7 +77,9 @@ ROOMS = (
     profile,
     notices,
     shared,
+    viewer,
 )
+
 
 AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/*", "image/*", "font/*")
 """What is not compressed on its way: files of people, which are large and of every kind; only text is."""
@@ -102,9 +119,7 @@ def create_portal(
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.portal = portal
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(
-        GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=AS_THEY_ARE
-    )
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=AS_THEY_ARE)
     for room in ROOMS:
         app.include_router(room.router)
     app.mount("/static/terminals", TerminalFiles())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from armillary.base.ids import CloudName
@@ -30,3 +30,5 @@ class Machinery:
     roster: Roster
     doors: Mapping[CloudName, Door]
     """the embedded clouds; to others people have accounts of their own, or none"""
+    packages: Callable[[str], Mapping[str, str]]
+    """what is in a base image, by its digest: package → version; empty for images that we did not build"""

@@ -13,11 +13,12 @@ from armillary.base.errors import NotFound
 from armillary.base.ids import ImageId, ServerId
 from armillary.base.units import MiB
 from armillary.fleet.model import PROJECT_MARK, WORKER_MARK, FleetCloud
-from armillary.fleet.parts import Reading, ServerEvent
+from armillary.fleet.parts import Capacity, Reading, ServerEvent
 from armillary.fleet.sdk.connections import Connections
 from armillary.fleet.sdk.errors import refusals
 from armillary.fleet.sdk.servers import SdkServers
 
+STATISTICS = "2.53"
 DIAGNOSTICS = "2.48"
 """Nova's microversion from which figures have one form on every hypervisor."""
 NANO = 1e9
@@ -43,6 +44,25 @@ class SdkTending:
                 if owner and WORKER_MARK not in marks:
                     found.append((str(owner), ServerId(str(server.id))))
         return found
+
+    def capacity(self) -> Capacity | None:
+        """What its hosts have and what is taken of it; None where a cloud tells nobody."""
+        with refusals(self._cloud.name):
+            nova = self._connections.get(self._cloud, None).compute
+            # asked as it was before Nova took the figures out of it
+            reply = nova.get("/os-hypervisors/statistics", microversion=STATISTICS)
+            if reply.status_code in (403, 404):
+                return None  # only administrators of a cloud see its hosts
+            _check(reply)
+            told = reply.json()["hypervisor_statistics"]
+        return Capacity(
+            hosts=int(told["count"]),
+            vcpus=int(told["vcpus"]),
+            vcpus_used=int(told["vcpus_used"]),
+            ram=MiB(int(told["memory_mb"])),
+            ram_used=MiB(int(told["memory_mb_used"])),
+            servers=int(told["running_vms"]),
+        )
 
     def reading(self, project_id: str, server_id: ServerId) -> Reading:
         """What the hypervisor measures now."""

@@ -1,91 +1,97 @@
-"""Machines: the list over all clouds, launching with three fields, and one machine with its boot log."""
+"""Machines: the list over all clouds, and one machine with what is done to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import RedirectResponse, Response
 
 from armillary.accounts.model import Project
 from armillary.base.errors import ArmillaryError, NotFound
-from armillary.base.ids import CloudName, ServerId, Sha512
-from armillary.fleet.model import FleetFlavor, FleetImage, FleetServer
+from armillary.base.ids import CloudName, ServerId
+from armillary.fleet.expiry import Term
+from armillary.fleet.model import FleetServer
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
-from armillary.portal.forms import Form
-from armillary.portal.keys import PublicKey
-from armillary.portal.pages.images import all_images
+from armillary.portal.inside.printing import printable
+from armillary.portal.pages.launching import TERMS, number
+from armillary.portal.pages.machine_parts import part_of
+from armillary.portal.roster import Machines
 from armillary.portal.visit import Visit
 
-ACTIONS = {"start": "started", "stop": "stopped", "reboot": "rebooted"}
 CONSOLE_LINES = 400
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machines:
-    """The machines of a project on all clouds that answer, and why the others do not."""
-
-    servers: Sequence[FleetServer]
-    errors: Sequence[ArmillaryError]
-
-    @property
-    def moving(self) -> bool:
-        """Whether something changes by itself soon, so that looking again is worth it."""
-        return not all(server.is_settled for server in self.servers)
+PER_PAGE = 50
+PARTS = ("figures", "network", "disks", "history", "change")
 
 
 def all_machines(portal: Portal, project: Project) -> Machines:
-    """Ask all clouds at once; one that is silent does not hide the others."""
-    servers: list[FleetServer] = []
-    errors: list[ArmillaryError] = []
-    with ThreadPoolExecutor(max(1, len(portal.fleet.clouds()))) as pool:
-        asked = [pool.submit(portal.fleet.servers, cloud, project) for cloud in portal.fleet.clouds()]
-    for answer in asked:
-        try:
-            servers += answer.result()
-        except ArmillaryError as error:
-            errors.append(error)
-    servers.sort(key=lambda server: server.created_at, reverse=True)
-    return Machines(servers=servers, errors=errors)
+    """Return the project's machines on all clouds; one that is silent hides nothing."""
+    return portal.machinery.roster.look(project)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launching:
-    """What the form offers."""
+class Listing:
+    """One page of the list, as the address asks for it."""
 
-    cloud: CloudName
-    clouds: Sequence[CloudName]
-    images: Sequence[FleetImage]
-    flavors: Sequence[FleetFlavor]
-    keys: Sequence[PublicKey]
-    free_cores: int | None
+    machines: Machines
+    shown: Sequence[FleetServer]
+    total: int
+    """of those that the filters let through"""
+    page: int
+    terms: Mapping[tuple[CloudName, ServerId], Term]
+    query: Mapping[str, str]
+    states: Sequence[str]
+    """that occur"""
+
+    def address(self, path: str = "/machines", **changes: object) -> str:
+        """Return the address of this list with something changed."""
+        query = {**self.query, **changes}
+        kept = {name: str(value) for name, value in query.items() if value not in ("", 1, "1")}
+        return f"{path}?{urlencode(kept)}" if kept else path
+
+    @property
+    def previous(self) -> str | None:
+        """The page before."""
+        return self.address(page=self.page - 1) if self.page > 1 else None
+
+    @property
+    def next(self) -> str | None:
+        """The page after."""
+        return self.address(page=self.page + 1) if self.page * PER_PAGE < self.total else None
 
 
-router = APIRouter(prefix="/machines")
-
-
-def launching(portal: Portal, visit: Visit, cloud: str) -> Launching:
-    chosen = CloudName(cloud) if cloud else portal.fleet.clouds()[0]
-    limits = portal.fleet.limits(chosen, visit.project)
-    return Launching(
-        cloud=chosen,
-        clouds=portal.fleet.clouds(),
-        images=[image.first for image in all_images(portal, visit.project).images if image.settled],
-        flavors=portal.fleet.flavors(chosen, visit.project),
-        keys=portal.keys.of(visit.person.id),
-        free_cores=None if limits.cores is None else limits.cores - limits.cores_used,
+def listing(portal: Portal, visit: Visit, *, q: str, state: str, cloud: str, page: int) -> Listing:
+    """Return the machines that the filters let through, one page of them."""
+    machines = all_machines(portal, visit.project)
+    words = q.lower()
+    found = [
+        server
+        for server in machines.servers
+        if (not state or server.state == state)
+        and (not cloud or server.cloud == cloud)
+        and (
+            not words or words in f"{server.name} {server.floating_ip} {server.fixed_ip} {server.id}".lower()
+        )
+    ]
+    page = min(page, max(1, -(-len(found) // PER_PAGE)))
+    return Listing(
+        machines=machines,
+        shown=found[(page - 1) * PER_PAGE : page * PER_PAGE],
+        total=len(found),
+        page=page,
+        terms=portal.machinery.expiry.of_project(visit.project),
+        query={"q": q, "state": state, "cloud": cloud, "page": str(page)},
+        states=sorted({server.state for server in machines.servers} | ({state} if state else set())),
     )
 
 
-def key_for(portal: Portal, visit: Visit, form: Form) -> PublicKey | None:
-    upload = form.upload("key_file")
-    typed = upload.file.read(20_000).decode(errors="replace") if upload else form.text("key")
-    if typed:
-        return portal.keys.add(visit.person.id, typed)
-    wanted = form.text("fingerprint")
-    return next((key for key in portal.keys.of(visit.person.id) if key.fingerprint == wanted), None)
+router = APIRouter(prefix="/machines")
+Words = Annotated[str, Query(max_length=100)]
+Number = Annotated[int, Query(ge=1, le=100_000)]
 
 
 def login_of(portal: Portal, visit: Visit, server: FleetServer) -> str:
@@ -97,67 +103,63 @@ def login_of(portal: Portal, visit: Visit, server: FleetServer) -> str:
         return "debian"  # the image was deleted since; ours have this user
 
 
+def head_of(portal: Portal, visit: Visit, server: FleetServer) -> dict[str, Any]:
+    """Return what the head of a machine's page shows."""
+    term = portal.machinery.expiry.of(server.cloud, server.id)
+    return {
+        "server": server,
+        "login": login_of(portal, visit, server),
+        "term": term,
+        "left": term.left(portal.clock.now()) if term else None,
+        "terms": TERMS,
+    }
+
+
+def where_of(visit: Visit, cloud: str, server_id: str) -> tuple[CloudName, Project, ServerId]:
+    return CloudName(cloud), visit.project, ServerId(server_id)
+
+
 @router.get("")
-def machines(portal: Services, visit: Visiting) -> Response:
-    return visit.page("machines.html", machines=all_machines(portal, visit.project))
+def machines(
+    portal: Services, visit: Visiting, q: Words = "", state: Words = "", cloud: Words = "", page: Number = 1
+) -> Response:
+    found = listing(portal, visit, q=q, state=state, cloud=cloud, page=page)
+    return visit.page("machines.html", listing=found, clouds=portal.fleet.clouds())
 
 
 @router.get("/table")
-def table(portal: Services, visit: Visiting) -> Response:
-    return visit.page("_machines.html", machines=all_machines(portal, visit.project))
-
-
-@router.get("/launch")
-def launch_form(portal: Services, visit: Visiting, cloud: str = "", image: str = "") -> Response:
-    visit.member()
-    offer = launching(portal, visit, cloud)
-    return visit.page("launch.html", offer=offer, values={"image": image}, error=None)
-
-
-@router.post("/launch")
-def launch(portal: Services, visit: Visiting, form: Sent) -> Response:
-    project = visit.member()
-    cloud = CloudName(form.text("cloud"))
-    try:
-        image = portal.fleet.find_image(project, form.text("image"))
-        # the same machine on every cloud: brought there when it is missing, which may take a while
-        image_id = portal.fleet.ensure_image(cloud, project, Sha512(str(image.sha512)))
-        key = key_for(portal, visit, form)
-        if key:
-            named = key.cloud_name(visit.person.user_name)
-            portal.fleet.ensure_key(cloud, project, name=named, public_key=key.public_key)
-        server = portal.fleet.create_server(
-            cloud,
-            project,
-            name=form.text("name") or "machine",
-            image_id=image_id,
-            flavor=form.text("flavor"),
-            key_name=key.cloud_name(visit.person.user_name) if key else None,
-            metadata={"armillary_by": visit.person.user_name},
-            floating_ip=True,
-        )
-    except ArmillaryError as error:
-        offer = launching(portal, visit, cloud if cloud in portal.fleet.clouds() else "")
-        return visit.page("launch.html", status=error.status, offer=offer, values=form.values(), error=error)
-    return visit.go(f"/machines/{cloud}/{server.id}", notice="launched")
+def table(
+    portal: Services, visit: Visiting, q: Words = "", state: Words = "", cloud: Words = "", page: Number = 1
+) -> Response:
+    return visit.page(
+        "_machines.html", listing=listing(portal, visit, q=q, state=state, cloud=cloud, page=page)
+    )
 
 
 @router.get("/{cloud}/{server_id}")
-def machine(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
-    server = portal.fleet.server(CloudName(cloud), visit.project, ServerId(server_id))
-    return visit.page("machine.html", server=server, login=login_of(portal, visit, server))
+def machine(
+    portal: Services, visit: Visiting, cloud: str, server_id: str, part: Words = "figures"
+) -> Response:
+    server = portal.fleet.server(*where_of(visit, cloud, server_id))
+    shown = part if part in PARTS else PARTS[0]
+    return visit.page(
+        "machine.html",
+        part=shown,
+        **head_of(portal, visit, server),
+        **part_of(portal, visit, server, shown),
+    )
 
 
 @router.get("/{cloud}/{server_id}/state")
 def state(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
-    server = portal.fleet.server(CloudName(cloud), visit.project, ServerId(server_id))
-    return visit.page("_machine.html", server=server, login=login_of(portal, visit, server))
+    server = portal.fleet.server(*where_of(visit, cloud, server_id))
+    return visit.page("_machine.html", **head_of(portal, visit, server))
 
 
 @router.get("/{cloud}/{server_id}/console")
 def console(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
-    where = (CloudName(cloud), visit.project, ServerId(server_id))
-    return visit.page("_console.html", text=printable(portal.fleet.console_log(*where, lines=CONSOLE_LINES)))
+    text = portal.fleet.console_log(*where_of(visit, cloud, server_id), lines=CONSOLE_LINES)
+    return visit.page("_console.html", text=printable(text))
 
 
 @router.get("/{cloud}/{server_id}/screen")
@@ -172,50 +174,85 @@ def screen(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Res
 @router.get("/{cloud}/{server_id}/delete")
 def confirm_delete(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
     visit.member()
-    server = portal.fleet.server(CloudName(cloud), visit.project, ServerId(server_id))
+    server = portal.fleet.server(*where_of(visit, cloud, server_id))
     return visit.page("delete_machine.html", server=server)
 
 
 @router.post("/{cloud}/{server_id}/delete", dependencies=[Depends(sent)])
 def delete(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
-    where = (CloudName(cloud), visit.member(), ServerId(server_id))
+    visit.member()
+    where = where_of(visit, cloud, server_id)
     portal.fleet.server(*where)  # a machine of others is not there, and nobody is told that it was deleted
     portal.fleet.delete_server(*where)
+    portal.machinery.expiry.forget(where[0], where[2])
+    portal.machinery.roster.changed(visit.project)
     return visit.go("/machines", notice="deleted")
 
 
 @router.post("/{cloud}/{server_id}/snapshot")
 def snapshot(portal: Services, visit: Visiting, form: Sent, cloud: str, server_id: str) -> Response:
-    name = form.text("name") or "snapshot"
-    portal.fleet.snapshot(CloudName(cloud), visit.member(), ServerId(server_id), name=name)
+    visit.member()
+    where = where_of(visit, cloud, server_id)
+    server = portal.fleet.server(*where)
+    marks = {"armillary_snapshot_of": server.name, "armillary_snapshot_by": visit.person.user_name}
+    portal.fleet.snapshot(*where, name=form.text("name") or "snapshot", properties=marks)
     return visit.go("/images", notice="snapshot")
 
 
-@router.post("/{cloud}/{server_id}/{action}", dependencies=[Depends(sent)])
-def act(portal: Services, visit: Visiting, cloud: str, server_id: str, action: str) -> Response:
-    where = (CloudName(cloud), visit.member(), ServerId(server_id))
-    match action:
-        case "start":
-            portal.fleet.start_server(*where)
-        case "stop":
-            portal.fleet.stop_server(*where)
-        case "reboot":
-            portal.fleet.reboot_server(*where)
-        case _:
-            raise NotFound("There is no such page.", code="page_not_found")
-    return visit.go(f"/machines/{cloud}/{server_id}", notice=ACTIONS[action])
+@router.post("/{cloud}/{server_id}/term")
+def set_term(portal: Services, visit: Visiting, form: Sent, cloud: str, server_id: str) -> Response:
+    """Extend a machine's time, give it one, or let it have no end."""
+    project = visit.member()
+    server = portal.fleet.server(*where_of(visit, cloud, server_id))
+    expiry, path = portal.machinery.expiry, f"/machines/{cloud}/{server_id}"
+    days = number(form.text("days"))
+    try:
+        if days is None:
+            expiry.set(server, project, visit.person.id, None)
+            return visit.go(path, notice="endless")
+        expiry.extend(server, project, visit.person.id, timedelta(days=days))
+    except ArmillaryError as error:
+        return _refused(portal, visit, server, error)
+    return visit.go(path, notice="extended")
 
 
-def printable(text: str) -> str:
-    """Return a console's text without the escape sequences and control characters that a terminal would eat."""
-    kept: list[str] = []
-    escape = False
-    for char in text.replace("\r\n", "\n"):
-        if escape:
-            # a sequence begins with ESC [ and ends with a letter (ECMA-48, 5.4)
-            escape = not (char.isalpha() or char in "@~")
-        elif char == "\x1b":
-            escape = True
-        elif char in "\n\t" or char.isprintable():
-            kept.append(char)
-    return "".join(kept)
+@router.post("/{cloud}/{server_id}/start", dependencies=[Depends(sent)])
+def start(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
+    visit.member()
+    where = where_of(visit, cloud, server_id)
+    server = portal.fleet.server(*where)
+    try:
+        portal.machinery.expiry.need_running_term(server.cloud, server.id)
+    except ArmillaryError as error:
+        return _refused(portal, visit, server, error)
+    portal.fleet.start_server(*where)
+    return _done(portal, visit, cloud, server_id, "started")
+
+
+@router.post("/{cloud}/{server_id}/stop", dependencies=[Depends(sent)])
+def stop(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
+    visit.member()
+    portal.fleet.stop_server(*where_of(visit, cloud, server_id))
+    return _done(portal, visit, cloud, server_id, "stopped")
+
+
+@router.post("/{cloud}/{server_id}/reboot", dependencies=[Depends(sent)])
+def reboot(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
+    visit.member()
+    portal.fleet.reboot_server(*where_of(visit, cloud, server_id))
+    return _done(portal, visit, cloud, server_id, "rebooted")
+
+
+def _done(portal: Portal, visit: Visit, cloud: str, server_id: str, notice: str) -> Response:
+    portal.machinery.roster.changed(visit.project)
+    return visit.go(f"/machines/{cloud}/{server_id}", notice=notice)
+
+
+def _refused(portal: Portal, visit: Visit, server: FleetServer, error: ArmillaryError) -> Response:
+    return visit.page(
+        "machine.html",
+        status=error.status,
+        part=PARTS[0],
+        **head_of(portal, visit, server),
+        **part_of(portal, visit, server, PARTS[0], error),
+    )

@@ -1,0 +1,195 @@
+"""Launching a machine: three fields, the rest at its default, and what stands against it shown before the click."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from armillary.base.errors import ArmillaryError
+from armillary.base.ids import CloudName
+from armillary.base.units import GiB
+from armillary.fleet.launching import Order, Prospect
+from armillary.fleet.model import FleetFlavor
+from armillary.fleet.parts import Network, SecurityGroup
+from armillary.portal.context import Portal, Sent, Services, Visiting
+from armillary.portal.forms import Form
+from armillary.portal.keys import PublicKey
+from armillary.portal.lines import launch_line, openstack_line
+from armillary.portal.pages.images import SameImage, all_images
+from armillary.portal.visit import Visit
+
+TERMS = (1, 7, 30, 90, 180)
+DEFAULT_DAYS = "30"
+PREFILLED = (
+    "image",
+    "flavor",
+    "name",
+    "cloud",
+    "fingerprint",
+    "network",
+    "group",
+    "no_address",
+    "user_data",
+    "volume",
+    "days",
+)
+"""What the query may fill in; the same names as the form's."""
+
+router = APIRouter(prefix="/machines")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launching:
+    """What the form offers."""
+
+    cloud: CloudName
+    clouds: Sequence[CloudName]
+    images: Sequence[SameImage]
+    flavors: Sequence[FleetFlavor]
+    keys: Sequence[PublicKey]
+    networks: Sequence[Network]
+    groups: Sequence[SecurityGroup]
+    prospect: Prospect
+    lines: Sequence[str]
+    errors: Sequence[ArmillaryError]
+    """clouds that do not answer: their images and networks are missing"""
+
+
+def offer(portal: Portal, visit: Visit, values: Mapping[str, str]) -> Launching:
+    """Gather what the form offers, with the cloud that is named, or the first with room."""
+    project, errors = visit.project, list[ArmillaryError]()
+    found = all_images(portal, project)
+    images = [image for image in found.images if image.settled]
+    errors += found.errors
+    clouds = portal.fleet.clouds()
+    named = CloudName(values.get("cloud", ""))
+    flavor = values.get("flavor", "")
+    cloud = named if named in clouds else portal.machinery.launching.choose_cloud(project, flavor)
+    flavors: Sequence[FleetFlavor] = ()
+    networks: Sequence[Network] = ()
+    groups: Sequence[SecurityGroup] = ()
+    try:
+        flavors = portal.fleet.flavors(cloud, project)
+        networks = portal.fleet.networks(cloud, project)
+        groups = portal.fleet.security_groups(cloud, project)
+    except ArmillaryError as error:
+        if error.facts.get("cloud") not in [known.facts.get("cloud") for known in errors]:
+            errors.append(error)
+    chosen = flavor or (flavors[0].name if flavors else "")
+    image = values.get("image") or (str(images[0].first.sha512) if images else "")
+    return Launching(
+        cloud=cloud,
+        clouds=clouds,
+        images=images,
+        flavors=flavors,
+        keys=portal.keys.of(visit.person.id),
+        networks=networks,
+        groups=groups,
+        prospect=portal.machinery.launching.prospect(project, cloud, chosen),
+        lines=lines_of({**values, "image": image, "flavor": chosen, "cloud": str(cloud)}, images),
+        errors=errors,
+    )
+
+
+def lines_of(values: Mapping[str, str], images: Sequence[SameImage]) -> list[str]:
+    """Return the same launch for a shell: ours, and the stock client's."""
+    named = values.get("image", "")
+    name = next((i.first.name for i in images if named in (i.first.sha512, i.first.id)), named)
+    unique = sum(image.first.name == name for image in images) == 1
+    return [
+        launch_line(values, image=name if unique else named),
+        openstack_line(values, image=name),
+    ]
+
+
+def key_for(portal: Portal, visit: Visit, form: Form) -> PublicKey | None:
+    """Return the key that the form brings, kept from now on, or the one that it names."""
+    upload = form.upload("key_file")
+    typed = upload.file.read(20_000).decode(errors="replace") if upload else form.text("key")
+    if typed:
+        return portal.keys.add(visit.person.id, typed)
+    wanted = form.text("fingerprint")
+    return next((key for key in portal.keys.of(visit.person.id) if key.fingerprint == wanted), None)
+
+
+def number(text: str) -> int | None:
+    """Read a whole number; None for an empty field, and one that fits nothing for what is none."""
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else -1
+
+
+def order_of(form: Form, key: PublicKey | None) -> Order:
+    """Read the form."""
+    volume = number(form.text("volume"))
+    return Order(
+        image=form.text("image"),
+        flavor=form.text("flavor"),
+        name=form.text("name"),
+        cloud=CloudName(form.text("cloud")) if form.text("cloud") else None,
+        public_key=key.public_key if key else "",
+        networks=[form.text("network")] if form.text("network") else (),
+        groups=[form.text("group")] if form.text("group") else (),
+        floating_ip=not form.flag("no_address"),
+        user_data=form.raw("user_data").replace("\r\n", "\n"),
+        volume=None if volume is None else GiB(volume),
+        days=number(form.text("days")),
+    )
+
+
+@router.get("/launch")
+def launch_form(portal: Services, visit: Visiting) -> Response:
+    visit.member()
+    values = {name: visit.request.query_params.get(name, "") for name in PREFILLED}
+    if "days" not in visit.request.query_params:
+        values["days"] = DEFAULT_DAYS
+    return visit.page(
+        "launch.html", offer=offer(portal, visit, values), values=values, terms=TERMS, error=None
+    )
+
+
+@router.get("/launch/check")
+def check(
+    portal: Services,
+    visit: Visiting,
+    flavor: Annotated[str, Query(max_length=100)] = "",
+    cloud: Annotated[str, Query(max_length=100)] = "",
+) -> Response:
+    """What would become of the form as it is now."""
+    project = visit.member()
+    values = {name: visit.request.query_params.get(name, "") for name in PREFILLED}
+    named = CloudName(cloud)
+    launching = portal.machinery.launching
+    chosen = named if named in portal.fleet.clouds() else launching.choose_cloud(project, flavor)
+    images = [image for image in all_images(portal, project).images if image.settled]
+    return visit.page(
+        "_launch_check.html",
+        prospect=launching.prospect(project, chosen, flavor),
+        lines=lines_of({**values, "cloud": str(chosen)}, images),
+        address="/machines/launch?" + urlencode({name: value for name, value in values.items() if value}),
+    )
+
+
+@router.post("/launch")
+def launch(portal: Services, visit: Visiting, form: Sent) -> Response:
+    project = visit.member()
+    try:
+        key = key_for(portal, visit, form)
+        server = portal.machinery.launching.launch(project, visit.person, order_of(form, key))
+    except ArmillaryError as error:
+        values = dict.fromkeys(PREFILLED, "") | form.values()
+        return visit.page(
+            "launch.html",
+            status=error.status,
+            offer=offer(portal, visit, values),
+            values=values,
+            terms=TERMS,
+            error=error,
+        )
+    portal.machinery.roster.changed(project)
+    return visit.go(f"/machines/{server.cloud}/{server.id}", notice="launched")

@@ -1,0 +1,74 @@
+// The past hour of a machine in four plots, drawn again every ten seconds while the page is looked at.
+import uPlot from "../uplot/uPlot.esm.js";
+
+const place = document.querySelector("[data-figures]");
+const words = place ? place.dataset : {};
+const PLOTS = [
+  { title: words.cpu, columns: [["cpu", words.used]], unit: "%", scale: 100, top: () => 100 },
+  { title: words.memory, columns: [["memory_used", words.used]], unit: "MiB", scale: 1, top: (told) => told.memory },
+  { title: words.disk, columns: [["disk_read", words.read], ["disk_written", words.written]], unit: "B/s", scale: 1 },
+  { title: words.net, columns: [["net_in", words.in], ["net_out", words.out]], unit: "B/s", scale: 1 },
+];
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const reduced = (value, unit) => {
+  if (value === null || value === undefined) return "–";
+  if (unit === "B/s") {
+    const step = value > 0 ? Math.min(3, Math.floor(Math.log2(value) / 10)) : 0;
+    return `${(value / 1024 ** Math.max(0, step)).toFixed(step > 0 ? 1 : 0)} ${["B", "KiB", "MiB", "GiB"][Math.max(0, step)]}/s`;
+  }
+  return `${Math.round(value)} ${unit}`;
+};
+
+let drawn = [];
+function draw(told) {
+  for (const plot of drawn) plot.destroy();
+  drawn = [];
+  place.replaceChildren();
+  if (told.t.length < 2) {
+    const note = document.createElement("p");
+    note.className = "hint";
+    note.textContent = words.none;
+    place.append(note);
+    return;
+  }
+  const grid = document.createElement("div");
+  grid.className = "plots";
+  place.append(grid);
+  for (const { title, columns, unit, scale, top } of PLOTS) {
+    const figure = document.createElement("figure");
+    const caption = document.createElement("figcaption");
+    const last = columns.map(([name, label]) => `${label} ${reduced((told[name].at(-1) ?? null) === null ? null : told[name].at(-1) * scale, unit)}`);
+    caption.textContent = `${title}: ${last.join(", ")}`;
+    figure.append(caption);
+    grid.append(figure);
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--grid") || colour("--line") }, ticks: { stroke: colour("--line") } };
+    const options = {
+      width: Math.max(200, figure.clientWidth - 24),
+      height: 160,
+      legend: { show: columns.length > 1, live: false },
+      cursor: { y: false },
+      scales: { y: { range: (_plot, _low, high) => [0, top ? top(told) : Math.max(high ?? 0, 1024)] } },
+      axes: [axis, { ...axis, size: 70, values: (_plot, ticks) => ticks.map((tick) => reduced(tick, unit)) }],
+      series: [{}, ...columns.map(([, label], n) => ({ label, stroke: colour(`--plot-${n + 1}`) || colour("--accent"), width: 2, points: { show: false }, spanGaps: true }))],
+    };
+    const data = [told.t, ...columns.map(([name]) => told[name].map((value) => (value === null ? null : value * scale)))];
+    drawn.push(new uPlot(options, data, figure));
+  }
+}
+
+let told = null;
+async function look() {
+  if (document.hidden) return;
+  const answer = await fetch(words.figures, { headers: { accept: "application/json" } });
+  if (!answer.ok) return;
+  told = await answer.json();
+  draw(told);
+}
+if (place) {
+  look();
+  setInterval(look, 10000);
+  const again = () => told && draw(told);
+  new ResizeObserver(again).observe(place.parentElement);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+}
