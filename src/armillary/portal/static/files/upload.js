@@ -149,8 +149,12 @@ async function dropped(items) {
       for (const one of some) await walk(one, path);
     }
   };
-  const entries = Array.from(items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  for (const entry of entries) await walk(entry, "");
+  // all at once: after the first pause what was dropped is gone
+  const taken = Array.from(items, (item) => [item.webkitGetAsEntry?.(), item.kind === "file" ? item.getAsFile() : null]);
+  for (const [entry, file] of taken) {
+    if (entry) await walk(entry, "");
+    else if (file) found.push([file, file.name]);
+  }
   return found;
 }
 

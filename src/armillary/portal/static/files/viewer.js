@@ -35,7 +35,7 @@ function show({ x, y, value, ra, dec, system }) {
   picked.querySelector("[data-pixel]").textContent = `${whole(x).toFixed(1)}, ${whole(y).toFixed(1)}`;
   picked.querySelector("[data-value]").textContent = value === null ? "–" : String(Number(value.toPrecision(7)));
   const sky = picked.querySelector("[data-sky]");
-  sky.textContent = ra === null ? sayNoWorld : `${ra.toFixed(6)}, ${dec.toFixed(6)}`;
+  sky.textContent = ra === null ? sayNoWorld : `${ra.toFixed(5)}, ${dec.toFixed(5)}`;
   sky.dataset.ra = ra ?? "";
   sky.dataset.dec = dec ?? "";
   picked.querySelector("[data-hours]").textContent = ra === null ? "" : `${sexagesimal(ra, 15, 2)} ${sexagesimal(dec, 1, 1)} ${system}`;

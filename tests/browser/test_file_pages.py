@@ -1,0 +1,119 @@
+"""Files in a browser: dropped, broken off, resumed, seen, and read at a click."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from base64 import b64encode
+from collections.abc import Generator
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from chromium import ARGUMENTS, CHROMIUM
+from platform_process import RunningPlatform, running_platform
+from playwright.sync_api import Page, Playwright, Route, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+DROP = """async ([name, text]) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, { lastModified: 1 }));
+  const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+  document.querySelector("[data-upload]").dispatchEvent(event);
+}"""
+"""Lets a file fall onto the page, as a hand would."""
+
+
+def an_image() -> bytes:
+    """A galaxy of sorts, tilted, and large enough to be sent in several pieces."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [202.47, 47.195]
+    wcs.wcs.crpix = [700.5, 800.5]
+    wcs.wcs.cd = [[-2.1e-4, 0.7e-4], [0.7e-4, 2.1e-4]]
+    y, x = np.mgrid[0:1600, 0:1500].astype("f4")
+    pixels = 1000 * np.exp(-np.hypot(x - 750, y - 800) / 90) + np.random.default_rng(1).normal(10, 2, x.shape)
+    file = io.BytesIO()
+    fits.PrimaryHDU(pixels.astype(">f4"), wcs.to_header()).writeto(file)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningPlatform]:
+    with running_platform(tmp_path_factory.mktemp("home")) as platform:
+        yield platform
+
+
+@pytest.fixture
+def page(playwright: Playwright, platform: RunningPlatform) -> Generator[Page]:
+    """A browser of the administrator, who is signed in."""
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    context = browser.new_context(base_url=platform.portal, locale="en")
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.goto("/sign-in")
+    page.locator("main input[name=user_name]").fill("admin")
+    page.locator("main input[name=password]").fill(platform.password)
+    page.locator("main form[action^='/sign-in'] button").first.click()
+    page.wait_for_url(re.compile(r"/(?!sign-in)"))
+    yield page
+    browser.close()
+    # an answer that we broke off is what the test is about
+    assert [one for one in complaints if "ERR_FAILED" not in one] == []
+
+
+def test_an_image_is_dropped_breaks_off_goes_on_and_is_read_at_a_click(
+    page: Page, platform: RunningPlatform
+) -> None:
+    data = an_image()
+    pieces: list[int] = []
+
+    def break_the_second(route: Route) -> None:
+        pieces.append(int(route.request.headers["upload-offset"]))
+        if len(pieces) == 2:
+            route.abort("failed")
+        else:
+            route.continue_()
+
+    page.route(
+        "**/vault/uploads/*",
+        lambda route: break_the_second(route) if route.request.method == "PATCH" else route.continue_(),
+    )
+    page.goto("/files")
+    page.evaluate(DROP, ["m51 <b>.fits", b64encode(data).decode()])
+    row = page.get_by_role("row").filter(has_text="m51 <b>.fits")
+    expect(row).to_be_visible(timeout=60_000)
+    assert pieces == [0, 8 << 20, 8 << 20]
+    expect(row.locator("code.digest")).to_have_attribute("title", hashlib.md5(data).hexdigest())
+
+    thumbnail = row.locator("img")
+    page.wait_for_function(
+        "(image) => image.complete && image.naturalWidth > 0", arg=thumbnail.element_handle(), timeout=60_000
+    )
+
+    row.get_by_role("link", name="View").click()
+    viewer = page.locator("[data-viewer]")
+    expect(viewer).to_have_attribute("data-state", "shown", timeout=90_000)
+    page.get_by_label("Stretch").select_option("asinh")
+    page.get_by_label("Colour map").select_option("viridis")
+    page.locator("iframe").click(position={"x": 300, "y": 200})
+    sky = page.locator("[data-sky]")
+    expect(sky).to_have_text(re.compile(r"\d+\.\d+, \d+\.\d+"))
+    x, y = map(float, page.locator("[data-pixel]").inner_text().split(", "))
+    with fits.open(io.BytesIO(data)) as hdus:
+        header = hdus[0].header
+    page.get_by_label("x", exact=True).fill("123")
+    page.get_by_label("y", exact=True).fill("1456")
+    page.get_by_role("button", name="Read").click()
+    expect(page.locator("[data-pixel]")).to_have_text("123.0, 1456.0")
+    there = WCS(header).all_pix2world([[123, 1456], [x, y]], 1)
+    # JS9 tells places to a hundredth of a second of arc, which is a hundredth of a pixel here
+    shown = [float(sky.get_attribute(f"data-{name}") or "nan") for name in ("ra", "dec")]
+    assert shown == pytest.approx(list(there[0]), abs=5e-6)
+    assert abs(x - 750) < 800
