@@ -26,6 +26,7 @@ _MACHINE = """\
 hostname "$3"
 mount --bind "$state/etc" "$root/etc"
 mount --bind "$state/opt" "$root/opt"
+mount --bind "$state/usr/local" "$root/usr/local"
 mount --bind "$2" "$root/bench"
 echo waiting
 read -r _
@@ -75,6 +76,7 @@ def machine(pool: Pool, name: str, user_data: str, *, ports: Sequence[int] = ())
         place.write_bytes(gzip.decompress(base64.b64decode(file["content"])))
         place.chmod(int(file["permissions"], 8))
     (state / "opt/bin").mkdir()
+    (state / "usr/local").mkdir(parents=True, exist_ok=True)
     (state / "opt/bin/systemctl").write_text(_SYSTEMCTL)
     (state / "opt/bin/systemctl").chmod(0o755)
     script = "root=$1 state=$4\n" + MOUNTS + _MACHINE

@@ -114,13 +114,17 @@ class Talk:
     def put(self, path: str, content: bytes) -> Any:
         return self._good(self._http.put(path, content=content))
 
-    def cloud(self, method: str, path: str, body: Any = None, content: bytes | None = None) -> Any:
-        """Ask the cloud `east`; `path` begins with the service's prefix."""
+    def cloud(
+        self, method: str, path: str, body: Any = None, content: bytes | None = None, *, version: str = "2.1"
+    ) -> Any:
+        """Ask the cloud `east`; `path` begins with the service's prefix, `version` is compute's."""
         url = self._auth_url.removesuffix("/identity/v3") + path
         if content is not None:
             octets = {"content-type": "application/octet-stream"}
             return self._good(self._cloud.request(method, url, content=content, headers=octets))
-        return self._good(self._cloud.request(method, url, json=body))
+        return self._good(
+            self._cloud.request(method, url, json=body, headers={"x-openstack-nova-api-version": version})
+        )
 
     def many(self, path: str, count: int) -> list[int]:
         """The statuses of so many GETs at the same time."""
