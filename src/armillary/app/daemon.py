@@ -41,6 +41,8 @@ def log_to(file: Path | None) -> None:
         logging.ERROR
     )  # it warns at each try; we say once that a cloud is away
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for chatty in ("asyncssh", "httpx2"):  # each connection and each request of a notebook
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def run_here(settings: Settings, *, log_file: Path | None, told: Told) -> None:

@@ -194,8 +194,9 @@ def _target(request: HTTPConnection) -> str:
 
 
 def _cookies_there(request: HTTPConnection) -> str:
-    """The machine's own cookies, without the one that opens the way to it."""
-    return "; ".join(f"{name}={value}" for name, value in request.cookies.items() if name != COOKIE)
+    """The machine's own cookies as they came, quotes and all, without the one that opens the way to it."""
+    sent = (one.strip() for line in request.headers.getlist("cookie") for one in line.split(";"))
+    return "; ".join(one for one in sent if one and one.partition("=")[0].strip() != COOKIE)
 
 
 def _headers_here(answer: httpx2.Response) -> Iterable[tuple[bytes, bytes]]:
@@ -264,7 +265,7 @@ async def _both_ways(websocket: WebSocket, there: ClientConnection, tunnel: Tunn
     finally:
         for half in halves:
             half.cancel()
-        await asyncio.gather(*halves, return_exceptions=True)
+        await asyncio.wait(halves)
     if websocket.client_state is WebSocketState.CONNECTED:
         code = next(iter(done))
         error = code.exception()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -68,6 +68,7 @@ class Sessions:
     def __init__(self, *, bounds: Bounds) -> None:
         self._bounds = bounds
         self._open: list[str] = []
+        self._partings: set[asyncio.Future[None]] = set()
 
     @property
     def count(self) -> int:
@@ -130,10 +131,11 @@ class Sessions:
             done, _ = await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
             return min((_result(half) for half in done), key=lambda ended: not ended.reason)
         finally:
-            for half in halves:
-                half.cancel()
-            await asyncio.gather(*halves, return_exceptions=True)
-            await line.close()
+            # by itself, so that whoever cancels us does not keep it from letting go
+            parting = asyncio.ensure_future(_part(halves, line))
+            self._partings.add(parting)
+            parting.add_done_callback(self._partings.discard)
+            await asyncio.shield(parting)
 
     async def _watch(self, pulse: _Pulse, still: Callable[[], None]) -> _Ended:
         clock = asyncio.get_running_loop().time
@@ -165,6 +167,13 @@ def _result(half: asyncio.Future[_Ended]) -> _Ended:
     if isinstance(error, OSError | EOFError | RuntimeError):  # gone in the middle of a word
         return _Ended(code=NORMAL)
     raise error
+
+
+async def _part(halves: Sequence[asyncio.Future[_Ended]], line: Line) -> None:
+    for half in halves:
+        half.cancel()
+    await asyncio.wait(halves)
+    await line.close()
 
 
 async def _to_browser(websocket: WebSocket, line: Line) -> _Ended:
