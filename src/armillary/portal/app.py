@@ -69,10 +69,10 @@ ROOMS = (
     access,
     inside_pages,
     images,
-    submit,
+    submit,  # before the jobs, as what has a number below /jobs is a submit of old
+    workers,
     jobs,
     job,
-    workers,
     files,
     profile,
     notices,

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from armillary.accounts.model import Membership, Principal, TokenKind
 from armillary.accounts.service import AccountsService
+from armillary.accounts.trail import see
 from armillary.base.clock import Clock
 from armillary.base.errors import NotFound, Unauthorized
 from armillary.batch.board import Board
@@ -72,6 +73,8 @@ class Portal:
         nonce = request.cookies.get(NONCE_COOKIE, "")
         fresh = "" if nonce else secrets.token_urlsafe(32)
         principal = self._principal(session)
+        if principal is not None:
+            see(request.scope, principal.person.user_name)
         mine = self.accounts.projects_of(principal.person.id) if principal else []
         return Visit(
             request=request,

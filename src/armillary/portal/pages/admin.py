@@ -1,4 +1,4 @@
-"""For administrators of the platform: requests for projects, to approve with other figures or to decline."""
+"""For administrators of the platform: requests, to approve as advised or with other figures, or to decline."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from armillary.accounts.model import Application, ApplicationState
 from armillary.base.errors import ArmillaryError
 from armillary.base.ids import ApplicationId
 from armillary.portal.context import Portal, Sent, Services, Visiting
+from armillary.portal.deciding import WHY, case
+from armillary.portal.telling import tell_decided
 from armillary.portal.visit import Visit
 
 SHOWN = 100
 """Decided requests on the page, the latest."""
+CASES = 20
+"""Requests that wait, the oldest: each is looked at on every cloud."""
 
 
 router = APIRouter(prefix="/admin")
@@ -29,7 +33,14 @@ def show(portal: Portal, visit: Visit, *, status: int = 200, error: ArmillaryErr
     decided = [a for a in everything if a.state is not ApplicationState.WAITING]
     decided.sort(key=decided_at, reverse=True)
     return visit.page(
-        "admin.html", status=status, waiting=waiting, decided=decided[:SHOWN], people=people, error=error
+        "admin.html",
+        status=status,
+        cases=[case(portal, application) for application in waiting[:CASES]],
+        more=max(0, len(waiting) - CASES),
+        why=WHY,
+        decided=decided[:SHOWN],
+        people=people,
+        error=error,
     )
 
 
@@ -46,6 +57,7 @@ def approve(portal: Services, visit: Visiting, form: Sent, application_id: str) 
         portal.accounts.approve(ApplicationId(application_id), by=by.id, granted=form.allocation())
     except ArmillaryError as error:
         return show(portal, visit, status=error.status, error=error)
+    tell_decided(portal.office.notices, portal.accounts.application(ApplicationId(application_id)))
     return visit.go("/admin", notice="approved")
 
 
@@ -53,7 +65,10 @@ def approve(portal: Services, visit: Visiting, form: Sent, application_id: str) 
 def decline(portal: Services, visit: Visiting, form: Sent, application_id: str) -> Response:
     by = visit.need_admin()
     try:
-        portal.accounts.decline(ApplicationId(application_id), by=by.id, reason=form.text("reason"))
+        declined = portal.accounts.decline(
+            ApplicationId(application_id), by=by.id, reason=form.text("reason")
+        )
     except ArmillaryError as error:
         return show(portal, visit, status=error.status, error=error)
+    tell_decided(portal.office.notices, declined)
     return visit.go("/admin", notice="declined")
