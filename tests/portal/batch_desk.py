@@ -22,6 +22,7 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.forecast import Forecaster
+from armillary.batch.load import Load
 from armillary.batch.ledger import Ledger
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher
@@ -32,6 +33,7 @@ from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.load_records import LoadRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
@@ -59,10 +61,11 @@ class BatchDesk:
             matcher=Matcher(evaluator=Evaluator()),
             clock=clock,
         )
+        load = Load(records=LoadRecords(database=database), people=accounts, clock=clock)
         parts = {"records": records, "board": BoardRecords(database=database), "people": accounts}
 
         def board(most_cells: int = MOST_CELLS) -> Board:
-            return Board(**parts, clock=clock, forecaster=forecaster, most_cells=most_cells)
+            return Board(**parts, clock=clock, forecaster=forecaster, load=load, most_cells=most_cells)
 
         self.board = board()
         self.small_board = board(most_cells=3)

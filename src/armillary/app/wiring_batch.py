@@ -35,6 +35,7 @@ from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.engines.embedded.together import Together
 from armillary.batch.engines.htcondor.joining import Reach
 from armillary.batch.forecast import Forecaster
+from armillary.batch.load import Load
 from armillary.batch.ledger import Ledger
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher, WorkerMatch, kind_of
@@ -49,6 +50,7 @@ from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.load_records import LoadRecords
 from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
@@ -203,6 +205,7 @@ def build_batch(
             people=accounts,
             clock=clock,
             forecaster=Forecaster(clouds=fleet, records=fleet_records, matcher=matcher, clock=clock),
+            load=Load(records=LoadRecords(database=database), people=accounts, clock=clock),
         ),
         service=BatchService(
             engine=engine,

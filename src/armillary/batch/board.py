@@ -14,6 +14,7 @@ from armillary.base.clock import Clock
 from armillary.base.ids import ClusterId
 from armillary.batch.core.picture import bins, run_lengths
 from armillary.batch.forecast import Forecaster
+from armillary.batch.load import Load
 from armillary.batch.looking import CauseView, JobFilter, SubmitFilter
 from armillary.batch.model import InputFile, JobId, JobState
 from armillary.batch.ports import People
@@ -91,6 +92,7 @@ class Board:
         people: People,
         clock: Clock,
         forecaster: Forecaster,
+        load: Load,
         most_cells: int = MOST_CELLS,
     ) -> None:
         self._records = records
@@ -98,6 +100,7 @@ class Board:
         self._people = people
         self._clock = clock
         self.forecaster = forecaster
+        self.load = load
         self._most_cells = most_cells
 
     def submits(

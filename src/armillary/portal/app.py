@@ -70,7 +70,6 @@ ROOMS = (
     inside_pages,
     images,
     submit,  # before the jobs, as what has a number below /jobs is a submit of old
-    workers,
     jobs,
     job,
     files,
