@@ -13,15 +13,19 @@ TOOLS = cache_directory() / "tools"
 """found before a test puts its person into an empty home"""
 
 
-def installed(name: str, version: str) -> Path:
-    """Return the `bin` of an environment with this package. Tests that run side by side make it once."""
+def installed(name: str, version: str, *beside: str) -> Path:
+    """Return the `bin` of an environment with this package, and with those `beside` it, each with its version.
+
+    Tests that run side by side make it once.
+    """
     TOOLS.mkdir(parents=True, exist_ok=True)
     home = TOOLS / f"{name}-{version}"
     with (TOOLS / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "whole").exists():
             venv.create(home, with_pip=True, clear=True)
-            command = ["-m", "pip", "install", "-q", "--disable-pip-version-check", f"{name}=={version}"]
-            subprocess.run([str(home / "bin" / "python"), *command], check=True, timeout=600)
+            command = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            wanted = [f"{name}=={version}", *beside]
+            subprocess.run([str(home / "bin" / "python"), *command, *wanted], check=True, timeout=600)
             (home / "whole").touch()
     return home / "bin"
