@@ -45,6 +45,11 @@ from armillary.fleet.api import router as clouds_router
 from armillary.fleet.fake import FakeCloud, fake_fleet
 from armillary.notices import tables as notice_tables
 from armillary.notices.outbox import Outbox
+from armillary.vospace.api.links import links_router
+from armillary.vospace.bytes.memory import MemoryBytes
+from armillary.vospace.service import Links, VOSpaceService
+from armillary.vospace.store import SqlLinkRecords, SqlRecords
+from armillary.vospace.store import create_all as create_vospace
 
 PASSWORD = "correct horse battery"
 FLAVOR = "c2-2gb-10"
@@ -89,8 +94,26 @@ class WholePlatform:
         app.include_router(call_router(service=self.batch, calls=self.calls, authenticator=authenticator))
         app.include_router(agent_call_router(agents=self.agents, calls=self.calls))
         app.include_router(clouds_router(fleet=fleet, memberships=self.accounts, authenticate=who))
+        self._wire_files(database, clock)
+        app.include_router(links_router(links=self.links, authenticate=who))
         app.add_api_route("/healthz", lambda: {"ok": True})
         self._serve(app)
+
+    def _wire_files(self, database: Any, clock: SystemClock) -> None:
+        create_vospace(database)
+        self.space = VOSpaceService(
+            records=SqlRecords(database),
+            bytes_=MemoryBytes(),
+            clock=clock,
+            authorities=["armillary.example/vault"],
+            groups=self.accounts.groups_of,
+            quota=lambda _: GiB(1),
+        )
+        self.links = Links(
+            space=self.space,
+            records=SqlLinkRecords(database),
+            holder=lambda person: self.accounts.holder(person, ""),
+        )
 
     def _wire_batch(self, database: Any, clock: SystemClock, fleet: Any) -> None:
         create_all(database)

@@ -65,6 +65,7 @@ from armillary.portal.shelf import Shelf
 from armillary.portal.use_records import UseRecords
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
+from armillary.vospace.api.links import links_router
 from armillary.vospace.build import build_jobs
 from armillary.vospace.courier import HttpCourier
 from armillary.vospace.service import Bins, JobService, Links, VOSpaceService
@@ -257,6 +258,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         views=views,
     )
     app.include_router(space)
+    app.include_router(links_router(links=shelf.links, authenticate=authenticator.principal_of))
     app.mount(
         "/",
         create_portal(

@@ -21,6 +21,7 @@ COMMANDS = {
     "admin": "armillary.cli.administering:admin",
     "project": "armillary.cli.projects:project",
     "group": "armillary.cli.groups:group",
+    "share": "armillary.cli.sharing:share",
     "token": "armillary.cli.tokens:token",
     "cert": "armillary.cli.certificates:cert",
     "submit": "armillary.cli.submitting:submit",

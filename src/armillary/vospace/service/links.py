@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from armillary.accounts.model import Person
 from armillary.base.errors import ArmillaryError, Forbidden, Invalid, NotFound, QuotaExceeded
@@ -82,7 +82,7 @@ class Links:
             way = self._space.access.find(asker, tree.walk(path), path)
             node = self._space.access.require(asker, Action.SHARE, way)
         assert asker is not None, "strangers share nothing"
-        if node.kind is NodeKind.LINK or len(way) <= HOME_DEPTH or not asker.may_write:
+        if node.kind is NodeKind.LINK or len(way) <= HOME_DEPTH or not asker.may_write or asker.confined:
             raise Forbidden(
                 f"{path} cannot be shared by a link.",
                 code="permission_denied",
@@ -112,6 +112,10 @@ class Links:
         self._records.add_link(link)
         audit.info("vospace.link %s", path, extra={"user": asker.user_name, "link": link.id})
         return link
+
+    def now(self) -> datetime:
+        """Return the moment by which links are open or not."""
+        return self._clock.now()
 
     def secret(self, link: ShareLink) -> str:
         """Return what stands in the link's address: its id, and our signature of it. It is not kept anywhere."""
