@@ -6,12 +6,12 @@ from armillary.accounts.core.lockout import LockoutPolicy
 from armillary.accounts.errands import Errands
 from armillary.accounts.groups import Groups
 from armillary.accounts.growing import Growing
+from armillary.accounts.inviting import Inviting
 from armillary.accounts.keys import Keys
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.projects import Projects
 from armillary.accounts.registration import Registration
 from armillary.accounts.second_factor import SecondFactors
-from armillary.accounts.sharing import Sharing
 from armillary.accounts.standing import Standing
 from armillary.accounts.store import AccountsStore
 
@@ -19,7 +19,7 @@ __all__ = ["AccountsService", "AccountsStore", "LockoutPolicy", "Passwords"]
 
 
 class AccountsService(
-    Registration, Growing, Errands, SecondFactors, Projects, Groups, Sharing, Standing, Keys
+    Registration, Growing, Errands, SecondFactors, Projects, Groups, Inviting, Standing, Keys
 ):
     """People, registration, projects, groups, tokens, certificates and application credentials.
 

@@ -142,7 +142,7 @@ class Sharing(ServiceBase):
         _check_description(findings, description or "")
         findings.settle()
         with self._store.write() as records:
-            group = _changeable(records, name, by)
+            group = changeable(records, name, by)
             if description is not None:
                 records.groups.change(group.id, description=description)
             for place, wanted in ((Place.MEMBER, members), (Place.ADMIN, admins)):
@@ -164,13 +164,13 @@ class Sharing(ServiceBase):
             Conflict: the group would be in itself, or there is no room.
         """
         with self._store.write() as records:
-            target = _changeable(records, name, by)
+            target = changeable(records, name, by)
             if person is not None:
                 need_person(records, person)
                 records.places.put_person(target.id, place, person)
             if group is not None:
                 _nest(records, target, place, group)
-            _need_room(records, target, place)
+            need_room(records, target, place)
             records.places.touch(target.id, self._clock.now())
         audit.info("group %s: %s %s put in by %s", name, place.value, person or group, by.user_name)
 
@@ -185,7 +185,7 @@ class Sharing(ServiceBase):
         """
         with self._store.write() as records:
             leaving = place is Place.MEMBER and person == by.id
-            target = _changeable(records, name, by, GroupAction.LEAVE if leaving else GroupAction.CHANGE)
+            target = changeable(records, name, by, GroupAction.LEAVE if leaving else GroupAction.CHANGE)
             if person is not None:
                 if not records.places.has_person(target.id, place, person):
                     raise _not_inside(name, place, person)
@@ -206,7 +206,7 @@ class Sharing(ServiceBase):
             Forbidden: `by` does not own it.
         """
         with self._store.write() as records:
-            group = _changeable(records, name, by, GroupAction.DELETE)
+            group = changeable(records, name, by, GroupAction.DELETE)
             retire_group_name(records, group.name, group.id, at=self._clock.now())
             records.groups.remove(group.id)
         audit.info("group %s: deleted by %s", name, by.user_name)
@@ -263,7 +263,8 @@ def _require(records: Records, named: _Named, by: Person, action: GroupAction) -
     )
 
 
-def _changeable(records: Records, name: str, by: Person, action: GroupAction = GroupAction.CHANGE) -> Group:
+def changeable(records: Records, name: str, by: Person, action: GroupAction = GroupAction.CHANGE) -> Group:
+    """Return the group if `by` may do this to it; raises NotFound, Forbidden."""
     named = _named(records, name)
     _require(records, named, by, action)
     assert named.group is not None, "a project's group is never changeable"
@@ -316,7 +317,7 @@ def _fill(records: Records, target: Group, place: Place, wanted: Places) -> None
         records.places.drop_group(target.id, place, gone.id, is_project=gone.group is None)
     for name in sorted(wanted.groups - inside):
         _nest(records, target, place, name)
-    _need_room(records, target, place)
+    need_room(records, target, place)
 
 
 def _nest(records: Records, target: Group, place: Place, name: str) -> None:
@@ -332,7 +333,8 @@ def _nest(records: Records, target: Group, place: Place, name: str) -> None:
     records.places.put_group(target.id, place, inner.id, is_project=inner.group is None)
 
 
-def _need_room(records: Records, target: Group, place: Place) -> None:
+def need_room(records: Records, target: Group, place: Place) -> None:
+    """Raise Invalid if there are more in a place of a group than may be."""
     limits = {"people": MOST_PEOPLE, "groups": MOST_GROUPS}
     for what, count in records.places.counts(target.id, place).items():
         if count > limits[what]:

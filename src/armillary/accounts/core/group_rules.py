@@ -82,6 +82,20 @@ class GroupDetail:
     admin_groups: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Invitation:
+    """A link into a group. `uses_left` None: it is good for as many as come before it expires."""
+
+    id: str
+    group: str
+    place: Place
+    made_by: str
+    made_at: datetime
+    expires_at: datetime
+    uses_left: int | None
+    used: int
+
+
 def may(standing: Standing, action: GroupAction, *, is_project: bool) -> bool:
     """Decide. A project's group is changed by changing the project, whoever asks."""
     managing = standing.is_owner or standing.is_admin or standing.is_operator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, String, Table
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, String, Table
 
 from armillary.accounts.store.tables import groups, metadata, people, projects
 from armillary.columns import Moment
@@ -56,3 +56,18 @@ group_names = Table(
     Column("ended_at", Moment, nullable=False),
 )
 """Names that a group or a project had and has no more. They may stand on nodes still, so nobody else gets them."""
+
+invitations = Table(
+    "accounts_invitations",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("group_id", String(32), ForeignKey(groups.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("place", String(16), nullable=False),
+    Column("secret_hash", String(64), nullable=False, unique=True),
+    Column("made_by", String(255), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("uses_left", Integer),  # NULL: as many as come before it expires
+    Column("used", Integer, nullable=False),
+)
+"""Links into groups. Of the secret in one only a hash is kept."""

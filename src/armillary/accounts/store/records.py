@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from armillary.accounts.store.certificates import CertificatesTable
 from armillary.accounts.store.groups import GroupsTable
+from armillary.accounts.store.invitations import InvitationsTable
 from armillary.accounts.store.keys import AccessRulesTable, EC2CredentialsTable
 from armillary.accounts.store.people import PeopleTable
 from armillary.accounts.store.places import PlacesTable
@@ -30,6 +31,7 @@ class Records:
         self.credentials = CredentialsTable(connection)
         self.groups = GroupsTable(connection)
         self.places = PlacesTable(connection)
+        self.invitations = InvitationsTable(connection)
         self.rules = AccessRulesTable(connection)
         self.ec2 = EC2CredentialsTable(connection)
         self.proofs = ProofsTable(connection)
