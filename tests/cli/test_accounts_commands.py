@@ -42,6 +42,21 @@ def test_a_request_is_approved_with_changed_figures_and_its_applicant_sees_it(
     assert terminal.json("project", "list")[0]["role"] == "admin"
 
 
+def test_an_allocation_is_changed_by_an_administrator_alone(terminal: Terminal, platform: WholePlatform):
+    application = register(terminal, platform, "leavitt", "cepheids")
+    sign_in(terminal, platform, "admin", platform.administrator_password)
+    terminal("admin", "approve", application)
+    before = terminal.json("project", "show", "cepheids")["allocation"]
+    after = terminal.json("admin", "allocate", "cepheids", "--batch-cores", "64", "--ram", "32GiB")[
+        "allocation"
+    ]
+    assert after == {**before, "batch_cores": 64, "ram_mib": 32768}
+    sign_in(terminal, platform, "leavitt", PASSWORD)
+    refused = terminal("admin", "allocate", "cepheids", "--cores", "400", status=4)
+    assert "Only an administrator" in refused.stderr
+    assert terminal.json("project", "show", "cepheids")["allocation"] == after
+
+
 def test_a_request_is_declined_with_a_reason(terminal: Terminal, platform: WholePlatform):
     application = register(terminal, platform, "jan", "oort")
     sign_in(terminal, platform, "admin", platform.administrator_password)

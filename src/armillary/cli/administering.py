@@ -66,6 +66,24 @@ def decline(application_id: str, reason: str) -> None:
     emit_one(decided, fields=APPLICATION_FIELDS, identity="id")
 
 
+@admin.command(epilog="Example: armillary admin allocate rotation --batch-cores 64")
+@argument("project", metavar="PROJECT")
+@allocation_options
+@voices
+def allocate(project: str, **figures: int | None) -> None:
+    """Let a project use more, or less, from now on; figures that you do not give stay."""
+    from armillary.client.accounts import Accounts
+
+    if all(value is None for value in figures.values()):
+        raise click.UsageError("Give at least one figure, such as --batch-cores 64.")
+    with connect() as http:
+        accounts = Accounts(http=http)
+        allocation = given(figures, otherwise=accounts.project(project)["allocation"])
+        changed = accounts.change_allocation(project, allocation)
+    fields: Columns = [("Project", "name"), ("Allocation", lambda record: render(record["allocation"]))]
+    emit_one(changed, fields=fields, identity="id")
+
+
 @admin.command("reset-link", epilog="Example: armillary admin reset-link ada")
 @argument("user")
 @voices

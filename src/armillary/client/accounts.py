@@ -80,6 +80,10 @@ class Accounts:
         """Return one project."""
         return self._http.get(f"{_BASE}/projects/{quote(name, safe='')}")
 
+    def change_allocation(self, project: str, allocation: Mapping[str, int]) -> Record:
+        """Let a project use more, or less."""
+        return self._http.put(f"{_BASE}/projects/{quote(project, safe='')}/allocation", dict(allocation))
+
     def members(self, project: str) -> list[Record]:
         """Return the members of a project."""
         return self._http.get(f"{_BASE}/projects/{quote(project, safe='')}/members")

@@ -12,6 +12,7 @@ from armillary.accounts.api.access import Desk
 from armillary.accounts.api.group_routes import add_certificates, add_groups
 from armillary.accounts.api.limits import BoundedRoute
 from armillary.accounts.api.models import (
+    AllocationShape,
     ApplicationBody,
     ApplicationShape,
     ApproveBody,
@@ -151,6 +152,12 @@ def _add_projects(routes: APIRouter, service: AccountsService, desk: Desk, signe
     def project(name: str, who: Principal = signed_in) -> ProjectShape:
         found, role = desk.visible_project(who, name)
         return ProjectShape.of(found, role)
+
+    @routes.put("/projects/{name}/allocation")
+    def change_allocation(name: str, body: AllocationShape, who: Principal = signed_in) -> ProjectShape:
+        found, role = desk.visible_project(who, name)
+        changed = service.change_allocation(found.id, body.value(), by=who.person.id)
+        return ProjectShape.of(changed, role)
 
     @routes.get("/projects/{name}/members")
     def members(name: str, who: Principal = signed_in) -> list[MemberShape]:
