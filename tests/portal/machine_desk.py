@@ -18,6 +18,19 @@ from armillary.portal.machinery import Door, Machinery
 from armillary.portal.roster import Roster
 
 
+def an_expiry(
+    *, records: str, accounts: AccountsService, fleet: FleetService, notices: Notices, clock: Clock
+) -> Expiry:
+    """The terms in the database at `records`, as they are at another time."""
+    return Expiry(
+        engine=make_engine(records, durable=False),
+        fleet=fleet,
+        clock=clock,
+        project=accounts.project,
+        tell=teller(accounts, notices),
+    )
+
+
 def a_machinery(
     *,
     records: str,
@@ -28,13 +41,7 @@ def a_machinery(
     packages: Mapping[str, Mapping[str, str]],
 ) -> Machinery:
     """Put it together over the database at `records`; close its roster."""
-    expiry = Expiry(
-        engine=make_engine(records, durable=False),
-        fleet=fleet,
-        clock=clock,
-        project=accounts.project,
-        tell=teller(accounts, notices),
-    )
+    expiry = an_expiry(records=records, accounts=accounts, fleet=fleet, notices=notices, clock=clock)
     expiry.create_all()
     return Machinery(
         launching=Launching(fleet=fleet, expiry=expiry, clock=clock),

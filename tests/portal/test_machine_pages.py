@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from pathlib import Path
 
 import pytest
+from machine_desk import an_expiry
 from portal_visitor import ALLOCATION, KEY, PASSWORD, Browser
 
 from armillary.accounts.model import Project, Role
 from armillary.accounts.service import AccountsService
-from armillary.base.ids import PersonId
+from armillary.base.clock import VirtualClock
 from armillary.base.units import MiB
+from armillary.fleet.expiry import Expiry
 from armillary.fleet.fake import FakeCloud
+from armillary.fleet.launching import Order
 from armillary.fleet.model import FleetServer
 from armillary.fleet.parts import Reading
+from armillary.fleet.service import FleetService
 from armillary.notices.model import NoticeKind
 from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
@@ -30,9 +36,12 @@ def path_of(server: FleetServer) -> str:
     return f"/machines/{server.cloud}/{server.id}"
 
 
+HALF_AN_HOUR_AGO = datetime.now(UTC) - timedelta(minutes=32)
+
+
 def at(seconds: float, *, busy: float, memory: int) -> Reading:
     return Reading(
-        at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds),
+        at=HALF_AN_HOUR_AGO + timedelta(seconds=seconds),
         cores=2,
         cpu_seconds=busy,
         memory=MiB(2048),
@@ -121,29 +130,36 @@ def test_the_list_is_filtered_and_paged_by_its_address(
 
 
 def test_the_figures_of_the_past_hour_come_column_by_column(
-    ada: Browser, clouds: list[FakeCloud], machinery: Machinery, server: FleetServer
+    ada: Browser, accounts: AccountsService, machinery: Machinery, project: Project
 ) -> None:
-    assert "does not tell what it uses" not in ada.get(path_of(server))
+    order = Order(image="debian-12", flavor="c2-2gb-10", name="busy")
+    busy = machinery.launching.launch(project, accounts.person_named("ada"), order)
     for n in range(3):
-        machinery.sampler.book.add(server.cloud, server.id, at(n * 60, busy=n * 60, memory=400))
-    told = ada.client.get(f"{path_of(server)}/figures.json").json()
+        machinery.sampler.book.add(busy.cloud, busy.id, at(n * 60, busy=n * 60, memory=400))
+    ada.get(path_of(busy))
+    told = ada.client.get(f"{path_of(busy)}/figures.json").json()
     assert told["cpu"][:2] == [0.5, 0.5]
     assert told["memory_used"][:2] == [400, 400]
     assert told["disk_read"][:2] == [1000.0, 1000.0]
 
 
 def test_a_machine_that_uses_little_is_offered_a_smaller_size(
-    ada: Browser, clouds: list[FakeCloud], machinery: Machinery, server: FleetServer
+    ada: Browser,
+    accounts: AccountsService,
+    clouds: list[FakeCloud],
+    project: Project,
+    machinery: Machinery,
 ) -> None:
-    clouds[0].sizes[0] = (
-        clouds[0].sizes[0].__class__(**{**vars(clouds[0].sizes[0]), "disk": clouds[0].sizes[1].disk})
-    )
-    clouds[0].silent = True  # only what is put into the book here
+    clouds[0].sizes[0] = replace(clouds[0].sizes[0], disk=clouds[0].sizes[1].disk)
+    order = Order(image="debian-12", flavor="c2-2gb-10", name="idle")
+    idle = machinery.launching.launch(project, accounts.person_named("ada"), order)
     for n in range(32):
-        machinery.sampler.book.add(server.cloud, server.id, at(n * 60, busy=n * 12, memory=500))
-    clouds[0].silent = False
-    clouds[0].parts.readings[server.id] = at(0, busy=400, memory=500)
-    assert "a smaller one would do" in ada.get(path_of(server))
+        machinery.sampler.book.add(idle.cloud, idle.id, at(n * 60, busy=n * 12, memory=500))
+    clouds[0].parts.readings[idle.id] = at(0, busy=400, memory=500)
+    page = ada.get(path_of(idle))
+    assert "At most 500 of 2048 MiB of memory" in page
+    assert "a smaller one would do" in page
+    assert "Change to c1-1gb-5" in page
 
 
 def test_a_machine_has_an_end_that_is_extended_with_a_click(
@@ -170,7 +186,7 @@ def test_the_end_is_told_a_day_and_an_hour_before_and_stops_the_machine(
     server: FleetServer,
 ) -> None:
     person = accounts.person_named("ada").id
-    told = lambda: [note.kind for note in office.notices.inbox(person)]  # noqa: E731 - asked thrice
+    told = lambda: [note.kind for note in office.notices.notes(person)]  # noqa: E731 - asked thrice
     ends = datetime.now(UTC) + timedelta(hours=20)
     machinery.expiry.set(server, project, person, ends)
     machinery.expiry.tick()
@@ -182,36 +198,39 @@ def test_the_end_is_told_a_day_and_an_hour_before_and_stops_the_machine(
     assert clouds[0].server(project, server.id).status == "ACTIVE"
 
 
+@pytest.fixture
+def month_later(accounts: AccountsService, fleet: FleetService, office: Office, tmp_path: Path) -> Expiry:
+    """What keeps the same terms, a month from now."""
+    return an_expiry(
+        records=f"sqlite:///{tmp_path}/machines.db",
+        accounts=accounts,
+        fleet=fleet,
+        notices=office.notices,
+        clock=VirtualClock(datetime.now(UTC) + timedelta(days=31)),
+    )
+
+
 def test_an_hour_that_a_cloud_was_away_is_made_up_for(
-    clouds: list[FakeCloud], project: Project, machinery: Machinery, server: FleetServer
+    clouds: list[FakeCloud], project: Project, month_later: Expiry, server: FleetServer
 ) -> None:
-    _expire(machinery, server, project)
     clouds[0].silent = True
-    machinery.expiry.tick()
+    month_later.tick()
     clouds[0].silent = False
-    machinery.expiry.tick()
+    assert clouds[0].server(project, server.id).status == "ACTIVE"
+    month_later.tick()
     assert clouds[0].server(project, server.id).status == "SHUTOFF"
 
 
-def _expire(machinery: Machinery, server: FleetServer, project: Project) -> None:
-    """Let a machine's time have ended a moment ago."""
-    soon = datetime.now(UTC) + timedelta(seconds=1.2)
-    machinery.expiry.set(server, project, PersonId("nobody"), soon)
-    while datetime.now(UTC) <= soon:
-        pass
-
-
 def test_a_machine_whose_time_is_over_is_kept_and_starts_again_when_it_is_extended(
-    ada: Browser, clouds: list[FakeCloud], project: Project, machinery: Machinery, server: FleetServer
+    ada: Browser, clouds: list[FakeCloud], project: Project, month_later: Expiry, server: FleetServer
 ) -> None:
-    _expire(machinery, server, project)
-    machinery.expiry.tick()
+    month_later.tick()
     page = ada.get(path_of(server))
     assert "Its time ended, and it was stopped:" in page
     assert "Make a snapshot of it, or extend its time" in page
     assert "Extend it first." in ada.post(f"{path_of(server)}/start", status=409)
     clouds[0].set_status(server.id, "ACTIVE")  # somebody starts it with another client
-    machinery.expiry.stop_again({server.cloud: [(str(project.id), server.id)]})
+    month_later.stop_again({server.cloud: [(str(project.id), server.id)]})
     assert clouds[0].server(project, server.id).status == "SHUTOFF"
     ada.post(f"{path_of(server)}/term", {"days": "7"})
     ada.post(f"{path_of(server)}/start")
@@ -270,6 +289,7 @@ def test_a_rule_that_lets_ssh_in_is_closed_only_after_a_warning(
 def test_other_groups_for_a_card_ask_again_when_they_cut_ssh_off(
     ada: Browser, clouds: list[FakeCloud], project: Project, server: FleetServer
 ) -> None:
+    assert [group.name for group in clouds[0].parts.groups(project)] == ["default"]
     closed = clouds[0].parts.create_group(project, "closed")
     [card] = clouds[0].parts.cards(project, server.id)
     form = {"card": str(card.id), f"group-{closed.id}": "yes"}
@@ -296,8 +316,8 @@ def test_ports_are_opened_and_networks_and_addresses_come_and_go(
     back = {"back": path_of(server)}
     ada.post(f"/networks/east/groups/{group.id}/rules", {"protocol": "tcp", "ports": "8000-8080", **back})
     assert "8000–8080" in ada.get(f"{path_of(server)}?part=network")
-    ada.post("/networks", {"cloud": "east", "name": "apart", "cidr": "10.9.0.0/24"})
-    apart = next(network for network in parts.networks(project) if network.name == "apart")
+    ada.post("/networks", {"cloud": "east", "name": "lonely", "cidr": "10.9.0.0/24"})
+    apart = next(network for network in parts.networks(project) if network.name == "lonely")
     ada.post(f"{path_of(server)}/cards/plug", {"network": apart.id})
     first, second = parts.cards(project, server.id)
     ada.post(f"{path_of(server)}/cards/unplug", {"card": second.id})
@@ -305,9 +325,9 @@ def test_ports_are_opened_and_networks_and_addresses_come_and_go(
     assert parts.cards(project, server.id)[0].floating == ""
     ada.post(f"{path_of(server)}/address/give")
     assert parts.cards(project, server.id)[0].floating
-    assert "apart" in ada.get("/networks")
+    assert "lonely" in ada.get("/networks")
     ada.post(f"/networks/east/{apart.id}/delete")
-    assert "apart" not in ada.get("/networks")
+    assert "lonely" not in ada.get("/networks")
 
 
 CHANGES = (

@@ -149,7 +149,7 @@ class Expiry:
             Conflict: code `machine_expired`.
         """
         term = self.of(cloud, server_id)
-        if term and term.ends_at <= self._clock.now():
+        if term and (term.is_over or term.ends_at <= self._clock.now()):
             raise Conflict(
                 f"The time of {term.name} ended at {to_iso(term.ends_at)}.",
                 code="machine_expired",

@@ -19,12 +19,13 @@ from armillary.fleet.expiry import Expiry
 from armillary.fleet.model import WORKER_MARK, FleetFlavor, FleetServer, Limits, Refusal
 from armillary.fleet.parts import Volume
 from armillary.fleet.service import FleetService
+from armillary.fleet.welcome import together
 
 BY_MARK = "armillary_by"
 """Server metadata: who launched it."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}\Z")
-LONGEST_USER_DATA = 48_000
-"""Nova takes 65,535 bytes of base64."""
+LONGEST_USER_DATA = 46_000
+"""Nova takes 65,535 bytes of base64, and our welcome needs room too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +70,17 @@ class Prospect:
 class Launching:
     """Makes people's machines."""
 
-    def __init__(self, *, fleet: FleetService, expiry: Expiry, clock: Clock) -> None:
+    def __init__(self, *, fleet: FleetService, expiry: Expiry, clock: Clock, welcome: str = "") -> None:
+        """`welcome` is the script that lets the portal's shell in, for clouds that have no vendor data of ours."""
+        self._welcome = welcome
         self._fleet = fleet
         self._expiry = expiry
         self._clock = clock
+
+    def _user_data(self, cloud: CloudName, typed: str) -> str | None:
+        if self._welcome and not self._fleet.settings(cloud).per_project:
+            return together(typed, self._welcome)
+        return typed or None
 
     def prospect(self, project: Project, cloud: CloudName, flavor: str) -> Prospect:
         """Say whether a machine of that size fits there now, and if not, why, and what would make room."""
@@ -132,7 +140,7 @@ class Launching:
                 name=order.name,
                 image_id=image_id,
                 flavor=order.flavor,
-                user_data=order.user_data or None,
+                user_data=self._user_data(cloud, order.user_data),
                 key_name=key_name,
                 metadata={BY_MARK: person.user_name},
                 floating_ip=order.floating_ip,
@@ -170,7 +178,7 @@ def check(order: Order) -> None:
             "A name has letters, digits, '.' and '-', at most 63, and begins with a letter or digit."
         )
     if len(order.user_data.encode()) > LONGEST_USER_DATA:
-        errors["user_data"] = "User data has at most 48,000 bytes."
+        errors["user_data"] = "User data has at most 46,000 bytes."
     if order.volume is not None and not 1 <= order.volume <= 100_000:
         errors["volume"] = "A volume has 1 to 100,000 GiB."
     if order.days is not None and not 1 <= order.days <= 366:
