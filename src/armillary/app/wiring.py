@@ -32,7 +32,7 @@ from armillary.app.settings import OidcTable, Settings
 from armillary.app.storage import open_bytes
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
-from armillary.app.wiring_inside import build_inside
+from armillary.app.wiring_inside import build_inside, welcome_of
 from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery
 from armillary.app.wiring_notices import Telling, build_notices
 from armillary.base.clock import Clock
@@ -212,6 +212,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         notices=telling.notices,
         clock=clock,
         cache=settings.cache,
+        welcome=welcome_of(authority, clock),
     )
 
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None)

@@ -16,6 +16,7 @@ from armillary.app.database import make_engine
 from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import CloudTable, Settings
 from armillary.app.vendor_data import vendor_data
+from armillary.app.wiring_inside import welcome_of
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName
 from armillary.base.units import GiB, MiB
@@ -32,7 +33,6 @@ from armillary.cloud.engines.qemu.volumes import QemuVolumeDisks
 from armillary.cloud.model import Capacity
 from armillary.cloud.ports import Fabric, Hypervisor
 from armillary.cloud.volumes.ports import VolumeDisks
-from armillary.portal.inside.authority import ShellAuthority
 
 _SPARE_PROCESSORS = 0.5
 
@@ -51,7 +51,7 @@ def build_clouds(
         host=GUEST_HOST,
         https_port=addresses.https_port,
         ca_pem=authority.ca_pem,
-        welcome=ShellAuthority(key=authority.ssh_key(), clock=clock).welcome(),
+        welcome=welcome_of(authority, clock),
     )
 
     waiting = None

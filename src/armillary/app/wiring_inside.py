@@ -59,3 +59,8 @@ def build_inside(
         tunnels=Tunnels(reaching=reaching, doorman=doorman, idle=bounds.idle, look=bounds.look),
         pattern=pattern,
     )
+
+
+def welcome_of(authority: Authority, clock: Clock) -> str:
+    """Return the script that lets the portal into a new machine."""
+    return ShellAuthority(key=authority.ssh_key(), clock=clock).welcome()

@@ -43,15 +43,16 @@ def build_machinery(
     notices: Notices,
     clock: Clock,
     cache: Path,
+    welcome: str,
 ) -> Tended:
-    """Make it over `database`; base images that were built here are in `cache`."""
+    """Make it over `database`; base images that were built here are in `cache`; `welcome` lets the portal into machines."""
     expiry = Expiry(
         engine=database, fleet=fleet, clock=clock, project=accounts.project, tell=teller(accounts, notices)
     )
     expiry.create_all()
     sampler = Sampler(fleet=fleet, clouds=fleet.clouds(), book=FigureBook(), clock=clock)
     machinery = Machinery(
-        launching=Launching(fleet=fleet, expiry=expiry, clock=clock),
+        launching=Launching(fleet=fleet, expiry=expiry, clock=clock, welcome=welcome),
         expiry=expiry,
         sampler=sampler,
         roster=Roster(clouds=fleet.clouds(), servers=fleet.servers),

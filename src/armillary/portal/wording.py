@@ -354,7 +354,7 @@ FIELD_FINDINGS = (
     N_("This must be a whole number."),
     N_("The passwords are not the same."),
     N_("A name has letters, digits, '.' and '-', at most 63, and begins with a letter or digit."),
-    N_("User data has at most 48,000 bytes."),
+    N_("User data has at most 46,000 bytes."),
     N_("A volume has 1 to 100,000 GiB."),
     N_("A machine runs for 1 to 366 days, or without an end."),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from starlette.concurrency import run_in_threadpool
-from starlette.websockets import WebSocket, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from armillary.base.errors import ArmillaryError, Unavailable
 
@@ -164,7 +164,7 @@ def _result(half: asyncio.Future[_Ended]) -> _Ended:
     error = half.exception()
     if error is None:
         return half.result()
-    if isinstance(error, OSError | EOFError | RuntimeError):  # gone in the middle of a word
+    if isinstance(error, OSError | EOFError | RuntimeError | WebSocketDisconnect):  # gone in the middle of a word
         return _Ended(code=NORMAL)
     raise error
 
