@@ -10,6 +10,8 @@ from typing import Any, Self
 import httpx2
 from platform_process import RunningPlatform
 
+FAILS_ONCE = "unlucky.fits"
+"""A job with this argument ends with exit code 3 the first time."""
 SIZE = {"cpus": 2, "memory_mib": 2048, "disk_kib": 10 * 2**20}
 
 
@@ -72,4 +74,6 @@ def _do(http: httpx2.Client, base: str, job: dict[str, Any]) -> None:
     query = {**lease, "name": "count.txt"}
     http.put(f"{base}/outputs", params=query, content=said, headers={"x-sha256": digest}).raise_for_status()
     output = {"name": "count.txt", "sha256": digest, "size": len(said)}
-    http.post(f"{base}/finish", json=lease | {"exit_code": 0, "outputs": [output]}).raise_for_status()
+    fails = FAILS_ONCE in job["spec"]["arguments"] and job["attempt"] == 1
+    ended = {"exit_code": 3 if fails else 0, "outputs": [output]}
+    http.post(f"{base}/finish", json=lease | ended).raise_for_status()

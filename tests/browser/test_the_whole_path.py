@@ -9,18 +9,11 @@ import pytest
 from chromium import ARGUMENTS, CHROMIUM
 from platform_process import RunningPlatform, running_platform
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
-from pretended_workers import PretendedWorkers
+from pretended_workers import FAILS_ONCE, PretendedWorkers
 
 PASSWORD = "correct horse battery"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5TTPRkbTzdUL6UOPSOtsCEjtnjJMgkM9pO4ChMvd1p ada@laptop"
-SUBMIT = """\
-executable = count.sh
-arguments = field-$(Process)
-output = field-$(Process).out
-transfer_input_files = field.fits
-request_memory = 512M
-queue 3
-"""
+ROWS = "\n".join(["field,threshold", *(f"m{n}.fits,{n / 2}" for n in range(11)), f"{FAILS_ONCE},3.5"])
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -60,7 +53,10 @@ def a_person(
         page = context.new_page()
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on(
+            "console",
+            lambda said: complaints.append(f"{said.text} {said.location}") if said.type == "error" else None,
+        )
         return page
 
     yield a_person
@@ -96,8 +92,8 @@ def register(page: Page) -> None:
 def launch(page: Page) -> None:
     page.goto("/")
     page.get_by_role("link", name="Launch a machine").click()
-    page.get_by_label("Size").select_option("c2-2gb-10")
-    page.get_by_label("Name").fill("workbench")
+    page.get_by_label("Size", exact=True).select_option("c2-2gb-10")
+    page.get_by_label("Name", exact=True).fill("workbench")
     page.get_by_label("Paste a public key").fill(KEY)
     page.get_by_role("button", name="Launch").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("running")
@@ -118,20 +114,38 @@ def snapshot(page: Page) -> str:
 
 def submit(page: Page, digest: str) -> None:
     expect(page.get_by_label("Image").locator("option:checked")).to_contain_text(digest)
-    page.get_by_label("HTCondor submit file").fill(SUBMIT)
+    page.get_by_label("Program", exact=True).fill("count.sh")
+    page.get_by_label("Arguments").fill("$(field) $(threshold)")
+    page.get_by_label("Table of parameters").fill(ROWS)
+    page.get_by_label("Input files of each job").fill("field.fits")
+    page.get_by_label("Memory").fill("512M")
     page.get_by_label("Program and input files").set_input_files(
         [
             {"name": "count.sh", "mimeType": "text/x-shellscript", "buffer": b"#!/bin/sh\nwc -c *\n"},
             {"name": "field.fits", "mimeType": "application/fits", "buffer": b"SIMPLE  =" * 320},
         ]
     )
+    ahead = page.locator("#ahead")
+    expect(ahead).to_contain_text("workers could start now")
+    expect(ahead).to_contain_text("queue field, threshold from (")
     page.get_by_role("button", name="Submit", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("The jobs are queued.")
 
 
 def watch(page: Page, digest: str) -> None:
-    expect(page.get_by_role("main")).to_contain_text("3 completed", timeout=60_000)
-    page.get_by_role("link", name="1.2").click()
+    picture = page.get_by_role("application", name="Picture of the jobs")
+    expect(picture).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("11 completed", timeout=60_000)
+    cause = page.get_by_role("listitem").filter(has_text="1 job: Ended with exit code 3")
+    expect(cause).to_be_visible(timeout=30_000)
+    cause.get_by_role("button", name="Retry this one").click()
+    expect(page.get_by_role("main")).to_contain_text("12 completed", timeout=60_000)
+    picture.focus()
+    for key in ("Home", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(page.locator("#picture-said")).to_contain_text("1.2: completed", timeout=30_000)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Job 1.2")
     expect(page.get_by_role("log", name="Standard output")).to_contain_text("field.fits: 2880 bytes")
     expect(page.get_by_role("main")).to_contain_text(digest)
     with page.expect_download() as fetched:

@@ -19,6 +19,7 @@ FIELDS = (
 SEPARATOR = "\x1f"
 """between values that have blanks or commas in them, as HTCondor has it"""
 MOST_ROWS = 100_000
+_LONGEST_ROW = 20_000
 
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}")
 _SIZE = re.compile(r"\d{1,9}(\.\d{1,3})?\s*([KMGT]i?B?)?", re.IGNORECASE)
@@ -66,7 +67,7 @@ def read_table(columns: str, text: str) -> Table | None:
         return None
     sample = lines[0][1]
     parted = next((mark for mark in ("\t", ";", ",") if mark in sample), None)
-    rows = [(number, _parts(line, parted)) for number, line in lines]
+    rows = [(number, _parts(line[:_LONGEST_ROW], parted)) for number, line in lines]
     names = [name for name in re.split(r"[\s,;]+", columns) if name]
     if not names:
         number, names = rows.pop(0)
@@ -85,7 +86,7 @@ def read_table(columns: str, text: str) -> Table | None:
                 facts={"line": number, "values": len(row), "columns": len(names), "field": "rows"},
                 remedy="Give each row a value for each column.",
             )
-        if row[0].startswith(("#", ")")) or any(_unfit(value) for value in row):
+        if len("".join(row)) >= _LONGEST_ROW // 2 or row[0].startswith(("#", ")")) or any(map(_unfit, row)):
             raise Invalid(
                 f"Line {number} of the table has a value that a submit file cannot hold.",
                 code="row_unfit",
@@ -98,7 +99,8 @@ def read_table(columns: str, text: str) -> Table | None:
 def _parts(line: str, parted: str | None) -> list[str]:
     if parted is None:
         return line.split()
-    return [value.strip() for value in next(csv.reader(io.StringIO(line), delimiter=parted), [])]
+    [values] = csv.reader(io.StringIO(line), delimiter=parted)
+    return [value.strip() for value in values]
 
 
 def _unfit(value: str) -> bool:

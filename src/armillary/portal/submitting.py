@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from starlette.datastructures import UploadFile
 
@@ -140,10 +140,10 @@ def sizes_told(form: Form) -> dict[str, int]:
         told: Any = json.loads(form.raw("chosen") or "{}")
     except ValueError:
         told = {}
-    if isinstance(told, dict):
-        named: dict[Any, Any] = told
-        sizes = {str(name): size for name, size in named.items() if isinstance(size, int) and size >= 0}
-        found |= {base_name(name): size for name, size in list(sizes.items())[:2000]}
+    named = cast("dict[str, Any]", told) if isinstance(told, dict) else {}
+    for name, size in list(named.items())[:2000]:
+        if isinstance(size, int) and size >= 0:
+            found[base_name(name)] = size
     return found
 
 
