@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, delete, insert, or_, select, update
+from sqlalchemy import Engine, RowMapping, delete, insert, or_, select, update
 
 from armillary.base.ids import PersonId
 from armillary.vospace.link_model import ShareLink
@@ -31,7 +32,7 @@ class SqlLinkRecords:
         """See `link_ports.LinkRecords`."""
         with self._reading.connect() as connection:
             row = connection.execute(select(links).where(links.c.id == link_id)).mappings().first()
-        return ShareLink(**{**row, "path": _path(row["path"])}) if row else None
+        return _link(row) if row else None
 
     def links_of(self, owner_id: PersonId, path: VOSPath | None = None) -> Sequence[ShareLink]:
         """See `link_ports.LinkRecords`."""
@@ -40,7 +41,7 @@ class SqlLinkRecords:
             query = query.where(links.c.path == _text(path))
         with self._reading.connect() as connection:
             rows = connection.execute(query.order_by(links.c.made_at.desc(), links.c.id)).mappings()
-            return [ShareLink(**{**row, "path": _path(row["path"])}) for row in rows]
+            return [_link(row) for row in rows]
 
     def revoke_link(self, link_id: str, at: datetime) -> None:
         """See `link_ports.LinkRecords`."""
@@ -67,6 +68,11 @@ class SqlLinkRecords:
 
 def _text(path: VOSPath) -> str:
     return json.dumps(path.names)
+
+
+def _link(row: RowMapping) -> ShareLink:
+    values: dict[str, Any] = dict(row)
+    return ShareLink(**{**values, "path": _path(row["path"])})
 
 
 def _path(text: str) -> VOSPath:

@@ -1,4 +1,4 @@
-"""What we use of Astropy and Pillow, which have no types, or only some: here they are `Any`, in one place."""
+"""What we use of Astropy, Pillow and lxml, which have no types, or only some: here they are `Any`, in one place."""
 # pyright: reportPrivateUsage=false, reportAttributeAccessIssue=false, reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from astropy.time import Time as _Time
 from astropy.units import Unit as _Unit
 from astropy.units import UnitConversionError
 from astropy.wcs import utils as _wcs_utils
+from lxml import etree as _etree
 from PIL import Image as _Image
 
 fits: Any = _fits
@@ -26,6 +27,7 @@ SkyCoord: Any = _SkyCoord
 Time: Any = _Time
 Unit: Any = _Unit
 Image: Any = _Image
+etree: Any = _etree
 
 __all__ = [
     "CodecError",
@@ -34,6 +36,7 @@ __all__ = [
     "Time",
     "Unit",
     "UnitConversionError",
+    "etree",
     "fits",
     "visualization",
     "wcs",

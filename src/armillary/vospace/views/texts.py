@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lxml import etree
-
 from armillary.base.errors import Invalid, TooLarge
+from armillary.vospace.views.astro import etree
 from armillary.vospace.views.parameters import Rows
 from armillary.vospace.views.ranges import RangeFile
 
@@ -162,7 +161,7 @@ def _split(line: str, separator: str) -> list[str]:
     if separator == " ":
         return line.split()
     try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [""])]
     except csv.Error:
         return [cell.strip() for cell in line.split(separator)]
 
