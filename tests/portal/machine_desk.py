@@ -47,7 +47,7 @@ def a_machinery(
         launching=Launching(fleet=fleet, expiry=expiry, clock=clock),
         expiry=expiry,
         sampler=Sampler(fleet=fleet, clouds=fleet.clouds(), book=FigureBook(), clock=clock),
-        roster=Roster(clouds=fleet.clouds(), servers=lambda cloud, project: fleet.servers(cloud, project)),
+        roster=Roster(clouds=fleet.clouds(), servers=fleet.servers),
         doors={CloudName("east"): Door(auth_url="http://127.0.0.1:5000/identity/v3", region="east")},
         packages=lambda digest: packages.get(digest, {}),
     )
