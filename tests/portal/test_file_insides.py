@@ -130,7 +130,7 @@ def test_the_viewer_gets_pixels_at_the_resolution_of_a_screen(ada: Browser, put:
     put("large.fits", an_image((3000, 2500)))
     page = ada.get("/view/home/ada/large.fits?hdu=1")
     assert "?SUB=%5B1%5D%5B1:2500:2%2C1:3000:2%5D" in page
-    assert "each 2th pixel" in page
+    assert "one pixel in 2 is shown" in page
     put("cube.fits", an_image((3, 20, 30)))
     page = ada.get("/view/home/ada/cube.fits?plane=2")
     assert "1:30:1%2C1:20:1%2C2%5D" in page

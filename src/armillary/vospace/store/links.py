@@ -71,8 +71,8 @@ def _text(path: VOSPath) -> str:
 
 
 def _link(row: RowMapping) -> ShareLink:
-    values: dict[str, Any] = dict(row)
-    return ShareLink(**{**values, "path": _path(row["path"])})
+    values: dict[str, Any] = {**row, "path": _path(row["path"])}
+    return ShareLink(**values)
 
 
 def _path(text: str) -> VOSPath:
