@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from armillary.portal.i18n import N_
+from armillary.portal.wording_machines import MACHINES
 
 STATES: Mapping[str, str] = {
     # applications
@@ -22,8 +23,21 @@ STATES: Mapping[str, str] = {
     "REBOOT": N_("restarting"),
     "HARD_REBOOT": N_("restarting"),
     "PAUSED": N_("paused"),
+    "SUSPENDED": N_("suspended"),
+    "RESIZE": N_("changing its size"),
+    "VERIFY_RESIZE": N_("on trial"),
+    "REVERT_RESIZE": N_("going back"),
+    "REBUILD": N_("beginning anew"),
     "DELETING": N_("being deleted"),
     "DELETED": N_("deleted"),
+    # volumes
+    "available": N_("free"),
+    "in-use": N_("attached"),
+    "creating": N_("being made"),
+    "attaching": N_("being attached"),
+    "detaching": N_("being detached"),
+    "deleting": N_("being deleted"),
+    "error": N_("failed"),
     # images
     "active": N_("ready"),
     "queued": N_("being made"),
@@ -49,6 +63,15 @@ STATES: Mapping[str, str] = {
     "draining": N_("finishing its last jobs"),
     "ending": N_("ending"),
     "gone": N_("gone"),
+    # people, projects and clouds
+    "enabled": N_("enabled"),
+    "disabled": N_("disabled"),
+    "answers": N_("answers"),
+    "silent": N_("does not answer"),
+    "drained": N_("drained"),
+    "done": N_("done"),
+    "refused": N_("refused"),
+    "expired": N_("expired"),
     # announcements
     "info": N_("Please note"),
     "warning": N_("Attention"),
@@ -71,6 +94,25 @@ NOTICES: Mapping[str, str] = {
     "rebooted": N_("The machine is asked to restart."),
     "deleted": N_("The machine is deleted."),
     "snapshot": N_("The snapshot is being made."),
+    "extended": N_("It runs longer now."),
+    "endless": N_("It runs without an end now."),
+    "resized": N_("The machine is being given its new size."),
+    "settled": N_("That is settled."),
+    "rebuilt": N_("The machine begins anew."),
+    "attached": N_("The volume is attached."),
+    "detached": N_("The volume is being detached."),
+    "network-changed": N_("The machine's network is changed."),
+    "network-made": N_("The network is made."),
+    "network-deleted": N_("The network is deleted."),
+    "rules-changed": N_("Who may come in is changed."),
+    "volume-made": N_("The volume is made."),
+    "volume-deleted": N_("The volume is deleted."),
+    "image-shared": N_("The image is offered to the project."),
+    "accepted": N_("The image is yours to use now."),
+    "turned-down": N_("The offer is turned down."),
+    "published": N_("Everybody may use the image now."),
+    "unpublished": N_("Only its project may use the image now."),
+    "credential-deleted": N_("The credential is deleted; what was downloaded with it no longer works."),
     "image-deleted": N_("The image is deleted."),
     "submitted": N_("The jobs are queued."),
     "held": N_("Held."),
@@ -82,9 +124,29 @@ NOTICES: Mapping[str, str] = {
     "folder-made": N_("The folder is made."),
     "moved": N_("It is moved."),
     "file-deleted": N_("It is deleted."),
+    "binned": N_("It is in the bin now."),
+    "restored": N_("It is back where it was."),
+    "bin-emptied": N_("The bin is empty."),
+    "copied": N_("It is copied."),
+    "shared": N_("The access is changed."),
+    "changed": N_("The properties are changed."),
+    "link-made": N_("The link is made."),
+    "link-revoked": N_("The link opens nothing any more."),
     "key-added": N_("The key is added."),
     "key-removed": N_("The key is removed."),
+    "password-set": N_("Your new password is set. Sign in with it."),
+    "password-changed": N_("Your password is changed."),
+    "second-factor-off": N_("The second factor is off."),
+    "identity-added": N_("You can sign in with it from now on."),
+    "identity-removed": N_("It opens your account no more."),
     "token-revoked": N_("The token is revoked."),
+    "person-changed": N_("The person is changed."),
+    "project-changed": N_("The project is changed."),
+    "allocation-changed": N_("The new allocation holds on every cloud from now on."),
+    "cloud-drained": N_("No new workers boot there."),
+    "cloud-resumed": N_("Workers boot there again."),
+    "announced": N_("It is announced."),
+    "announcement-ended": N_("It is announced no more."),
     "wishes-kept": N_("Your choice is kept."),
     "signed-out": N_("You are signed out."),
 }
@@ -109,6 +171,38 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "too_many_applications": (
         N_("%(waiting)s of your requests wait already."),
         N_("Wait until an administrator has decided on them."),
+    ),
+    "wrong_code": (
+        N_("This code is not good, or it was used before."),
+        N_("Wait for the next code of your authenticator, or use a recovery code."),
+    ),
+    "second_factor_is_on": (
+        N_("Your second factor is on already."),
+        N_("Turn it off first, to move it to another device."),
+    ),
+    "errand_over": (
+        N_("This link or form is not good any more: it was used, or it is too old."),
+        N_("Begin again."),
+    ),
+    "identity_taken": (
+        N_("This identity belongs to an account already."),
+        N_("Sign in with it, or remove it from the other account."),
+    ),
+    "only_way_in": (
+        N_("This is your only way in."),
+        N_("Set a password first, with the link for a forgotten one."),
+    ),
+    "not_signed_in_there": (
+        N_("%(provider)s did not sign you in."),
+        N_("Try again, or sign in with your password."),
+    ),
+    "provider_silent": (
+        N_("%(provider)s does not answer as it should."),
+        N_("Try again in a moment, or sign in with your password."),
+    ),
+    "password_reused": (
+        N_("The new password has been used before."),
+        N_("Choose a password that differs from the last two."),
     ),
     "application_decided": (
         N_("This request was decided before."),
@@ -164,6 +258,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         N_("Name the image by its digest."),
     ),
     "flavor_not_found": (N_("There is no size %(flavor)s."), N_("Choose one of the sizes.")),
+    **MACHINES,
     "bad_key": (
         N_("This is not an ssh public key."),
         N_("Paste the one line of a file like ~/.ssh/id_ed25519.pub."),
@@ -210,14 +305,42 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         N_("Ask its owner or an administrator of the project."),
     ),
     "permission_denied": (N_("You may not do this with %(path)s."), N_("Ask its owner.")),
+    "link_closed": (
+        N_("There is nothing at this address, or not any more."),
+        N_("Ask who gave it to you for a new one."),
+    ),
+    "node_locked": (N_("%(path)s is locked."), N_("Unlock it first.")),
+    "container_not_found": (N_("There is no folder for it."), N_("Make the folder first.")),
+    "fits_invalid": (N_("This FITS file cannot be read."), N_("Write it again.")),
+    "views_busy": (N_("Many pictures are waited for."), N_("Try again in a minute.")),
     "node_not_found": (N_("There is no %(path)s."), N_("Look at the folder above it.")),
     "duplicate_node": (N_("%(path)s exists already."), N_("Choose another name.")),
     "quota_exceeded_storage": (N_("Your storage is full."), N_("Delete files that are not needed.")),
+    "more_is_asked": (
+        N_("A request of project %(project)s waits already."),
+        N_("Wait until an administrator has decided on it."),
+    ),
+    "cloud_drained": (
+        N_("Cloud %(cloud)s is being drained: no new workers boot there."),
+        N_("Wait, or let the jobs run on other clouds."),
+    ),
+    "last_administrator": (
+        N_("This is the only administrator of the platform."),
+        N_("Make somebody else an administrator first."),
+    ),
     "notice_not_found": (N_("There is no such notice."), N_("List your notices.")),
     "announcement_not_found": (N_("There is no such announcement."), N_("List the announcements.")),
     "bad_notify_url": (
         N_("This is no address of http or https."),
         N_("Write it like https://example.org/done, escaped, without a password."),
+    ),
+    "row_incomplete": (
+        N_("Line %(line)s of the table has %(values)s values, and there are %(columns)s columns."),
+        N_("Give each row a value for each column."),
+    ),
+    "row_unfit": (
+        N_("Line %(line)s of the table has a value that a submit file cannot hold."),
+        N_("Leave out empty values, $( and a # or ) at the beginning of a row."),
     ),
     "missing_input": (
         N_("The submit file names %(path)s, which was not uploaded."),
@@ -238,6 +361,10 @@ FIELD_FINDINGS = (
     N_("The password must not be the user name."),
     N_("This must be a whole number."),
     N_("The passwords are not the same."),
+    N_("A name has letters, digits, '.' and '-', at most 63, and begins with a letter or digit."),
+    N_("User data has at most 46,000 bytes."),
+    N_("A volume has 1 to 100,000 GiB."),
+    N_("A machine runs for 1 to 366 days, or without an end."),
 )
 """What the accounts service says about single fields, here for the catalogues only."""
 
