@@ -58,8 +58,10 @@ def test_who_did_what_from_where_and_how_it_went(a_trail: Make) -> None:
     client.put("/vault/x")
     client.post("/inner/mine")
     client.delete("/forbidden")
+    client.post("/join/this-is-a-key")
     found = [(e.who, e.act, e.target, e.origin, e.status, e.refused) for e in trail.entries(Asked(), limit=9)]
     assert found == [
+        ("", "POST", "/join/…", "192.0.2.7", 200, False),
         ("", "DELETE", "/forbidden", "192.0.2.7", 403, True),
         ("ada", "POST", "/inner/mine", "192.0.2.7", 200, False),
     ]

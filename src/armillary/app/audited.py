@@ -12,6 +12,8 @@ from armillary.accounts.trail import WHO, Trail
 _LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OF_MACHINES = ("/agent/", "/proc", "/api/v1/batch/")
 """What programs say all day. Jobs have event logs of their own."""
+_WITH_SECRETS = ("/join/", "/reset/", "/shared/")
+"""What follows is a key, and the trail is no place for keys."""
 
 
 class Audited:
@@ -37,10 +39,14 @@ class Audited:
                     self._trail.note,
                     who=who[0] if who else "",
                     act=scope["method"],
-                    target=scope["path"],
+                    target=_without_secrets(scope["path"]),
                     origin=client[0] if client else "",
                     status=message["status"],
                 )
             await send(message)
 
         await self._app({**scope, WHO: who}, receive, noting)
+
+
+def _without_secrets(path: str) -> str:
+    return next((f"{prefix}…" for prefix in _WITH_SECRETS if path.startswith(prefix)), path)

@@ -10,6 +10,7 @@ from armillary.base.errors import Invalid
 from armillary.cli.output import Columns, Record, at, emit, emit_one, say, voices
 from armillary.cli.session import connect
 from armillary.cli.words import argument, option
+from armillary.client import config as settings
 
 _FIELDS: Columns = [
     ("Group", "name"),
@@ -113,6 +114,69 @@ def add(**whom: Any) -> None:
 def remove(**whom: Any) -> None:
     """Take people and groups out of a group. They lose access at once; you can take yourself out."""
     _move("drop", "no longer in", **whom)
+
+
+@group.command(epilog="Example: armillary group invite m51-team --days 30 --uses 5")
+@argument("name")
+@option("--days", type=click.IntRange(1, 90), default=7, show_default=True, help="That it is good for.")
+@option(
+    "--uses", type=click.IntRange(1, 10_000), default=1, show_default=True, help="People whom it lets in."
+)
+@option("--any", "anybody", is_flag=True, help="As many as come before it expires.")
+@option("--admin", is_flag=True, help="As administrators, who may change the group.")
+@voices
+def invite(name: str, days: int, uses: int, anybody: bool, admin: bool) -> None:
+    """Make a link into a group. It is shown this once."""
+    from armillary.client.groups import Groups
+
+    place = "admins" if admin else "members"
+    with connect() as http:
+        made = Groups(http=http).invite(name, place=place, days=days, uses=None if anybody else uses)
+    made["link"] = f"{settings.load().url}{made['path']}"
+    emit_one(made, fields=[("Link", "link"), ("Expires", at("expires_at"))], identity="link")
+
+
+@group.command(epilog="Example: armillary group invitations m51-team")
+@argument("name")
+@voices
+def invitations(name: str) -> None:
+    """List the links into a group that can still be used."""
+    from armillary.client.groups import Groups
+
+    with connect() as http:
+        found = Groups(http=http).invitations(name)
+    columns: Columns = [
+        ("INVITATION", "id"),
+        ("AS", "place"),
+        ("BY", "made_by"),
+        ("EXPIRES", at("expires_at")),
+        ("USED", "used"),
+        ("LEFT", lambda record: "any" if record["uses_left"] is None else str(record["uses_left"])),
+    ]
+    emit(found, columns=columns, identity="id", empty="There is no invitation.")
+
+
+@group.command("uninvite", epilog="Example: armillary group uninvite m51-team 5f3c…")
+@argument("name")
+@argument("invitation")
+def uninvite(name: str, invitation: str) -> None:
+    """Take a link into a group back."""
+    from armillary.client.groups import Groups
+
+    with connect() as http:
+        Groups(http=http).take_back(name, invitation)
+    say("The link leads nowhere now.")
+
+
+@group.command(epilog="Example: armillary group join https://cloud.example.org:8443/join/…")
+@argument("link")
+def join(link: str) -> None:
+    """Come into the group of a link that you were sent."""
+    from armillary.client.groups import Groups
+
+    with connect() as http:
+        joined = Groups(http=http).accept(link.rstrip("/").rpartition("/")[2])
+    say(f"You are in {joined['group']}.")
 
 
 @group.command(epilog="Example: armillary group delete m51-team")

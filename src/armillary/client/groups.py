@@ -47,6 +47,22 @@ class Groups:
         """Take a person or a group out of the `members` or `admins`."""
         self._http.delete(f"{_path(name)}/{place}/{kind}/{quote(who, safe='')}")
 
+    def invite(self, name: str, *, place: str, days: int, uses: int | None) -> Record:
+        """Make a link into a group; the record has its `path`, which is shown this once."""
+        return self._http.post(f"{_path(name)}/invitations", {"place": place, "days": days, "uses": uses})
+
+    def invitations(self, name: str) -> list[Record]:
+        """Return the links into a group that can still be used."""
+        return self._http.get(f"{_path(name)}/invitations")
+
+    def take_back(self, name: str, invitation: str) -> None:
+        """Make a link lead nowhere."""
+        self._http.delete(f"{_path(name)}/invitations/{quote(invitation, safe='')}")
+
+    def accept(self, secret: str) -> Record:
+        """Come into the group of a link."""
+        return self._http.post(f"{_BASE}/invitations/accept", {"secret": secret})
+
 
 class Certificates:
     """Our client certificates, over `http`."""

@@ -27,6 +27,7 @@ from armillary.portal.pages import (
     admin_place,
     files,
     front,
+    groups,
     growing,
     images,
     job,
@@ -62,6 +63,7 @@ ROOMS = (
     admin_people,
     admin_place,
     growing,
+    groups,
     launching,
     machines,
     machine_parts,
@@ -70,6 +72,7 @@ ROOMS = (
     inside_pages,
     images,
     submit,  # before the jobs, as what has a number below /jobs is a submit of old
+    workers,
     jobs,
     job,
     files,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from armillary.portal.i18n import N_
 from armillary.portal.wording_machines import MACHINES
+from armillary.portal.wording_people import PEOPLE
 
 STATES: Mapping[str, str] = {
     # applications
@@ -147,6 +148,11 @@ NOTICES: Mapping[str, str] = {
     "cloud-resumed": N_("Workers boot there again."),
     "announced": N_("It is announced."),
     "announcement-ended": N_("It is announced no more."),
+    "group-made": N_("The group is made."),
+    "group-changed": N_("The group is changed."),
+    "group-deleted": N_("The group is deleted."),
+    "group-joined": N_("You are in the group."),
+    "invitation-gone": N_("The link leads nowhere now."),
     "wishes-kept": N_("Your choice is kept."),
     "signed-out": N_("You are signed out."),
 }
@@ -259,6 +265,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     ),
     "flavor_not_found": (N_("There is no size %(flavor)s."), N_("Choose one of the sizes.")),
     **MACHINES,
+    **PEOPLE,
     "bad_key": (
         N_("This is not an ssh public key."),
         N_("Paste the one line of a file like ~/.ssh/id_ed25519.pub."),
@@ -316,24 +323,6 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "node_not_found": (N_("There is no %(path)s."), N_("Look at the folder above it.")),
     "duplicate_node": (N_("%(path)s exists already."), N_("Choose another name.")),
     "quota_exceeded_storage": (N_("Your storage is full."), N_("Delete files that are not needed.")),
-    "more_is_asked": (
-        N_("A request of project %(project)s waits already."),
-        N_("Wait until an administrator has decided on it."),
-    ),
-    "cloud_drained": (
-        N_("Cloud %(cloud)s is being drained: no new workers boot there."),
-        N_("Wait, or let the jobs run on other clouds."),
-    ),
-    "last_administrator": (
-        N_("This is the only administrator of the platform."),
-        N_("Make somebody else an administrator first."),
-    ),
-    "notice_not_found": (N_("There is no such notice."), N_("List your notices.")),
-    "announcement_not_found": (N_("There is no such announcement."), N_("List the announcements.")),
-    "bad_notify_url": (
-        N_("This is no address of http or https."),
-        N_("Write it like https://example.org/done, escaped, without a password."),
-    ),
     "row_incomplete": (
         N_("Line %(line)s of the table has %(values)s values, and there are %(columns)s columns."),
         N_("Give each row a value for each column."),

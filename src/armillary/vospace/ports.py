@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from armillary.base.ids import PersonId
 from armillary.vospace.model import Node, Page, Weight
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.upload_ports import UploadRecords
@@ -192,6 +193,10 @@ class Tree(Protocol):
 
     def weights(self, parent: Node, most: int) -> Sequence[Weight]:
         """Say how much is in each child of a container, the heaviest first; counting stops after `most` nodes."""
+        ...
+
+    def shared_with(self, owner: PersonId, group: str, most: int) -> Sequence[VOSPath]:
+        """Return where nodes of an owner are whose own lists of readers or writers have a group in them, by path."""
         ...
 
     def property_names(self) -> Sequence[str]:

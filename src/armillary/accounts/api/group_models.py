@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -102,3 +102,48 @@ class CertificateShape(BaseModel):
     def of(cls, value: IssuedCertificate) -> Self:
         """Return the shape of a value."""
         return cls(**vars(value))
+
+
+class InvitationBody(BaseModel):
+    """A wish for a link into a group, good for some days and people; `uses` null: for as many as come."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    place: Literal["members", "admins"] = "members"
+    days: int = Field(default=7, ge=1, le=90)
+    uses: int | None = Field(default=1, ge=1, le=10_000)
+
+
+class InvitationShape(BaseModel):
+    """A link into a group, without what it needs to be used."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    group: str
+    place: Literal["member", "admin"]
+    made_by: str
+    made_at: datetime
+    expires_at: datetime
+    uses_left: int | None
+    used: int
+
+
+class NewInvitationShape(InvitationShape):
+    """A link as it is shown once; `path` is below the platform's address."""
+
+    path: str
+
+
+class AcceptBody(BaseModel):
+    """What is behind the last slash of a link."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secret: Annotated[str, Field(max_length=200)]
+
+
+class AcceptedShape(BaseModel):
+    """The group that one is in now."""
+
+    group: str

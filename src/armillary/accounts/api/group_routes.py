@@ -2,17 +2,23 @@
 
 # no `from __future__ import annotations` here: FastAPI could not resolve the dependency that is a parameter
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
 from armillary.accounts.api.access import Desk
 from armillary.accounts.api.group_models import (
+    AcceptBody,
+    AcceptedShape,
     CertificateShape,
     GroupBody,
     GroupBriefShape,
     GroupChange,
     GroupShape,
+    InvitationBody,
+    InvitationShape,
+    NewInvitationShape,
 )
 from armillary.accounts.core.group_rules import Place, Places
 from armillary.accounts.model import Principal
@@ -71,6 +77,33 @@ def add_groups(routes: APIRouter, service: AccountsService, desk: Desk, signed_i
     @routes.delete("/groups/{name}/{place}/groups/{inner}", status_code=204)
     def drop_group(name: str, place: PlaceName, inner: str, who: Principal = signed_in) -> None:
         service.take_out_of_group(name, _PLACES[place], by=who.person, group=inner)
+
+
+def add_invitations(routes: APIRouter, service: AccountsService, signed_in: Any) -> None:
+    """Add the routes of links into groups."""
+
+    @routes.get("/groups/{name}/invitations")
+    def invitations(name: str, who: Principal = signed_in) -> list[InvitationShape]:
+        return [InvitationShape.model_validate(one) for one in service.invitations(name, by=who.person)]
+
+    @routes.post("/groups/{name}/invitations", status_code=201)
+    def invite(name: str, body: InvitationBody, who: Principal = signed_in) -> NewInvitationShape:
+        made, secret = service.invite(
+            name,
+            by=who.person,
+            place=_PLACES[body.place],
+            lifetime=timedelta(days=body.days),
+            uses=body.uses,
+        )
+        return NewInvitationShape(**InvitationShape.model_validate(made).model_dump(), path=f"/join/{secret}")
+
+    @routes.delete("/groups/{name}/invitations/{invitation_id}", status_code=204)
+    def take_back(name: str, invitation_id: str, who: Principal = signed_in) -> None:
+        service.take_back_invitation(name, invitation_id, by=who.person)
+
+    @routes.post("/invitations/accept")
+    def accept(body: AcceptBody, who: Principal = signed_in) -> AcceptedShape:
+        return AcceptedShape(group=service.accept_invitation(body.secret, who=who.person))
 
 
 def add_certificates(routes: APIRouter, service: AccountsService, signed_in: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 
 from armillary.accounts.api.access import Desk
-from armillary.accounts.api.group_routes import add_certificates, add_groups
+from armillary.accounts.api.group_routes import add_certificates, add_groups, add_invitations
 from armillary.accounts.api.limits import BoundedRoute
 from armillary.accounts.api.models import (
     AllocationShape,
@@ -54,6 +54,7 @@ def router(*, service: AccountsService, authenticate: Callable[..., Principal]) 
     _add_tokens(routes, service, desk, signed_in)
     _add_people(routes, service, desk, signed_in)
     add_groups(routes, service, desk, signed_in)
+    add_invitations(routes, service, signed_in)
     add_certificates(routes, service, signed_in)
     return routes
 

@@ -79,6 +79,11 @@ class VOSpaceService(Files, Surgery):
 
     # -- making --------------------------------------------------------------------------------------------
 
+    def shared_with(self, who: Person, group: str, *, most: int = 100) -> Sequence[VOSPath]:
+        """Return where nodes of a person's own are that they have shared with a group, by path."""
+        with self.records.reading() as tree:
+            return tree.shared_with(who.id, group, most)
+
     def ensure_home(self, person: Person, quota: GiB | None = None) -> Node:
         """Return a person's home, made when it is missing. With `quota` it gets that one as its own."""
         path = HOMES / person.user_name

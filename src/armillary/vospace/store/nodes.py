@@ -29,8 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from armillary.base.errors import Conflict, NotFound
+from armillary.base.ids import PersonId
 from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing, Weight
 from armillary.vospace.paths import MAX_DEPTH, VOSPath
+from armillary.vospace.store.shared import shared_with
 from armillary.vospace.store.tables import ROOT_ID, dead_blobs, nodes, property_names, secrets
 from armillary.vospace.store.uploads import SqlUploadRecords
 from armillary.vospace.store.weights import weights_of
@@ -148,6 +150,10 @@ class SqlTree:
     def weights(self, parent: Node, most: int) -> Sequence[Weight]:
         """See `ports.Tree`."""
         return weights_of(self._connection, parent, most)
+
+    def shared_with(self, owner: PersonId, group: str, most: int) -> Sequence[VOSPath]:
+        """See `ports.Tree`."""
+        return shared_with(self._connection, owner, group, most)
 
     def property_names(self) -> Sequence[str]:
         """See `ports.Tree`."""
