@@ -142,3 +142,17 @@ def test_colours_stay_as_chosen_and_one_comes_back_to_the_page_as_it_was(ada: Br
     assert 'href="/keys?from=here" data-copy-address' in page
     ada.post("/theme", {"theme": "", "to": "/"})
     assert "data-theme" not in ada.get("/")
+
+
+def test_a_token_is_limited_to_what_is_ticked_and_to_a_project(
+    ada: Browser, accounts: AccountsService
+) -> None:
+    fields = {"label": "reader", "days": "7", "vospace:read": "on", "project": "galaxies"}
+    page = ada.post("/tokens", fields)
+    secret = page.split('id="secret">')[1].split("<")[0]
+    who = accounts.check_token(secret)
+    assert who.scopes == {"vospace:read"}
+    assert who.project
+    assert who.project.name == "galaxies"
+    assert "vospace:read · galaxies" in page
+    assert "never" in page

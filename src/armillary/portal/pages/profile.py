@@ -15,6 +15,8 @@ from armillary.portal.visit import Visit
 
 LIFETIMES = (1, 7, 30, 90, 365)
 """Days."""
+SCOPES = ("vospace:read", "vospace:write", "batch:read", "batch:write")
+"""What a token may be limited to."""
 
 
 router = APIRouter()
@@ -36,7 +38,7 @@ def show_tokens(portal: Portal, visit: Visit, *, issued: IssuedToken | None = No
         and token.expires_at > now
     ]
     tokens.sort(key=lambda token: token.created_at, reverse=True)
-    return visit.page("tokens.html", tokens=tokens, issued=issued, lifetimes=LIFETIMES)
+    return visit.page("tokens.html", tokens=tokens, issued=issued, lifetimes=LIFETIMES, scopes=SCOPES)
 
 
 @router.get("/keys")
@@ -74,6 +76,10 @@ def make_token(portal: Services, visit: Visiting, form: Sent) -> Response:
         kind=TokenKind.API,
         lifetime=timedelta(days=int(days) if days in map(str, LIFETIMES) else LIFETIMES[0]),
         label=form.text("label")[:100],
+        project_id=next(
+            (m.project.id for m in visit.memberships if m.project.name == form.text("project")), None
+        ),
+        scopes=frozenset(scope for scope in SCOPES if form.flag(scope)),
     )
     return show_tokens(portal, visit, issued=issued)  # the secret is on this page and on no other
 
