@@ -17,6 +17,7 @@ from armillary.base.ids import PersonId, ProjectId, Sha512
 from armillary.base.job_ads import COMPLETED, HELD, IDLE, RUNNING
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.following import Follower
+from armillary.batch.engines.htcondor.orders import Orders
 from armillary.batch.engines.htcondor.ports import Pool, Site
 from armillary.batch.model import Group, JobId, JobSpec, Resources, Submission
 from armillary.batch.store.pool_tables import pool_jobs
@@ -37,6 +38,9 @@ class Schedd:
     def query(self, constraint: str, projection: Sequence[str]) -> list[Ad]:
         return [self.ad]
 
+    def act(self, action: str, jobs: Sequence[str], reason: str) -> int:
+        raise AssertionError(f"{action} {jobs}: nobody wants that")
+
 
 class Followed:
     """A job that the schedd has, and what we know of it."""
@@ -47,6 +51,7 @@ class Followed:
         self._database = database
         site = Site(database=database, clock=clock, pool=cast("Pool", self.schedd), platform="here")
         self._follower = Follower(site=site)
+        self._orders = Orders(site=site)
         job = JobSpec(proc=0, resources=Resources(cpus=1, memory_mib=1, disk_kib=1), data={"executable": "x"})
         self.cluster = EmbeddedQueue(database=database, clock=clock).submit(
             Submission(
@@ -69,6 +74,7 @@ class Followed:
         names = {"ArmillaryCluster": self.cluster, "ArmillaryProc": 0, "ArmillaryTurn": 1}
         self.schedd.ad = {**names, "ClusterId": self.cluster, "ProcId": 0, **ad}
         self._follower.follow()
+        self._orders.send()
 
     def record(self) -> Any:
         return Records(database=self._database).job(None, JobId(self.cluster, 0))
@@ -97,8 +103,9 @@ class History:
 
     def runs(self, *, after: int, worker: str = "w1") -> None:
         self._now += after
+        self._says(JobStatus=RUNNING, EnteredCurrentStatus=self._now)
         machine = {"MachineAttrArmillaryWorker0": worker, "JobCurrentStartDate": self._now}
-        self._says(JobStatus=RUNNING, EnteredCurrentStatus=self._now, **machine)
+        self._says(**machine)
         self._says(JobCurrentStartExecutingDate=self._now, NumJobStarts=self._ad["NumJobStarts"] + 1)
 
     def ends(self, exit_code: int) -> None:
@@ -189,3 +196,14 @@ def test_who_sees_all_has_each_attempt_as_it_ended(database: Database, data: st.
     states = {"fails": "finished", "is evicted": "lost"}
     record = job.record()
     assert [attempt.state for attempt in record.attempt_list] == [states[one] for one in outcomes]
+
+
+def test_a_job_that_runs_since_nobody_says_when_is_not_stopped(database: Database) -> None:
+    """Once it was: it ran by its state, no attempt of it was on record, so that its machine seemed given up."""
+    history = History()
+    history.tries("is evicted", after=1)
+    history.runs(after=1)
+    job = Followed(database)
+    for ad in history.moments:
+        job.look(ad)  # and nothing is asked of the schedd
+    assert [attempt.state for attempt in job.record().attempt_list] == ["lost", "running"]

@@ -111,6 +111,8 @@ class Follower:
                 if known is None:
                     continue
                 step = _Step(db, Ledger(db, now=now), seen, now)
+                if not seen.dated(run=known.run, status=known.status):
+                    continue
                 step.take(known)
                 db.execute(
                     update(pool_jobs)

@@ -93,8 +93,11 @@ class Sender:
     def _adopt(self, cluster: int, rows: list[Row[Any]]) -> list[Row[Any]]:
         """Find those that an earlier call has sent without hearing so; returns the others."""
         doubtful = {(row.proc, row.turn) for row in rows if row.sending_since is not None}
-        if not doubtful:
-            return rows
+        found = self._found(cluster, doubtful) if doubtful else set[tuple[int, int]]()
+        return [row for row in rows if (row.proc, row.turn) not in found]
+
+    def _found(self, cluster: int, doubtful: set[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Return which of these (job, turn) the schedd has after all, and take note of where."""
         mine = f'{PLATFORM} == "{self._platform}" && {CLUSTER} == {cluster}'
         wanted = [PROC, TURN, "ClusterId", "ProcId", "JobStatus", "HoldReasonCode"]
         there: dict[tuple[int, int], tuple[int, int]] = {}
@@ -111,7 +114,7 @@ class Sender:
         if halves:
             self._pool.act("Remove", halves, OURS + "its files did not arrive")
         self._record({(cluster, proc): name for (proc, _), name in there.items()})
-        return [row for row in rows if (row.proc, row.turn) not in there]
+        return set(there)
 
     def _submit(self, cluster: int, rows: list[Row[Any]]) -> set[int]:
         said: list[tuple[Row[Any], dict[str, str]]] = []
@@ -139,8 +142,13 @@ class Sender:
             number, first = self._pool.submit(same, each)
         except Unavailable as error:
             self._pool.ping()  # raises when nobody is there: then we ask again later
+            # It may have taken them, and its answer was lost: they must not go there twice.
+            found = self._found(cluster, {(row.proc, row.turn) for row, _ in said})
+            left = [row for row, _ in said if (row.proc, row.turn) not in found]
+            if not left:
+                return set()
             log.warning("the schedd refuses jobs of %s: %s", cluster, error.message)
-            self._refuse([row for row, _ in said], str(error.facts.get("reason") or error.message))
+            self._refuse(left, str(error.facts.get("reason") or error.message))
             return {cluster}
         self._record(
             {name: (number, first + n) for n, name in enumerate(names)}, [row.priority for row, _ in said]

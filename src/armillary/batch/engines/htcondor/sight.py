@@ -106,6 +106,14 @@ class Sight:
             return more - 1
         return more - 1 if self.ended and more > 0 else more
 
+    def dated(self, *, run: int, status: int) -> bool:
+        """Whether this says all of a change from that `run` and `status`.
+
+        A schedd says that a job runs a moment before it says since when. What is seen in between is no word on any
+        run, and above all not that one goes on which we do not want any more.
+        """
+        return self.status not in ON_MACHINE or self.run != run or status in ON_MACHINE
+
     @property
     def name(self) -> str:
         """What the schedd calls it."""
