@@ -105,6 +105,24 @@ class InsideProxy:
     async def _forward(self, request: Request, tunnel: Tunnel, send: Send) -> None:
         tunnel.busy += 1
         try:
+            answer = await self._ask(request, tunnel)
+            if isinstance(answer, Response):
+                await answer(request.scope, request.receive, send)
+                return
+            try:
+                passed = StreamingResponse(answer.aiter_raw(), answer.status_code)
+                passed.raw_headers = list(_headers_here(answer))
+                await passed(request.scope, request.receive, send)
+            finally:
+                await answer.aclose()
+        except (httpx2.HTTPError, ClientDisconnect):
+            return  # in the middle of an answer: the server breaks it off, too
+        finally:
+            tunnel.busy -= 1
+
+    async def _ask(self, request: Request, tunnel: Tunnel) -> httpx2.Response | Response:
+        """Return the machine's answer, of which the body is still to come; or ours, when it has none."""
+        try:
             client = await self._inside.tunnels.client(tunnel)
             asked = client.build_request(
                 request.method,
@@ -112,24 +130,14 @@ class InsideProxy:
                 headers=self._headers_there(request),
                 content=None if request.method in _SAFE else request.stream(),
             )
-            there = await client.send(asked, stream=True, follow_redirects=False)
-            try:
-                answer = StreamingResponse(there.aiter_raw(), there.status_code)
-                answer.raw_headers = list(_headers_here(there))
-                await answer(request.scope, request.receive, send)
-            finally:
-                await there.aclose()
+            return await client.send(asked, stream=True, follow_redirects=False)
         except ArmillaryError as error:
-            await _plain(f"{error.message} {error.remedy}", 502)(request.scope, request.receive, send)
-        except httpx2.ConnectError:
-            gone = _plain(
+            return _plain(f"{error.message} {error.remedy}", 502)
+        except httpx2.HTTPError:
+            self._inside.workspaces.forget(tunnel.what)
+            return _plain(
                 "It does not run in the machine any more. Open it again from the machine's page.", 502
             )
-            await gone(request.scope, request.receive, send)
-        except (httpx2.HTTPError, ClientDisconnect):
-            return  # in the middle of an answer: the server breaks it off, too
-        finally:
-            tunnel.busy -= 1
 
     async def _carry(self, websocket: WebSocket) -> None:
         label = self._label(websocket)

@@ -164,7 +164,9 @@ def _result(half: asyncio.Future[_Ended]) -> _Ended:
     error = half.exception()
     if error is None:
         return half.result()
-    if isinstance(error, OSError | EOFError | RuntimeError | WebSocketDisconnect):  # gone in the middle of a word
+    if isinstance(
+        error, OSError | EOFError | RuntimeError | WebSocketDisconnect
+    ):  # gone in the middle of a word
         return _Ended(code=NORMAL)
     raise error
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-from fastapi.testclient import TestClient
+from a_server import a_server
+from anyio.from_thread import BlockingPortal
 from machine_in_process import MachineInProcess
-from portal_visitor import ALLOCATION, REGISTRATION, Browser
+from portal_visitor import Browser
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
@@ -21,7 +20,6 @@ from armillary.accounts.certificates import Authority
 from armillary.accounts.model import Project, Role
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import SystemClock
-from armillary.base.ids import CloudName
 from armillary.batch.model import WorkerId
 from armillary.fleet.fake import FakeCloud
 from armillary.fleet.model import WORKER_MARK, FleetServer, SshAddress
@@ -31,55 +29,6 @@ from armillary.portal.inside.relay import Bounds
 from armillary.portal.inside.service import Inside
 
 HERE = {"origin": "http://localhost:8080"}
-EAST = CloudName("east")
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[BlockingPortal]:
-    """Where the machine's servers run."""
-    with start_blocking_portal() as portal:
-        yield portal
-
-
-@pytest.fixture
-def server(clouds: list[FakeCloud], fleet: FleetService, project: Project) -> FleetServer:
-    """A machine of galaxies that runs, as far as the cloud says."""
-    return a_server(fleet, clouds, project)
-
-
-def a_server(fleet: FleetService, clouds: list[FakeCloud], project: Project, **metadata: str) -> FleetServer:
-    (image, *_) = clouds[0].images(project)
-    made = fleet.create_server(
-        EAST, project, name="vm", image_id=image.id, flavor="c1-1gb-5", floating_ip=True, metadata=metadata
-    )
-    return fleet.server(EAST, project, made.id)
-
-
-@pytest.fixture
-def machine(
-    clouds: list[FakeCloud], server: FleetServer, loop: BlockingPortal, clock: SystemClock, tmp_path: Path
-) -> Iterator[MachineInProcess]:
-    """What answers under that machine's address: it lets in what the portal's line allows."""
-    made = MachineInProcess(tmp_path)
-    authority = ShellAuthority(key=Authority(tmp_path / "authority", clock).ssh_key(), clock=clock)
-    line = f'cert-authority,principals="{server.id}" {authority.public_line}'
-    clouds[0].ssh_at = SshAddress(host="127.0.0.1", port=loop.call(made.start, line))
-    clouds[0].consoles_at["serial"] = loop.call(made.start_consoles)
-    yield made
-    loop.call(made.stop)
-
-
-@pytest.fixture(autouse=True)
-def one_loop(client: TestClient) -> Iterator[None]:
-    """All WebSockets of a test on one event loop, as a server has them."""
-    with client:
-        yield
-
-
-@pytest.fixture
-def inside(client: TestClient) -> Inside:
-    app: Any = client.app
-    return app.state.portal.inside
 
 
 def path_of(server: FleetServer, kind: str) -> str:
@@ -450,30 +399,3 @@ def assert_soon(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-@pytest.fixture
-def other_project(accounts: AccountsService, project: Project) -> Project:
-    fields = {k: REGISTRATION[k] for k in ("full_name", "institute", "password")}
-    return a_person(accounts, "eve", "dwarfs", **fields)
-
-
-@pytest.fixture
-def ben(accounts: AccountsService, project: Project) -> Callable[[Role], None]:
-    """Makes ben what the test says in galaxies."""
-    fields = {k: REGISTRATION[k] for k in ("full_name", "institute", "password")}
-    a_person(accounts, "ben", "stars", **fields)
-    person = accounts.person_named("ben")
-
-    def become(role: Role) -> None:
-        accounts.set_role(project.id, person.id, role)
-
-    return become
-
-
-def a_person(accounts: AccountsService, user_name: str, project_name: str, **fields: str) -> Project:
-    application = accounts.register(
-        user_name=user_name, email=f"{user_name}@example.org", **fields,
-        project_name=project_name, requested=ALLOCATION, reason="To count.",
-    )  # fmt: skip
-    return accounts.approve(application.id, by=accounts.person_named("admin").id)
