@@ -104,9 +104,9 @@ class AgentService:
         """Return whose session key this is. Raises Unauthorized."""
         return self._register.session(key)
 
-    def claim(self, session: Session, free: Resources) -> Assignments:
-        """Lease jobs that fit, each with a credential of its owner; possibly none."""
-        return self._assigned(session, self._leases.claim(session, free, self._held(session)))
+    def claim(self, session: Session, free: Resources, call: str | None = None) -> Assignments:
+        """Lease jobs that fit, each with a credential of its owner; possibly none. A `call` made again gives the same."""
+        return self._assigned(session, self._leases.claim(session, free, self._held(session), call))
 
     def _assigned(self, session: Session, claimed: Claimed) -> Assignments:
         # A first attempt follows none that could have saved something.
@@ -187,14 +187,15 @@ class AgentService:
         usage: Mapping[str, float],
         outputs: Sequence[OutputRef],
         then: Resources | None = None,
+        call: str | None = None,
     ) -> tuple[JobState, Assignments]:
         """End an attempt; returns what the job became, and jobs for the resources that are free `then`.
 
-        Repeating gives the same answer, with other jobs.
+        Repeating gives the same answer; the same jobs, too, if the `call` has a name.
         """
         self._logs.sync(key.job, key.attempt)
         finished = self._leases.finish(
-            session, key, result, usage=usage, brought=outputs, then=then, held=self._held(session)
+            session, key, result, usage=usage, brought=outputs, then=then, held=self._held(session), call=call
         )
         self._bell.ring(("cluster", key.job.cluster), ("log", key.job))
         if finished.state is JobState.COMPLETED and key.attempt > 1:

@@ -83,7 +83,7 @@ def agent_router(*, service: AgentService) -> APIRouter:
             # No connection to the database is held while waiting. An agent that went away meanwhile gets nothing:
             # what it claimed would wait for the end of a lease.
             while not await request.is_disconnected():
-                found = await run_in_threadpool(service.claim, session, _resources(body.free))
+                found = await run_in_threadpool(service.claim, session, _resources(body.free), body.call)
                 left = deadline - time.monotonic()
                 if found.jobs or found.retire or left <= 0 or service.bell.closed:
                     return ClaimOut(jobs=[_claimed(job, service) for job in found.jobs], retire=found.retire)
@@ -143,6 +143,7 @@ def agent_router(*, service: AgentService) -> APIRouter:
             usage=body.usage,
             outputs=[OutputRef(name=o.name, sha256=o.sha256, size=o.size) for o in body.outputs],
             then=_resources(body.free) if body.free else None,
+            call=body.call,
         )
         jobs = [_claimed(job, service) for job in following.jobs]
         return FinishOut(state=state.value, jobs=jobs, retire=following.retire)

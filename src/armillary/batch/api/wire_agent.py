@@ -52,10 +52,15 @@ class RegisterOut(Wire):
     claim_with_finish: bool = True
 
 
+CallName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""Of a call that asks for jobs: 256 random bits. Made again under the same name, because no answer came, it is answered with the same jobs."""
+
+
 class ClaimIn(Wire):
     """`POST claim`: give me jobs for these free resources; waits up to `poll_seconds` for work."""
 
     free: ResourcesWire
+    call: CallName | None = None
 
 
 class InputWire(Wire):
@@ -188,6 +193,7 @@ class FinishIn(LeaseWire):
     """a bare sentence means: the job cannot work like this; it is held with that reason"""
     free: ResourcesWire | None = None
     """what is free after it: claim jobs for that, without waiting for any"""
+    call: CallName | None = None
 
     @model_validator(mode="after")
     def _says_how(self) -> FinishIn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import secrets
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
@@ -62,11 +63,13 @@ class Delivery:
 
     def _finish(self, body: Json) -> list[Job]:
         worker = self._job.worker
+        # The same until there is an answer, which then brings the jobs of those that were lost.
+        call = secrets.token_hex(32)
 
         def tell() -> list[Job]:
             room = worker.room_after(self._job)
             asked = now()
-            answer = worker.server.call("finish", {**body, **({"free": room} if room else {})})
+            answer = worker.server.call("finish", {**body, **({"free": room, "call": call} if room else {})})
             return worker.taken(answer, asked)
 
         return self.patiently("finish_failed", tell)

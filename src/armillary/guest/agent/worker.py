@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import secrets
 import shutil
 import ssl
 import subprocess
@@ -59,6 +60,7 @@ class Worker:
         threading.Thread(target=self._renew_loop, daemon=True).start()
         Calls(worker=self).listen()
         pause = self.retry_seconds
+        call = ""
         while not self.stopping.is_set() and not self._retired.is_set():
             self._changed.clear()
             free = self._free()
@@ -66,8 +68,9 @@ class Worker:
                 self._changed.wait(60)
                 continue
             asked = now()
+            call = call or secrets.token_hex(32)  # until there is an answer: it was given jobs, maybe
             try:
-                answer = self.server.call("claim", {"free": free}, timeout=LONG_POLL + 40)
+                answer = self.server.call("claim", {"free": free, "call": call}, timeout=LONG_POLL + 40)
             except Unreachable as error:
                 say(f"{error}; trying again")
                 self.stopping.wait(pause * (0.5 + random.random()))
@@ -77,7 +80,7 @@ class Worker:
                 self.refused(refused, None)
                 self.stopping.wait(self.retry_seconds if refused.status == 401 else self._poll_seconds)
                 continue
-            pause = self.retry_seconds
+            pause, call = self.retry_seconds, ""
             for job in self.taken(answer, asked):
                 self._start(job)
             if not self._retired.is_set() and not answer.get("jobs") and now() - asked < 1.0:

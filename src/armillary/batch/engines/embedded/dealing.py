@@ -15,11 +15,11 @@ from sqlalchemy import Connection, Row, String, and_, bindparam, func, select, t
 from armillary.base.ids import ClusterId, PersonId, new_secret
 from armillary.batch.core import order
 from armillary.batch.engines.embedded.demanding import left_of, limits_of, live_of
-from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.ledger import THE_ATTEMPT, Ledger
 from armillary.batch.engines.embedded.parcels import Held, Leased, LeaseKey
 from armillary.batch.engines.embedded.register import Session
-from armillary.batch.engines.embedded.terms import Terms
-from armillary.batch.model import OPEN_FLAVOR, JobId, Resources, Wants
+from armillary.batch.engines.embedded.terms import Terms, digest, secret_of
+from armillary.batch.model import OPEN_FLAVOR, AttemptState, JobId, Resources, Wants
 from armillary.batch.store.shapes import shapes, shares
 from armillary.batch.store.specs import whole_inputs, whole_spec
 from armillary.batch.store.swift import Swift
@@ -75,6 +75,62 @@ _WAITING = Swift(
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True, of=jobs)
 )
+_SHARE = {f"share_{name}": name for name in (*_CUT, "gpus")}
+_GIVEN = Swift(
+    select(
+        jobs,
+        clusters.c.common,
+        clusters.c.common_inputs,
+        attempts.c.number.label("this"),
+        attempts.c.secret_hash,
+        attempts.c.credential,
+        *(attempts.c[name].label(label) for label, name in _SHARE.items()),
+    )
+    .join(jobs, and_(jobs.c.cluster == attempts.c.cluster, jobs.c.proc == attempts.c.proc))
+    .join(clusters, clusters.c.id == jobs.c.cluster)
+    .where(
+        attempts.c.worker == bindparam("of_worker"),
+        attempts.c.live.is_(True),
+        attempts.c.state == AttemptState.LEASED.value,
+    )
+)
+_GIVE_ON = Swift(
+    update(attempts)
+    .where(THE_ATTEMPT)
+    .values(lease_until=bindparam("until", type_=attempts.c.lease_until.type))
+)
+
+
+def given(db: Connection, session: Session, call: str | None) -> list[Leased]:
+    """Return what was given to the worker in answer to this very call before.
+
+    It never learned of it: else it would have made another call.
+    """
+    if call is None:
+        return []
+    found: list[Leased] = []
+    for row in _GIVEN.all(db, of_worker=session.worker):
+        secret = secret_of(call, row.cluster, row.proc, row.this)
+        if digest(secret) == row.secret_hash:
+            key = LeaseKey(job=JobId(ClusterId(row.cluster), row.proc), attempt=row.this, secret=secret)
+            share = Resources(**{name: getattr(row, label) for label, name in _SHARE.items()})
+            found.append(
+                Leased(
+                    key=key,
+                    owner=PersonId(row.owner),
+                    spec=whole_spec(row),
+                    inputs=whole_inputs(row),
+                    share=share,
+                    credential=row.credential,
+                )
+            )
+    return found
+
+
+def give_on(db: Connection, leased: Leased, *, until: datetime) -> None:
+    """Let a lease that is given once more begin anew: the worker counts from now."""
+    place = {"of_cluster": leased.key.job.cluster, "of_proc": leased.key.job.proc}
+    _GIVE_ON.run(db, **place, of_number=leased.key.attempt, until=until)
 
 
 @lru_cache(maxsize=8)
@@ -106,8 +162,10 @@ class Dealer:
         terms: Terms,
         accepts: Accepts = anything,
         held: Mapping[PersonId, Held] | None = None,
+        call: str | None = None,
     ) -> None:
         self._held = held or {}
+        self._call = call
         self._db = db
         self._session = session
         self._now = now
@@ -196,7 +254,7 @@ class Dealer:
         held = self._still_good(PersonId(shape.owner))
         asked = _resources(shape)
         share = asked.cut_to(self._session.whole) if self._cut else asked
-        secrets = [new_secret() for _ in rows]
+        secrets = [self._secret(row) for row in rows]
         Ledger(self._db, now=self._now).lease(
             rows,
             secrets,
@@ -220,6 +278,11 @@ class Dealer:
             )
             for row, secret in zip(rows, secrets, strict=True)
         ]
+
+    def _secret(self, row: Any) -> str:
+        if self._call is None:
+            return new_secret()
+        return secret_of(self._call, row.cluster, row.proc, row.attempts + 1)
 
     def _still_good(self, owner: PersonId) -> Held | None:
         """Return what the owner's jobs on this worker act with, unless it is being taken back at this moment."""

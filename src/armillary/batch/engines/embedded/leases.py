@@ -18,7 +18,7 @@ from armillary.base.clock import Clock
 from armillary.base.ids import ClusterId, PersonId, WorkerId
 from armillary.batch.core import states
 from armillary.batch.core.policy import AtExit
-from armillary.batch.engines.embedded.dealing import Accepts, Dealer, anything, waits, wanted
+from armillary.batch.engines.embedded.dealing import Accepts, Dealer, anything, give_on, given, waits, wanted
 from armillary.batch.engines.embedded.finishing import find, finish, live
 from armillary.batch.engines.embedded.ledger import THE_ATTEMPT, Ledger
 from armillary.batch.engines.embedded.moments import moment
@@ -106,22 +106,32 @@ class Leases:
         self._accepts = accepts
 
     def claim(
-        self, session: Session, free: Resources, held: Mapping[PersonId, Held] | None = None
+        self,
+        session: Session,
+        free: Resources,
+        held: Mapping[PersonId, Held] | None = None,
+        call: str | None = None,
     ) -> Claimed:
         """Lease to the worker what fits into `free`, in fair order; possibly nothing.
 
+        `call` names the call, by a secret of the agent's: made again under this name, since no answer came, it gives
+        what it gave before.
         `held`: what jobs of a person on this worker act with; another of them may have it too.
         """
         with self._reading() as db:
             now = moment(db, self._clock)
             row = _WORKER.all(db, of_worker=session.worker)[0]
-            if row.draining:
+            again = given(db, session, call)
+            if row.draining and not again:
                 return Claimed(retire=True)
             for wants, asked in wanted(db, session):
                 self._accepts(wants, asked, session)  # it may take a while the first time, and remembers
-            if _recent(row, now, self._terms) and (free.cpus < 1 or not waits(db, session)):
+            known = _recent(row, now, self._terms) and not again
+            if known and (free.cpus < 1 or not waits(db, session)):
                 return Claimed()
-        return self._together.write(lambda db: self._claim(db, session, free, moment(db, self._clock), held))
+        return self._together.write(
+            lambda db: self._claim(db, session, free, moment(db, self._clock), held, call)
+        )
 
     def _claim(
         self,
@@ -130,16 +140,22 @@ class Leases:
         free: Resources,
         now: datetime,
         held: Mapping[PersonId, Held] | None,
+        call: str | None,
     ) -> Claimed:
         # Locked, so that a drain either comes before (no jobs) or sees the worker busy.
         row = _LOCK_WORKER.all(db, of_worker=session.worker)[0]
+        again = given(db, session, call)
+        if again and row.lost_at is None:
+            for leased in again:
+                give_on(db, leased, until=now + self._terms.lease_kept)
+            return Claimed(jobs=tuple(again))
         if row.draining or row.lost_at is not None:
             return Claimed(retire=True)
         used = _used(db, session.worker)
         # An empty machine is whole, even if its disk has a few KiB less now than when it registered.
         empty = not used.cpus and free.cpus >= session.whole.cpus
         room = session.whole if empty else free.cut_to(session.whole - used)
-        dealer = Dealer(db, session, now=now, terms=self._terms, accepts=self._accepts, held=held)
+        dealer = Dealer(db, session, now=now, terms=self._terms, accepts=self._accepts, held=held, call=call)
         leased = dealer.deal(room)
         seen: dict[str, Any] = {} if _recent(row, now, self._terms) else {"last_seen_at": now}
         if leased and row.idle_since is not None:
@@ -268,10 +284,12 @@ class Leases:
         brought: Sequence[OutputRef],
         then: Resources | None = None,
         held: Mapping[PersonId, Held] | None = None,
+        call: str | None = None,
     ) -> Finished:
         """End the attempt and, if the job ends with it, make its files the job's: one transaction.
 
-        In the same one, claim what fits into `then`. Repeating the call gives the same answer, with other jobs.
+        In the same one, claim what fits into `then`. Repeating the call gives the same answer; with the same jobs, too,
+        if it has a name (see `claim`).
         Raises StaleAttempt, or Invalid `output_missing`.
         """
         said = self._policies(key.job, result, usage)  # before the transaction: expressions may take a while
@@ -281,7 +299,7 @@ class Leases:
             state = finish(
                 db, session, key, result, usage=usage, brought=brought, said=said, terms=self._terms, now=now
             )
-            claimed = Claimed() if then is None else self._claim(db, session, then, now, held)
+            claimed = Claimed() if then is None else self._claim(db, session, then, now, held, call)
             return Finished(state=state, claimed=claimed)
 
         return self._together.write(write)

@@ -30,10 +30,14 @@ class MeteredLeases(Leases):
         self._meter = meter
 
     def claim(
-        self, session: Session, free: Resources, held: Mapping[PersonId, Held] | None = None
+        self,
+        session: Session,
+        free: Resources,
+        held: Mapping[PersonId, Held] | None = None,
+        call: str | None = None,
     ) -> Claimed:
         began = time.perf_counter()
-        claimed = super().claim(session, free, held)
+        claimed = super().claim(session, free, held, call)
         self._meter.claimed(time.perf_counter() - began, len(claimed.jobs))
         return claimed
 
@@ -47,9 +51,12 @@ class MeteredLeases(Leases):
         brought: Sequence[OutputRef],
         then: Resources | None = None,
         held: Mapping[PersonId, Held] | None = None,
+        call: str | None = None,
     ) -> Finished:
         began = time.perf_counter()
-        finished = super().finish(session, key, result, usage=usage, brought=brought, then=then, held=held)
+        finished = super().finish(
+            session, key, result, usage=usage, brought=brought, then=then, held=held, call=call
+        )
         fault = result.error.code if result.error else None
         self._meter.finished(time.perf_counter() - began, finished.state.value, fault)
         return finished

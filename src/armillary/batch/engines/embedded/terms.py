@@ -36,6 +36,14 @@ class Terms:
         return self.lease + self.grace
 
 
+def secret_of(call: str, cluster: int, proc: int, attempt: int) -> str:
+    """Return the secret of a lease that is given in answer to a call by this name, known to its caller alone.
+
+    So whoever makes the call again gets what it was given before, and nothing of it has to be kept.
+    """
+    return hashlib.sha256(f"{call} {cluster}.{proc} {attempt}".encode()).hexdigest()
+
+
 def digest(secret: str) -> str:
     """Return what is kept of a secret. It has 256 random bits, so that a plain hash is enough."""
     return hashlib.sha256(secret.encode()).hexdigest()
