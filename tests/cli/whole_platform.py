@@ -42,7 +42,10 @@ from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
 from armillary.fleet.api import router as clouds_router
+from armillary.fleet.expiry import Expiry
 from armillary.fleet.fake import FakeCloud, fake_fleet
+from armillary.fleet.launching import Launching
+from armillary.fleet.machines_api import machines_router
 from armillary.notices import tables as notice_tables
 from armillary.notices.outbox import Outbox
 from armillary.vospace.api.links import links_router
@@ -94,10 +97,31 @@ class WholePlatform:
         app.include_router(call_router(service=self.batch, calls=self.calls, authenticator=authenticator))
         app.include_router(agent_call_router(agents=self.agents, calls=self.calls))
         app.include_router(clouds_router(fleet=fleet, memberships=self.accounts, authenticate=who))
+        self._wire_machines(app, database, clock, fleet)
         self._wire_files(database, clock)
         app.include_router(links_router(links=self.links, authenticate=who))
         app.add_api_route("/healthz", lambda: {"ok": True})
         self._serve(app)
+
+    def _wire_machines(self, app: FastAPI, database: Any, clock: SystemClock, fleet: Any) -> None:
+        expiry = Expiry(
+            engine=database,
+            fleet=fleet,
+            clock=clock,
+            project=self.accounts.project,
+            tell=lambda _term, _stage: None,
+        )
+        expiry.create_all()
+        app.include_router(
+            machines_router(
+                fleet=fleet,
+                launching=Launching(fleet=fleet, expiry=expiry, clock=clock),
+                expiry=expiry,
+                memberships=self.accounts,
+                project_named=self.accounts.project_named,
+                authenticate=app.state.authenticator.principal_of,
+            )
+        )
 
     def _wire_files(self, database: Any, clock: SystemClock) -> None:
         create_vospace(database)

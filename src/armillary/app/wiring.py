@@ -47,10 +47,12 @@ from armillary.batch.api import (
     shortcuts,
 )
 from armillary.batch.api import router as batch_router
+from armillary.batch.api.clouds import drain_router
 from armillary.batch.api.reports import reports_router
 from armillary.cloud.build import Cloud
 from armillary.fleet.api import choose_project
 from armillary.fleet.api import router as fleet_router
+from armillary.fleet.machines_api import machines_router
 from armillary.fleet.sdk import open_clouds
 from armillary.fleet.service import FleetService
 from armillary.portal.app import create_portal
@@ -62,6 +64,7 @@ from armillary.portal.office import Office
 from armillary.portal.oidc import Provider
 from armillary.portal.posting import take_posted
 from armillary.portal.shelf import Shelf
+from armillary.portal.telling import Watch
 from armillary.portal.use_records import UseRecords
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
@@ -223,8 +226,19 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app.include_router(
         fleet_router(fleet=fleet, memberships=accounts, authenticate=authenticator.principal_of)
     )
+    app.include_router(
+        machines_router(
+            fleet=fleet,
+            launching=tended.machinery.launching,
+            expiry=tended.machinery.expiry,
+            memberships=accounts,
+            project_named=accounts.project_named,
+            authenticate=authenticator.principal_of,
+        )
+    )
     app.include_router(batch_router(service=batch.service, authenticator=authenticator))
     app.include_router(reports_router(reports=batch.reports, authenticator=authenticator))
+    app.include_router(drain_router(draining=batch.draining, authenticator=authenticator))
     app.include_router(
         proc_router(
             service=batch.service,
@@ -297,6 +311,16 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
     loops.append(Loop(name="load", seconds=60, work=batch.board.load.tick))
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
+    watch = Watch(
+        accounts=accounts,
+        fleet=fleet,
+        ledger=batch.ledger,
+        files=vospace,
+        notices=telling.notices,
+        use=use,
+        clock=clock,
+    )
+    loops.append(Loop(name="decisions and quotas", seconds=5, work=watch.tick))
     loops.append(Loop(name="figures", seconds=SAMPLE_SECONDS, work=tended.sample))
     loops.append(Loop(name="expiry", seconds=EXPIRY_SECONDS, work=tended.expire))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))

@@ -7,7 +7,7 @@ import rich_click as click
 from armillary.base.units import format_size
 from armillary.cli.output import Columns, Record, at, emit, say, voices
 from armillary.cli.session import choose_project, connect, project_option
-from armillary.cli.words import option
+from armillary.cli.words import argument, option
 
 
 @click.command(epilog="Example: armillary clouds")
@@ -76,3 +76,28 @@ def list_images(project: str | None, only: str | None) -> None:
         ("ID", "id"),
     ]
     emit(found, columns=columns, identity="id", empty="There are no images.")
+
+
+@image.command(epilog="Example: armillary image share with-software galaxies")
+@argument("image", metavar="IMAGE")
+@argument("to", metavar="PROJECT")
+@project_option
+def share(image: str, to: str, project: str | None) -> None:
+    """Offer an image of your project to another project."""
+    from armillary.client.machines import Machines
+
+    with connect() as http:
+        Machines(http=http, project=choose_project(http, project)).share_image(image, to)
+    say(f"It is offered to {to}. A member there takes it: armillary image accept {image}")
+
+
+@image.command(epilog="Example: armillary image accept with-software")
+@argument("image", metavar="IMAGE")
+@project_option
+def accept(image: str, project: str | None) -> None:
+    """Take an image that another project offers to yours."""
+    from armillary.client.machines import Machines
+
+    with connect() as http:
+        Machines(http=http, project=choose_project(http, project)).accept_image(image)
+    say("It is yours to use now.")

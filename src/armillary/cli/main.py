@@ -18,7 +18,7 @@ COMMANDS = {
     "password": "armillary.cli.signing_in:password",
     "register": "armillary.cli.applying:register",
     "application": "armillary.cli.applying:application",
-    "admin": "armillary.cli.administering:admin",
+    "admin": "armillary.cli.running:admin",
     "project": "armillary.cli.projects:project",
     "group": "armillary.cli.groups:group",
     "share": "armillary.cli.sharing:share",
@@ -44,6 +44,9 @@ COMMANDS = {
     "fetch": "armillary.cli.fetching:fetch",
     "usage": "armillary.cli.usage:usage",
     "image": "armillary.cli.images:image",
+    "machine": "armillary.cli.machine:machine",
+    "volume": "armillary.cli.places:volume",
+    "network": "armillary.cli.places:network",
     "completion": "armillary.cli.completion:completion",
 }
 
