@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from armillary.portal.i18n import N_
+from armillary.portal.wording_inside import INSIDE
 
 MACHINES: Mapping[str, tuple[str, str]] = {
+    **INSIDE,
     "same_size": (N_("%(server)s has the size %(flavor)s already."), N_("Choose another size.")),
     "disk_would_shrink": (
         N_("The disk of %(server)s has %(has)s GiB, and %(flavor)s only %(offers)s."),
