@@ -19,7 +19,7 @@ from armillary.portal.visit import Visit
 from armillary.portal.wording_jobs import ANY_HOLD, CAUSES, EXIT, FAILED, MEMORY, SIGNAL
 
 SUBMITS_SHOWN = 50
-JOBS_SHOWN = 100
+JOBS_SHOWN = 50
 UNFINISHED = ("idle", "claimed", "running", "held")
 
 
