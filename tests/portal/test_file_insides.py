@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from portal_visitor import Browser
+from portal_visitor import PASSWORD, Browser
 
 from armillary.accounts.model import Principal
 from armillary.accounts.service import AccountsService
@@ -155,3 +155,19 @@ def test_only_the_frame_may_run_what_it_needs_and_it_has_no_origin(ada: Browser,
     served = ada.client.get(f"{wasm}astroemw.wasm")
     assert served.headers["access-control-allow-origin"] == "*"
     assert served.headers["content-type"] == "application/wasm"
+
+
+def test_a_thumbnail_is_a_picture_or_a_blank_one_and_only_for_who_may_see_it(
+    ada: Browser, put: Put, accounts: AccountsService
+) -> None:
+    put("m51.fits", an_image())
+    picture = ada.client.get("/thumbnail/home/ada/m51.fits?of=1")
+    assert picture.content.startswith(b"\x89PNG")
+    assert "max-age" in picture.headers["cache-control"]
+    put("no.fits", b"SIMPLE  =")
+    blank = ada.client.get("/thumbnail/home/ada/no.fits")
+    assert (blank.status_code, blank.headers["content-type"]) == (200, "image/svg+xml")
+    accounts.create_person(user_name="eve", password=PASSWORD)
+    ada.post("/sign-out")
+    ada.sign_in("eve")
+    ada.get("/thumbnail/home/ada/m51.fits", status=403)

@@ -70,7 +70,7 @@ def shown(node: Node) -> Shown:
         here=address(node.path),
         kind=kind,
         views=views,
-        thumbnail=f"{views}?PREVIEW=thumbnail" if drawn else "",
+        thumbnail=f"/thumbnail{quote(str(node.path))}?of={node.md5[:12]}" if drawn else "",
     )
 
 

@@ -16,7 +16,9 @@ from armillary.vospace.core.properties import properties_of
 from armillary.vospace.model import Node
 from armillary.vospace.service.files import Opened
 
-NOTHING: dict[str, Any] = dict.fromkeys(("error", "header", "picture", "text", "is_binary", "table"))
+NOTHING: dict[str, Any] = dict.fromkeys(
+    ("error", "header", "has_picture", "picture", "text", "is_binary", "table")
+)
 LINK_DAYS = (1, 7, 30, 90, 365)
 
 
@@ -71,7 +73,8 @@ def _inside(portal: Portal, visit: Visit, node: Node) -> dict[str, Any]:
     try:
         if kind == "fits":
             header = header_of(portal, visit, node, _number(asked.get("hdu")), asked.get("find", "")[:80])
-            found: dict[str, Any] = {"header": header}
+            has_picture = any(part.has_pixels for part in header.parts)
+            found: dict[str, Any] = {"header": header, "has_picture": has_picture}
             chosen = header.parts[header.number] if header.number < len(header.parts) else None
             if chosen and chosen.is_table:
                 found |= _rows(portal, visit, node, header.number)

@@ -47,6 +47,8 @@ def home(portal: Services, visit: Visiting) -> Response:
 def look(portal: Services, visit: Visiting, where: str) -> Response:
     asked = visit.request.query_params
     path = VOSPath.parse(where)
+    if in_bin(path) and len(path.names) == HOME_DEPTH + 1:
+        return bin_page(portal, visit, path)
     node = portal.files.node(visit.who, path)
     if asked.get("download"):
         return sending(portal.files.open_bytes(visit.who, path))
@@ -64,8 +66,6 @@ def look(portal: Services, visit: Visiting, where: str) -> Response:
         )
     if not node.is_container or asked.get("about"):
         return file_page(portal, visit, node)
-    if in_bin(path) and len(path.names) == HOME_DEPTH + 1:
-        return bin_page(portal, visit, node)
     return folder(portal, visit, node)
 
 
@@ -112,15 +112,15 @@ def folder(portal: Portal, visit: Visit, node: Node) -> Response:
     )
 
 
-def bin_page(portal: Portal, visit: Visit, node: Node) -> Response:
-    """Show what was deleted, the newest first."""
+def bin_page(portal: Portal, visit: Visit, path: VOSPath) -> Response:
+    """Show what was deleted, the newest first. Nothing may have been yet, and then there is no such folder."""
+    portal.files.node(visit.who, path.parent)
     start = visit.request.query_params.get("start", "")
-    found = portal.shelf.bins.contents(visit.who, node.path.parent, start, SHOWN + 1)
+    found = portal.shelf.bins.contents(visit.who, path.parent, start, SHOWN + 1)
     return visit.page(
         "bin.html",
-        node=node,
-        here=address(node.path.parent),
-        crumbs=crumbs(node.path),
+        here=address(path.parent),
+        crumbs=crumbs(path),
         found=[(one, visible(one.node.name), visible(str(one.came_from))) for one in found[:SHOWN]],
         following=_with(visit, start=found[SHOWN].id) if len(found) > SHOWN else None,
         days=portal.shelf.bins.lifetime.days,

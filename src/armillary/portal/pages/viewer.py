@@ -7,6 +7,8 @@ for being allowed to hold a frame of ours.
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -20,6 +22,10 @@ from armillary.vospace.paths import VOSPath
 MOST_PIXELS = 2048 * 2048
 """of an image that is sent as it is; a larger one is thinned out to the resolution of a screen"""
 LONGER_SIDE = 2048
+
+KEPT = "private, max-age=86400"
+"""by browsers: the address of a thumbnail names the version of the file"""
+BLANK = b'<svg xmlns="http://www.w3.org/2000/svg" width="48" height="48"/>'
 
 _FRAME_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -60,6 +66,20 @@ def view(portal: Services, visit: Visiting, where: str) -> Response:
     )
     answer.headers[_POLICY] = HEADERS[_POLICY] + "; frame-src 'self'"
     return answer
+
+
+@router.get("/thumbnail/{where:path}")
+async def thumbnail(portal: Services, visit: Visiting, where: str) -> Response:
+    """A small picture of a file; of one that has none, such as a table, a blank one."""
+    headers = {"content-security-policy": "sandbox; default-src 'none'", "cache-control": KEPT}
+    try:
+        started = portal.shelf.views.start(visit.who, VOSPath.parse(where), [("PREVIEW", "thumbnail")])
+        viewed = await asyncio.wrap_future(started)
+    except ArmillaryError as refusal:
+        if refusal.status not in {400, 413}:
+            raise
+        return Response(BLANK, media_type="image/svg+xml", headers=headers)
+    return Response(b"".join(viewed.answer), media_type="image/png", headers=headers)
 
 
 @router.get("/viewer/frame")
