@@ -35,8 +35,8 @@ from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.engines.embedded.together import Together
 from armillary.batch.engines.htcondor.joining import Reach
 from armillary.batch.forecast import Forecaster
-from armillary.batch.load import Load
 from armillary.batch.ledger import Ledger
+from armillary.batch.load import Load
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher, WorkerMatch, kind_of
 from armillary.batch.notices.book import NoticeBook

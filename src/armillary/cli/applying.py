@@ -74,6 +74,24 @@ def application(context: click.Context) -> None:
 
 
 @application.command(
+    epilog="Example: armillary application more survey --batch-cores 64 --reason 'DR3 has twice as much'"
+)
+@argument("project", metavar="PROJECT")
+@option("--reason", required=True, help="A sentence of what it is for.")
+@allocation_options
+@voices
+def more(project: str, reason: str, **figures: int | None) -> None:
+    """Ask for more for a project that you have; figures that you do not give stay."""
+    from armillary.client.accounts import Accounts
+
+    with connect() as http:
+        accounts = Accounts(http=http)
+        wish = given(figures, otherwise=accounts.project(project)["allocation"])
+        made = accounts.more(project, requested=wish, reason=reason)
+    emit_one(made, fields=APPLICATION_FIELDS, identity="id")
+
+
+@application.command(
     "request", epilog="Example: armillary application request survey --cores 16 --reason 'DR2'"
 )
 @argument("project_name", metavar="PROJECT")

@@ -72,6 +72,19 @@ class Accounts:
         """Turn somebody's second factor off."""
         self._http.delete(f"{_BASE}/people/{quote(user_name, safe='')}/second-factor")
 
+    def people(self) -> list[Record]:
+        """Return everybody."""
+        return self._http.get(f"{_BASE}/people")
+
+    def change_person(self, user_name: str, **changes: bool) -> Record:
+        """Switch somebody on or off (`enabled`), or make them an administrator or none (`is_admin`)."""
+        return self._http.patch(f"{_BASE}/people/{quote(user_name, safe='')}", dict(changes))
+
+    def more(self, project: str, *, requested: Mapping[str, int], reason: str) -> Record:
+        """Ask for another allocation of a project; returns the application."""
+        body = {"requested": dict(requested), "reason": reason}
+        return self._http.post(f"{_BASE}/projects/{quote(project, safe='')}/more", body)
+
     def projects(self, *, everybodys: bool = False) -> list[Record]:
         """Return our projects, or all of them for an administrator."""
         return self._http.get(f"{_BASE}/projects", all="true" if everybodys else None)

@@ -103,9 +103,12 @@ class Batch:
         *,
         reason: str = "",
         priority: int | None = None,
+        memory_mib: int | None = None,
     ) -> int:
         """Change all jobs that a selection means; return how many changed."""
         body: Record = {"action": action, "selection": dict(selection), "priority": priority}
+        if memory_mib is not None:
+            body["memory_mib"] = memory_mib
         if action in {"hold", "remove"}:
             body["reason"] = reason
         return int(self._http.post(f"{_BASE}/changes", body)["changed"])
@@ -121,6 +124,18 @@ class Batch:
     def usage(self, *, by: Sequence[str], **chosen: str | None) -> Record:
         """Return what was used, by dimensions; `chosen` are since, until, project, owner, cloud, image."""
         return self._http.get(f"{_BASE}/usage", by=list(by), limit=10_000, **chosen)
+
+    def drained(self) -> list[Record]:
+        """Return the clouds on which no new workers boot."""
+        return self._http.get(f"{_BASE}/drained")["drained"]
+
+    def drain(self, cloud: str, *, reason: str) -> None:
+        """Boot no new workers on a cloud."""
+        self._http.put(f"{_BASE}/drained/{quote(cloud, safe='')}", {"reason": reason})
+
+    def resume(self, cloud: str) -> None:
+        """Let workers boot on a cloud again."""
+        self._http.delete(f"{_BASE}/drained/{quote(cloud, safe='')}")
 
     def workers(self, *, gone: bool = False) -> Iterator[Record]:
         """Yield worker machines, newest first; with those that are gone if asked."""

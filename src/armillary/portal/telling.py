@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from armillary.accounts.model import Application, ApplicationState, Project, Role
+from armillary.accounts.model import Application, ApplicationState, Principal, Project, Role
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, NotFound
@@ -99,7 +99,7 @@ class Watch:
         homes: dict[PersonId, int] = {}
         for member in members:
             try:
-                home = self._files.node(member.person, f"/home/{member.person.user_name}")
+                home = self._files.node(Principal(person=member.person), f"/home/{member.person.user_name}")
             except NotFound:
                 continue  # made with the first file
             homes[member.person.id] = home.used

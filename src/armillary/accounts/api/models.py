@@ -83,6 +83,13 @@ class ApplicationBody(_Body):
     reason: Text
 
 
+class MoreBody(_Body):
+    """A request for another allocation of a project."""
+
+    requested: AllocationShape
+    reason: Text
+
+
 class ApproveBody(_Body):
     """An approval, with other figures than those asked for if given."""
 

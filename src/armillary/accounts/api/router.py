@@ -22,6 +22,7 @@ from armillary.accounts.api.models import (
     MemberBody,
     MemberShape,
     MeShape,
+    MoreBody,
     PasswordBody,
     PersonChange,
     PersonShape,
@@ -159,6 +160,14 @@ def _add_projects(routes: APIRouter, service: AccountsService, desk: Desk, signe
         found, role = desk.visible_project(who, name)
         changed = service.change_allocation(found.id, body.value(), by=who.person.id)
         return ProjectShape.of(changed, role)
+
+    @routes.post("/projects/{name}/more", status_code=201)
+    def more(name: str, body: MoreBody, who: Principal = signed_in) -> ApplicationShape:
+        found, _ = desk.visible_project(who, name)
+        application = service.request_more(
+            who.person.id, found.id, requested=body.requested.value(), reason=body.reason
+        )
+        return desk.application_shape(application)
 
     @routes.get("/projects/{name}/members")
     def members(name: str, who: Principal = signed_in) -> list[MemberShape]:

@@ -106,4 +106,6 @@ def reports_router(*, reports: Reports, authenticator: Authenticator) -> APIRout
 
 def _notice(row: Any) -> NoticeOut:
     names = ("id", "target", "state", "tries", "said", "next_at")
-    return NoticeOut(kind=row.channel, event=row.body["event"], **{name: getattr(row, name) for name in names})
+    return NoticeOut(
+        kind=row.channel, event=row.body["event"], **{name: getattr(row, name) for name in names}
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 
 DAYS = 14
 """that make the pace"""
@@ -40,4 +41,4 @@ def forecast(
 
 def changes(levels: Sequence[float]) -> list[float]:
     """Return what each day added to a level, the first day nothing; a fall adds nothing."""
-    return [0.0, *(max(0.0, after - before) for before, after in zip(levels, levels[1:], strict=False))]
+    return [0.0, *(max(0.0, after - before) for before, after in pairwise(levels))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
@@ -84,7 +84,7 @@ def change_person(portal: Services, visit: Visiting, form: Sent, user_name: str,
     visit.need_admin()
     accounts, q = portal.accounts, form.text("q")
     person = accounts.person_named(user_name)
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "disable": {"enabled": False},
         "enable": {"enabled": True},
         "promote": {"is_admin": True},

@@ -204,6 +204,7 @@ def describe(portal: Services, visit: Visiting, form: Sent, name: str) -> Respon
 
 @router.post("/groups/{name}/delete")
 def delete(portal: Services, visit: Visiting, form: Sent, name: str) -> Response:
+    portal.accounts.group_detail(name, by=visit.person)
     if form.text("name") != name:
         told = {"name": N_("Type the name of the group.")}
         raise Invalid(
@@ -218,8 +219,10 @@ def delete(portal: Services, visit: Visiting, form: Sent, name: str) -> Response
 
 @router.get("/join/{secret}")
 def invited(portal: Services, visit: Visiting, secret: str) -> Response:
-    visit.who  # strangers sign in first, and come back
-    return visit.page("join.html", invitation=portal.accounts.invitation(secret), secret=secret)
+    who = visit.person  # strangers sign in first, and come back
+    invitation = portal.accounts.invitation(secret)
+    inside = invitation.group in portal.accounts.groups_of(who.id)
+    return visit.page("join.html", invitation=invitation, secret=secret, inside=inside)
 
 
 @router.post("/join/{secret}")
