@@ -185,8 +185,8 @@ def test_a_job_in_the_pool_acts_for_its_owner_and_is_seen_while_it_runs(site: Si
 
 
 def test_an_input_that_cannot_be_had_is_a_hold_that_says_why(site: Site) -> None:
-    job = site.submit(SUBMIT.replace("notes.txt", "nothing.txt"), job=JOB)
+    job = site.submit(SUBMIT.replace("/opt/bin:", ""), job=JOB)  # so that the client is not found
     until(lambda: site.job(job)["state"] == "held", lambda: str(site.job(job)))
     told = site.job(job)
     assert told["hold_code"] == "input_fetch_failed"
-    assert "cannot fetch vos:home/admin/nothing.txt" in told["reason"]
+    assert "cannot fetch vos:home/admin/notes.txt" in told["reason"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from armillary.app.database import make_engine
-from armillary.base.errors import Invalid, Unavailable
+from armillary.base.errors import Unavailable
 from armillary.base.ids import ClusterId, PersonId, Sha512, WorkerId
 from armillary.batch.model import Group, InputFile, JobId, JobSpec, JobState, Resources, Selection, Submission
 from armillary.batch.store.records import Records
@@ -167,12 +167,6 @@ def test_a_program_that_is_not_there_is_a_hold_with_its_reason(bench: CondorBenc
     view = comes_to(bench, f"{cluster}.0", JobState.HELD).view
     assert view.hold_code == "executable_missing"
     bench.engine.remove(Selection(cluster=cluster), reason="")
-
-
-def test_what_only_our_agents_do_is_refused_at_once(bench: CondorBench) -> None:
-    with pytest.raises(Invalid) as refused:
-        submit(bench, script("exit 0", transfer_input_files=["vos:ada/stars.fits"]))
-    assert refused.value.code == "not_with_htcondor"
 
 
 class Deaf:
