@@ -38,6 +38,7 @@ class Live:
     url: str
     home: Path
     client: WarmClient
+    accounts: AccountsService
 
     def environment(self, user: str = "ada") -> dict[str, str]:
         """What signs a user in; bob's project is another one."""
@@ -108,7 +109,7 @@ def live_cloud(directory: Path, client: WarmClient) -> Generator[Live]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            yield Live(cloud, machines, url, directory, client)
+            yield Live(cloud, machines, url, directory, client, accounts)
         finally:
             server.should_exit = True
             thread.join()

@@ -38,6 +38,11 @@ def access(portal: Services, visit: Visiting) -> Response:
 def clouds_yaml(portal: Services, visit: Visiting, form: Sent) -> Response:
     """Make a credential, and answer with the file that carries it; it is shown this once."""
     credential, secret = _credential(portal, visit, form.text("days"))
+    return _file(clouds_yaml_of(portal.machinery.doors, credential, secret), "clouds.yaml")
+
+
+def clouds_yaml_of(doors: Mapping[CloudName, Door], credential: str, secret: str) -> str:
+    """Return the file: an entry for each of our clouds, all with one credential."""
     clouds = {
         str(name): {
             "auth_type": "v3applicationcredential",
@@ -49,9 +54,9 @@ def clouds_yaml(portal: Services, visit: Visiting, form: Sent) -> Response:
             "region_name": door.region,
             "identity_api_version": 3,
         }
-        for name, door in portal.machinery.doors.items()
+        for name, door in doors.items()
     }
-    return _file(yaml.safe_dump({"clouds": clouds}, sort_keys=False), "clouds.yaml")
+    return yaml.safe_dump({"clouds": clouds}, sort_keys=False)
 
 
 @router.post("/openrc/{cloud}")

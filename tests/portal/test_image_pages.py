@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+from portal_visitor import ALLOCATION, KEY, PASSWORD, Browser
+
+from armillary.accounts.model import Project, Role
+from armillary.accounts.service import AccountsService
+from armillary.fleet.fake import FakeCloud
+from armillary.fleet.model import FleetImage
+
+
+@pytest.fixture
+def snapshot(ada: Browser, clouds: list[FakeCloud], project: Project) -> FleetImage:
+    """An image of ada's machine."""
+    ada.post("/machines/launch", {"image": "debian-12", "flavor": "c1-1gb-5", "name": "first", "key": KEY})
+    server = clouds[0].servers(project)[0]
+    ada.post(f"/machines/east/{server.id}/snapshot", {"name": "with-software"})
+    [image] = [image for image in clouds[0].images(project) if image.name == "with-software"]
+    return image
+
+
+def test_an_image_tells_who_made_it_from_what_and_what_is_inside(ada: Browser, snapshot: FleetImage) -> None:
+    page = ada.get(f"/images/{snapshot.sha512}")
+    assert "a snapshot of machine first" in page
+    assert str(snapshot.sha512) in page
+    assert f'href="/jobs/submit?image={snapshot.sha512}"' in page
+    assert "It has no manifest" in page
+
+
+def test_a_base_image_shows_the_packages_of_its_manifest(
+    ada: Browser, clouds: list[FakeCloud], project: Project
+) -> None:
+    [base] = [image for image in clouds[0].images(project) if image.name == "debian-12"]
+    page = ada.get(f"/images/{base.sha512}")
+    assert "2 packages" in page
+    assert "22.4.2-1" in page
+
+
+def test_the_catalogue_is_filtered_by_its_address(ada: Browser, snapshot: FleetImage) -> None:
+    mine = ada.get("/images?whose=mine")
+    assert "with-software" in mine
+    assert "debian-12" not in mine
+    assert "debian-12" in ada.get("/images?whose=public&q=DEB")
+    assert "No image is like that." in ada.get("/images?q=nothing")
+
+
+def test_an_image_is_offered_to_a_project_that_takes_it(
+    ada: Browser,
+    accounts: AccountsService,
+    clouds: list[FakeCloud],
+    snapshot: FleetImage,
+) -> None:
+    eve = accounts.create_person(user_name="eve", password=PASSWORD)
+    theirs = accounts.create_project("others", "", ALLOCATION)
+    accounts.set_role(theirs.id, eve.id, Role.MEMBER)
+    share = f"/images/east/{snapshot.id}/share"
+    assert "offered" in ada.post(share, {"project": "others"})
+    ada.post(share, {"project": "nobodys"}, status=404)
+    ada.post("/sign-out")
+    ada.sign_in("eve")
+    ada.get(f"/images/{snapshot.sha512}", status=404)
+    assert "with-software" in ada.get("/images")
+    ada.post(f"/images/east/{snapshot.id}/delete", status=404)
+    ada.post(f"/images/east/{snapshot.id}/answer", {"take": "yes"})
+    assert "Run jobs with this image" in ada.get(f"/images/{snapshot.sha512}")
+    ada.post(f"/images/east/{snapshot.id}/delete", status=404)
+    ada.post(f"/images/east/{snapshot.id}/share", {"project": "galaxies"}, status=404)
+
+
+def test_only_an_administrator_makes_an_image_public(
+    ada: Browser, accounts: AccountsService, clouds: list[FakeCloud], project: Project, snapshot: FleetImage
+) -> None:
+    publish = f"/images/east/{snapshot.id}/publish"
+    ada.post(publish, {"public": "yes"}, status=404)
+    ada.post("/sign-out")
+    ada.sign_in("admin")
+    accounts.set_role(project.id, accounts.person_named("admin").id, Role.MEMBER)
+    ada.post("/project", {"project": "galaxies"})
+    ada.post(publish, {"public": "yes"})
+    assert clouds[0].any_image(snapshot.id).visibility == "public"
+    ada.post(publish, {"public": "no"})
+    assert clouds[0].any_image(snapshot.id).visibility == "private"
+
+
+def test_downloads_carry_a_credential_of_their_own_and_no_password(
+    ada: Browser, accounts: AccountsService, project: Project
+) -> None:
+    told = yaml.safe_load(ada.post("/access/clouds.yaml", {"days": "7"}))["clouds"]["east"]
+    assert told["auth_type"] == "v3applicationcredential"
+    [credential] = accounts.application_credentials_of(accounts.person_named("ada").id)
+    assert told["auth"]["application_credential_id"] == credential.id
+    assert credential.project_id == project.id
+    assert credential.expires_at
+    openrc = ada.post("/access/openrc/east", {"days": "30"})
+    assert "export OS_APPLICATION_CREDENTIAL_SECRET=" in openrc
+    assert PASSWORD not in openrc
+    ada.post("/access/openrc/nowhere", status=404)
+    assert credential.name in ada.get("/access")
+    ada.post(f"/access/{credential.id}/delete")
+    assert credential.name not in ada.get("/access")
+    ada.post(f"/access/{credential.id}/delete", status=404)
