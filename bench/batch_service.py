@@ -21,6 +21,7 @@ from fastapi import FastAPI, Request
 from armillary.accounts.api.errors import install_error_handlers
 from armillary.accounts.certificates import Authority
 from armillary.accounts.model import Allocation, Membership, Person, Principal, Project, Role
+from armillary.app.collecting import collect_seldom
 from armillary.app.database import make_engine
 from armillary.app.front import Front
 from armillary.app.tls import server_config
@@ -143,6 +144,7 @@ def serve(folder: Path) -> None:
     app.include_router(for_agents)
     front = Front(app, [], shortcuts(for_agents, agents))
     certificate, key = authority.server_certificate(["localhost", "127.0.0.1"])
+    collect_seldom()
     server = uvicorn.Server(server_config(front, "127.0.0.1", 0, certificate, key))
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:

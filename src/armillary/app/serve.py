@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from armillary.app import instance
 from armillary.app.addresses import Addresses
+from armillary.app.collecting import collect_seldom
 from armillary.app.listen import bind, port_of
 from armillary.app.protocol import PiecesProtocol
 from armillary.app.settings import Settings
@@ -215,6 +216,7 @@ async def _serve(
     platform = await asyncio.to_thread(
         build_platform, settings=settings, clock=clock, addresses=addresses_of(sockets)
     )
+    collect_seldom()
     ended = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, ended.set)

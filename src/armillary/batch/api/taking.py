@@ -26,7 +26,8 @@ def request_of(body: SubmitIn, key: str | None) -> SubmitRequest:
             for path, file in body.files.items()
         },
         idempotency_key=key,
-        request_hash=hashlib.sha256(body.model_dump_json().encode()).hexdigest(),
+        # it tells whether a key was used for something else, and is not looked at without one
+        request_hash=hashlib.sha256(body.model_dump_json().encode()).hexdigest() if key else "",
         wishes=Wishes(
             accounting_group=body.accounting_group,
             max_materialize=body.max_materialize,

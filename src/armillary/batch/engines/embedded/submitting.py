@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, update
 
 from armillary.batch.core.numbering import numbered
+from armillary.batch.core.shared import SharedSpec
 from armillary.batch.model import InputFile, JobSpec, JobState, Submission, Wants
 from armillary.batch.store.shapes import shapes
 from armillary.batch.store.specs import difference, shared
@@ -20,6 +21,8 @@ from armillary.batch.store.tables import clusters, events, jobs
 
 _AT_ONCE = 2000
 _MARK = "$(Cluster"
+_SHAPING = frozenset({"requirements", "rank", "attributes", "concurrency_limits"})
+"""what of a spec makes its shape, besides figures and priority"""
 
 
 _JOB = Swift(
@@ -61,6 +64,7 @@ class Queueing:
         self._submission = submission
         self._now = now
         self._shapes: dict[tuple[Any, ...], int] = {}
+        self._plain: dict[tuple[Any, ...], int] = {}
         self.cluster = 0
 
     def queue(self) -> int:
@@ -142,6 +146,15 @@ class Queueing:
         return [[numbered(file.path, self.cluster), file.sha256, file.size, file.mode] for file in files]
 
     def _shape(self, job: JobSpec) -> int:
+        data = job.data
+        if isinstance(data, SharedSpec) and _SHAPING.isdisjoint(data.own):
+            plain = (job.priority, job.resources, id(data.common))
+            if plain not in self._plain:
+                self._plain[plain] = self._shape_of(job)
+            return self._plain[plain]
+        return self._shape_of(job)
+
+    def _shape_of(self, job: JobSpec) -> int:
         wants, limits = wants_of(job), limits_of(job)
         key = (job.priority, job.resources, wants, tuple(sorted(limits.items())))
         if key not in self._shapes:
