@@ -89,3 +89,8 @@ def test_an_announcement_is_on_every_page_while_it_holds(
     assert "Upgrade &lt;tonight&gt; (fr)" in stranger.get("/")
     office.announcements.end(office.announcements.current()[0].id)
     assert "Upgrade" not in stranger.get("/")
+
+
+def test_mails_come_in_the_language_that_was_chosen(ada: Browser, accounts: AccountsService) -> None:
+    ada.post("/language", {"language": "fr", "to": "/"})
+    assert accounts.person_named("ada").locale == "fr"

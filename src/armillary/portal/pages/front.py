@@ -76,10 +76,12 @@ def register(portal: Services, visit: Visiting, request: Request, form: Sent) ->
 
 
 @router.post("/language")
-def language(visit: Visiting, form: Sent) -> Response:
+def language(portal: Services, visit: Visiting, form: Sent) -> Response:
     chosen = form.text("language")
     response = visit.go(local_path(form.text("to", "/")))
     if chosen in LOCALES:
+        if visit.principal and visit.person.locale != chosen:
+            portal.accounts.update_person(visit.person.id, locale=chosen)  # mails come in it, too
         visit.set_cookie(response, LOCALE_COOKIE, chosen, max_age=52 * WEEK)
     return response
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from armillary.accounts.model import ErrandKind, Person, TokenKind
+from armillary.accounts.trail import see
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
 from armillary.portal.forms import Form
@@ -35,6 +36,7 @@ def begin_session(portal: Portal, visit: Visit, person: Person, path: str, **que
         person.id, kind=TokenKind.SESSION, lifetime=SESSION_LIFETIME, label="portal"
     )
     response = visit.go(path, **query)
+    see(visit.request.scope, person.user_name)
     visit.set_cookie(response, SESSION_COOKIE, issued.secret, max_age=int(SESSION_LIFETIME.total_seconds()))
     return response
 
