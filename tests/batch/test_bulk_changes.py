@@ -8,7 +8,7 @@ from batch_world import World
 
 from armillary.accounts.model import Principal, Role
 from armillary.batch.core.states import Fault, Result
-from armillary.batch.model import JobId, Selection
+from armillary.batch.model import JobId, Resources, Selection
 
 CHANGES = "/api/v1/batch/changes"
 
@@ -85,3 +85,17 @@ def test_a_priority_is_changed_while_jobs_wait_and_decides_who_goes_first(world:
     assert done.json() == {"changed": 1}
     assert world.claim_one(world.worker()).job == JobId.parse(f"{second}.0")
     assert change(world, "prioritize", {"cluster": first}).status_code == 400
+
+
+def test_held_jobs_are_released_with_more_memory_than_they_asked_for(world: World) -> None:
+    cluster = world.submit(3)
+    change(world, "hold", {"cluster": cluster})
+    done = change(world, "release", {"job": f"{cluster}.1"}, memory_mib=700)
+    assert done.json() == {"changed": 1}
+    assert [job.memory_mib for job in _asked(world)] == [700]
+    assert change(world, "release", {"cluster": cluster}, memory_mib=10**6).status_code == 400
+    assert change(world, "hold", {"cluster": cluster}, memory_mib=700).status_code == 400
+
+
+def _asked(world: World) -> list[Resources]:
+    return [shape.resources for demand in world.queue.demand() for shape in demand.shapes]

@@ -110,11 +110,16 @@ def test_failures_are_grouped_by_cause_and_each_group_is_run_again_at_a_click(
     assert "used 1740.8 MiB of 1024 MiB of memory" in page
     assert "asked for 1 GiB and had 1.7 GiB when they were stopped: ask for 2.2 GiB" in page
     assert "armillary retry 1 --failed --exit-code 3" in page
-    assert "armillary release 1 --state held --hold-code memory_exceeded" in page
+    assert "armillary release 1 --state held --hold-code memory_exceeded --memory 2304" in page
+    assert "Release with 2.2 GiB" in page
     ada.post("/jobs/1/retry", {"state": "failed", "exit_code": "3"})
     assert picture(ada)["cells"] == "i2f1h1i2"
-    ada.post("/jobs/1/release", {"state": "held", "hold_code": "memory_exceeded"})
+    held = {"state": "held", "hold_code": "memory_exceeded"}
+    assert "more than the workers of these jobs have: 2048 MiB" in ada.post("/jobs/1/release", {**held, "memory_mib": "2304"}, status=400)
+    ada.post("/jobs/1/release", {**held, "memory_mib": "2000"})
     assert picture(ada)["cells"] == "i2f1i3"
+    [demand] = desk.queue.demand()
+    assert {shape.resources.memory_mib: shape.jobs for shape in demand.shapes} == {1024: 4, 2000: 1}
 
 
 def test_what_a_worker_says_of_a_failure_is_escaped(

@@ -61,8 +61,11 @@ class Engine(Workforce, Protocol):
         """
         ...
 
-    def release(self, jobs: Selection) -> int:
-        """Queue held jobs again; one whose earlier attempt still runs waits until that has ended."""
+    def release(self, jobs: Selection, *, memory_mib: int | None = None) -> int:
+        """Queue held jobs again; one whose earlier attempt still runs waits until that has ended.
+
+        With `memory_mib` they ask for so much from now on. Raises Conflict where an engine cannot change that.
+        """
         ...
 
     def remove(self, jobs: Selection, *, reason: str) -> int:

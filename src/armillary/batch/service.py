@@ -19,7 +19,7 @@ from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Su
 from armillary.batch.policy.service import check_policies
 from armillary.batch.ports import Clouds, Engine, People, Spool
 from armillary.batch.seeing import WRITE, out_of_scope, scope_of
-from armillary.batch.sizes import check_sizes, flavors_named, warnings
+from armillary.batch.sizes import check_memory, check_sizes, flavors_named, warnings
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records, Scope
 from armillary.batch.views import (
@@ -283,10 +283,14 @@ class BatchService:
         jobs = self._narrowed(who, jobs)
         return self._changed(jobs, self._engine.hold(jobs, reason=reason), stops=True)
 
-    def release(self, who: Principal, jobs: Selection) -> int:
-        """Queue held jobs again."""
+    def release(self, who: Principal, jobs: Selection, *, memory_mib: int | None = None) -> int:
+        """Queue held jobs again; with `memory_mib` they ask for so much from now on. Raises Invalid for too much."""
         jobs = self._narrowed(who, jobs)
-        return self._changed(jobs, self._engine.release(jobs))
+        if memory_mib is not None and jobs.cluster is not None:
+            shown = self._records.cluster(self._scope(who), jobs.cluster)
+            project = self._people.project(self._records.owner_of(None, jobs.cluster)[1])
+            check_memory(memory_mib, flavors_named(self._clouds, project, shown.flavor))
+        return self._changed(jobs, self._engine.release(jobs, memory_mib=memory_mib))
 
     def remove(self, who: Principal, jobs: Selection, *, reason: str = "") -> int:
         """Take jobs out for good."""

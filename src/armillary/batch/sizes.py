@@ -70,6 +70,18 @@ def check_sizes(image: FleetImage, jobs: Sequence[JobSpec], flavors: Sequence[Fl
             )
 
 
+def check_memory(memory_mib: int, flavors: Sequence[FleetFlavor]) -> None:
+    """Raise Invalid `memory_too_large` when a job that asks for so much memory fits into none of the flavors."""
+    most = largest([size_of(flavor) for flavor in flavors])
+    if memory_mib > most.memory_mib:
+        raise Invalid(
+            f"{memory_mib} MiB of memory is more than the workers of these jobs have: {most.memory_mib} MiB",
+            code="memory_too_large",
+            facts={"asked": memory_mib, "most": most.memory_mib},
+            remedy="Submit the jobs again with a larger flavor.",
+        )
+
+
 def warnings(project: Project, flavors: Sequence[FleetFlavor]) -> list[str]:
     """Say when the project's batch cores do not allow a single worker."""
     least = min(flavors, key=lambda flavor: flavor.vcpus)

@@ -14,14 +14,24 @@ from armillary.cli.words import argument, option
 _reason = option("--reason", default="", help="Kept with the jobs.")
 
 
-def _change(action: str, done: str, *, reason: str = "", priority: int | None = None, **chosen: Any) -> None:
+def _change(
+    action: str,
+    done: str,
+    *,
+    reason: str = "",
+    priority: int | None = None,
+    memory_mib: int | None = None,
+    **chosen: Any,
+) -> None:
     from armillary.client.batch import Batch
 
     changed = 0
     with connect() as http:
         batch = Batch(http=http)
         for selection in selections(http, **chosen):
-            changed += batch.change_many(action, selection, reason=reason, priority=priority)
+            changed += batch.change_many(
+                action, selection, reason=reason, priority=priority, memory_mib=memory_mib
+            )
     say(f"{changed} job(s) {done}.")
     if voice() is Voice.JSON:
         emit_one({"targets": list(chosen["targets"]), "changed": changed}, fields=[], identity="changed")
@@ -36,12 +46,13 @@ def hold(reason: str, **chosen: Any) -> None:
     _change("hold", "held", reason=reason, **chosen)
 
 
-@click.command(epilog="Example: armillary release 12 --hold-code memory_exceeded")
+@click.command(epilog="Example: armillary release 12 --hold-code memory_exceeded --memory 2048")
 @choices
+@option("--memory", type=click.IntRange(1), metavar="MIB", help="Have them ask for so much from now on.")
 @voices
-def release(**chosen: Any) -> None:
+def release(memory: int | None, **chosen: Any) -> None:
     """Let held jobs run."""
-    _change("release", "released", **chosen)
+    _change("release", "released", memory_mib=memory, **chosen)
 
 
 @click.command(epilog="Example: armillary remove 12 13.4")

@@ -272,7 +272,7 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         chosen = service.select(who, chosen, owner=asked.owner, project=asked.project)
         acts = {
             "hold": lambda: service.hold(who, chosen, reason=body.reason),
-            "release": lambda: service.release(who, chosen),
+            "release": lambda: service.release(who, chosen, memory_mib=body.memory_mib),
             "remove": lambda: service.remove(who, chosen, reason=body.reason),
             "retry": lambda: service.retry(who, chosen),
             "prioritize": lambda: service.prioritize(who, chosen, body.priority or 0),

@@ -253,9 +253,13 @@ class ChangeIn(Wire):
     selection: SelectionIn
     reason: Annotated[str, StringConstraints(max_length=1000)] = ""
     priority: int | None = Field(default=None, ge=-1_000_000, le=1_000_000)
+    memory_mib: int | None = Field(default=None, ge=1, le=2**31)
+    """to ask for from now on, with release"""
 
     @model_validator(mode="after")
     def _says_which(self) -> ChangeIn:
+        if self.memory_mib is not None and self.action != "release":
+            raise ValueError("`memory_mib` goes with release only")
         if (self.priority is None) == (self.action == "prioritize"):
             raise ValueError("`priority` goes with prioritize, and only with it")
         return self

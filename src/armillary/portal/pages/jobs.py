@@ -39,7 +39,7 @@ def act(portal: Portal, visit: Visit, jobs: Selection, action: str, form: Form) 
         case "hold":
             portal.batch.hold(visit.who, jobs, reason=reason)
         case "release":
-            portal.batch.release(visit.who, jobs)
+            portal.batch.release(visit.who, jobs, memory_mib=_memory(form.text("memory_mib")))
         case "remove":
             portal.batch.remove(visit.who, jobs, reason=reason)
         case "retry":
@@ -54,6 +54,12 @@ def _priority(text: str) -> int:
     if not text.removeprefix("-").isdigit() or not text.isascii() or len(text) > 7:
         raise Invalid("A priority is a whole number.", code="invalid_field", facts={"field": "priority"})
     return int(text)
+
+
+def _memory(text: str) -> int | None:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Invalid("This must be a whole number.", code="invalid_field", facts={"field": "memory_mib"})
+    return int(text) if text else None
 
 
 @router.get("/jobs")

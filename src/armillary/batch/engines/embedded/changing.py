@@ -73,9 +73,20 @@ def prioritize(db: Connection, chosen: Selection, priority: int) -> int:
     """Give all chosen jobs that are not over another priority: they wish for something else from now on."""
     look_up(db, chosen, _may_wait)
     wanted = and_(selected(chosen), _movable(_may_wait), jobs.c.priority != priority)
+    return _reshape(db, wanted, priority=priority)
+
+
+def ask_memory(db: Connection, chosen: Selection, memory_mib: int) -> int:
+    """Have all chosen jobs that are held ask for so much memory."""
+    held = jobs.c.state == JobState.HELD.value
+    return _reshape(db, and_(selected(chosen), held, jobs.c.memory_mib != memory_mib), memory_mib=memory_mib)
+
+
+def _reshape(db: Connection, wanted: ColumnElement[bool], **wish: int) -> int:
+    """Have jobs wish for something else, and count them where others wish for the same."""
     changed = 0
     for shape in db.execute(select(jobs.c.shape).where(wanted).distinct()).scalars().all():
-        values = {"priority": priority, "shape": shape_like(db, shape, priority=priority)}
+        values = {**wish, "shape": shape_like(db, shape, **wish)}
         changed += db.execute(update(jobs).where(wanted, jobs.c.shape == shape).values(values)).rowcount
     return changed
 

@@ -78,8 +78,18 @@ class EmbeddedQueue:
         columns = {"hold_code": "held_by_user", "reason": reason or "held by its owner"}
         return self._change(jobs, lambda state, _: states.hold(state), JobState.HELD, columns)
 
-    def release(self, jobs: Selection) -> int:
-        return self._change(jobs, lambda state, _: states.release(state), JobState.IDLE, {})
+    def release(self, jobs: Selection, *, memory_mib: int | None = None) -> int:
+        with self._database.begin() as db:
+            if memory_mib is not None:
+                changing.ask_memory(db, jobs, memory_mib)
+            return changing.change(
+                db,
+                jobs,
+                lambda state, _: states.release(state),
+                JobState.IDLE,
+                {},
+                now=moment(db, self._clock),
+            )
 
     def remove(self, jobs: Selection, *, reason: str) -> int:
         columns = {"reason": reason or "removed by its owner"}
