@@ -23,6 +23,10 @@ def furnish(ada: Browser, *, clouds: list[FakeCloud], project: Project, desk: Ba
     ada.post("/machines/launch", machine)
     server = clouds[0].servers(project)[0]
     ada.post(f"/machines/east/{server.id}/snapshot", {"name": "with-software"})
+    ada.post("/volumes", {"cloud": "east", "name": "spare", "size": "5"})
+    ada.post(f"/machines/east/{server.id}/volumes/attach", {"name": "data", "size": "5"})
+    ada.post("/networks", {"cloud": "east", "name": "apart", "cidr": "10.9.0.0/24"})
+    ada.post("/access/clouds.yaml", {"days": "7"})
     jobs = {"image": str(image.sha512), "flavor": "c2-2gb-10", "submit_text": SUBMIT}
     ada.post("/jobs/submit", jobs, files=[("files", ("count.sh", b"#!/bin/sh\n"))])
     desk.do_job(output=b"12 stars\n")
