@@ -286,6 +286,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             shelf=shelf,
             keys=keys,
             inside=inside,
+            provider=_provider(settings.oidc, clock),
             office=Office(
                 notices=telling.notices,
                 announcements=telling.announcements,
