@@ -372,3 +372,29 @@ def test_the_deepest_path_is_found_in_one_walk(records: SqlRecords, make: Maker)
     with records.reading() as tree:
         assert [found.path.name for found in tree.walk(node.path)] == ["", "home", "ada", *["d"] * 126]
         assert len(tree.walk(VOSPath(("home", "ada", "no", "d")))) == 3
+
+
+def test_children_are_found_by_a_part_of_their_name(records: SqlRecords, make: Maker) -> None:
+    for name in ("m51.fits", "M51.log", "100%", "1000", "a_b", "axb"):
+        make(name)
+    with records.reading() as tree:
+        home = tree.walk(HOMES)[-1]
+        found = {
+            text: [node.name for node in tree.children(home, Page(match=text))]
+            for text in ("m51", "0%", "a_")
+        }
+        assert found == {"m51": ["M51.log", "m51.fits"], "0%": ["100%"], "a_": ["a_b"]}
+        page = Page(match="m51", start="N", order=Order.NAME)
+        assert [node.name for node in tree.children(home, page)] == ["m51.fits"]
+
+
+def test_what_fills_a_container_is_added_up_with_all_below(records: SqlRecords, make: Maker) -> None:
+    small, large = make("small"), make("large")
+    deep = make("deep", large)
+    for number, parent in enumerate((small, large, deep, deep)):
+        make(f"f{number}", parent, kind=NodeKind.DATA, length=10)
+    with records.reading() as tree:
+        home = tree.walk(HOMES)[-1]
+        found = [(one.name, one.octets, one.nodes, one.is_container) for one in tree.weights(home, 100)]
+        assert found == [("large", 30, 5, True), ("small", 10, 2, True)]
+        assert sum(one.nodes for one in tree.weights(home, 4)) == 4
