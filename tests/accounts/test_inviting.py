@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from starlette.testclient import TestClient
 
 from armillary.accounts.core.group_rules import Place
 from armillary.accounts.model import Person, Project
@@ -103,3 +104,33 @@ def test_a_link_is_bounded(accounts: AccountsService, ada: Person) -> None:
     for wrong in ({"lifetime": timedelta(days=91)}, {"lifetime": timedelta(0)}, {"uses": 0}, {"uses": 10**6}):
         with pytest.raises(Invalid):
             accounts.invite("radio", by=ada, **wrong)
+
+
+def test_links_go_over_the_api(
+    accounts: AccountsService, ada: Person, eve: Person, http: TestClient, password: str
+) -> None:
+    mine, hers = ("ada", password), ("eve", password)
+    body = {"place": "members", "days": 1, "uses": 1}
+    assert http.post("/api/v1/accounts/groups/radio/invitations", json=body, auth=hers).status_code == 403
+    made = http.post("/api/v1/accounts/groups/radio/invitations", json=body, auth=mine).json()
+    secret = made["path"].removeprefix("/join/")
+    [listed] = http.get("/api/v1/accounts/groups/radio/invitations", auth=mine).json()
+    assert (listed["id"], listed["uses_left"]) == (made["id"], 1)
+    assert secret not in str(listed)
+    accepted = http.post("/api/v1/accounts/invitations/accept", json={"secret": secret}, auth=hers)
+    assert accepted.json() == {"group": "radio"}
+    again = http.post("/api/v1/accounts/invitations/accept", json={"secret": secret}, auth=mine)
+    assert again.status_code == 404
+    other = http.post("/api/v1/accounts/groups/radio/invitations", json=body, auth=mine).json()
+    taken = http.delete(f"/api/v1/accounts/groups/radio/invitations/{other['id']}", auth=mine)
+    assert taken.status_code == 204
+
+
+def test_more_is_asked_for_over_the_api(ada: Person, eve: Person, http: TestClient, password: str) -> None:
+    figures = {"cores": 9, "ram": 8192, "disk": 40, "storage": 10, "batch_cores": 8}
+    body = {"requested": figures, "reason": "A survey."}
+    asked = http.post("/api/v1/accounts/projects/m51/more", json=body, auth=("ada", password))
+    assert (asked.status_code, asked.json()["state"]) == (201, "waiting")
+    assert (
+        http.post("/api/v1/accounts/projects/m51/more", json=body, auth=("eve", password)).status_code == 404
+    )
