@@ -62,34 +62,6 @@ def test_over_quota_says_so_and_keeps_the_form(
     assert 'value="third"' in page
 
 
-def test_the_boot_log_is_shown_without_escape_sequences(
-    ada: Browser, clouds: list[FakeCloud], project: Project
-) -> None:
-    server = launch(ada, clouds, project)
-    clouds[0].write_console(server.id, "\x1b[32mok\x1b[0m <script>alert(1)</script>\r\n")
-    page = ada.get(f"/machines/east/{server.id}/console")
-    assert "ok &lt;script&gt;" in page
-    assert "\x1b" not in page
-
-
-def test_a_running_machines_screen_is_a_page_of_its_cloud(
-    ada: Browser, clouds: list[FakeCloud], project: Project
-) -> None:
-    server = launch(ada, clouds, project)
-    screen = f"/machines/east/{server.id}/screen"
-    assert f'href="{screen}" target="_blank" rel="noopener noreferrer"' in ada.get(
-        f"/machines/east/{server.id}"
-    )
-    answer = ada.client.get(screen, follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (
-        303,
-        f"http://east.example/console/{server.id}",
-    )
-    clouds[0].set_status(server.id, "SHUTOFF")
-    assert "/screen" not in ada.get(f"/machines/east/{server.id}")
-    assert ada.client.get(screen, follow_redirects=False).status_code == 409
-
-
 def test_a_failed_boot_shows_its_fault(ada: Browser, clouds: list[FakeCloud], project: Project) -> None:
     server = launch(ada, clouds, project)
     clouds[0].set_status(server.id, "ERROR", fault="No valid host was found.")

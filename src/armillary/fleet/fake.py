@@ -331,8 +331,7 @@ class FakeCloud:
 
     def change_server(self, server: FleetServer) -> None:
         """Make a machine be as this says."""
-        with self._lock:
-            self._servers[server.id] = (self._servers[server.id][0], server)
+        self._servers[server.id] = (self._servers[server.id][0], server)
 
     def change_image(self, image: FleetImage) -> None:
         """Make an image be as this says."""
@@ -344,13 +343,11 @@ class FakeCloud:
 
     def machines(self) -> list[tuple[str, FleetServer]]:
         """Return all machines with their projects' ids, whatever the cloud would answer."""
-        with self._lock:
-            return list(self._servers.values())
+        return list(self._servers.values())
 
     def vanish(self, server_id: ServerId) -> None:
         """Have a machine be gone, without a word."""
-        with self._lock:
-            del self._servers[server_id]
+        del self._servers[server_id]
 
     def write_console(self, server_id: ServerId, text: str) -> None:
         """Have the machine write on its console."""

@@ -82,8 +82,13 @@ class Launching:
             return together(typed, self._welcome)
         return typed or None
 
-    def prospect(self, project: Project, cloud: CloudName, flavor: str) -> Prospect:
-        """Say whether a machine of that size fits there now, and if not, why, and what would make room."""
+    def prospect(
+        self, project: Project, cloud: CloudName, flavor: str, *, min_disk: GiB = GiB(0)
+    ) -> Prospect:
+        """Say whether a machine of that size fits there now, and if not, why, and what would make room.
+
+        `min_disk` is what its image needs.
+        """
         try:
             size = self._fleet.flavor(cloud, flavor, project)
             limits = self._fleet.limits(cloud, project)
@@ -93,6 +98,9 @@ class Launching:
             )
             return Prospect(cloud=cloud, flavor=None, limits=None, refusals=(why,))
         room = self._fleet.room(cloud, project, flavor)
+        if not holds(size, min_disk):
+            small = _too_small(cloud, size, min_disk)
+            return Prospect(cloud=cloud, flavor=size, limits=limits, refusals=(small, *room.refusals))
         if room.count:
             return Prospect(cloud=cloud, flavor=size, limits=limits, refusals=())
         helps: list[FleetServer] = []
@@ -160,6 +168,21 @@ class Launching:
         if order.volume is None:
             return None
         return self._fleet.create_volume(cloud, project, name=f"{order.name}-data", size=order.volume)
+
+
+def holds(flavor: FleetFlavor, min_disk: GiB) -> bool:
+    """Whether an image's disk fits; a size whose disk is 0 takes the image's own."""
+    return flavor.disk == 0 or flavor.disk >= min_disk
+
+
+def _too_small(cloud: CloudName, flavor: FleetFlavor, min_disk: GiB) -> Refusal:
+    return Refusal(
+        cloud=cloud,
+        code="disk_too_small",
+        message=f"The image needs a disk of {min_disk} GiB, and {flavor.name} has {flavor.disk}.",
+        remedy="Choose a larger size.",
+        facts={"flavor": flavor.name, "needs": min_disk, "has": flavor.disk},
+    )
 
 
 def check(order: Order) -> None:

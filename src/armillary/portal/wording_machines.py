@@ -10,6 +10,10 @@ from armillary.portal.wording_inside import INSIDE
 MACHINES: Mapping[str, tuple[str, str]] = {
     **INSIDE,
     "same_size": (N_("%(server)s has the size %(flavor)s already."), N_("Choose another size.")),
+    "disk_too_small": (
+        N_("The image needs a disk of %(needs)s GiB, and %(flavor)s has %(has)s."),
+        N_("Choose a larger size."),
+    ),
     "disk_would_shrink": (
         N_("The disk of %(server)s has %(has)s GiB, and %(flavor)s only %(offers)s."),
         N_("Choose a size with a disk as large, or launch a new machine."),

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from armillary.base.errors import ArmillaryError
 from armillary.base.ids import CloudName
 from armillary.base.units import GiB
-from armillary.fleet.launching import Order, Prospect
+from armillary.fleet.launching import Order, Prospect, holds
 from armillary.fleet.model import FleetFlavor
 from armillary.fleet.parts import Network, SecurityGroup
 from armillary.portal.context import Portal, Sent, Services, Visiting
@@ -54,6 +54,8 @@ class Launching:
     keys: Sequence[PublicKey]
     networks: Sequence[Network]
     groups: Sequence[SecurityGroup]
+    chosen: str
+    """the size: the one that is named, else the first that holds the image"""
     prospect: Prospect
     lines: Sequence[str]
     errors: Sequence[ArmillaryError]
@@ -80,8 +82,9 @@ def offer(portal: Portal, visit: Visit, values: Mapping[str, str]) -> Launching:
     except ArmillaryError as error:
         if error.facts.get("cloud") not in [known.facts.get("cloud") for known in errors]:
             errors.append(error)
-    chosen = flavor or (flavors[0].name if flavors else "")
-    image = values.get("image") or (str(images[0].first.sha512) if images else "")
+    image = values.get("image") or (images[0].key if images else "")
+    least = min_disk_of(images, image)
+    chosen = flavor or next((size.name for size in flavors if holds(size, least)), "")
     return Launching(
         cloud=cloud,
         clouds=clouds,
@@ -90,10 +93,17 @@ def offer(portal: Portal, visit: Visit, values: Mapping[str, str]) -> Launching:
         keys=portal.keys.of(visit.person.id),
         networks=networks,
         groups=groups,
-        prospect=portal.machinery.launching.prospect(project, cloud, chosen),
+        chosen=chosen,
+        prospect=portal.machinery.launching.prospect(project, cloud, chosen, min_disk=least),
         lines=lines_of({**values, "image": image, "flavor": chosen, "cloud": str(cloud)}, images),
         errors=errors,
     )
+
+
+def min_disk_of(images: Sequence[SameImage], wanted: str) -> GiB:
+    """Return what the image needs that a digest, id or name means."""
+    found = [i for i in images if wanted in (i.key, i.first.name, *(copy.id for copy in i.copies))]
+    return GiB(max((image.first.min_disk for image in found), default=0))
 
 
 def lines_of(values: Mapping[str, str], images: Sequence[SameImage]) -> list[str]:
@@ -169,7 +179,7 @@ def check(
     images = [image for image in all_images(portal, project).images if image.settled]
     return visit.page(
         "_launch_check.html",
-        prospect=launching.prospect(project, chosen, flavor),
+        prospect=launching.prospect(project, chosen, flavor, min_disk=min_disk_of(images, values["image"])),
         lines=lines_of({**values, "cloud": str(chosen)}, images),
         address="/machines/launch?" + urlencode({name: value for name, value in values.items() if value}),
     )

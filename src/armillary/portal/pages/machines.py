@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from armillary.accounts.model import Project
 from armillary.base.errors import ArmillaryError, NotFound
@@ -17,13 +17,11 @@ from armillary.base.ids import CloudName, ServerId
 from armillary.fleet.expiry import Term
 from armillary.fleet.model import FleetServer
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
-from armillary.portal.inside.printing import printable
 from armillary.portal.pages.launching import TERMS, number
 from armillary.portal.pages.machine_parts import part_of
 from armillary.portal.roster import Machines
 from armillary.portal.visit import Visit
 
-CONSOLE_LINES = 400
 PER_PAGE = 50
 PARTS = ("figures", "network", "disks", "history", "change")
 
@@ -154,21 +152,6 @@ def machine(
 def state(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
     server = portal.fleet.server(*where_of(visit, cloud, server_id))
     return visit.page("_machine.html", **head_of(portal, visit, server))
-
-
-@router.get("/{cloud}/{server_id}/console")
-def console(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
-    text = portal.fleet.console_log(*where_of(visit, cloud, server_id), lines=CONSOLE_LINES)
-    return visit.page("_console.html", text=printable(text))
-
-
-@router.get("/{cloud}/{server_id}/screen")
-def screen(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
-    """Lead to the cloud's own page with the screen: a link, since a form may lead nowhere but here (see security)."""
-    address = portal.fleet.screen(CloudName(cloud), visit.member(), ServerId(server_id))
-    if not address.startswith(("http://", "https://")):
-        raise NotFound("There is no such page.", code="page_not_found")
-    return RedirectResponse(address, 303)
 
 
 @router.get("/{cloud}/{server_id}/delete")

@@ -19,6 +19,12 @@ const reduced = (value, unit) => {
   return `${Math.round(value)} ${unit}`;
 };
 
+const HEIGHT = 160;
+const widthIn = (figure) => {
+  const style = getComputedStyle(figure);
+  return Math.max(120, figure.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
+};
+
 let drawn = [];
 function draw(told) {
   for (const plot of drawn) plot.destroy();
@@ -34,17 +40,17 @@ function draw(told) {
   const grid = document.createElement("div");
   grid.className = "plots";
   place.append(grid);
-  for (const { title, columns, unit, scale, top } of PLOTS) {
-    const figure = document.createElement("figure");
+  // all cards first: a plot takes the width that its card has beside the others
+  const cards = PLOTS.map((plot) => [plot, grid.appendChild(document.createElement("figure"))]);
+  for (const [{ title, columns, unit, scale, top }, figure] of cards) {
     const caption = document.createElement("figcaption");
     const last = columns.map(([name, label]) => `${label} ${reduced((told[name].at(-1) ?? null) === null ? null : told[name].at(-1) * scale, unit)}`);
     caption.textContent = `${title}: ${last.join(", ")}`;
     figure.append(caption);
-    grid.append(figure);
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--grid") || colour("--line") }, ticks: { stroke: colour("--line") } };
     const options = {
-      width: Math.max(200, figure.clientWidth - 24),
-      height: 160,
+      width: widthIn(figure),
+      height: HEIGHT,
       legend: { show: columns.length > 1, live: false },
       cursor: { y: false },
       scales: { y: { range: (_plot, _low, high) => [0, top ? top(told) : Math.max(high ?? 0, 1024)] } },
@@ -68,7 +74,8 @@ if (place) {
   look();
   setInterval(look, 10000);
   const again = () => told && draw(told);
-  new ResizeObserver(again).observe(place.parentElement);
+  const fit = () => drawn.forEach((plot) => plot.setSize({ width: widthIn(plot.root.parentElement), height: HEIGHT }));
+  new ResizeObserver(fit).observe(place.parentElement);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 }
