@@ -11,6 +11,7 @@ from portal_visitor import PASSWORD, Browser
 
 from armillary.accounts.model import Principal
 from armillary.accounts.service import AccountsService
+from armillary.vospace.model import Change
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import VOSpaceService
 from armillary.vospace.service.packages import Packages
@@ -249,3 +250,18 @@ def test_a_foreign_home_is_closed(ada: Browser, accounts: AccountsService) -> No
         assert ada.client.get(path).status_code in (403, 404)
     reply = ada.client.post("/files/home/ada/secret.txt", data={"csrf": ada.token(), "action": "delete"})
     assert reply.status_code in (403, 404)
+
+
+def test_members_of_a_project_find_what_was_shared_with_it(
+    ada: Browser, admin: Browser, vospace: VOSpaceService, accounts: AccountsService
+) -> None:
+    boss = accounts.person_named("admin")
+    vospace.ensure_home(boss)
+    who = Principal(person=boss)
+    vospace.make_container(who, "/home/admin/<team>", Change(group_write=frozenset({"galaxies"})))
+    ada.post("/sign-out")
+    ada.sign_in("ada")
+    page = ada.get("/shared")
+    assert "/home/admin/&lt;team&gt;" in page
+    assert 'href="/files/home/admin/%3Cteam%3E"' in page
+    assert "galaxies" in page

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from armillary.accounts.api import Authenticator
 from armillary.accounts.core.group_rules import Place
-from armillary.accounts.model import Person, TokenKind
+from armillary.accounts.model import Person, Principal, TokenKind
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
@@ -189,3 +189,23 @@ def test_new_nodes_and_whole_trees_are_shared_with_known_groups_alone(world: Wor
     world.space.make_container(ada, "/home/ada/new", Change(group_read=frozenset({"inner"})))
     with pytest.raises(Forbidden):
         world.space.put_bytes(world.accounts.principal(world.bob.id), "/home/ada/new/y", [b"y"])
+
+
+def test_a_group_finds_what_was_shared_with_it(
+    space: VOSpaceService, ada: Principal, bob: Principal, eve: Principal
+) -> None:
+    for who in (ada, bob):
+        space.ensure_home(who.person)
+    space.make_container(ada, "/home/ada/team", Change(group_write=frozenset({"m51"})))
+    space.make_container(ada, "/home/ada/team/below")
+    space.put_bytes(ada, "/home/ada/a", [b"1"])
+    space.set_properties(ada, "/home/ada/a", Change(group_read=frozenset({"m51"})))
+    assert [str(node.path) for node in space.offered(bob)] == ["/home/ada/a", "/home/ada/team"]
+    assert list(space.offered(eve)) == []
+    assert list(space.offered(ada)) == []
+    assert list(space.offered(None)) == []
+    space.move(ada, "/home/ada/a", "/home/ada/b")
+    space.set_properties(ada, "/home/ada/team", Change(group_write=frozenset()))
+    assert [str(node.path) for node in space.offered(bob)] == ["/home/ada/b"]
+    space.delete(ada, "/home/ada/b")
+    assert list(space.offered(bob)) == []

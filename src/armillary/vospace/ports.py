@@ -199,6 +199,14 @@ class Tree(Protocol):
         """Return where nodes of an owner are whose own lists of readers or writers have a group in them, by path."""
         ...
 
+    def note_sharing(self, node: Node) -> None:
+        """Note that a node was shared with groups, or no longer: `offered_to` finds it from now on."""
+        ...
+
+    def offered_to(self, groups: Collection[str], most: int) -> Sequence[VOSPath]:
+        """Return where the nodes are that were shared with one of some groups, at most `most`."""
+        ...
+
     def property_names(self) -> Sequence[str]:
         """Return the URIs of the free properties that nodes have, or had once."""
         ...

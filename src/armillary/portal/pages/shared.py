@@ -13,11 +13,12 @@ from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from armillary.portal.context import Portal, Sent, Services, Visiting
-from armillary.portal.files_shown import address, plain_name, visible
+from armillary.portal.files_shown import address, plain_name, shown, visible
 from armillary.portal.pages.file import sending
 from armillary.portal.visit import Visit
 from armillary.vospace.model import Node, Page
 from armillary.vospace.paths import VOSPath
+from armillary.vospace.service.bin import in_bin
 from armillary.vospace.service.packages import Packages
 
 SHOWN = 500
@@ -44,6 +45,15 @@ def shares(portal: Services, visit: Visiting) -> Response:
         ],
         more=len(found) > SHOWN,
         origin=_origin(visit),
+    )
+
+
+@router.get("/shared")
+def with_me(portal: Services, visit: Visiting) -> Response:
+    found = portal.files.offered(visit.who)
+    kept = [node for node in found if not in_bin(node.path)]
+    return visit.page(
+        "shared_with_me.html", nodes=[(shown(node), visible(str(node.path))) for node in kept], home="/files"
     )
 
 

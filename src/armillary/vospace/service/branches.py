@@ -103,7 +103,10 @@ class Branches:
             way = space.access.find(asker, tree.walk(path), path)
             space.access.require(asker, action, way)
             change = space.sharing_with_groups(change, way[-1])
-            tree.save_properties(self._changed(asker, way, way[-1], change, tally))
+            first = self._changed(asker, way, way[-1], change, tally)
+            tree.save_properties(first)
+            for node in first if change.of_sharing else ():
+                tree.note_sharing(node)
         stack = [_Frame(node=way[-1])] if way[-1].is_container else []
         step(tally.counts())
         while stack:

@@ -77,6 +77,21 @@ class VOSpaceService(Files, Surgery):
             with self.records.reading() as tree:
                 found = tree.children(way[-1], page)
 
+    def offered(self, who: Who, *, most: int = 500) -> Sequence[Node]:
+        """Return what others have shared with a person's groups, and is theirs to read, by its path.
+
+        Not what was made below it later.
+        """
+        asker = self.access.asker(who)
+        if asker is None or not asker.groups:
+            return ()
+        with self.records.reading() as tree:
+            ways = [tree.walk(path) for path in tree.offered_to(asker.groups, most)]
+        mine = [way for way in ways if self.access.allowed(asker, Action.READ, way)]
+        return sorted(
+            (way[-1] for way in mine if way[-1].owner_id != asker.person_id), key=lambda node: node.path
+        )
+
     # -- making --------------------------------------------------------------------------------------------
 
     def shared_with(self, who: Person, group: str, *, most: int = 100) -> Sequence[VOSPath]:
@@ -174,6 +189,8 @@ class VOSpaceService(Files, Surgery):
             if path.name == NULL:
                 return node
             node = tree.add(node)
+            if change and change.of_sharing:
+                tree.note_sharing(node)
         audit.info("vospace.make %s", path, extra={"user": asker.user_name, "kind": kind.value})
         return node
 
@@ -206,6 +223,8 @@ class VOSpaceService(Files, Surgery):
                 refuse_locked(node)
             after = replace(after, modified_at=self.clock.now())
             tree.save(after)
+            if wanted.of_sharing:
+                tree.note_sharing(after)
         return self._with_quota((*way[:-1], after))
 
     def property_names(self) -> Sequence[str]:

@@ -32,6 +32,7 @@ from armillary.base.errors import Conflict, NotFound
 from armillary.base.ids import PersonId
 from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing, Weight
 from armillary.vospace.paths import MAX_DEPTH, VOSPath
+from armillary.vospace.store.offers import note_sharing, offered_to
 from armillary.vospace.store.shared import shared_with
 from armillary.vospace.store.tables import ROOT_ID, dead_blobs, nodes, property_names, secrets
 from armillary.vospace.store.uploads import SqlUploadRecords
@@ -154,6 +155,14 @@ class SqlTree:
     def shared_with(self, owner: PersonId, group: str, most: int) -> Sequence[VOSPath]:
         """See `ports.Tree`."""
         return shared_with(self._connection, owner, group, most)
+
+    def note_sharing(self, node: Node) -> None:
+        """See `ports.Tree`."""
+        note_sharing(self._connection, node)
+
+    def offered_to(self, groups: Collection[str], most: int) -> Sequence[VOSPath]:
+        """See `ports.Tree`."""
+        return offered_to(self._connection, groups, most)
 
     def property_names(self) -> Sequence[str]:
         """See `ports.Tree`."""

@@ -18,10 +18,11 @@ def shared_with(db: Connection, owner: PersonId, group: str, most: int) -> Seque
     lists = (nodes.c.group_read, nodes.c.group_write)
     told = or_(*(cast(one, Text).contains(quoted, autoescape=True) for one in lists))
     query = select(nodes.c.id).where(nodes.c.owner_id == owner, told).order_by(nodes.c.id).limit(most)
-    return sorted(_place(db, number) for number in db.execute(query).scalars().all())
+    return sorted(place_of(db, number) for number in db.execute(query).scalars().all())
 
 
-def _place(db: Connection, number: int) -> VOSPath:
+def place_of(db: Connection, number: int) -> VOSPath:
+    """Return where a node is."""
     names: list[str] = []
     while number != ROOT_ID:
         row = db.execute(select(nodes.c.parent_id, nodes.c.name).where(nodes.c.id == number)).one()

@@ -145,6 +145,16 @@ links = Table(
 )
 """Share links. What makes an address of one is signed, and is not here."""
 
+shares = Table(
+    "vospace_shares",
+    metadata,
+    Column("group_name", String(300), primary_key=True),
+    Column(
+        "node_id", Serial, ForeignKey("vospace_nodes.id", ondelete="CASCADE"), primary_key=True, index=True
+    ),
+)
+"""What somebody has shared with a group, for the group to find it. What was made later below it, and inherits, is not here."""
+
 
 def create_all(engine: Engine) -> None:
     """Make the tables and the two nodes that are always there, the top and `/home`.
