@@ -83,8 +83,6 @@ PARTS = {
     "/machines/launch/check": "a part of the form",
     "/machines/table": "a part of the list",
     "/machines/{cloud}/{server_id}/state": "a part of the machine's page",
-    "/machines/{cloud}/{server_id}/console": "a part of the machine's page",
-    "/machines/{cloud}/{server_id}/screen": "leads to the screen",
     "/machines/{cloud}/{server_id}/figures.json": "figures of the plots",
     "/machines/{cloud}/{server_id}/log": "a stream",
     "/machines/{cloud}/{server_id}/log/part": "a part of the machine's page",
@@ -112,9 +110,11 @@ PARTS = {
     "/jobs/usage.csv": "a file",
     "/workers/table": "a part of the list",
     "/files": "leads to one's home",
+    "/join/{secret}": "needs a link",
     "/notices/{note_id}": "leads to what it is about",
     "/s/{secret}": "needs a link; a folder there is shown as any",
     "/s/{secret}/{below:path}": "needs a link",
+    "/thumbnail/{where:path}": "a picture",
     "/viewer/frame": "the frame of the viewer, without an origin",
 }
 """Routes that answer GET with no page of their own, and why."""
@@ -268,6 +268,8 @@ def test_a_machine_is_launched_and_jobs_are_submitted_by_keyboard_alone(world: F
     tab_to(page, "Launch a machine", "link")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Launch a machine")
+    tab_to(page, "Size", "combobox")
+    page.keyboard.type("c1-1gb")
     tab_to(page, "Name", "textbox")
     page.keyboard.type("by-keyboard")
     tab_to(page, "Launch", "button")
