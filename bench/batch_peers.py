@@ -7,10 +7,10 @@ Each is run in the Python that has it, as its own process: `python bench/batch_p
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -60,7 +60,9 @@ def _true(_number: int) -> int:
 
 
 def _rss() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the most memory that this process has had, in MiB. `getrusage` would count that of its parent, too."""
+    (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(peak.split()[1]) / 1024
 
 
 PEERS: dict[str, Any] = {"xargs": xargs, "hyperqueue": hyperqueue, "dask": dask}
