@@ -23,7 +23,7 @@ from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.records import Records
 from armillary.batch.views import ClusterView, JobView
 
-MOST_CELLS = 20_000
+MOST_CELLS = 10_000
 """Beyond this many jobs a cell stands for several, so that a picture of a million is as small as one of these."""
 MOST_CHANGES = 2_000
 """What is more than this is told as a whole picture."""

@@ -13,6 +13,7 @@ from armillary.base.units import format_size
 from armillary.batch.board import Cause
 from armillary.batch.looking import SubmitFilter
 from armillary.batch.model import JobId
+from armillary.batch.views import ClusterView
 from armillary.portal.context import Portal
 from armillary.portal.job_filters import STATES, Asked, asked, words_of
 from armillary.portal.visit import Visit
@@ -132,8 +133,18 @@ def submit_shown(portal: Portal, visit: Visit, cluster: int) -> dict[str, Any]:
         "causes": causes,
         "counts": {state: found[state] for state in STATES if found.get(state)},
         "over_at": portal.board.over_at(summary),
-        "moving": any(summary.states.get(state) for state in ("idle", "claimed", "running")),
+        "moving": _moves(summary),
     }
+
+
+def _moves(summary: ClusterView) -> bool:
+    return any(summary.states.get(state) for state in ("idle", "claimed", "running"))
+
+
+def list_shown(portal: Portal, visit: Visit, cluster: int) -> dict[str, Any]:
+    """Return a page of a submit's jobs for the list alone, which is asked for again and again."""
+    summary = portal.batch.cluster(visit.who, ClusterId(cluster))
+    return {"cluster": summary, "moving": _moves(summary), **jobs_shown(portal, visit, cluster)}
 
 
 def jobs_shown(portal: Portal, visit: Visit, cluster: int) -> dict[str, Any]:

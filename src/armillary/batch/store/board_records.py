@@ -194,14 +194,20 @@ def _letter(chosen: JobFilter) -> ColumnElement[str]:
 def _matches(chosen: JobFilter) -> ColumnElement[bool]:
     holds: list[Any] = [selected(chosen.chosen)]
     if chosen.cloud or chosen.worker:
-        wanted = [attempts.c.cluster == jobs.c.cluster, attempts.c.proc == jobs.c.proc]
-        wanted.append(attempts.c.number == jobs.c.attempts)
+        # not correlated: jobs that have not run yet are not looked up one by one
+        last = jobs.alias()
+        there = and_(
+            last.c.cluster == attempts.c.cluster,
+            last.c.proc == attempts.c.proc,
+            last.c.attempts == attempts.c.number,
+        )
+        procs = select(attempts.c.proc).join(last, there).where(attempts.c.cluster == chosen.cluster)
         if chosen.worker:
-            wanted.append(attempts.c.worker.startswith(chosen.worker, autoescape=True))
+            procs = procs.where(attempts.c.worker.startswith(chosen.worker, autoescape=True))
         if chosen.cloud:
-            there = select(machines.c.id).where(machines.c.cloud == chosen.cloud)
-            wanted.append(attempts.c.worker.in_(there))
-        holds.append(select(attempts.c.number).where(*wanted).correlate(jobs).exists())
+            on_cloud = select(machines.c.id).where(machines.c.cloud == chosen.cloud)
+            procs = procs.where(attempts.c.worker.in_(on_cloud))
+        holds.append(jobs.c.proc.in_(procs))
     if chosen.text:
         own: list[Any] = [cast(jobs.c.spec, Text).icontains(chosen.text, autoescape=True)]
         own.append(func.coalesce(jobs.c.reason, "").icontains(chosen.text, autoescape=True))

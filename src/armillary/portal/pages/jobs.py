@@ -14,7 +14,7 @@ from armillary.batch.model import Selection
 from armillary.portal.context import Portal, Sent, Services, Visiting
 from armillary.portal.forms import Form
 from armillary.portal.job_filters import STATES, asked
-from armillary.portal.jobs_shown import filter_of, jobs_shown, submit_shown, submits_shown
+from armillary.portal.jobs_shown import filter_of, jobs_shown, list_shown, submit_shown, submits_shown
 from armillary.portal.visit import Visit
 
 DONE = {
@@ -95,8 +95,7 @@ def causes(portal: Services, visit: Visiting, cluster: Number) -> Response:
 
 @router.get("/jobs/{cluster}/table")
 def cluster_table(portal: Services, visit: Visiting, cluster: Number) -> Response:
-    shown = submit_shown(portal, visit, cluster)
-    return visit.page("_cluster.html", **shown, **jobs_shown(portal, visit, cluster))
+    return visit.page("_cluster.html", **list_shown(portal, visit, cluster))
 
 
 @router.get("/jobs/{cluster}/picture")
