@@ -16,7 +16,8 @@ from playwright.sync_api import APIRequestContext, APIResponse, BrowserContext, 
 PASSWORD = "correct horse battery"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5TTPRkbTzdUL6UOPSOtsCEjtnjJMgkM9pO4ChMvd1p ada@laptop"
 ALLOCATION = {"cores": "4", "ram": "8", "disk": "50", "storage": "100", "batch_cores": "16"}
-SUBMIT = "executable = count.sh\narguments = $(Process)\nrequest_memory = 512M\nqueue 40\n"
+SUBMIT = "executable = count.sh\narguments = $(Process)\nrequest_memory = 512M\n"
+ON_HOLD, AT_ONCE = SUBMIT + "hold = true\nqueue 40\n", SUBMIT + "queue 2\n"
 
 
 @dataclass
@@ -106,10 +107,12 @@ def furnish(*, admin: Person, stranger: Person, half: Person, password: str) -> 
     made = {"image": f"/images/{image.group(1)}"}
     made |= {"machine": admin.find("/machines", r'href="(/machines/(?:east|west)/[0-9a-f-]{36})"')}
     script = {"name": "count.sh", "mimeType": "text/x-shellscript", "buffer": b"#!/bin/sh\nwc -c *\n"}
-    admin.post("/jobs/submit", image=image.group(1), flavor="c2-2gb-10", submit_text=SUBMIT, files=script)
+    for text in (ON_HOLD, AT_ONCE):  # a few workers, and room beside them
+        admin.post("/jobs/submit", image=image.group(1), flavor="c2-2gb-10", submit_text=text, files=script)
     admin.get("/files")
     table = {"name": "stars.csv", "mimeType": "text/csv", "buffer": b"ra,dec\n10.5,41.2\n11.1,40.9\n"}
     admin.post("/files/home/admin", action="upload", files=table)
+    admin.post("/groups", name="observers", description="Who observes.")
     picture = {"name": "m51.fits", "mimeType": "application/fits", "buffer": a_galaxy()}
     admin.post("/files/home/admin", action="upload", files=picture)
     made["image_delete"] = snapshot(admin, made["machine"])

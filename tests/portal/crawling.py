@@ -14,8 +14,8 @@ from starlette.routing import Match
 
 LINKS = re.compile(r'<a\b[^>]*?\bhref="([^"#]+)')
 LINES = re.compile(r"<code data-command>(.*?)</code>", re.DOTALL)
-OTHERS = ("/arc/", "/vault/")
-"""Answered by other services of the platform, beside the portal."""
+OTHERS = re.compile(r"/(?:arc|vault|console)/|.*/screen(?:/elsewhere)?$")
+"""Answered by other services of the platform, beside the portal; and screens, which clouds in memory have not."""
 MOST_OF_A_KIND = 4
 """Addresses of one page that are opened: `/jobs/7` and `/jobs/8` are the same page."""
 
@@ -38,7 +38,7 @@ def crawl(visitor: Browser, *, start: str = "/") -> Iterator[tuple[str, int, str
         for link in map(html.unescape, LINKS.findall(reply.text if is_page else "")):
             if (
                 link.startswith("/")
-                and not link.startswith(OTHERS)
+                and not OTHERS.match(link)
                 and not link.startswith("//")
                 and link not in seen
             ):
