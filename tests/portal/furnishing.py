@@ -30,6 +30,7 @@ def furnish(ada: Browser, *, clouds: list[FakeCloud], project: Project, desk: Ba
     jobs = {"image": str(image.sha512), "flavor": "c2-2gb-10", "submit_text": SUBMIT}
     ada.post("/jobs/submit", jobs, files=[("files", ("count.sh", b"#!/bin/sh\n"))])
     desk.do_job(output=b"12 stars\n")
+    ada.post("/groups", {"name": "radio", "description": "Dishes"})
     ada.get("/files")  # makes the home
     ada.post("/files/home/ada", {"action": "mkdir", "name": "catalogues"})
     ada.post(
