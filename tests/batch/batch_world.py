@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from batch_people import TestPeople
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from armillary.accounts.api import install_error_handlers
-from armillary.accounts.model import Allocation, Membership, Person, Principal, Project, Role
+from armillary.accounts.model import Principal
 from armillary.app.database import make_engine
 from armillary.base.bell import Bell
 from armillary.base.clock import VirtualClock
-from armillary.base.errors import NotFound, Unauthorized
-from armillary.base.ids import CloudName, PersonId, ProjectId, Sha512, WorkerId
-from armillary.base.units import GiB, MiB
+from armillary.base.ids import CloudName, Sha512, WorkerId
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_call_router, agent_router, call_router, router
 from armillary.batch.api.reports import reports_router
@@ -61,93 +60,6 @@ FLAVOR = "c2-2gb-10"
 WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=9 * 2**20)
 SMALL = Resources(cpus=1, memory_mib=512, disk_kib=1024)
 TERMS = Terms(poll=timedelta(0))
-
-
-class TestPeople:
-    """Fixed people and projects, with roles."""
-
-    __test__ = False
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self._people: dict[str, Person] = {}
-        self._projects: dict[str, Project] = {}
-        self._roles: list[tuple[str, str, Role]] = []
-        self.tokens: dict[str, str] = {}
-
-    def add_project(self, name: str, *, batch_cores: int = 16) -> Project:
-        made = Project(
-            id=ProjectId(name.encode().hex().ljust(32, "0")),
-            name=name,
-            description="",
-            allocation=Allocation(
-                cores=4, ram=MiB(8192), disk=GiB(50), storage=GiB(10), batch_cores=batch_cores
-            ),
-            enabled=True,
-            created_at=self._clock.now(),
-        )
-        self._projects[made.id] = made
-        return made
-
-    def change_project(self, project: Project, **changes: Any) -> None:
-        self._projects[project.id] = replace(project, **changes)
-
-    def add(
-        self, name: str, project: Project | None = None, role: Role = Role.MEMBER, admin: bool = False
-    ) -> Principal:
-        person = Person(
-            id=PersonId(name.encode().hex().ljust(32, "0")),
-            user_name=name,
-            full_name=name.title(),
-            email=f"{name}@example.org",
-            institute="",
-            is_admin=admin,
-            enabled=True,
-            created_at=self._clock.now(),
-        )
-        self._people[person.id] = person
-        if project:
-            self._roles.append((person.id, project.id, role))
-        return Principal(person=person)
-
-    def person(self, person_id: PersonId) -> Person:
-        if person_id not in self._people:
-            raise NotFound("no such person")
-        return self._people[person_id]
-
-    def person_named(self, name: str) -> Person:
-        for person in self._people.values():
-            if person.user_name == name:
-                return person
-        raise Unauthorized("who are you?")
-
-    def project(self, project_id: ProjectId) -> Project:
-        if project_id not in self._projects:
-            raise NotFound("no such project", code="project_not_found")
-        return self._projects[project_id]
-
-    def projects(self) -> Sequence[Project]:
-        return list(self._projects.values())
-
-    def projects_of(self, person_id: PersonId) -> Sequence[Membership]:
-        return [
-            Membership(person=self._people[person], project=self._projects[project], role=role)
-            for person, project, role in self._roles
-            if person == person_id
-        ]
-
-    def issue_token(self, owner: PersonId, _lifetime: timedelta, label: str) -> tuple[str, str]:
-        reference = f"token-{len(self.tokens)}"
-        self.tokens[reference] = f"{owner} {label}"
-        return f"secret of {reference}", reference
-
-    def revoke_token(self, _owner: PersonId, reference: str) -> None:
-        self.tokens.pop(reference, None)  # as the accounts: revoking again is fine
-
-    def principal_of(self, request: Request) -> Principal:
-        """Sign in by `Bearer <user name>`."""
-        name = request.headers.get("authorization", "").removeprefix("Bearer ")
-        return Principal(person=self.person_named(name))
 
 
 @dataclass
