@@ -120,18 +120,21 @@ class Golden:
         """Run a stock `openstack` command that prints something, as the astronomer on the first cloud."""
         return json.loads(self.run("openstack", *command, "-f", "json"))
 
-    def inside(self, script: str, *, within: float = 60, at: Sequence[str] = ()) -> str:
-        """Run a script in the demo's machine, or in the one that ssh finds `at`, as soon as it lets us in."""
+    def inside(
+        self, script: str, *, within: float = 60, at: Sequence[str] = (), given: str | Path = os.devnull
+    ) -> str:
+        """Run a script in the demo's machine, or in the one that ssh finds `at`, as soon as it lets us in; it reads what is `given`."""
         ssh = next(line for line in self.said.splitlines() if line.startswith("Machine")).split()[1:]
         ssh = [*ssh[:3], *at] if at else ssh  # the same key opens all of them
         options = [f"-o{each}" for each in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
                    "LogLevel=ERROR", "ConnectTimeout=10", "ServerAliveInterval=5")]  # fmt: skip
         end = time.monotonic() + within
         while True:
-            done = subprocess.run(
-                [ssh[0], *options, *ssh[1:], script],
-                env=self.astronomers, capture_output=True, text=True, timeout=300, check=False,
-            )  # fmt: skip
+            with Path(given).open("rb") as stdin:
+                done = subprocess.run(
+                    [ssh[0], *options, *ssh[1:], script], stdin=stdin,
+                    env=self.astronomers, capture_output=True, text=True, timeout=300, check=False,
+                )  # fmt: skip
             if done.returncode != 255 or time.monotonic() > end:  # 255: ssh itself failed
                 assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}{self.log()}"
                 return done.stdout.strip()
