@@ -115,7 +115,9 @@ def test_failures_are_grouped_by_cause_and_each_group_is_run_again_at_a_click(
     ada.post("/jobs/1/retry", {"state": "failed", "exit_code": "3"})
     assert picture(ada)["cells"] == "i2f1h1i2"
     held = {"state": "held", "hold_code": "memory_exceeded"}
-    assert "more than the workers of these jobs have: 2048 MiB" in ada.post("/jobs/1/release", {**held, "memory_mib": "2304"}, status=400)
+    assert "more than the workers of these jobs have: 2048 MiB" in ada.post(
+        "/jobs/1/release", {**held, "memory_mib": "2304"}, status=400
+    )
     ada.post("/jobs/1/release", {**held, "memory_mib": "2000"})
     assert picture(ada)["cells"] == "i2f1i3"
     [demand] = desk.queue.demand()
