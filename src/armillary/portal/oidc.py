@@ -125,12 +125,9 @@ class Provider:
                 nonce={"essential": True, "value": journey.nonce},
             )
             rules.validate(token.claims)
-            audience: Any = token.claims["aud"]
-            if (
-                isinstance(audience, list)
-                and token.claims.get("azp") != self._client_id
-                and len(audience) > 1
-            ):  # pyright: ignore[reportUnknownArgumentType]
+            audience: str | list[str] = token.claims["aud"]
+            shared = isinstance(audience, list) and len(audience) > 1
+            if shared and token.claims.get("azp") != self._client_id:
                 raise ValueError("the token is somebody else's")
         except (JoseError, ValueError, KeyError) as error:
             raise Unauthorized(

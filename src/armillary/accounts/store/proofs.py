@@ -71,8 +71,9 @@ class ErrandsTable:
         row = self._db.execute(select(errands).where(errands.c.secret_hash == secret_hash)).mappings().first()
         if row is None:
             return None
-        values = {name: value for name, value in row.items() if name != "secret_hash"}
-        return Errand(**(values | {"kind": ErrandKind(row["kind"])}))
+        values: dict[str, Any] = {name: value for name, value in row.items() if name != "secret_hash"}
+        values["kind"] = ErrandKind(row["kind"])
+        return Errand(**values)
 
     def latest(self, person_id: PersonId, kind: ErrandKind) -> datetime | None:
         """When the newest errand of a kind was made for a person."""
