@@ -61,7 +61,9 @@ def _true(_number: int) -> int:
 
 def _rss() -> float:
     """Return the most memory that this process has had, in MiB. `getrusage` would count that of its parent, too."""
-    (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    (peak,) = [
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
+    ]
     return int(peak.split()[1]) / 1024
 
 

@@ -15,6 +15,7 @@ import signal
 import struct
 import termios
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from armillary.guest.agent.basics import Fault, Json, Refused, Unreachable, say
@@ -104,7 +105,7 @@ def _tell(socket: WebSocket, kind: int, body: Json) -> None:
     socket.send(bytes([kind]) + json.dumps(body).encode())
 
 
-class _Carrier:
+class _Carrier(ABC):
     """What terminals and pipes have in common. `ours` are our ends: to write to, and to read from by kind of message."""
 
     def __init__(self, *, job: Job, call: Json, socket: WebSocket) -> None:
@@ -115,10 +116,11 @@ class _Carrier:
         self._outputs: dict[int, int] = {}
         self._ended = threading.Event()
 
+    @abstractmethod
     def _open(self) -> tuple[Json, list[int]]:
-        raise NotImplementedError
+        """Return what the plan of the program says besides, and the ends that are the program's own."""
 
-    def _set_window(self, size: Json) -> None:
+    def _set_window(self, size: Json) -> None:  # noqa: B027 - pipes have none, and nothing to do
         """Take a new size of the caller's window."""
 
     def _close_input(self) -> None:
