@@ -117,3 +117,32 @@ def test_the_newest_revision_is_the_one_that_new_records_are_marked_with(kind: K
     config = Config()
     config.set_main_option("script_location", str(Path(schema.__file__).parent / kind))
     assert ScriptDirectory.from_config(config).get_current_head() == HEADS[kind]
+
+
+def test_letters_of_batch_that_were_not_sent_are_in_the_common_outbox(tmp_path: Path):
+    engine = make_engine(f"sqlite:///{tmp_path}/old.db")
+    create_batch(engine)
+    row = {"cluster": 7, "kind": "mail", "target": "a@b.org", "tries": 2, "said": "", "next_at": "2026-01-01"}
+    body = '{"event": "over", "owner": "ada"}'
+    with engine.begin() as db:
+        db.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        db.execute(text("INSERT INTO alembic_version VALUES ('0004')"))
+        for number, state in enumerate(("waiting", "due", "sent")):
+            db.execute(
+                text(
+                    "INSERT INTO batch_notices (id, cluster, kind, target, state, body, tries, next_at, said)"
+                    " VALUES (:id, :cluster, :kind, :target, :state, :body, :tries, :next_at, :said)"
+                ),
+                {**row, "id": str(number), "state": state, "body": body},
+            )
+    bring_up_to_date(engine, "platform")
+    with engine.connect() as db:
+        moved = db.execute(
+            text("SELECT id, about, kind, channel, owner, state, tries FROM notices_post")
+        ).all()
+        left = db.execute(text("SELECT id FROM batch_notices")).scalars().all()
+    assert [tuple(one) for one in moved] == [
+        ("1", "cluster/7", "batch.over", "mail", "ada", "due", 2),
+        ("2", "cluster/7", "batch.over", "mail", "ada", "sent", 2),
+    ]
+    assert left == ["0"]
