@@ -123,12 +123,22 @@ class Storm:
         self.blows, self._statements_left = False, None
 
     def ends(self, states: Callable[[], dict[str, JobState]]) -> None:
-        """Calm weather: held jobs are released as a person would, until all are completed."""
+        """Calm weather: held jobs are released as a person would, until all are completed.
+
+        HTCondor waits forty minutes for a machine whose startd died while the schedd was away. A person need not:
+        what runs for too long is held, and released.
+        """
         end = time.monotonic() + PATIENCE
+        stuck = time.monotonic() + 20
         while set(states().values()) != {JobState.COMPLETED}:
             for job in [job for job, state in states().items() if state is JobState.HELD]:
                 name = JobId.parse(job)
                 self._engine.release(Selection(cluster=name.cluster, proc=name.proc))
+            if time.monotonic() > stuck:
+                stuck = time.monotonic() + 40
+                for job in [job for job, state in states().items() if state.on_worker]:
+                    name = JobId.parse(job)
+                    self._engine.hold(Selection(cluster=name.cluster, proc=name.proc), reason="stuck")
             self.step()
             assert time.monotonic() < end, f"{states()}\n{self._pool.logs()}"
             time.sleep(0.1)
