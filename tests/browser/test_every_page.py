@@ -71,6 +71,7 @@ PAGES = {
     "/workers": "/workers",
     "/files/{where:path}": "/files/home/admin",
     "/view/{where:path}": "/view/home/admin/m51.fits",
+    "/shared": "/shared",
     "/shares": "/shares",
 }
 """Route → where a page of it is seen, by the administrator or by who is named."""
