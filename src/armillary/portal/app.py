@@ -41,9 +41,9 @@ from armillary.portal.pages import (
     profile,
     security,
     shared,
-    viewer,
     signing_in,
     submit,
+    viewer,
     workers,
 )
 from armillary.portal.pages import inside as inside_pages

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from armillary.portal.i18n import N_
 from armillary.portal.wording_machines import MACHINES
-from armillary.portal.wording_people import PEOPLE
+from armillary.portal.wording_people import PEOPLE, PEOPLE_NOTICES
 
 STATES: Mapping[str, str] = {
     # applications
@@ -141,18 +141,7 @@ NOTICES: Mapping[str, str] = {
     "identity-added": N_("You can sign in with it from now on."),
     "identity-removed": N_("It opens your account no more."),
     "token-revoked": N_("The token is revoked."),
-    "person-changed": N_("The person is changed."),
-    "project-changed": N_("The project is changed."),
-    "allocation-changed": N_("The new allocation holds on every cloud from now on."),
-    "cloud-drained": N_("No new workers boot there."),
-    "cloud-resumed": N_("Workers boot there again."),
-    "announced": N_("It is announced."),
-    "announcement-ended": N_("It is announced no more."),
-    "group-made": N_("The group is made."),
-    "group-changed": N_("The group is changed."),
-    "group-deleted": N_("The group is deleted."),
-    "group-joined": N_("You are in the group."),
-    "invitation-gone": N_("The link leads nowhere now."),
+    **PEOPLE_NOTICES,
     "wishes-kept": N_("Your choice is kept."),
     "signed-out": N_("You are signed out."),
 }

@@ -61,6 +61,22 @@ PEOPLE: Mapping[str, tuple[str, str]] = {
 }
 """Code of a refusal → what was wrong, and what to do."""
 
+PEOPLE_NOTICES: Mapping[str, str] = {
+    "person-changed": N_("The person is changed."),
+    "project-changed": N_("The project is changed."),
+    "allocation-changed": N_("The new allocation holds on every cloud from now on."),
+    "cloud-drained": N_("No new workers boot there."),
+    "cloud-resumed": N_("Workers boot there again."),
+    "announced": N_("It is announced."),
+    "announcement-ended": N_("It is announced no more."),
+    "group-made": N_("The group is made."),
+    "group-changed": N_("The group is changed."),
+    "group-deleted": N_("The group is deleted."),
+    "group-joined": N_("You are in the group."),
+    "invitation-gone": N_("The link leads nowhere now."),
+}
+"""What is said after a form was sent, by the name in the address."""
+
 FINDINGS = (
     N_("A group's name is 1 to 128 letters, digits or ',._~-'."),
     N_("A link is good for 1 to 90 days."),

@@ -21,9 +21,7 @@ class Forecast:
     gone_on: date | None
 
 
-def forecast(
-    daily: Sequence[float], *, left: float, today: date, until: date | None = None
-) -> Forecast:
+def forecast(daily: Sequence[float], *, left: float, today: date, until: date | None = None) -> Forecast:
     """Return the forecast from the use of each day up to and with today, the oldest first.
 
     Today counts as a whole day, so the pace is rather too low than too high. `until` is the day on which there is new
