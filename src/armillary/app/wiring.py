@@ -28,13 +28,14 @@ from armillary.app.metrics.standing import Standing
 from armillary.app.records_hold import hold_records
 from armillary.app.remembered import Remembered, RememberingAuthenticator
 from armillary.app.schema import bring_up_to_date
-from armillary.app.settings import OidcTable, Settings
+from armillary.app.settings import Settings
 from armillary.app.storage import open_bytes
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
 from armillary.app.wiring_inside import build_inside, welcome_of
 from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery
 from armillary.app.wiring_notices import Telling, build_notices
+from armillary.app.wiring_provider import build_provider
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName, PersonId
 from armillary.base.units import GiB
@@ -61,7 +62,6 @@ from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
 from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
-from armillary.portal.oidc import Provider
 from armillary.portal.posting import take_posted
 from armillary.portal.shelf import Shelf
 from armillary.portal.telling import Watch
@@ -286,7 +286,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             shelf=shelf,
             keys=keys,
             inside=inside,
-            provider=_provider(settings.oidc, clock),
+            provider=build_provider(settings.oidc, clock),
             office=Office(
                 notices=telling.notices,
                 announcements=telling.announcements,
@@ -348,18 +348,6 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         machinery=tended.machinery,
         database=database,
         let_go=let_go,
-    )
-
-
-def _provider(oidc: OidcTable, clock: Clock) -> Provider | None:
-    if not oidc.client_secret_file:
-        return None
-    return Provider(
-        issuer=oidc.issuer,
-        client_id=oidc.client_id,
-        client_secret=oidc.client_secret_file.read_text().strip(),
-        label=oidc.label,
-        clock=clock,
     )
 
 

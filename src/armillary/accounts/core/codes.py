@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from hmac import compare_digest
 
-import pyotp
+from pyotp.totp import TOTP
 
 SECONDS = 30
 """How long a code is shown."""
@@ -21,6 +21,6 @@ def step_of(secret: str, code: str, now: datetime, *, after: int) -> int | None:
     if len(code) != DIGITS or not (code.isascii() and code.isdigit()):
         return None
     present = int(now.timestamp()) // SECONDS
-    shown = pyotp.TOTP(secret, digits=DIGITS, interval=SECONDS)
+    shown = TOTP(secret, digits=DIGITS, interval=SECONDS)
     good = [step for step in (present - 1, present, present + 1) if step > after]
     return next((step for step in good if compare_digest(shown.generate_otp(step), code)), None)
