@@ -22,8 +22,8 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.forecast import Forecaster
-from armillary.batch.load import Load
 from armillary.batch.ledger import Ledger
+from armillary.batch.load import Load
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher
 from armillary.batch.model import Machine, MachineState, Resources

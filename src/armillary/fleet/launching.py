@@ -83,7 +83,7 @@ class Launching:
         return typed or None
 
     def prospect(
-        self, project: Project, cloud: CloudName, flavor: str, *, min_disk: GiB = GiB(0)
+        self, project: Project, cloud: CloudName, flavor: str, *, min_disk: GiB = NO_DISK
     ) -> Prospect:
         """Say whether a machine of that size fits there now, and if not, why, and what would make room.
 
