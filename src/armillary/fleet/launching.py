@@ -24,6 +24,7 @@ from armillary.fleet.welcome import together
 BY_MARK = "armillary_by"
 """Server metadata: who launched it."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}\Z")
+NO_DISK = GiB(0)
 LONGEST_USER_DATA = 46_000
 """Nova takes 65,535 bytes of base64, and our welcome needs room too."""
 
