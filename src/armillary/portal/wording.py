@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from armillary.portal.i18n import N_
 from armillary.portal.wording_machines import MACHINES
 from armillary.portal.wording_people import PEOPLE, PEOPLE_NOTICES
+from armillary.portal.wording_signing_in import SIGNING_IN
 
 STATES: Mapping[str, str] = {
     # applications
@@ -167,38 +168,6 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         N_("%(waiting)s of your requests wait already."),
         N_("Wait until an administrator has decided on them."),
     ),
-    "wrong_code": (
-        N_("This code is not good, or it was used before."),
-        N_("Wait for the next code of your authenticator, or use a recovery code."),
-    ),
-    "second_factor_is_on": (
-        N_("Your second factor is on already."),
-        N_("Turn it off first, to move it to another device."),
-    ),
-    "errand_over": (
-        N_("This link or form is not good any more: it was used, or it is too old."),
-        N_("Begin again."),
-    ),
-    "identity_taken": (
-        N_("This identity belongs to an account already."),
-        N_("Sign in with it, or remove it from the other account."),
-    ),
-    "only_way_in": (
-        N_("This is your only way in."),
-        N_("Set a password first, with the link for a forgotten one."),
-    ),
-    "not_signed_in_there": (
-        N_("%(provider)s did not sign you in."),
-        N_("Try again, or sign in with your password."),
-    ),
-    "provider_silent": (
-        N_("%(provider)s does not answer as it should."),
-        N_("Try again in a moment, or sign in with your password."),
-    ),
-    "password_reused": (
-        N_("The new password has been used before."),
-        N_("Choose a password that differs from the last two."),
-    ),
     "application_decided": (
         N_("This request was decided before."),
         N_("Reload the list of requests."),
@@ -255,6 +224,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "flavor_not_found": (N_("There is no size %(flavor)s."), N_("Choose one of the sizes.")),
     **MACHINES,
     **PEOPLE,
+    **SIGNING_IN,
     "bad_key": (
         N_("This is not an ssh public key."),
         N_("Paste the one line of a file like ~/.ssh/id_ed25519.pub."),
