@@ -92,7 +92,7 @@ def notebooks(
     )  # fmt: skip
     packed = site.with_suffix(".tar.gz")
     subprocess.run(["tar", "-czf", str(packed), "--exclude=tests", "-C", str(site), "."], check=True)
-    program = '#!/bin/sh\nPYTHONPATH=$HOME/notebooks exec python3 -m jupyter_server "$@"\n'
+    program = '#!/bin/sh\nexport PYTHONPATH=$HOME/notebooks JUPYTER_CONFIG_PATH=$HOME/notebooks/etc/jupyter\nexec python3 -m jupyter_server "$@"\n'
     golden.inside("mkdir -p notebooks .local/bin && tar -xzf - -C notebooks", given=packed)
     golden.inside(
         f"cat > .local/bin/jupyter-lab <<'PROGRAM'\n{program}PROGRAM\nchmod +x .local/bin/jupyter-lab"
