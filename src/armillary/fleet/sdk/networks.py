@@ -16,7 +16,12 @@ from armillary.fleet.sdk.connections import Connections
 from armillary.fleet.sdk.errors import refusals
 from armillary.fleet.sdk.servers import SdkServers
 
-ROUTER_CARD = "network:router_interface"
+ROUTER_CARDS = (
+    "network:router_interface",
+    "network:router_interface_distributed",
+    "network:ha_router_replicated_interface",
+)
+"""`device_owner` of the ports by which networks hang on routers"""
 
 
 class SdkNetworks:
@@ -44,8 +49,7 @@ class SdkNetworks:
                 subnets.setdefault(str(subnet.network_id), []).append(str(subnet.cidr))
             routed = {
                 str(port.network_id)
-                for port in (neutron.ports(project_id=mine) if usable else ())
-                if str(port.device_owner).startswith(ROUTER_CARD)
+                for port in (neutron.ports(project_id=mine, device_owner=[*ROUTER_CARDS]) if usable else ())
             }
         found = [
             Network(
@@ -116,13 +120,11 @@ class SdkNetworks:
 
     def _leave_routers(self, neutron: Any, ports: Sequence[Any]) -> None:
         for port in ports:
-            if not str(port.device_owner).startswith(ROUTER_CARD):
+            if port.device_owner not in ROUTER_CARDS:
                 continue
             neutron.remove_interface_from_router(port.device_id, port_id=port.id)
             left = [
-                one
-                for one in neutron.ports(device_id=port.device_id)
-                if str(one.device_owner).startswith(ROUTER_CARD)
+                one for one in neutron.ports(device_id=port.device_id) if one.device_owner in ROUTER_CARDS
             ]
             if not left:
                 neutron.delete_router(port.device_id)
