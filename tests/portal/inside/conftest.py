@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -36,11 +37,23 @@ def server(clouds: list[FakeCloud], fleet: FleetService, project: Project) -> Fl
 
 
 @pytest.fixture
+def home() -> Iterator[Path]:
+    """The person's home in the machine: a short path like a real one's, for the sockets in it (108 bytes at most)."""
+    with TemporaryDirectory(prefix="home-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def machine(
-    clouds: list[FakeCloud], server: FleetServer, loop: BlockingPortal, clock: SystemClock, tmp_path: Path
+    clouds: list[FakeCloud],
+    server: FleetServer,
+    loop: BlockingPortal,
+    clock: SystemClock,
+    tmp_path: Path,
+    home: Path,
 ) -> Iterator[MachineInProcess]:
     """What answers under that machine's address: it lets in what the portal's line allows."""
-    made = MachineInProcess(tmp_path)
+    made = MachineInProcess(home)
     authority = ShellAuthority(key=Authority(tmp_path / "authority", clock).ssh_key(), clock=clock)
     line = f'cert-authority,principals="{server.id}" {authority.public_line}'
     clouds[0].ssh_at = SshAddress(host="127.0.0.1", port=loop.call(made.start, line))

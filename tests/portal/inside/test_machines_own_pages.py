@@ -34,9 +34,9 @@ pytestmark = pytest.mark.usefixtures("machine")
 
 
 @pytest.fixture
-def notebooks(tmp_path: Path) -> None:
+def notebooks(home: Path) -> None:
     """The machine has a `jupyter-lab` already."""
-    folder = tmp_path / ".local" / "bin"
+    folder = home / ".local" / "bin"
     folder.mkdir(parents=True)
     program = folder / "jupyter-lab"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} {PROGRAM} "$@"\n')
@@ -71,7 +71,7 @@ def begun(visitor: Browser, server: FleetServer) -> str:
 
 @pytest.fixture
 def origin(
-    ada: Browser, server: FleetServer, notebooks: None, elsewhere: TestClient, tmp_path: Path
+    ada: Browser, server: FleetServer, notebooks: None, elsewhere: TestClient, home: Path
 ) -> Iterator[str]:
     """Where ada's machine is, after she went there with a ticket; her browser has the cookie."""
     address = begun(ada, server)
@@ -80,7 +80,7 @@ def origin(
     parts = urlsplit(address)
     origin = f"{parts.scheme}://{parts.netloc}"
     yield origin
-    there = httpx2.HTTPTransport(uds=str(tmp_path / ".local/share/armillary/run/jupyter.sock"))
+    there = httpx2.HTTPTransport(uds=str(home / ".local/share/armillary/run/jupyter.sock"))
     with httpx2.Client(transport=there) as machine, suppress(httpx2.HTTPError):  # it may have ended already
         machine.get("http://localhost/end")
 

@@ -106,9 +106,10 @@ def launch(plan: Json, descriptors: list[int], stage: list[str]) -> None:
         descriptors[0] = os.open(plan["stdin"], os.O_RDONLY)
     stage[0] = "program"
     _lay(descriptors)
-    # What Python ignores by habit, and the keeper on purpose, the program would go on ignoring.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    # What Python ignores by habit, the keeper on purpose, and whoever started us, the program would go on ignoring.
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     _become(plan["command"], plan["environment"])
 
 
