@@ -33,7 +33,7 @@ def hyperqueue(jobs: int) -> dict[str, float]:
         before = time.perf_counter()
         job = Job()
         for _ in range(jobs):
-            job.program(["/bin/true"])
+            job.program(["/bin/true"], stdout=None, stderr=None)  # by default it leaves two files a job
         submitted = client.submit(job)
         sent = time.perf_counter()
         client.wait_for_jobs([submitted])
