@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from armillary.accounts.model import Project
 from armillary.base.clock import Clock, from_iso, to_iso
-from armillary.base.errors import ArmillaryError, Conflict, Invalid, NotFound
+from armillary.base.errors import ArmillaryError, Conflict, Invalid, NotFound, Unavailable
 from armillary.base.ids import CloudName, PersonId, ProjectId, ServerId
 from armillary.fleet.model import FleetServer
 from armillary.fleet.service import FleetService
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 LONGEST = timedelta(days=366)
 AT_ONCE = 200
-"""machines that one tick looks at"""
+"""machines of each cloud that one tick tells of"""
 
 metadata = sa.MetaData()
 _terms = sa.Table(
@@ -77,12 +77,14 @@ class Expiry:
         clock: Clock,
         project: Callable[[ProjectId], Project],
         tell: Tell,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._engine = engine
         self._fleet = fleet
         self._clock = clock
         self._project = project
         self._tell = tell
+        self._at_once = at_once
 
     def create_all(self) -> None:
         """Make the table if it is not there."""
@@ -165,21 +167,22 @@ class Expiry:
     def tick(self) -> None:
         """Tell of ends that come near, and stop what has come to its end."""
         now = self._clock.now()
-        near = _terms.c.ends_at <= to_iso(now + DAY)
-        for term in self._read(sa.and_(near, _terms.c.told != "ended"), limit=AT_ONCE):
-            stage = _stage(term, now)
-            if stage == term.told:
-                continue
-            try:
-                self._reach(term, stage)
-            except ArmillaryError as error:  # a cloud that is away: the next tick tries again
-                log.warning("machine %s on %s cannot be %s: %s", term.name, term.cloud, stage, error.message)
+        for cloud in self._fleet.clouds():  # each for itself: one that is away must not hold up the others
+            for term in self._read(sa.and_(_terms.c.cloud == cloud, _is_due(now)), limit=self._at_once):
+                try:
+                    self._reach(term, _stage(term, now))
+                except ArmillaryError as error:  # the next tick tries again
+                    log.warning(
+                        "machine %s on %s: its end cannot be told: %s", term.name, cloud, error.message
+                    )
+                    if isinstance(error, Unavailable):
+                        break  # each of its machines would wait as long for the same answer
 
     def stop_again(self, running: Mapping[CloudName, Sequence[tuple[str, ServerId]]]) -> None:
         """Stop machines that run though their time is over: somebody started them at the cloud itself."""
-        over = self._read(_terms.c.told == "ended", limit=5000)
-        for term in over:
-            if (str(term.project_id), term.server_id) not in running.get(term.cloud, ()):
+        runs = {cloud: frozenset(machines) for cloud, machines in running.items()}
+        for term in self._read(_terms.c.told == "ended", limit=5000):
+            if (str(term.project_id), term.server_id) not in runs.get(term.cloud, ()):
                 continue
             try:
                 self._fleet.stop_server(term.cloud, self._project(term.project_id), term.server_id)
@@ -214,6 +217,16 @@ def _stage(term: Term, now: datetime) -> str:
     if term.ends_at <= now:
         return "ended"
     return "hour" if term.ends_at - now <= HOUR else "day"
+
+
+def _is_due(now: datetime) -> sa.ColumnElement[bool]:
+    """What has reached a stage that was not told: those that only wait for the next one take no place in a tick."""
+    ends, told = _terms.c.ends_at, _terms.c.told
+    return sa.or_(
+        sa.and_(ends <= to_iso(now), told != "ended"),
+        sa.and_(ends <= to_iso(now + HOUR), told.in_(("", "day"))),
+        sa.and_(ends <= to_iso(now + DAY), told == ""),
+    )
 
 
 def _key(cloud: CloudName, server_id: ServerId) -> sa.ColumnElement[bool]:
