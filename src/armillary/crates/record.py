@@ -132,13 +132,17 @@ class Machine(Document):
 
 
 class Access(Document):
-    """One read or write that the job's own credential made in VOSpace."""
+    """Reads or writes of one path that the job's own credential made in VOSpace: `count` of the same bytes."""
 
     at: Moment
+    """of the first of them"""
     action: Literal["read", "write", "delete", "list", "change"]
     uri: str
     sha256: Sha256 | None = None
+    """None: the bytes were replaced before anybody could take their SHA-256"""
+    md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
     size: Size | None = None
+    count: Annotated[int, Field(ge=1)] = 1
 
 
 class JobRecord(Document):
@@ -166,6 +170,9 @@ class JobRecord(Document):
     exit_code: int | None
     signal: int | None
     succeeded: bool
+    state: Literal["completed", "removed", "held"] = "completed"
+    error: str | None = None
+    """why the attempt failed, where that is not the program's exit"""
     usage: dict[str, float]
     """as the agent measured it: wall_seconds, cpu_seconds, memory_mib, …"""
     outputs: list[Content]
