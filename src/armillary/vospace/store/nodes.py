@@ -30,11 +30,13 @@ from sqlalchemy.exc import IntegrityError
 
 from armillary.base.errors import Conflict, NotFound
 from armillary.base.ids import PersonId
+from armillary.vospace.access_model import JobAccess
 from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing, Weight
 from armillary.vospace.paths import MAX_DEPTH, VOSPath
+from armillary.vospace.store.accesses import SqlAccessRecords, put_access
 from armillary.vospace.store.offers import note_sharing, offered_to
 from armillary.vospace.store.shared import shared_with
-from armillary.vospace.store.tables import ROOT_ID, dead_blobs, nodes, property_names, secrets
+from armillary.vospace.store.tables import ROOT_ID, dead_blobs, digests, nodes, property_names, secrets
 from armillary.vospace.store.uploads import SqlUploadRecords
 from armillary.vospace.store.weights import weights_of
 
@@ -76,8 +78,13 @@ class SqlTree:
             query = query.where(_beyond(columns, _place(page.after, page.order), page.descending))
         elif page.start:
             query = query.where(self._from(parent, page, key))
-        query = query.order_by(*(column.desc() if page.descending else column.asc() for column in columns))
-        rows = self._connection.execute(query.limit(page.limit))
+        order = [column.desc() if page.descending else column.asc() for column in columns]
+        query = query.order_by(*order).limit(page.limit)
+        if key is not None:
+            # Sorted by what is not indexed: only numbers are, and not every child with all that is known of it.
+            these = query.with_only_columns(nodes.c.id)
+            query = select(nodes).where(nodes.c.id.in_(these)).order_by(*order)
+        rows = self._connection.execute(query)
         return [node_of(row, VOSPath.trusted((*parent.path.names, row.name))) for row in rows]
 
     def below(self, node: Node) -> Iterable[Node]:
@@ -160,6 +167,10 @@ class SqlTree:
         """See `ports.Tree`."""
         note_sharing(self._connection, node)
 
+    def note_access(self, access: JobAccess) -> int:
+        """See `ports.Tree`."""
+        return put_access(self._connection, access)
+
     def offered_to(self, groups: Collection[str], most: int) -> Sequence[VOSPath]:
         """See `ports.Tree`."""
         return offered_to(self._connection, groups, most)
@@ -210,6 +221,7 @@ class SqlRecords:
         self._engine = engine
         self._reading = engine.execution_options(readonly=True)
         self.uploads = SqlUploadRecords(engine)
+        self.accesses = SqlAccessRecords(engine)
 
     @contextmanager
     def reading(self) -> Generator[SqlTree]:
@@ -240,6 +252,7 @@ class SqlRecords:
             done = dead_blobs.c.blob.in_(gone) | (dead_blobs.c.blob.in_(used) & still_used)
             with self._engine.begin() as connection:
                 connection.execute(dead_blobs.delete().where(done))
+                connection.execute(digests.delete().where(digests.c.blob.in_(gone)))
         return len(blobs)
 
     def blobs_in_use(self, keys: Collection[str]) -> frozenset[str]:
