@@ -48,6 +48,8 @@ class ClientIdentity:
     scopes: frozenset[str]
     is_job: bool
     expires_at: datetime
+    job: str = ""
+    """which job's it is, where that was said"""
     serial: str = ""
     """in hexadecimal digits"""
     issued_at: datetime | None = None
@@ -119,17 +121,25 @@ class Authority:
         return certificate_path, key_path
 
     def issue_client(
-        self, user_name: str, lifetime: timedelta, *, scopes: frozenset[str] = frozenset(), job: bool = False
+        self,
+        user_name: str,
+        lifetime: timedelta,
+        *,
+        scopes: frozenset[str] = frozenset(),
+        job: bool = False,
+        of: str = "",
     ) -> bytes:
         """Return a new certificate for a person followed by its key, as one PEM.
 
-        `scopes` and `job` narrow what it may do; see `identity_of`. The key is never kept here.
+        `scopes` and `job` narrow what it may do; see `identity_of`; `of` names the job. The key is never kept here.
         """
         names: list[x509.GeneralName] = [
             x509.UniformResourceIdentifier(_SCOPE_URN + scope) for scope in sorted(scopes)
         ]
         if job:
             names.append(x509.UniformResourceIdentifier(_JOB_URN))
+        if of:
+            names.append(x509.UniformResourceIdentifier(f"{_JOB_URN}:{of}"))
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(
             key.public_key(), user_name, lifetime, ExtendedKeyUsageOID.CLIENT_AUTH, names
@@ -182,6 +192,7 @@ class Authority:
             user_name=str(common_names[0].value),
             scopes=frozenset(urn.removeprefix(_SCOPE_URN) for urn in urns if urn.startswith(_SCOPE_URN)),
             is_job=_JOB_URN in urns,
+            job=next((u.removeprefix(_JOB_URN + ":") for u in urns if u.startswith(_JOB_URN + ":")), ""),
             expires_at=certificate.not_valid_after_utc,
             serial=f"{certificate.serial_number:x}",
             issued_at=certificate.not_valid_before_utc + _BACKDATE,

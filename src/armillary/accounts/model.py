@@ -280,6 +280,11 @@ class Principal:
         return (self.token is not None and self.token.kind is TokenKind.JOB) or "job" in self.facts
 
     @property
+    def job(self) -> str:
+        """The name of the running job that asks, where its credential has it."""
+        return self.facts.get("job", "") if self.of_job else ""
+
+    @property
     def credential(self) -> str:
         """What was signed in with, for `AccountsService.holder`; empty for what cannot be revoked by itself."""
         if self.token is not None:

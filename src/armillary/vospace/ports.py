@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from armillary.base.ids import PersonId
+from armillary.vospace.access_model import JobAccess
+from armillary.vospace.access_ports import AccessRecords
 from armillary.vospace.model import Node, Page, Weight
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.upload_ports import UploadRecords
@@ -203,6 +205,10 @@ class Tree(Protocol):
         """Note that a node was shared with groups, or no longer: `offered_to` finds it from now on."""
         ...
 
+    def note_access(self, access: JobAccess) -> int:
+        """Note what a job does, together with its doing; returns the note's number."""
+        ...
+
     def offered_to(self, groups: Collection[str], most: int) -> Sequence[VOSPath]:
         """Return where the nodes are that were shared with one of some groups, at most `most`."""
         ...
@@ -214,6 +220,11 @@ class Tree(Protocol):
 
 class Records(Protocol):
     """Where nodes are kept, in transactions: all of a `with` block holds or, after an error, none."""
+
+    @property
+    def accesses(self) -> AccessRecords:
+        """Where it is kept what jobs did, beside the nodes."""
+        ...
 
     @property
     def uploads(self) -> UploadRecords:

@@ -21,6 +21,8 @@ STOCK_COOKIE = "CADC_SSO"
 """In which the stock clients keep what `/ac/login` gave them."""
 DELEGATION_HEADER = "x-cadc-delegationtoken"
 """In which they send a token a second time; some send it there alone."""
+JOB_MARK = "~"
+"""In a job's token, between the secret and the job's name. No secret has it."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -83,7 +85,13 @@ class Authenticator:
 
     def bearer(self, secret: str) -> Principal:
         """Return who bears a token of a kind that is sent as `Bearer`; raises Unauthorized."""
-        return self._token(secret, TokenKind.API, TokenKind.SESSION, TokenKind.JOB)
+        secret, _, job = secret.partition(JOB_MARK)
+        principal = self._token(secret, TokenKind.API, TokenKind.SESSION, TokenKind.JOB)
+        return (
+            replace(principal, facts={**principal.facts, "job": job})
+            if job and principal.of_job
+            else principal
+        )
 
     def basic(self, credentials: str) -> Principal:
         """Return whose name and password (in Base64) these are; raises Unauthorized."""
@@ -118,7 +126,7 @@ class Authenticator:
         issued_at = identity.issued_at.isoformat() if identity.issued_at else ""
         person, facts = principal.person, {"certificate": f"{identity.serial}@{issued_at}"}
         if identity.is_job:  # what runs in a job must not administer the platform in its owner's name
-            person, facts = replace(person, is_admin=False), {**facts, "job": "yes"}
+            person, facts = replace(person, is_admin=False), {**facts, "job": identity.job}
         return replace(principal, person=person, method="x509", scopes=identity.scopes, facts=facts)
 
 

@@ -29,7 +29,7 @@ class Asker:
     """Who asks, with what their credential leaves them.
 
     `confined` is a job's credential: it reaches the homes of its own person and nothing else. `credential` names what
-    was signed in with, for what is promised on the strength of it.
+    was signed in with, for what is promised on the strength of it. `job` is the name of the job whose credential it is.
     """
 
     person_id: PersonId
@@ -40,6 +40,7 @@ class Asker:
     may_write: bool = True
     confined: bool = False
     credential: str = ""
+    job: str = ""
 
 
 def allowed(asker: Asker | None, action: Action, node: Node, home_owner: PersonId | None) -> bool:

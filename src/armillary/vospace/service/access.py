@@ -38,6 +38,7 @@ class Access:
             may_write=who.allows("vospace:write"),
             confined=who.of_job,
             credential=who.credential,
+            job=who.job,
         )
 
     def allowed(self, asker: Asker | None, action: Action, way: Sequence[Node]) -> bool:

@@ -22,6 +22,7 @@ from armillary.vospace.paths import AUTO, NULL, VOSPath, check_name, is_local_ur
 from armillary.vospace.ports import ByteStore, Records, Tree
 from armillary.vospace.service.access import Access, refuse_locked
 from armillary.vospace.service.quota import Quota
+from armillary.vospace.service.witness import Witness
 
 audit = logging.getLogger("armillary.audit")
 
@@ -59,6 +60,7 @@ class TreeService:
         self._known_groups = known_groups
         self.group_services = group_services(self.authorities)
         self.quota = Quota(granted=quota)
+        self.witness = Witness(records=records.accesses, bytes_=bytes_, clock=clock)
         # Adding up checksums lets go of Python's lock: it takes the other core.
         self._reaping, self._to_reap = threading.Lock(), threading.Event()
         self.adding_up = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checksums")

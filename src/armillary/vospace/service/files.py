@@ -108,7 +108,9 @@ class Files(TreeService):
             if blob is None or not wanted:
                 return node, []
             try:
-                return node, [self.bytes.read(blob, start, stop) for start, stop in wanted]
+                parts = [self.bytes.read(blob, start, stop) for start, stop in wanted]
+                self.witness.read(asker, node)
+                return node, parts
             except NotFound:
                 # The bytes were replaced between looking and opening: look again.
                 if attempt == 2:

@@ -68,6 +68,8 @@ class Grants:
         if asker is not None:
             flags = (asker.is_admin, asker.may_read, asker.may_write, asker.confined)
             slip["w"] = [asker.person_id, asker.credential, *map(int, flags)]
+            if asker.job:
+                slip["j"] = asker.job
         body = json.dumps(slip, separators=(",", ":"), ensure_ascii=False).encode()
         return base64.b32encode(self._mac(body) + body).decode().rstrip("=")
 
@@ -98,11 +100,11 @@ class Grants:
             action=slip["a"],
             path=VOSPath(tuple(slip["p"])),
             note=slip["n"],
-            asker=self._asker(slip["w"]) if "w" in slip else None,
+            asker=self._asker(slip["w"], slip.get("j", "")) if "w" in slip else None,
             expires_at=expires_at,
         )
 
-    def _asker(self, who: list[Any]) -> Asker:
+    def _asker(self, who: list[Any], job: str) -> Asker:
         person_id, credential, is_admin, may_read, may_write, confined = who
         person = self._holder(PersonId(person_id), credential)
         return Asker(
@@ -114,6 +116,7 @@ class Grants:
             may_write=bool(may_write),
             confined=bool(confined),
             credential=credential,
+            job=job,
         )
 
     def _mac(self, body: bytes) -> bytes:

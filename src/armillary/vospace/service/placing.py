@@ -25,6 +25,8 @@ class Arrived:
     length: int
     md5: str
     blob: str | None
+    sha256: str = ""
+    """where it was added up"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ class Goal:
                         content_type=self.content_type,
                     )
                 )
+            service.witness.write(tree, self.asker, node, arrived.sha256)
             service.quota.charge(tree, way, arrived.length - (existing.length if existing else 0))
         if existing and existing.blob:
             service.reap()

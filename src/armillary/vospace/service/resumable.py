@@ -244,7 +244,9 @@ class ResumableUploads:
                 self.bytes.resume(upload.key, upload.length).publish()
             if not self._is_placed(upload):
                 blob = upload.key if upload.length else None
-                goal.put(self._service, Arrived(length=upload.length, md5=md5, blob=blob))
+                goal.put(
+                    self._service, Arrived(length=upload.length, md5=md5, blob=blob, sha256=digests.sha256)
+                )
         except PreconditionFailed:
             self._forget(upload)
             raise

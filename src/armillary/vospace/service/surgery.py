@@ -34,6 +34,7 @@ class Surgery(TreeService):
                 count += 1
                 length += node.length
             tree.remove(way[-1])
+            self.witness.delete(tree, asker, way[-1])
             self.quota.charge(tree, way, -length)
         self.reap()
         audit.info(

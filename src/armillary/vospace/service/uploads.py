@@ -33,7 +33,7 @@ class Upload:
         self._expected = length
         self._expected_md5 = md5.lower()
         self._expected_sha256 = sha256.lower()
-        self._digests = Digests(service.adding_up, sha256=bool(sha256))
+        self._digests = Digests(service.adding_up, sha256=bool(sha256 or goal.asker.job))
         self._length = 0
         self._key = new_hex()
         self._writer: ByteWriter | None = None
@@ -87,7 +87,9 @@ class Upload:
             writer.publish()
         blob = self._key if writer else None
         try:
-            return self._goal.put(self._service, Arrived(length=self._length, md5=md5, blob=blob))
+            return self._goal.put(
+                self._service, Arrived(length=self._length, md5=md5, blob=blob, sha256=self._digests.sha256)
+            )
         except BaseException:
             if writer is not None:
                 self._service.bytes.delete(self._key)

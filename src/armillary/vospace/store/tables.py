@@ -156,6 +156,31 @@ shares = Table(
 """What somebody has shared with a group, for the group to find it. What was made later below it, and inherits, is not here."""
 
 
+job_accesses = Table(
+    "vospace_job_accesses",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("job", String(64), nullable=False, index=True),
+    Column("person_id", String(64), nullable=False),
+    Column("deed", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("blob", String(32)),
+    Column("length", BigInteger, nullable=False),
+    Column("md5", String(32), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("count", BigInteger, nullable=False),
+)
+"""What running jobs did by their own credentials, until it is in their records."""
+
+digests = Table(
+    "vospace_digests",
+    metadata,
+    Column("blob", String(32), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+)
+"""The SHA-256 of bytes, where somebody has added it up. Bytes never change, so that it holds for as long as they are there."""
+
+
 def create_all(engine: Engine) -> None:
     """Make the tables and the two nodes that are always there, the top and `/home`.
 
