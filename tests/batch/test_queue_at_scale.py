@@ -78,6 +78,25 @@ def test_claims_ends_and_demand_never_read_through_the_jobs(world: World) -> Non
     assert any("batch_shapes_waiting" in step for step in steps)
 
 
+def test_claims_and_ends_never_read_through_the_attempts_that_have_ended(world: World) -> None:
+    world.queue.submit(submission(world, specs(3)))
+    session = world.worker()
+    claimed = world.agents.claim(session, SMALL)
+
+    def work() -> None:
+        key = claimed.jobs[0].leased.key
+        _, following = world.agents.finish(
+            session, key, Result(exit_code=0), usage={}, outputs=[], then=SMALL
+        )
+        assert following.jobs[0].credential == claimed.jobs[0].credential  # handed on
+        world.leases.spent_credentials()
+
+    of_all_ended = "SEARCH batch_attempts USING INDEX batch_attempts_live (live=?)"
+    steps = [step for step in plans(world.database, work) if " batch_attempts" in step]
+    assert [step for step in steps if step == of_all_ended or step.startswith("SCAN")] == []
+    assert any("batch_attempts_by_credential" in step for step in steps)
+
+
 def test_what_jobs_share_is_kept_once_and_read_whole(world: World) -> None:
     cluster = world.queue.submit(submission(world, specs(3, environment={"A": "$(Cluster)"})))
     with world.database.connect() as db:

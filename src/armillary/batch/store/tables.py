@@ -22,6 +22,9 @@ from armillary.batch.store.columns import metadata
 from armillary.batch.store.shapes import count_by_triggers
 from armillary.columns import Moment, Serial
 
+TROUBLED = text("state = 'held' OR (state = 'completed' AND NOT succeeded)")
+"""Of jobs: what failed or is held. Said with just these words, it is found without a look at the others."""
+
 clusters = Table(
     "batch_clusters",
     metadata,
@@ -95,6 +98,12 @@ jobs = Table(
         postgresql_where=text("state = 'idle' AND live_attempt IS NULL"),
     ),
     Index("batch_jobs_by_project", "project", "cluster", "proc"),
+    Index(
+        "batch_jobs_troubled",
+        *("cluster", "state", "hold_code", "exit_code", "signal", "proc", "memory_mib"),
+        sqlite_where=TROUBLED,
+        postgresql_where=TROUBLED,
+    ),
 )
 
 attempts = Table(
@@ -129,6 +138,8 @@ attempts = Table(
     Index("batch_attempts_live", "live", "lease_until"),
     Index("batch_attempts_by_credential", "credential"),
 )
+ENDED = text("NOT batch_attempts.live")
+"""Of an attempt, for queries that choose few by something else: no index of all those that have ended is of use."""
 
 outputs = Table(
     "batch_outputs",

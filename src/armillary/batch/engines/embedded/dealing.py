@@ -23,7 +23,7 @@ from armillary.batch.model import OPEN_FLAVOR, AttemptState, JobId, Resources, W
 from armillary.batch.store.shapes import shapes, shares
 from armillary.batch.store.specs import whole_inputs, whole_spec
 from armillary.batch.store.swift import Swift
-from armillary.batch.store.tables import attempts, clusters, jobs
+from armillary.batch.store.tables import ENDED, attempts, clusters, jobs
 
 _OFFERS = 256
 """shapes of one person that are looked at in one claim, by priority and age"""
@@ -60,10 +60,10 @@ _IN_USE = Swift(
     )
     .limit(1)
 )
-# It is the new attempt's now: what has ended would have it taken back.
+# It is the new attempt's now: what has ended would have it taken back. `ENDED`: or SQLite would look at all that ever have.
 _HAND_ON = Swift(
     update(attempts)
-    .where(attempts.c.credential == bindparam("of_credential"), attempts.c.live.is_(False))
+    .where(attempts.c.credential == bindparam("of_credential"), ENDED)
     .values(credential=None, credential_expires=None)
 )
 _WANTING = Swift(select(shapes).where(_MINE, text("(requirements <> '' OR rank <> '')")).limit(_OFFERS))

@@ -36,7 +36,7 @@ from armillary.batch.engines.embedded.together import Together
 from armillary.batch.model import AttemptState, JobId, JobState, Resources
 from armillary.batch.store.specs import whole_inputs
 from armillary.batch.store.swift import Swift
-from armillary.batch.store.tables import attempts, clusters, jobs, outputs, workers
+from armillary.batch.store.tables import ENDED, attempts, clusters, jobs, outputs, workers
 
 AtExitPolicies = Callable[[JobId, states.Result, Mapping[str, float]], AtExit | None]
 """What a job's own policy says of its end."""
@@ -237,9 +237,8 @@ class Leases:
 
     def spent_credentials(self) -> list[tuple[LeaseKey, PersonId, str]]:
         """Return the credentials that no live attempt acts with, to be revoked. Nobody gets them from now on."""
-        spent = (
-            select(attempts).where(attempts.c.live.is_(False), attempts.c.credential.is_not(None)).limit(500)
-        )
+        # `> ""` and not `IS NOT NULL`: so SQLite sees that the index of credentials will do
+        spent = select(attempts).where(ENDED, attempts.c.credential > "").limit(500)
         with self._reading() as db:
             if db.execute(spent.limit(1)).first() is None:
                 return []
