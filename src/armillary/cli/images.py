@@ -50,8 +50,9 @@ def image() -> None:
 @image.command("list", epilog="Example: armillary image list --cloud east")
 @project_option
 @option("--cloud", "only", metavar="NAME", help="Only this cloud.")
+@option("--digest", metavar="SHA512", help="Only the image with this digest, or the beginning of it.")
 @voices
-def list_images(project: str | None, only: str | None) -> None:
+def list_images(project: str | None, only: str | None, digest: str | None) -> None:
     """List the images that your project can use, on every cloud."""
     from armillary.client.clouds import Clouds
     from armillary.client.errors import ClientError
@@ -62,7 +63,8 @@ def list_images(project: str | None, only: str | None) -> None:
         chosen = choose_project(http, project)
         for cloud in [one["name"] for one in clouds.clouds(project=chosen) if only in (None, one["name"])]:
             try:
-                found += [{"cloud": cloud, **one} for one in clouds.images(cloud, project=chosen)]
+                there = clouds.images(cloud, project=chosen, digest=digest)
+                found += [{"cloud": cloud, **one} for one in there]
             except ClientError as error:  # one silent cloud must not hide the others
                 say(f"{cloud}: {error.message}")
     columns: Columns = [

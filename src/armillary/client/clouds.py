@@ -24,6 +24,7 @@ class Clouds:
         """Return the sizes of machines of a cloud."""
         return self._http.get(f"{_BASE}/{cloud}/flavors", project=project)["flavors"]
 
-    def images(self, cloud: str, *, project: str | None) -> list[Record]:
-        """Return the images that a project can use on a cloud."""
-        return self._http.get(f"{_BASE}/{cloud}/images", project=project)["images"]
+    def images(self, cloud: str, *, project: str | None, digest: str | None = None) -> list[Record]:
+        """Return the images that a project can use on a cloud; with `digest`, those whose SHA-512 begins so."""
+        found, _ = self._http.get_pages(f"{_BASE}/{cloud}/images", "images", project=project, digest=digest)
+        return found

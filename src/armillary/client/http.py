@@ -66,6 +66,17 @@ class Armillary:
         """GET and return the JSON answer; parameters that are None are left out."""
         return self._json("GET", path, params=_given(query))
 
+    def get_pages(self, path: str, name: str, **query: Any) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+        """GET a list page by page; return all that is under `name`, and the last answer with what else it says."""
+        found: list[dict[str, Any]] = []
+        marker: str | None = None
+        while True:
+            told: dict[str, Any] = self.get(path, **query, marker=marker)
+            found += told[name]
+            marker = told["next"]
+            if marker is None:
+                return found, told
+
     def post(self, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None) -> Any:
         """POST JSON and return the JSON answer."""
         return self._json("POST", path, json=body, headers=headers)

@@ -19,9 +19,9 @@ class Machines:
         self._query = {"project": project, "cloud": cloud}
 
     def machines(self) -> tuple[list[Record], list[Record]]:
-        """Return the machines, and the clouds that do not answer with why."""
-        told = self._http.get(f"{_BASE}/machines", **self._query)
-        return told["machines"], told["errors"]
+        """Return the machines, page by page, and the clouds that do not answer with why."""
+        found, told = self._http.get_pages(f"{_BASE}/machines", "machines", **self._query)
+        return found, told["errors"]
 
     def machine(self, name: str) -> Record:
         """Return one machine, with its ssh line."""

@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Query
 
@@ -17,6 +17,14 @@ from armillary.fleet.service import FleetService
 
 SCOPE = "clouds:read"
 """What a limited credential must name to be used here."""
+
+
+Thing = TypeVar("Thing")
+PAGE = 1000
+"""the most that a list answers at once"""
+Limit = Annotated[int, Query(ge=1, le=PAGE)]
+Marker = Annotated[str | None, Query(max_length=64)]
+"""the id of the last one of the page before, as OpenStack's lists have it"""
 
 
 class Memberships(Protocol):
@@ -52,8 +60,20 @@ def router(
         return {"flavors": [asdict(flavor) for flavor in fleet.flavors(CloudName(cloud), project)]}
 
     @routes.get("/{cloud}/images")
-    def images(cloud: str, project: Annotated[Project, Depends(project_of)]) -> dict[str, Any]:
-        return {"images": [image_shape(image) for image in fleet.images(CloudName(cloud), project)]}
+    def images(
+        cloud: str,
+        project: Annotated[Project, Depends(project_of)],
+        digest: Annotated[str | None, Query(max_length=128)] = None,
+        limit: Limit = PAGE,
+        marker: Marker = None,
+    ) -> dict[str, Any]:
+        found = [
+            image
+            for image in fleet.images(CloudName(cloud), project)
+            if digest is None or str(image.sha512 or "").startswith(digest.lower())
+        ]
+        shown, following = page_of(found, key=lambda image: image.id, limit=limit, marker=marker)
+        return {"images": [image_shape(image) for image in shown], "next": following}
 
     @routes.get("/{cloud}/room")
     def room(cloud: str, flavor: str, project: Annotated[Project, Depends(project_of)]) -> dict[str, Any]:
@@ -92,6 +112,29 @@ def choose_project(memberships: Memberships, who: Principal, name: str | None) -
         facts={"project": name, "projects": [project.name for project in mine]},
         remedy="Choose one of your projects.",
     )
+
+
+def page_of(
+    found: Sequence[Thing], *, key: Callable[[Thing], str], limit: int, marker: str | None
+) -> tuple[Sequence[Thing], str | None]:
+    """Return those after the marker, and the marker of the next page, if there is one.
+
+    Raises:
+        Invalid: code `marker_not_found`: it is none of them, or is gone since.
+    """
+    begin = 0
+    if marker is not None:
+        places = [place for place, one in enumerate(found) if key(one) == marker]
+        if not places:
+            raise Invalid(
+                f"The list has no {marker} to go on from.",
+                code="marker_not_found",
+                facts={"field": "marker", "marker": marker},
+                remedy="Start again from the first page.",
+            )
+        begin = places[0] + 1
+    shown = found[begin : begin + limit]
+    return shown, key(shown[-1]) if begin + limit < len(found) else None
 
 
 def image_shape(image: FleetImage) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Gallery(Protocol):
     def images(self, project: Project) -> list[FleetImage]: ...
     def change_image(self, image: FleetImage) -> None: ...
     def any_image(self, image_id: ImageId) -> FleetImage: ...
+    def answer(self) -> None: ...
 
 
 class FakeSharing:
@@ -35,6 +36,7 @@ class FakeSharing:
 
     def offered(self, project: Project) -> list[tuple[ImageId, str]]:
         """What is offered and not answered."""
+        self._cloud.answer()
         return [
             (image_id, self._cloud.any_image(image_id).name)
             for (image_id, other), answer in self._offers.items()

@@ -4,7 +4,6 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -14,13 +13,14 @@ from pydantic import BaseModel, Field
 from armillary.accounts.model import Principal, Project, Role
 from armillary.base.clock import to_iso
 from armillary.base.errors import ArmillaryError, Forbidden
-from armillary.base.ids import CloudName, NetworkId, ProjectId, VolumeId
+from armillary.base.ids import CloudName
 from armillary.base.units import GiB
-from armillary.fleet.api import SCOPE, Memberships, choose_project
+from armillary.bounded import BoundedRoute
+from armillary.fleet.api import PAGE, SCOPE, Limit, Marker, Memberships, choose_project, page_of
 from armillary.fleet.expiry import Expiry, Term
 from armillary.fleet.launching import Launching, Order, find_server
 from armillary.fleet.model import WORKER_MARK, FleetServer
-from armillary.fleet.parts import Network, Volume
+from armillary.fleet.parts_api import add_parts, everywhere
 from armillary.fleet.service import FleetService
 
 WRITE_SCOPE = "clouds:write"
@@ -60,34 +60,6 @@ class NameBody(BaseModel):
     name: str = Field(max_length=255)
 
 
-class VolumeBody(BaseModel):
-    """A volume to make."""
-
-    cloud: str
-    name: str = Field(max_length=255)
-    size: int
-
-
-class MachineBody(BaseModel):
-    """A machine by name or id; none: no machine."""
-
-    machine: str | None = None
-
-
-class NetworkBody(BaseModel):
-    """A network to make."""
-
-    cloud: str
-    name: str = Field(max_length=255)
-    addresses: str
-
-
-class ShareBody(BaseModel):
-    """Whom an image is offered to."""
-
-    project: str
-
-
 def machines_router(
     *,
     fleet: FleetService,
@@ -98,7 +70,7 @@ def machines_router(
     authenticate: Callable[..., Principal],
 ) -> APIRouter:
     """Return the routes; `authenticate` is the dependency that answers who asks."""
-    routes = APIRouter(prefix="/api/v1", tags=["machines"])
+    routes = APIRouter(prefix="/api/v1", tags=["machines"], route_class=BoundedRoute)
 
     def reading(
         who: Annotated[Principal, Depends(authenticate)], project: Annotated[str | None, Query()] = None
@@ -118,20 +90,19 @@ def machines_router(
         return find_server(fleet, project, machine, CloudName(cloud) if cloud else None)
 
     @routes.get("/machines")
-    def machines(project: Annotated[Project, Depends(reading)], cloud: str | None = None) -> dict[str, Any]:
-        terms, listed, errors = expiry.of_project(project), list[dict[str, Any]](), list[dict[str, Any]]()
-        for name in [CloudName(cloud)] if cloud else fleet.clouds():
-            try:
-                servers = fleet.servers(name, project)
-            except ArmillaryError as error:  # one silent cloud must not hide the others
-                errors.append({"cloud": name, **error.as_dict()})
-                continue
-            listed += [
-                shape(server, terms.get((server.cloud, server.id)))
-                for server in servers
-                if WORKER_MARK not in server.metadata
-            ]
-        return {"machines": listed, "errors": errors}
+    def machines(
+        project: Annotated[Project, Depends(reading)],
+        cloud: str | None = None,
+        limit: Limit = PAGE,
+        marker: Marker = None,
+    ) -> dict[str, Any]:
+        terms = expiry.of_project(project)
+        names = [CloudName(cloud)] if cloud else fleet.clouds()
+        found, errors = everywhere(names, lambda name: fleet.servers(name, project))
+        people = [server for _, server in found if WORKER_MARK not in server.metadata]
+        shown, following = page_of(people, key=lambda server: server.id, limit=limit, marker=marker)
+        listed = [shape(server, terms.get((server.cloud, server.id))) for server in shown]
+        return {"machines": listed, "next": following, "errors": errors}
 
     @routes.post("/machines", status_code=201)
     def launch(
@@ -239,85 +210,7 @@ def machines_router(
             return shape(server, None)
         return shape(server, expiry.extend(server, project, who.person.id, timedelta(days=body.days)))
 
-    @routes.get("/volumes")
-    def volumes(project: Annotated[Project, Depends(reading)]) -> dict[str, Any]:
-        return {
-            "volumes": [
-                volume_shape(volume, cloud)
-                for cloud in fleet.clouds()
-                for volume in fleet.volumes(cloud, project)
-            ]
-        }
-
-    @routes.post("/volumes", status_code=201)
-    def create_volume(body: VolumeBody, project: Annotated[Project, Depends(changing)]) -> dict[str, Any]:
-        cloud = CloudName(body.cloud)
-        made = fleet.create_volume(cloud, project, name=body.name, size=GiB(body.size))
-        return volume_shape(made, cloud)
-
-    @routes.put("/volumes/{cloud}/{volume}/machine")
-    def attach(
-        cloud: str, volume: str, body: MachineBody, project: Annotated[Project, Depends(changing)]
-    ) -> dict[str, Any]:
-        where, volume_id = CloudName(cloud), VolumeId(volume)
-        if body.machine:
-            server = find_server(fleet, project, body.machine, where)
-            fleet.attach_volume(where, project, server.id, volume_id)
-            return {"id": volume, "server_id": server.id}
-        holder = next((v.server_id for v in fleet.volumes(where, project) if v.id == volume_id), None)
-        if holder:
-            fleet.detach_volume(where, project, holder, volume_id)
-        return {"id": volume, "server_id": None}
-
-    @routes.delete("/volumes/{cloud}/{volume}", status_code=204)
-    def delete_volume(cloud: str, volume: str, project: Annotated[Project, Depends(changing)]) -> None:
-        fleet.delete_volume(CloudName(cloud), project, VolumeId(volume))
-
-    @routes.get("/networks")
-    def networks(project: Annotated[Project, Depends(reading)]) -> dict[str, Any]:
-        return {
-            "networks": [
-                network_shape(network, cloud)
-                for cloud in fleet.clouds()
-                for network in fleet.networks(cloud, project)
-            ]
-        }
-
-    @routes.post("/networks", status_code=201)
-    def create_network(body: NetworkBody, project: Annotated[Project, Depends(changing)]) -> dict[str, Any]:
-        cloud = CloudName(body.cloud)
-        return network_shape(fleet.create_network(cloud, project, name=body.name, cidr=body.addresses), cloud)
-
-    @routes.delete("/networks/{cloud}/{network}", status_code=204)
-    def delete_network(cloud: str, network: str, project: Annotated[Project, Depends(changing)]) -> None:
-        fleet.delete_network(CloudName(cloud), project, NetworkId(network))
-
-    @routes.post("/images/{image}/shares", status_code=201)
-    def share(image: str, body: ShareBody, project: Annotated[Project, Depends(changing)]) -> dict[str, Any]:
-        shared = fleet.find_image(project, image)
-        other: ProjectId = project_named(body.project).id
-        fleet.share_image(shared.cloud, project, shared.id, other=other)
-        return {"id": shared.id, "cloud": shared.cloud, "project": body.project}
-
-    @routes.get("/images/offers")
-    def offers(project: Annotated[Project, Depends(reading)]) -> dict[str, Any]:
-        return {
-            "offers": [
-                {"cloud": cloud, "id": image_id, "name": name}
-                for cloud in fleet.clouds()
-                for image_id, name in fleet.offered_images(cloud, project)
-            ]
-        }
-
-    @routes.put("/images/offers/{image}")
-    def accept(image: str, project: Annotated[Project, Depends(changing)]) -> dict[str, Any]:
-        for cloud in fleet.clouds():
-            for image_id, name in fleet.offered_images(cloud, project):
-                if image in (image_id, name):
-                    fleet.accept_image(cloud, project, image_id, take=True)
-                    return {"cloud": cloud, "id": image_id, "name": name}
-        return {"id": fleet.find_image(project, image).id}  # accepted before, or NotFound
-
+    add_parts(routes, fleet, Depends(reading), Depends(changing), project_named)
     return routes
 
 
@@ -358,13 +251,3 @@ def shape(server: FleetServer, term: Term | None) -> dict[str, Any]:
         "ends_at": to_iso(term.ends_at) if term else None,
         "is_over": bool(term and term.is_over),
     }
-
-
-def volume_shape(volume: Volume, cloud: CloudName) -> dict[str, Any]:
-    """The JSON shape of a volume."""
-    return {"cloud": cloud, **asdict(volume), "created_at": to_iso(volume.created_at)}
-
-
-def network_shape(network: Network, cloud: CloudName) -> dict[str, Any]:
-    """The JSON shape of a network."""
-    return {"cloud": cloud, **asdict(network)}

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Query
 
 from armillary.accounts.api.access import Desk
 from armillary.accounts.api.group_routes import add_certificates, add_groups, add_invitations
-from armillary.accounts.api.limits import BoundedRoute
 from armillary.accounts.api.models import (
     AllocationShape,
     ApplicationBody,
@@ -36,6 +35,7 @@ from armillary.accounts.model import ApplicationState, ErrandKind, Principal, Ro
 from armillary.accounts.service import AccountsService
 from armillary.accounts.tokens import NOTED_KINDS
 from armillary.base.ids import ApplicationId, TokenId
+from armillary.bounded import BoundedRoute
 
 PREFIX = "/api/v1/accounts"
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import to_iso
+from armillary.bounded import BoundedRoute
 from armillary.vospace.api.context import base_url
 from armillary.vospace.link_model import ShareLink
 from armillary.vospace.service.links import LONGEST, MOST_USES, Links
@@ -29,7 +30,7 @@ class LinkBody(BaseModel):
 
 def links_router(*, links: Links, authenticate: Callable[..., Principal]) -> APIRouter:
     """Return the routes; `authenticate` is the dependency that answers who asks."""
-    routes = APIRouter(prefix="/api/v1/links", tags=["links"])
+    routes = APIRouter(prefix="/api/v1/links", tags=["links"], route_class=BoundedRoute)
     who_asks = Depends(authenticate)
 
     def shape(link: ShareLink, request: Request) -> dict[str, Any]:
