@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, QueuePool, event
+from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ("outside_engines", "htcondor_pool")
+
+ONE_PLATFORM = "tests/vm/"
+"""Tests below it go on with one platform, its machines and its images: see `golden` there."""
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -21,8 +26,24 @@ def _note(connection: Connection) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give more time to what runs on real servers: whoever comes first on a fresh machine makes them."""
     for item in items:
-        if item.get_closest_marker("engines") and not item.get_closest_marker("timeout"):
+        slow = item.get_closest_marker("engines") or item.get_closest_marker("vm")
+        if slow and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
+    # the longest first, so that nothing is left to do beside idle cores
+    items.sort(key=lambda item: not item.nodeid.startswith(ONE_PLATFORM))
+
+
+class Sharing(LoadFileScheduling):
+    """Files are spread over processes, but those that share a platform with real machines stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ONE_PLATFORM if nodeid.startswith(ONE_PLATFORM) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Spread tests in our way where files are asked to be kept whole."""
+    return Sharing(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="module", autouse=True)

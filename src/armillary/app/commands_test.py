@@ -12,6 +12,9 @@ import rich_click as click
 from armillary.base.errors import NotFound
 from armillary.cli.words import argument
 
+ROOMY_GIB = 14
+"""of memory: enough for the machines of two tests"""
+
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -33,15 +36,14 @@ def test(arguments: tuple[str, ...]) -> None:
         )
     os.chdir(checkout)
     if not arguments:
-        # Real machines share the computer's cores and memory, so their tests keep to one process, after the others.
         codes = [
             _pytest(*_all_cores(), "-m", "not vm and not interop"),
             _pytest(*_all_cores(), "-m", "interop and not vm"),
-            _pytest("-m", "vm", "--durations=20"),
+            _pytest(*_for_machines(), "-m", "vm", "--durations=20"),
         ]
         sys.exit(next((code for code in codes if code), 0))
     if arguments[0] == "-m":
-        parallel = () if arguments[1:2] == ("vm",) else _all_cores()
+        parallel = _for_machines() if arguments[1:2] == ("vm",) else _all_cores()
         sys.exit(_pytest(*parallel, *arguments))
     sys.exit(_pytest(*arguments))
 
@@ -51,9 +53,19 @@ def _pytest(*arguments: str) -> int:
 
 
 def _all_cores() -> tuple[str, ...]:
-    """Spread files over the cores, two at a time on each since many tests wait; what a file starts is started once.
+    """Spread files over the cores, two at a time on each since many tests wait."""
+    return _spread(min(2 * (os.cpu_count() or 1), 8))
+
+
+def _for_machines() -> tuple[str, ...]:
+    """Real machines share the computer's cores and memory: their tests come two at a time where there is room."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 30
+    return _spread(2) if (os.cpu_count() or 1) > 1 and memory >= ROOMY_GIB else ()
+
+
+def _spread(processes: int) -> tuple[str, ...]:
+    """Spread files over processes, so that what a file starts is started once.
 
     Files keep their order: by their number of tests, the few that take longest would come last, beside idle cores.
     """
-    cores = str(min(2 * (os.cpu_count() or 1), 8))
-    return ("-n", cores, "--dist", "loadfile", "--no-loadscope-reorder")
+    return ("-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder")
