@@ -14,7 +14,7 @@ from sqlalchemy import Engine, inspect, text
 from armillary.base.errors import Unavailable
 
 Kind = Literal["platform", "cloud"]
-HEADS: dict[Kind, str] = {"platform": "0005", "cloud": "0002"}
+HEADS: dict[Kind, str] = {"platform": "0006", "cloud": "0002"}
 """The newest revision of each database."""
 _FIRST = "0001"
 """What a database without a mark is: it was made before there were marks."""

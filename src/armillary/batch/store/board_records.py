@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Text, and_, case, cast, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, or_, select, tuple_
 from sqlalchemy import Engine as Database
 
 from armillary.base.ids import ClusterId
@@ -17,8 +17,11 @@ from armillary.batch.store.records import Scope, cluster_views, job_view, jobs_q
 from armillary.batch.store.selecting import selected
 from armillary.batch.store.shapes import shapes
 from armillary.batch.store.specs import whole_inputs
-from armillary.batch.store.tables import attempts, clusters, events, jobs, machines
+from armillary.batch.store.tables import TROUBLED, attempts, clusters, events, jobs, machines
 from armillary.batch.views import ClusterView, JobView
+
+MOST_CAUSES = 200
+_HELD, _FAILED = JobState.HELD.value, JobState.COMPLETED.value
 
 
 class BoardRecords:
@@ -57,7 +60,7 @@ class BoardRecords:
         self, chosen: JobFilter, *, width: int, only: Sequence[int] | None = None
     ) -> list[tuple[int, str, int]]:
         """Return how many jobs of each `width` that follow each other have a letter."""
-        number = cast(func.floor(jobs.c.proc / width), Integer).label("bin")
+        number = (jobs.c.proc // width).label("bin")
         letter = _letter(chosen).label("letter")
         query = select(number, letter, func.count()).where(jobs.c.cluster == chosen.cluster)
         if only is not None:
@@ -69,26 +72,29 @@ class BoardRecords:
 
     def causes(self, cluster: ClusterId) -> list[CauseView]:
         """Return what failed and what is held, by cause, the most jobs first."""
-        keys = (
-            jobs.c.state,
-            case((jobs.c.state == JobState.HELD.value, jobs.c.hold_code)).label("hold_code"),
-            case((_failed(), jobs.c.exit_code)).label("exit_code"),
-            case((_failed(), jobs.c.signal)).label("signal"),
-        )
+        found = [
+            *self._alike(cluster, _HELD, "hold_code"),
+            *self._alike(cluster, _FAILED, "exit_code", "signal"),
+        ]
+        return sorted(found, key=lambda cause: (-cause.jobs, cause.first))[:MOST_CAUSES]
+
+    def _alike(self, cluster: ClusterId, state: str, *keys: str) -> list[CauseView]:
+        """Return the troubled jobs of a state by what they have in common, the most jobs first."""
         query = (
             select(
-                *keys,
+                *(jobs.c[key] for key in keys),
                 func.count().label("jobs"),
                 func.min(jobs.c.proc).label("first"),
                 func.max(jobs.c.memory_mib).label("memory_mib"),
             )
-            .where(jobs.c.cluster == cluster, or_(jobs.c.state == JobState.HELD.value, _failed()))
-            .group_by(*keys)
+            .where(jobs.c.cluster == cluster, TROUBLED, jobs.c.state == state)
+            .group_by(*(jobs.c[key] for key in keys))
             .order_by(func.count().desc(), func.min(jobs.c.proc))
-            .limit(200)
+            .limit(MOST_CAUSES)
         )
+        empty: dict[str, Any] = {"state": state, "hold_code": None, "exit_code": None, "signal": None}
         with self._database.connect() as db:
-            return [CauseView(**row) for row in db.execute(query).mappings()]
+            return [CauseView(**{**empty, **row}) for row in db.execute(query).mappings()]
 
     def find(self, scope: Scope, chosen: JobFilter, *, limit: int, after: JobId | None) -> list[JobView]:
         """Return the jobs that the filter leaves, in order."""
@@ -105,7 +111,8 @@ class BoardRecords:
         """Return what was said of some of the jobs that are held for a cause."""
         query = select(jobs.c.reason).where(
             jobs.c.cluster == cluster,
-            jobs.c.state == JobState.HELD.value,
+            TROUBLED,
+            jobs.c.state == _HELD,
             jobs.c.hold_code == hold_code,
             jobs.c.reason.is_not(None),
         )

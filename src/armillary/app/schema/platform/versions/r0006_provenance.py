@@ -1,0 +1,23 @@
+"""What provenance and the pages of a large batch want of the records."""
+
+from alembic import op
+from sqlalchemy import inspect, text
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Find what failed and what is held by an index."""
+    found = inspect(op.get_bind())
+    if found.has_table("batch_jobs") and "batch_jobs_troubled" not in {
+        index["name"] for index in found.get_indexes("batch_jobs")
+    }:
+        troubled = text("state = 'held' OR (state = 'completed' AND NOT succeeded)")
+        op.create_index(
+            "batch_jobs_troubled",
+            "batch_jobs",
+            ["cluster", "state", "hold_code", "exit_code", "signal", "proc", "memory_mib"],
+            sqlite_where=troubled,
+            postgresql_where=troubled,
+        )
