@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from chromium import ARGUMENTS, CHROMIUM
 from platform_process import RunningPlatform, running_platform
 from playwright.sync_api import Page, Playwright, expect
+
+from chromium import ARGUMENTS, CHROMIUM
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

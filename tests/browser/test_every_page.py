@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import ARGUMENTS, CHROMIUM
 from furnished_platform import Furnished, Person, furnish
 from platform_process import running_platform
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, expect
 
 from armillary.portal.app import ROOMS
+from chromium import ARGUMENTS, CHROMIUM
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

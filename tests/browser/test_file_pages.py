@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from chromium import ARGUMENTS, CHROMIUM
 from platform_process import RunningPlatform, running_platform
 from playwright.sync_api import Page, Playwright, Route, expect
+
+from chromium import ARGUMENTS, CHROMIUM
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

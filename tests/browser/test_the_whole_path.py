@@ -6,10 +6,11 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from chromium import ARGUMENTS, CHROMIUM
 from platform_process import RunningPlatform, running_platform
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 from pretended_workers import FAILS_ONCE, PretendedWorkers
+
+from chromium import ARGUMENTS, CHROMIUM
 
 PASSWORD = "correct horse battery"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5TTPRkbTzdUL6UOPSOtsCEjtnjJMgkM9pO4ChMvd1p ada@laptop"

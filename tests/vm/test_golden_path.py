@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import vofs
+
 from golden import Golden, all_completed, process_of_machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]

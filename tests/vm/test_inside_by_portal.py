@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from golden import Golden
 from websockets.sync.client import ClientConnection, connect
 
 from armillary.app.demo.path import SERVER
+from golden import Golden
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900), pytest.mark.usefixtures("report")]
 

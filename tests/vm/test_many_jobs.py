@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from golden import Golden, all_completed, process_of_machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]

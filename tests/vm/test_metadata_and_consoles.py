@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from golden import Golden
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from armillary.app.demo.path import SERVER
+from golden import Golden
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200), pytest.mark.usefixtures("report")]
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from golden import Golden
 
 from armillary.app.demo.path import SERVER
+from golden import Golden
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200), pytest.mark.usefixtures("report")]
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+
 from golden import Golden, all_completed
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]

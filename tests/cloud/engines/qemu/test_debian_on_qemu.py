@@ -11,7 +11,6 @@ from ipaddress import IPv4Address
 
 import pytest
 from debian_pair import GATEWAY, OUT, SSH, Pair
-from golden import is_alive, process_of_machine
 
 from armillary.base.ids import NetworkId, PortId, new_uuid
 from armillary.base.units import GiB, MiB
@@ -19,6 +18,7 @@ from armillary.cloud.core.addressing import eui64
 from armillary.cloud.engines.qemu.machines import QemuMachines
 from armillary.cloud.engines.qemu.switch import own_addresses
 from armillary.cloud.model import MachineState, PortAddress, PortPlan, PortSpec, Rule
+from golden import is_alive, process_of_machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
