@@ -86,6 +86,7 @@ def test_the_filter_of_the_address_leaves_jobs_out_of_the_picture_and_of_the_lis
     assert picture(ada, "cloud=west")["cells"] == "-6"
     assert picture(ada, "worker=w-")["cells"] == "f1d1-4"
     assert picture(ada, "text=FIELD-3")["cells"] == "-3i1-2"
+    assert picture(ada, "text=bin/ECHO")["cells"] == "f1d1i4"  # what all of them say alike
     assert picture(ada, "text=%25")["cells"] == "-6"
     page = ada.get("/jobs/1?state=failed")
     assert 'id="job-1-0"' in page
@@ -122,6 +123,18 @@ def test_failures_are_grouped_by_cause_and_each_group_is_run_again_at_a_click(
     assert picture(ada)["cells"] == "i2f1i3"
     [demand] = desk.queue.demand()
     assert {shape.resources.memory_mib: shape.jobs for shape in demand.shapes} == {1024: 4, 2000: 1}
+
+
+def test_causes_are_those_of_the_submit_that_is_looked_at(
+    ada: Browser, clouds: list[FakeCloud], project: Project, desk: BatchDesk
+) -> None:
+    queue(ada, clouds, project, jobs=2)
+    queue(ada, clouds, project, jobs=2)
+    fail(desk, 3)
+    ada.post("/jobs/1/1/hold")
+    assert "1 job: Ended with exit code 3" in ada.get("/jobs/1")
+    assert "Ended with exit code" not in ada.get("/jobs/2")
+    assert "1 job: " not in ada.get("/jobs/2/causes")
 
 
 def test_what_a_worker_says_of_a_failure_is_escaped(

@@ -216,7 +216,12 @@ def _matches(chosen: JobFilter) -> ColumnElement[bool]:
             procs = procs.where(attempts.c.worker.in_(on_cloud))
         holds.append(jobs.c.proc.in_(procs))
     if chosen.text:
-        own: list[Any] = [cast(jobs.c.spec, Text).icontains(chosen.text, autoescape=True)]
-        own.append(func.coalesce(jobs.c.reason, "").icontains(chosen.text, autoescape=True))
-        holds.append(or_(*own))
+        # what all jobs share is looked at once, and not beside each
+        shared = select(clusters.c.id).where(
+            clusters.c.id == chosen.cluster,
+            cast(clusters.c.common, Text).icontains(chosen.text, autoescape=True),
+        )
+        own = cast(jobs.c.spec, Text).icontains(chosen.text, autoescape=True)
+        said = func.coalesce(jobs.c.reason, "").icontains(chosen.text, autoescape=True)
+        holds.append(or_(own, said, jobs.c.cluster.in_(shared)))
     return and_(*holds)

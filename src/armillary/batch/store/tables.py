@@ -22,7 +22,7 @@ from armillary.batch.store.columns import metadata
 from armillary.batch.store.shapes import count_by_triggers
 from armillary.columns import Moment, Serial
 
-TROUBLED = text("state = 'held' OR (state = 'completed' AND NOT succeeded)")
+TROUBLED = text("(state = 'held' OR (state = 'completed' AND NOT succeeded))")
 """Of jobs: what failed or is held. Said with just these words, it is found without a look at the others."""
 
 clusters = Table(

@@ -13,7 +13,7 @@ def upgrade() -> None:
     if found.has_table("batch_jobs") and "batch_jobs_troubled" not in {
         index["name"] for index in found.get_indexes("batch_jobs")
     }:
-        troubled = text("state = 'held' OR (state = 'completed' AND NOT succeeded)")
+        troubled = text("(state = 'held' OR (state = 'completed' AND NOT succeeded))")
         op.create_index(
             "batch_jobs_troubled",
             "batch_jobs",
