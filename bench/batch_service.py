@@ -131,7 +131,7 @@ def serve(folder: Path) -> None:
             people=people,
             issue_token=lambda _owner, _lifetime, _label: (new_hex(), new_hex()),
             revoke_token=lambda _owner, _reference: None,
-            issue_certificate=lambda name, lifetime: authority.issue_client(name, lifetime, job=True),
+            issue_certificate=lambda name, lifetime, of: authority.issue_client(name, lifetime, job=True, of=of),
             vospace="localhost",
             clock=clock,
         ),

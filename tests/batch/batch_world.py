@@ -132,7 +132,7 @@ class World:
             people=self.people,
             issue_token=self.people.issue_token,
             revoke_token=self.people.revoke_token,
-            issue_certificate=lambda name, _: f"PEM of {name}".encode(),
+            issue_certificate=lambda name, *_: f"PEM of {name}".encode(),
             vospace="armillary.internal:8443",
             clock=self.clock,
         )

@@ -47,7 +47,8 @@ class Issuer:
         self.issued = 0
         self.revoked: list[str] = []
 
-    def issue(self, owner: PersonId, *, label: str) -> Credential:
+    def issue(self, owner: PersonId, *, label: str, job: str = "") -> Credential:
+        assert label.startswith(f"job {job.rpartition('.')[0]} ")
         self.issued += 1
         return Credential(
             token="t",
@@ -57,6 +58,9 @@ class Issuer:
             expires=self._clock.now() + timedelta(hours=2),
             reference=f"r{self.issued}",
         )
+
+    def hand_on(self, credential: Credential, *, job: str) -> Credential:
+        raise AssertionError(f"{job}: each job of a pool has a credential of its own")
 
     def revoke(self, owner: PersonId, reference: str) -> None:
         self.revoked.append(reference)

@@ -158,7 +158,7 @@ class WholePlatform:
             people=self.accounts,
             issue_token=issue,
             revoke_token=lambda owner, reference: self.accounts.revoke_token(owner, TokenId(reference)),
-            issue_certificate=lambda name, _: f"PEM of {name}".encode(),
+            issue_certificate=lambda name, *_: f"PEM of {name}".encode(),
             vospace="armillary.internal:8443",
             clock=clock,
         )

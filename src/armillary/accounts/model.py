@@ -246,6 +246,10 @@ class ApplicationCredential:
     """The access rules that it is limited to; None: no such limit."""
 
 
+JOB_MARK = "~"
+"""In a job's token, between the secret and the job's name. No secret has it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Principal:
     """Who asks: the one answer of every way to sign in.

@@ -49,7 +49,9 @@ from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.board_records import BoardRecords
+from armillary.batch.store.ended_records import EndedRecords
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.hardware_records import HardwareRecords
 from armillary.batch.store.load_records import LoadRecords
 from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
@@ -80,6 +82,8 @@ class Batch:
     draining: Draining
     ledger: Ledger
     usage: UsageRecords
+    ended: EndedRecords
+    """what is over, for those who write down how it came about"""
     evaluators: Sequence[Evaluator]
     errands: ThreadPoolExecutor
     polls: ThreadPoolExecutor
@@ -136,12 +140,13 @@ def build_batch(
         )
         return issued.secret, issued.token.id
 
+    hardware = HardwareRecords(database=database, clock=clock)
     credentials = JobCredentials(
         people=accounts,
         issue_token=issue_token,
         revoke_token=lambda owner, reference: accounts.revoke_token(owner, TokenId(reference)),
-        issue_certificate=lambda name, lifetime: authority.issue_client(
-            name, lifetime, scopes=JOB_SCOPES, job=True
+        issue_certificate=lambda name, lifetime, job: authority.issue_client(
+            name, lifetime, scopes=JOB_SCOPES, job=True, of=job
         ),
         vospace=vospace,
         clock=clock,
@@ -167,6 +172,7 @@ def build_batch(
             bell=bell,
             platform=fleet_records.mark(),
             credentials=credentials,
+            hardware=hardware,
             reach=lambda cloud: Reach(
                 url=fleet.settings(cloud).guest_url,
                 ca_pem=authority.ca_pem,
@@ -231,6 +237,7 @@ def build_batch(
             logs=logs,
             bell=bell,
             credentials=credentials,
+            hardware=hardware,
             terms=terms,
         ),
         calls=calls,
@@ -243,6 +250,7 @@ def build_batch(
             clock=clock,
         ),
         usage=usage,
+        ended=EndedRecords(database=database),
         scaler=Scaler(
             drained=draining.drained,
             workforce=engine,

@@ -26,6 +26,7 @@ from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.secrets import Secrets
 from armillary.batch.logs import LogFolder
 from armillary.batch.ports import Credentials, Spool
+from armillary.batch.store.hardware_records import HardwareRecords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ def build_condor(
     bell: Bell,
     platform: str,
     credentials: Credentials,
+    hardware: HardwareRecords,
     reach: Callable[[CloudName], Reach],
     secret: bytes,
 ) -> Condor:
@@ -68,7 +70,9 @@ def build_condor(
             queue=queue,
             keys=keys,
         ),
-        attending=Attending(site=site, keys=keys, logs=logs, bell=bell, credentials=credentials),
+        attending=Attending(
+            site=site, keys=keys, logs=logs, bell=bell, credentials=credentials, hardware=hardware
+        ),
         enrolment=CondorEnrolment(
             register=register,
             secrets=Secrets(

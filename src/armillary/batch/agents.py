@@ -22,6 +22,7 @@ from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import InputFile, JobId, JobState, Resources
 from armillary.batch.ports import BlobWriter, Credential, Credentials, Spool
+from armillary.batch.store.hardware_records import HardwareRecords
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class AgentService:
         logs: LogFolder,
         bell: Bell,
         credentials: Credentials | None = None,
+        hardware: HardwareRecords | None = None,
         terms: Terms | None = None,
         renew_before: timedelta = timedelta(hours=1),
     ) -> None:
@@ -81,6 +83,7 @@ class AgentService:
         self._logs = logs
         self._bell = bell
         self._credentials = credentials
+        self._hardware = hardware
         self._renew_before = renew_before
         self._given: dict[WorkerId, dict[PersonId, Credential]] = {}
         self.terms = terms or Terms()
@@ -188,12 +191,17 @@ class AgentService:
         outputs: Sequence[OutputRef],
         then: Resources | None = None,
         call: str | None = None,
+        machine: Mapping[str, str] | None = None,
     ) -> tuple[JobState, Assignments]:
         """End an attempt; returns what the job became, and jobs for the resources that are free `then`.
+
+        `machine` is what its worker says of its hardware.
 
         Repeating gives the same answer; the same jobs, too, if the `call` has a name.
         """
         self._logs.sync(key.job, key.attempt)
+        if self._hardware and machine:
+            self._hardware.note(session.worker, machine)
         finished = self._leases.finish(
             session, key, result, usage=usage, brought=outputs, then=then, held=self._held(session), call=call
         )
@@ -231,12 +239,12 @@ class AgentService:
 
     def _credential_of(self, session: Session, leased: Leased) -> Credential | None:
         """Return what a job acts with. To issue a credential takes longer than many a job: jobs of one person on
-        one machine, which could read each other's anyway, hand theirs on.
+        one machine, which could read each other's anyway, hand theirs on. Each is told apart by its name in it.
         """
         known = self._given.setdefault(session.worker, {})
         kept = known.get(leased.owner)
         if kept is not None and kept.reference == leased.credential:
-            return kept
+            return self._credentials.hand_on(kept, job=_name(leased.key)) if self._credentials else kept
         credential = self._issue(leased.key, leased.owner)
         if credential is not None:
             known[leased.owner] = credential
@@ -247,9 +255,15 @@ class AgentService:
     def _issue(self, key: LeaseKey, owner: PersonId) -> Credential | None:
         if self._credentials is None:
             return None
-        credential = self._credentials.issue(owner, label=f"job {key.job} attempt {key.attempt}")
+        credential = self._credentials.issue(
+            owner, label=f"job {key.job} attempt {key.attempt}", job=_name(key)
+        )
         self._leases.set_credential(key, credential.reference, credential.expires)
         return credential
+
+
+def _name(key: LeaseKey) -> str:
+    return f"{key.job}.{key.attempt}"
 
 
 def check_name(name: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+from armillary.accounts.model import JOB_MARK
 from armillary.base.clock import Clock
 from armillary.base.ids import PersonId
 from armillary.batch.ports import Credential, IssueCertificate, IssueToken, People, RevokeToken
@@ -31,13 +33,13 @@ class JobCredentials:
         self._clock = clock
         self._lifetime = lifetime
 
-    def issue(self, owner: PersonId, *, label: str) -> Credential:
+    def issue(self, owner: PersonId, *, label: str, job: str = "") -> Credential:
         person = self._people.person(owner)
         expires = self._clock.now() + self._lifetime
-        pem = self._issue_certificate(person.user_name, self._lifetime)
+        pem = self._issue_certificate(person.user_name, self._lifetime, job)
         secret, reference = self._issue_token(owner, self._lifetime, label)
         return Credential(
-            token=secret,
+            token=_marked(secret, job),
             certificate_pem=pem.decode("ascii"),
             vospace=self._vospace,
             owner=person.user_name,
@@ -45,5 +47,15 @@ class JobCredentials:
             reference=reference,
         )
 
+    def hand_on(self, credential: Credential, *, job: str) -> Credential:
+        left = credential.expires - self._clock.now()
+        pem = self._issue_certificate(credential.owner, left, job)
+        secret = credential.token.partition(JOB_MARK)[0]
+        return replace(credential, token=_marked(secret, job), certificate_pem=pem.decode("ascii"))
+
     def revoke(self, owner: PersonId, reference: str) -> None:
         self._revoke_token(owner, reference)
+
+
+def _marked(secret: str, job: str) -> str:
+    return f"{secret}{JOB_MARK}{job}" if job else secret

@@ -203,8 +203,12 @@ class Credential:
 class Credentials(Protocol):
     """Issues what a job may do in its owner's name."""
 
-    def issue(self, owner: PersonId, *, label: str) -> Credential:
-        """Return a new credential that reaches the owner's VOSpace and nothing else."""
+    def issue(self, owner: PersonId, *, label: str, job: str = "") -> Credential:
+        """Return a new credential that reaches the owner's VOSpace and nothing else. It says which `job` it is of."""
+        ...
+
+    def hand_on(self, credential: Credential, *, job: str) -> Credential:
+        """Return the same credential, with the same reference and end, saying that it is of another job."""
         ...
 
     def revoke(self, owner: PersonId, reference: str) -> None:
@@ -215,5 +219,5 @@ class Credentials(Protocol):
 IssueToken = Callable[[PersonId, timedelta, str], tuple[str, str]]
 """(owner, lifetime, label) -> (secret, token id)"""
 RevokeToken = Callable[[PersonId, str], None]
-IssueCertificate = Callable[[str, timedelta], bytes]
-"""(user name, lifetime) -> PEM with certificate and key"""
+IssueCertificate = Callable[[str, timedelta, str], bytes]
+"""(user name, lifetime, job) -> PEM with certificate and key"""

@@ -10,9 +10,9 @@ from typing import Protocol
 from starlette.requests import HTTPConnection, Request
 
 from armillary.accounts.certificates import ClientIdentity
-from armillary.accounts.model import Person, Principal, TokenKind
+from armillary.accounts.model import JOB_MARK, Person, Principal, TokenKind
 from armillary.accounts.service import AccountsService
-from armillary.accounts.trail import see
+from armillary.accounts.trail import origin_of, see
 from armillary.base.errors import Forbidden, Unauthorized
 from armillary.base.ids import PersonId
 
@@ -21,8 +21,6 @@ STOCK_COOKIE = "CADC_SSO"
 """In which the stock clients keep what `/ac/login` gave them."""
 DELEGATION_HEADER = "x-cadc-delegationtoken"
 """In which they send a token a second time; some send it there alone."""
-JOB_MARK = "~"
-"""In a job's token, between the secret and the job's name. No secret has it."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -72,7 +70,7 @@ class Authenticator:
         header = request.headers.get("authorization", "")
         scheme, _, value = header.partition(" ")
         if header:
-            return self._from_header(scheme.lower(), value.strip())
+            return self._from_header(scheme.lower(), value.strip(), origin_of(request))
         delegated = request.headers.get(DELEGATION_HEADER, "").strip()
         if delegated:
             return self._from_header("bearer", delegated)
@@ -93,10 +91,10 @@ class Authenticator:
             else principal
         )
 
-    def basic(self, credentials: str) -> Principal:
-        """Return whose name and password (in Base64) these are; raises Unauthorized."""
+    def basic(self, credentials: str, origin: str = "") -> Principal:
+        """Return whose name and password (in Base64) these are; raises Unauthorized, and TooManyRequests by address."""
         user_name, password = _basic(credentials)
-        person = self._service.authenticate(user_name, password)
+        person = self._service.authenticate(user_name, password, origin=origin)
         return replace(self._service.principal(person.id), method="basic")
 
     def shown(self, der: bytes) -> Principal:
@@ -104,11 +102,11 @@ class Authenticator:
         assert self._certificates is not None, "nobody here knows certificates"
         return self._certificate(self._certificates.identity_of(der))
 
-    def _from_header(self, scheme: str, value: str) -> Principal:
+    def _from_header(self, scheme: str, value: str, origin: str = "") -> Principal:
         if scheme == "bearer":
             return self.bearer(value)
         if scheme == "basic":
-            return self.basic(value)
+            return self.basic(value, origin)
         raise Unauthorized(
             "This way to sign in is not known.", code="unknown_scheme", remedy="Use Bearer or Basic."
         )

@@ -144,6 +144,7 @@ def agent_router(*, service: AgentService) -> APIRouter:
             outputs=[OutputRef(name=o.name, sha256=o.sha256, size=o.size) for o in body.outputs],
             then=_resources(body.free) if body.free else None,
             call=body.call,
+            machine=body.machine,
         )
         jobs = [_claimed(job, service) for job in following.jobs]
         return FinishOut(state=state.value, jobs=jobs, retire=following.retire)

@@ -16,7 +16,7 @@ from armillary.batch.api.agents import LOOK_AGAIN, credential_wire
 from armillary.batch.api.bounds import BoundedRoute
 from armillary.batch.api.calls import POLICY, AgentCallsOut, carry_call, told
 from armillary.batch.api.shortcut import session_key
-from armillary.batch.api.wire_agent import CredentialWire, LogsOut, OkOut, Stream
+from armillary.batch.api.wire_agent import CredentialWire, LogsOut, MachineFacts, OkOut, Stream
 from armillary.batch.api.wire_submit import Wire
 from armillary.batch.calls import Calls, Side
 from armillary.batch.engines.htcondor.attending import Attending
@@ -24,10 +24,16 @@ from armillary.batch.engines.htcondor.attending import Attending
 POLL_SECONDS = 25.0
 
 
-class StartIn(Wire):
-    """`POST start`: the job is on its machine; `run` is its JobCurrentStartDate."""
+class RunIn(Wire):
+    """An attempt; `run` is its JobCurrentStartDate."""
 
     run: int = Field(ge=0)
+
+
+class StartIn(RunIn):
+    """`POST start`: the job is on its machine."""
+
+    machine: MachineFacts = Field(default_factory=dict[str, str])
 
 
 class StartOut(Wire):
@@ -41,7 +47,7 @@ class StartOut(Wire):
     credential: CredentialWire | None
 
 
-class FailIn(StartIn):
+class FailIn(RunIn):
     """`POST fail`: the job cannot begin; it ends, and is put on hold for it."""
 
     why: str = Field(max_length=4000)
@@ -80,7 +86,7 @@ def pool_job_router(*, attending: Attending, calls: Calls) -> APIRouter:
 
     @routes.post("/start")
     def start(body: StartIn, key: Annotated[str, with_key]) -> StartOut:
-        begun = attending.begin(key, run=body.run)
+        begun = attending.begin(key, run=body.run, machine=body.machine)
         return StartOut(
             job=str(begun.job),
             attempt=begun.attempt,

@@ -7,7 +7,7 @@ Every call but `register` carries `Authorization: Bearer <session_key>`. A call 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -182,6 +182,13 @@ class AttemptErrorWire(Wire):
 Figure = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e18)]
 
 
+MachineFacts = Annotated[
+    dict[Literal["cpu_model", "kernel", "architecture"], Annotated[str, StringConstraints(max_length=255)]],
+    Field(),
+]
+"""What a machine is made of."""
+
+
 class FinishIn(LeaseWire):
     """`POST finish`: how the attempt ended: exit_code or signal, or an error that stands above both."""
 
@@ -194,6 +201,7 @@ class FinishIn(LeaseWire):
     free: ResourcesWire | None = None
     """what is free after it: claim jobs for that, without waiting for any"""
     call: CallName | None = None
+    machine: MachineFacts = Field(default_factory=dict[str, str])
 
     @model_validator(mode="after")
     def _says_how(self) -> FinishIn:

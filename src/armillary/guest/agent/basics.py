@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -69,6 +71,19 @@ def write_private(path: Path, text: str, *, durable: bool = True) -> None:
             file.flush()
             os.fsync(file.fileno())
     new.replace(path)
+
+
+def hardware() -> dict[str, str]:
+    """Return what results may depend on besides the image: the processors' model and the running kernel."""
+    names = os.uname()
+    found = {"kernel": f"{names.release} {names.version}", "architecture": names.machine}
+    with contextlib.suppress(OSError):
+        model = re.search(
+            r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE
+        )
+        if model:
+            found["cpu_model"] = model[1].strip()
+    return {name: value[:255] for name, value in found.items()}
 
 
 def figure(number: float) -> str:

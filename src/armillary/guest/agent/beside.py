@@ -20,7 +20,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from armillary.guest.agent import staging
-from armillary.guest.agent.basics import PATH, Fault, Json, Refused, Unreachable, now, say, write_private
+from armillary.guest.agent.basics import (
+    PATH,
+    Fault,
+    Json,
+    Refused,
+    Unreachable,
+    hardware,
+    now,
+    say,
+    write_private,
+)
 from armillary.guest.agent.calls import Calls
 from armillary.guest.agent.keeping import Keeping
 from armillary.guest.agent.server import Server
@@ -73,7 +83,7 @@ def prepare(scratch: Path, config: Json, *, patience: float) -> None:
     started = _STARTED.search(Path(os.environ["_CONDOR_JOB_AD"]).read_bytes())
     body: Json = {"run": int(started[1]) if started else 0}
     server = _server(config, key)
-    begun = _patiently(server, body, until=now() + patience)
+    begun = _patiently(server, {**body, "machine": hardware()}, until=now() + patience)
     begun["key"] = key
     write_private(own / "begun", json.dumps(begun), durable=False)
     variables = _variables(begun, own, config)

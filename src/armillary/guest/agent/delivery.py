@@ -48,7 +48,7 @@ class Delivery:
             return []
         outputs = [{k: entry[k] for k in ("name", "sha256", "size")} for entry in record["outputs"]]
         try:
-            return self._finish({**record, "outputs": outputs})
+            return self._finish({**record, "outputs": outputs, "machine": job.worker.machine.hardware})
         except Fault as fault:
             if job.lost or job.worker.abandon.is_set():
                 raise

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from armillary.guest.agent import groups, launch, privacy
-from armillary.guest.agent.basics import Json, say
+from armillary.guest.agent.basics import Json, hardware, say
 from armillary.guest.agent.slots import Slots
 
 _LOCAL = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs")
@@ -34,6 +34,7 @@ class Machine:
         self.groups = groups.find() if self.root else None
         self.slots = Slots() if self.root else None
         self.private = self.root and launch.may_mount()
+        self.hardware = hardware()
         self.notes = self._notes()
         for note in self.notes:
             say(note)

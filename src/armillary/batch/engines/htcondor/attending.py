@@ -17,6 +17,7 @@ from armillary.batch.engines.htcondor.translate import ours_to_fetch
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import JobId, WrongState
 from armillary.batch.ports import Credential, Credentials
+from armillary.batch.store.hardware_records import HardwareRecords
 from armillary.batch.store.pool_tables import pool_jobs
 from armillary.batch.store.specs import whole_spec
 from armillary.batch.store.tables import attempts, clusters, jobs
@@ -58,6 +59,7 @@ class Attending:
         logs: LogFolder,
         bell: Bell,
         credentials: Credentials | None = None,
+        hardware: HardwareRecords | None = None,
         renew_before: timedelta = timedelta(hours=1),
     ) -> None:
         self._database = site.database
@@ -66,13 +68,16 @@ class Attending:
         self._logs = logs
         self._bell = bell
         self._credentials = credentials
+        self._hardware = hardware
         self._renew_before = renew_before
 
-    def begin(self, key: str, *, run: int) -> Begun:
+    def begin(self, key: str, *, run: int, machine: Mapping[str, str] | None = None) -> Begun:
         """Take note that a job begins, with a credential of its owner. `run` is when, as the schedd's clock has it."""
         row = self._running(key)
         if row.run != run:
             raise _not_begun(JobId(row.cluster, row.proc))  # we have heard of an earlier attempt only
+        if self._hardware and machine:
+            self._hardware.note(WorkerId(row.worker), machine)
         spec = whole_spec(row)
         environment = cast("Mapping[str, Any]", spec.get("environment") or {})
         credential = self._issue(row)
@@ -151,7 +156,11 @@ class Attending:
         if self._credentials is None:
             return None
         job = JobId(row.cluster, row.proc)
-        issued = self._credentials.issue(PersonId(row.owner), label=f"job {job} attempt {row.live_attempt}")
+        issued = self._credentials.issue(
+            PersonId(row.owner),
+            label=f"job {job} attempt {row.live_attempt}",
+            job=f"{job}.{row.live_attempt}",
+        )
         with self._database.begin() as db:
             db.execute(
                 update(attempts)

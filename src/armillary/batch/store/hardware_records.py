@@ -1,0 +1,54 @@
+"""What workers say they are: the model of their processors, their kernel. A row for each time that it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import JSON, Column, String, Table, insert, select
+from sqlalchemy import Engine as Database
+
+from armillary.base.clock import Clock
+from armillary.base.ids import WorkerId
+from armillary.batch.store.columns import metadata
+from armillary.columns import Moment
+
+_MOST = 10_000
+"""Workers of which it is known by heart what they said last."""
+
+hardware = Table(
+    "batch_hardware",
+    metadata,
+    Column("worker", String(64), primary_key=True),
+    Column("since", Moment, primary_key=True),
+    Column("facts", JSON, nullable=False),
+)
+
+
+class HardwareRecords:
+    """Keeps what workers say of themselves with each job. The database hears of what is new only."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._known: dict[WorkerId, Mapping[str, str]] = {}
+
+    def note(self, worker: WorkerId, facts: Mapping[str, str]) -> None:
+        """Take what a worker says it is."""
+        if not facts or self._known.get(worker) == facts:
+            return
+        newest = select(hardware.c.facts).where(hardware.c.worker == worker).order_by(hardware.c.since.desc())
+        with self._database.begin() as db:
+            if db.execute(newest.limit(1)).scalar() != dict(facts):
+                db.execute(insert(hardware).values(worker=worker, since=self._clock.now(), facts=dict(facts)))
+        while len(self._known) >= _MOST:
+            self._known.pop(next(iter(self._known)), None)
+        self._known[worker] = dict(facts)
+
+    def of(self, workers: set[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Return what workers said last, by worker."""
+        if not workers:
+            return {}
+        query = select(hardware).where(hardware.c.worker.in_(workers)).order_by(hardware.c.since)
+        with self._database.execution_options(readonly=True).connect() as db:
+            return {row.worker: row.facts for row in db.execute(query)}
