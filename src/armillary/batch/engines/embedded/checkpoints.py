@@ -27,11 +27,12 @@ class Checkpoints:
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
+        self._reading = database.execution_options(readonly=True)
         self._clock = clock
 
     def check(self, session: Session, key: LeaseKey) -> None:
         """Raise StaleAttempt unless the attempt is live; one that is being stopped may still save its work."""
-        with self._database.execution_options(readonly=True).connect() as db:
+        with self._reading.connect() as db:
             self._live(db, session, key)
 
     def add(self, session: Session, key: LeaseKey, file: OutputRef) -> None:
@@ -79,7 +80,9 @@ class Checkpoints:
         """Return the files of the jobs' checkpoints, of those that have one."""
         wanted = list(jobs)
         found: dict[JobId, list[InputFile]] = {}
-        with self._database.execution_options(readonly=True).connect() as db:
+        if not wanted:
+            return found
+        with self._reading.connect() as db:
             for start in range(0, len(wanted), _AT_ONCE):
                 these = [
                     and_(checkpoints.c.cluster == job.cluster, checkpoints.c.proc == job.proc)
@@ -108,7 +111,7 @@ class Checkpoints:
                 checkpoints.c.sha256 == sha256,
             )
         )
-        with self._database.execution_options(readonly=True).connect() as db:
+        with self._reading.connect() as db:
             return bool(db.execute(query).scalar_one())
 
     def forget(self, job: JobId) -> None:
