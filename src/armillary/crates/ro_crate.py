@@ -1,0 +1,207 @@
+"""A crate's description as RO-Crate 1.1, by the profile Process Run Crate 0.5: each job is a CreateAction.
+
+Written by hand, not by the `rocrate` library: that one copies every file and asks for its context over the network,
+and a description that is a pure function of the records can be made again and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from armillary.crates.layout import METADATA, PROV, SUBMIT, Crate, Entry, Role, output_path
+from armillary.crates.record import ClusterRecord, JobRecord, Person
+
+Record = dict[str, Any]
+_PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+_LICENSE = "#license"
+
+
+def ro_crate_metadata(crate: Crate) -> Record:
+    """Return the JSON-LD of `ro-crate-metadata.json`."""
+    cluster = crate.cluster.document
+    entries = [*crate.papers(), *crate.contents()]
+    actions = [_action(crate, job.document) for job in crate.jobs]
+    title = cluster.batch_name or f"Cluster {cluster.cluster}"
+    root: Record = {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": f"{title}: {len(crate.jobs)} of {cluster.jobs} jobs",
+        "description": f"Jobs of cluster {cluster.cluster} of {cluster.platform}, with signed records of what made each output.",
+        "datePublished": _latest(crate),
+        "license": {"@id": _LICENSE},
+        "author": {"@id": _person_id(cluster.owner)},
+        "conformsTo": [{"@id": _PROFILE}],
+        "hasPart": [{"@id": _id(entry.path)} for entry in entries] + [{"@id": PROV}],
+        "mentions": [{"@id": action["@id"]} for action in actions],
+    }
+    graph = [
+        {
+            "@id": METADATA,
+            "@type": "CreativeWork",
+            "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+            "about": {"@id": "./"},
+        },
+        root,
+        {"@id": _PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
+        {
+            "@id": _LICENSE,
+            "@type": "CreativeWork",
+            "name": "As its owner says",
+            "description": "The owner of these files says under which terms they may be used; the crate itself grants none.",
+        },
+        {"@id": PROV, "@type": "File", "name": "W3C PROV", "encodingFormat": "application/json"},
+        *_people(cluster),
+        *_software(cluster, crate),
+        *(_file(entry) for entry in entries),
+        *actions,
+        *(value for job in crate.jobs for value in _values(job.document)),
+    ]
+    return {"@context": ["https://w3id.org/ro/crate/1.1/context", _TERMS], "@graph": _once(graph)}
+
+
+_TERMS = {
+    "sha256": "https://w3id.org/ro/terms/workflow-run#sha256",
+    "sha512": "https://w3id.org/ro/terms/workflow-run#sha512",
+    "environment": "https://w3id.org/ro/terms/workflow-run#environment",
+    "resourceUsage": "https://w3id.org/ro/terms/workflow-run#resourceUsage",
+}
+
+
+def _action(crate: Crate, job: JobRecord) -> Record:
+    cluster = crate.cluster.document
+    action: Record = {
+        "@id": f"#job-{job.job}",
+        "@type": "CreateAction",
+        "name": f"Job {job.job}",
+        "description": " ".join([_program(job), *job.arguments])[:1000],
+        "startTime": _time(job.started_at or job.submitted_at),
+        "endTime": _time(job.ended_at),
+        "agent": {"@id": _person_id(cluster.owner)},
+        "instrument": _refs([_program_id(job), _image_id(cluster)]),
+        "object": _refs([_id(f"inputs/{file.sha256}") for file in job.inputs])
+        + _refs([f"#job-{job.job}-argument-{n}" for n in range(len(job.arguments))]),
+        "result": _refs([_id(output_path(job.job, file.name)) for file in job.outputs]),
+        "actionStatus": {
+            "@id": f"http://schema.org/{'Completed' if job.succeeded else 'Failed'}ActionStatus"
+        },
+        "environment": _refs(
+            [f"#job-{job.job}-environment-{quote(name, safe='')}" for name in job.environment]
+        ),
+        "resourceUsage": _refs([f"#job-{job.job}-used-{quote(name, safe='')}" for name in job.usage]),
+    }
+    if not job.succeeded:
+        action["error"] = job.error or _ending(job)
+    return {key: value for key, value in action.items() if value != []}
+
+
+def _ending(job: JobRecord) -> str:
+    return f"ended by signal {job.signal}" if job.signal is not None else f"exit code {job.exit_code}"
+
+
+def _values(job: JobRecord) -> Iterable[Record]:
+    for place, argument in enumerate(job.arguments):
+        yield _value(f"#job-{job.job}-argument-{place}", f"argument {place}", argument)
+    for name, value in job.environment.items():
+        yield _value(f"#job-{job.job}-environment-{quote(name, safe='')}", name, value)
+    for name, value in job.usage.items():
+        yield _value(f"#job-{job.job}-used-{quote(name, safe='')}", name, value)
+
+
+def _value(place: str, name: str, value: Any) -> Record:
+    return {"@id": place, "@type": "PropertyValue", "name": name, "value": value}
+
+
+def _people(cluster: ClusterRecord) -> list[Record]:
+    project = f"{cluster.platform}/projects/{quote(cluster.project.name, safe='')}"
+    people = {
+        one.name: one for one in [cluster.owner, *(step.by for step in cluster.image.lineage if step.by)]
+    }
+    found: list[Record] = [
+        {"@id": _person_id(one), "@type": "Person", "name": one.name} for one in people.values()
+    ]
+    found[0]["affiliation"] = {"@id": project}
+    return [*found, {"@id": project, "@type": "Organization", "name": cluster.project.name}]
+
+
+def _software(cluster: ClusterRecord, crate: Crate) -> list[Record]:
+    lineage = "; ".join(f"{step.kind} {step.name}" for step in cluster.image.lineage)
+    image = {
+        "@id": _image_id(cluster),
+        "@type": "SoftwareApplication",
+        "name": cluster.image.name,
+        "url": {"@id": cluster.platform},
+        "softwareVersion": f"sha512:{cluster.image.sha512}",
+        "sha512": cluster.image.sha512,
+        "description": f"The machine image that the jobs ran on. {lineage}".strip(),
+    }
+    inside = [
+        {"@id": _program_id(job.document), "@type": "SoftwareApplication", "name": _program(job.document),
+         "url": {"@id": cluster.platform}, "softwareVersion": f"of the image sha512:{cluster.image.sha512}",
+         "softwareRequirements": {"@id": _image_id(cluster)}}
+        for job in crate.jobs if job.document.executable is None
+    ]  # fmt: skip
+    return [image, *inside]
+
+
+def _file(entry: Entry) -> Record:
+    about: Record = {
+        "@id": _id(entry.path),
+        "@type": "File",
+        "name": entry.content.name if entry.content else entry.path,
+        "contentSize": str(entry.size),
+        "sha256": entry.sha256,
+    }
+    if entry.content and entry.content.uri:
+        about["identifier"] = entry.content.uri
+    if entry.path == SUBMIT:
+        about["encodingFormat"] = "text/plain"
+    if entry.role in {Role.RECORD, Role.SIGNATURE}:
+        about["encodingFormat"] = "application/json"
+    if entry.program:
+        about |= {"@type": ["File", "SoftwareSourceCode"], "version": f"sha256:{entry.sha256}"}
+    return about
+
+
+def _once(graph: Iterable[Record]) -> list[Record]:
+    return list({record["@id"]: record for record in graph}.values())
+
+
+def _program(job: JobRecord) -> str:
+    return (
+        job.executable.name if job.executable else str(job.spec.get("executable", "a program of the image"))
+    )
+
+
+def _program_id(job: JobRecord) -> str:
+    return (
+        _id(f"inputs/{job.executable.sha256}")
+        if job.executable
+        else f"urn:armillary:program:{quote(_program(job))}"
+    )
+
+
+def _image_id(cluster: ClusterRecord) -> str:
+    return f"urn:sha512:{cluster.image.sha512}"
+
+
+def _person_id(person: Person) -> str:
+    return f"#person-{quote(person.name, safe='')}"
+
+
+def _refs(names: Iterable[str]) -> list[Record]:
+    return [{"@id": name} for name in names]
+
+
+def _id(path: str) -> str:
+    return quote(path)
+
+
+def _latest(crate: Crate) -> str:
+    ends = [job.document.ended_at for job in crate.jobs]
+    return _time(max(ends) if ends else crate.cluster.document.submitted_at)
+
+
+def _time(moment: Any) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
