@@ -7,8 +7,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from email.message import Message
-from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -30,6 +28,7 @@ from armillary.notices.model import Channel, Delivery
 from armillary.notices.webhook import Webhook, check_url, key_of, signature
 from armillary.portal.letters import Letters as Wording
 from outside_engines import ON_BOTH
+from post_office import Letters, PostOffice, port_of
 
 CLUSTER = ClusterId(1)
 SECRET = b"secret of the platform"
@@ -77,28 +76,6 @@ def hook() -> Iterator[Heard]:
     server.server_close()
 
 
-class Letters:
-    """A mail server's handler that keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[list[str], Message]] = []
-        self.busy = False
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd calls it
-        if self.busy:
-            return "451 come again later"
-        self.kept.append((envelope.rcpt_tos, BytesParser().parsebytes(envelope.content)))
-        return "250 taken"
-
-
-class PostOffice(Controller):
-    """A mail server on any free port."""
-
-    def _trigger_server(self) -> None:
-        self.port = port_of(self)
-        super()._trigger_server()
-
-
 @pytest.fixture
 def post_office() -> Iterator[tuple[Letters, Controller]]:
     letters = Letters()
@@ -106,11 +83,6 @@ def post_office() -> Iterator[tuple[Letters, Controller]]:
     controller.start()
     yield letters, controller
     controller.stop()
-
-
-def port_of(controller: Controller) -> int:
-    assert controller.server
-    return controller.server.sockets[0].getsockname()[1]
 
 
 def webhook(world: World, *, allowed: tuple[str, ...] = ("127.0.0.1",)) -> Webhook:

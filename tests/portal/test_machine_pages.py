@@ -129,6 +129,15 @@ def test_the_list_is_filtered_and_paged_by_its_address(
     assert 'hx-get="/machines/table?state=SHUTOFF"' in ada.get("/machines?state=SHUTOFF&page=7")
 
 
+def test_the_ways_into_a_machine_appear_as_soon_as_it_runs(
+    ada: Browser, clouds: list[FakeCloud], server: FleetServer
+) -> None:
+    clouds[0].set_status(server.id, "SHUTOFF")
+    assert f"{path_of(server)}/inside/" not in ada.get(f"{path_of(server)}/state")
+    clouds[0].set_status(server.id, "ACTIVE")
+    assert f"{path_of(server)}/inside/shell" in ada.get(f"{path_of(server)}/state")
+
+
 def test_the_figures_of_the_past_hour_come_column_by_column(
     ada: Browser, accounts: AccountsService, machinery: Machinery, project: Project
 ) -> None:
