@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Connection, Engine, QueuePool, event
 from xdist.scheduler import LoadFileScheduling
 
@@ -14,6 +15,10 @@ pytest_plugins = ("outside_engines", "htcondor_pool")
 
 ONE_PLATFORM = "tests/vm/"
 """Tests below it go on with one platform, its machines and its images: see `golden` there."""
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
