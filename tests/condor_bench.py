@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine as Database
 
 from armillary.base.bell import Bell
@@ -31,6 +32,7 @@ from htcondor_pool import TRUST_DOMAIN, Pool
 
 WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=2**20)
 PATIENCE = 90
+LEASE = timedelta(seconds=120)
 _JOB = """\
 #!/bin/sh
 # Ends when it is told to, as it is told to.
@@ -42,7 +44,9 @@ exit "$(cat "/bench/end-$1")"
 class CondorBench:
     """Moves the pool's machines: they take jobs by themselves, so that a test waits for it."""
 
-    def __init__(self, *, database: Database, pool: Pool, folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, *, database: Database, pool: Pool, folder: Path, stack: ExitStack, lease: timedelta
+    ) -> None:
         self.mark = new_hex()
         self.group = Group(ProjectId("p" * 32), Sha512(self.mark * 4), "c2-2gb-10")
         self._pool = pool
@@ -66,7 +70,9 @@ class CondorBench:
 
         def make(door: Any = None) -> CondorEngine:
             return CondorEngine(
-                site=Site(database=database, clock=clock, pool=door or self.door, platform=self.mark),
+                site=Site(
+                    database=database, clock=clock, pool=door or self.door, platform=self.mark, lease=lease
+                ),
                 spool=self.spool,
                 logs=self.logs,
                 directory=folder / "staging",
@@ -129,6 +135,16 @@ class CondorBench:
             e.state for e in reversed(self.engine.changes(after=0, limit=10_000)) if str(e.job) == job
         )
 
+    def states(self) -> dict[str, str]:
+        """Where all jobs are by the last change."""
+        return {str(e.job): e.state.value for e in self.engine.changes(after=0, limit=10_000)}
+
+    def last_words(self) -> str:
+        """What the schedd says of its jobs, and the ends of what the daemons have logged, for a test that fails."""
+        queue = self._pool.run("condor_q", "-nobatch", "-allusers").stdout
+        machines = (one.logs() for one in self.machines.values())
+        return "\n".join((queue, self._pool.logs(), *machines))
+
     def told_to_go(self, worker: str) -> bool:
         def avoided() -> bool:
             mine = f'ArmillaryPlatform == "{self.mark}" && JobStatus == 1'
@@ -163,8 +179,7 @@ class CondorBench:
             if holds():
                 return
             if time.monotonic() > end:
-                said = "\n".join(one.logs() for one in self.machines.values())
-                raise AssertionError(f"it did not come to it\n{self._pool.logs()}\n{said}")
+                pytest.fail(f"it did not come to it: {self.states()}\n{self.last_words()}", pytrace=False)
             time.sleep(0.1)
 
     def clear(self) -> None:
@@ -177,10 +192,12 @@ class CondorBench:
 
 
 @contextmanager
-def condor_bench(database: Database, pool: Pool, folder: Path) -> Iterator[CondorBench]:
+def condor_bench(
+    database: Database, pool: Pool, folder: Path, *, lease: timedelta = LEASE
+) -> Iterator[CondorBench]:
     """Make a bench, and put everything away after."""
     with ExitStack() as stack:
-        bench = CondorBench(database=database, pool=pool, folder=folder, stack=stack)
+        bench = CondorBench(database=database, pool=pool, folder=folder, stack=stack, lease=lease)
         try:
             yield bench
         finally:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from htcondor_pool import Pool
-from htcondor_root import ENVIRONMENT, MOUNTS
+from htcondor_root import ENVIRONMENT, LAST_WORDS, MOUNTS
 
 _MACHINE = """\
 hostname "$3"
@@ -58,7 +58,7 @@ class Machine:
 
     def logs(self) -> str:
         """The ends of its logs, for a test that fails."""
-        return self.run("sh", "-c", "tail -n 40 /var/log/condor/*Log").stdout
+        return self.run("sh", "-c", LAST_WORDS).stdout
 
 
 @contextmanager

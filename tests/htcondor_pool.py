@@ -22,7 +22,7 @@ import pytest
 from armillary.base.ids import new_hex
 from armillary.batch.engines.htcondor.config import condor_config
 from armillary.batch.engines.htcondor.tokens import idtoken
-from htcondor_root import ENVIRONMENT, MOUNTS, USER, root_of
+from htcondor_root import ENVIRONMENT, LAST_WORDS, MOUNTS, USER, root_of
 
 TRUST_DOMAIN = "pool.test"
 
@@ -110,7 +110,7 @@ class Pool:
 
     def logs(self) -> str:
         """The ends of what the daemons have logged, for a test that fails."""
-        return self.run("sh", "-c", "tail -n 40 /var/log/condor/*Log").stdout
+        return self.run("sh", "-c", LAST_WORDS).stdout
 
     def client_config(self, folder: Path) -> Path:
         """Write the configuration of a client with a token of its own into a new folder, and return its path."""

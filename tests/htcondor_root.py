@@ -48,6 +48,14 @@ chmod 755 "$root"/run/condor "$root"/var/log/condor "$root"/var/lib/condor
 """
 """A piece of shell that makes a root fit to run daemons in, in namespaces of its own; all that they write is in memory."""
 
+LAST_WORDS = r"""
+for name in MasterLog SchedLog ShadowLog MatchLog StartLog; do
+  log=/var/log/condor/$name
+  [ ! -e "$log" ] || { echo "==> $log"; grep -v "Active Workers\|QmgmtPeer" "$log" | tail -n 30 | cut -c 1-240; }
+done
+"""
+"""A piece of shell that shows the ends of the logs which say something of jobs."""
+
 
 def root_of(suite: str) -> Path:
     """Return the root with HTCondor of a release, made now if it is not in the cache."""

@@ -21,7 +21,14 @@ def said(
 ) -> dict[str, str]:
     """The commands of a job."""
     terms = Terms(
-        platform="m", cluster=7, group=GROUP, owner=owner, project="galaxies", batch_name=None, avoid=avoid
+        platform="m",
+        cluster=7,
+        group=GROUP,
+        owner=owner,
+        project="galaxies",
+        batch_name=None,
+        lease_seconds=120,
+        avoid=avoid,
     )
     asked = Asked(
         proc=3,
@@ -43,6 +50,11 @@ def test_sizes_carry_their_units() -> None:
     made = said()
     assert (made["request_cpus"], made["request_memory"], made["request_disk"]) == ("2", "512M", "4096K")
     assert "request_gpus" not in made
+
+
+def test_a_job_is_given_up_by_a_lease_of_ours() -> None:
+    """HTCondor's own would be forty minutes."""
+    assert said()["job_lease_duration"] == "120"
 
 
 def test_files_are_named_where_they_were_laid_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Engine as Database
@@ -65,3 +66,5 @@ class Site:
     pool: Pool
     platform: str
     """marks our jobs and machines in a pool that others use too"""
+    lease: timedelta = timedelta(seconds=120)
+    """a job whose machine the schedd cannot reach for so long is run again"""

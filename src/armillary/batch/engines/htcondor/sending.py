@@ -51,6 +51,7 @@ class Sender:
         self._staging = staging
         self._keys = keys
         self._platform = site.platform
+        self._lease_seconds = int(site.lease.total_seconds())
         self._avoid: dict[Group, frozenset[str]] = {}
 
     def send(self) -> set[int]:
@@ -204,6 +205,7 @@ class Sender:
             owner=row.owner_name,
             project=row.accounting_group or row.project_name,
             batch_name=row.batch_name,
+            lease_seconds=self._lease_seconds,
             avoid=sorted(self._avoid.get(group, ())),
         )
 

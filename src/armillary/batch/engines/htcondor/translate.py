@@ -70,6 +70,7 @@ class Terms:
     owner: str
     project: str
     batch_name: str | None
+    lease_seconds: int
     avoid: Sequence[str] = ()
     """workers that are to get no more jobs"""
 
@@ -114,6 +115,9 @@ def commands(job: Asked, terms: Terms) -> dict[str, str]:
         "request_memory": f"{job.memory_mib}M",
         "request_disk": f"{job.disk_kib}K",
         "priority": str(job.priority),
+        # Until it is over, nothing ends what the schedd has lost sight of: neither hold nor vacate, and a job that is
+        # released after such a hold is idle by name only. HTCondor's own is forty minutes.
+        "job_lease_duration": str(terms.lease_seconds),
         "notification": "never",
         "leave_in_queue": f"(JobStatus == 3 || JobStatus == 4) && {DONE} =!= true",
         "job_machine_attrs": WORKER,
