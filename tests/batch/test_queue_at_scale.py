@@ -88,7 +88,9 @@ def test_claims_and_ends_never_read_through_the_attempts_that_have_ended(world: 
         _, following = world.agents.finish(
             session, key, Result(exit_code=0), usage={}, outputs=[], then=SMALL
         )
-        assert following.jobs[0].credential == claimed.jobs[0].credential  # handed on
+        before, now = claimed.jobs[0].credential, following.jobs[0].credential
+        assert before and now
+        assert now.reference == before.reference  # handed on
         world.leases.spent_credentials()
 
     of_all_ended = "SEARCH batch_attempts USING INDEX batch_attempts_live (live=?)"
