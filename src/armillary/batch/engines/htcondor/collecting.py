@@ -22,7 +22,7 @@ from armillary.batch.model import AttemptState, JobId, JobState
 from armillary.batch.ports import Blob
 from armillary.batch.store.pool_tables import pool_jobs
 from armillary.batch.store.specs import whole_spec
-from armillary.batch.store.tables import outputs
+from armillary.batch.store.tables import clusters, jobs, outputs
 from armillary.batch.store.usage_records import Ended
 
 log = logging.getLogger(__name__)
@@ -187,8 +187,7 @@ class Collecting:
                 ledger.end(live, AttemptState.REMOVED, usage=dict(seen.usage), **figures)
                 return None
             _record(db, live, files)
-            policy = cast("dict[str, Any]", whole_spec(job).get("policy") or {})
-            succeeded = seen.exit_code == int(policy.get("success_exit_code") or 0) and seen.signal is None
+            succeeded = seen.exit_code == _success(db, job) and seen.signal is None
             how = f"signal {seen.signal}" if seen.signal is not None else f"exit code {seen.exit_code}"
             cause = None if succeeded else "exit_code" if seen.signal is None else "signal"
             ledger.end(
@@ -231,6 +230,14 @@ class Collecting:
 
     def _reading(self) -> Connection:
         return self._database.execution_options(readonly=True).connect()
+
+
+def _success(db: Connection, job: Row[Any]) -> int:
+    """Return the exit code by which the job says that all is well."""
+    query = select(jobs.c.spec, clusters.c.common).join(clusters, clusters.c.id == jobs.c.cluster)
+    spec = whole_spec(db.execute(query.where(jobs.c.cluster == job.cluster, jobs.c.proc == job.proc)).one())
+    policy = cast("dict[str, Any]", spec.get("policy") or {})
+    return int(policy.get("success_exit_code") or 0)
 
 
 def _record(db: Connection, attempt: Row[Any], files: Sequence[tuple[str, Blob]]) -> None:
