@@ -9,13 +9,15 @@ import pytest
 from batch_desk import BatchDesk
 from fastapi.testclient import TestClient
 from machine_desk import a_machinery
-from portal_visitor import ALLOCATION, PASSWORD, REGISTRATION, Browser
+from portal_visitor import ALLOCATION, PASSWORD, REGISTRATION, TRIES, Browser
 
 from armillary.accounts.certificates import Authority
+from armillary.accounts.core.addresses import AddressPolicy
 from armillary.accounts.model import Project
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.accounts.trail import Trail
+from armillary.accounts.turnstile import Attempt
 from armillary.app.database import make_engine
 from armillary.app.wiring_inside import build_inside
 from armillary.base.clock import SystemClock
@@ -52,7 +54,9 @@ def accounts(tmp_path: Path, clock: SystemClock) -> AccountsService:
     store = AccountsStore(engine=make_engine(f"sqlite:///{tmp_path}/accounts.db", durable=False))
     store.create_all()
     quick = Passwords(time_cost=1, memory_cost=8, parallelism=1)
-    return AccountsService(store=store, clock=clock, passwords=quick)
+    policy = AddressPolicy(most=TRIES)  # test clients have no address, unless they say one
+    addresses = {Attempt.PROOF: policy, Attempt.REQUEST: policy}
+    return AccountsService(store=store, clock=clock, passwords=quick, addresses=addresses)
 
 
 @pytest.fixture
@@ -139,6 +143,7 @@ def machinery(
         notices=office.notices,
         clock=clock,
         packages={hashlib.sha512(b"disk").hexdigest(): {"cloud-init": "22.4.2-1", "python3": "3.11.2-1"}},
+        folder=tmp_path / "manifests",
     )
     yield made
     made.roster.close()

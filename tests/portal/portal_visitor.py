@@ -21,6 +21,8 @@ APPLICATION = {
     "batch_cores": "16",
     "reason": "To count galaxies.",
 }
+TRIES = 3
+"""that one network address has"""
 REGISTRATION = {
     "user_name": "ada",
     "full_name": "Ada Lovelace",

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from portal_visitor import APPLICATION, PASSWORD, REGISTRATION, Browser
+from fastapi.testclient import TestClient
+from portal_visitor import APPLICATION, PASSWORD, REGISTRATION, TRIES, Browser
 
 from armillary.accounts.model import ApplicationState, Project
 from armillary.accounts.service import AccountsService
@@ -32,6 +33,23 @@ def test_a_wrong_password_is_refused_in_the_visitors_language(stranger: Browser,
     page = stranger.post("/sign-in", {"user_name": "ada", "password": "wrong password"}, status=401)
     assert "mot de passe" in page
     assert "wrong" not in page.split("<main")[1].split("<form")[0]
+
+
+def test_an_address_that_tries_too_often_is_told_when_to_come_back(
+    stranger: Browser, client: TestClient, project: Project
+) -> None:
+    here = Browser(TestClient(client.app, base_url="http://localhost:8080", client=("203.0.113.7", 1)))
+    here.language = "fr"
+    for number in range(TRIES):
+        here.post("/sign-in", {"user_name": f"n{number}", "password": "wrong password"}, status=401)
+        here.post("/reset", {"name": f"n{number}"})
+    fields = {"csrf": here.token(), "user_name": "ada", "password": PASSWORD}
+    refused = here.client.post("/sign-in", data=fields, headers={"accept-language": "fr"})
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) > 0
+    assert "adresse" in refused.text
+    here.post("/reset", {"name": "ada"}, status=429)
+    stranger.post("/sign-in", {"user_name": "ada", "password": PASSWORD})
 
 
 def test_pages_send_strangers_to_the_form_and_back(stranger: Browser, project: Project) -> None:

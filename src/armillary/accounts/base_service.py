@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy.exc import OperationalError
 
+from armillary.accounts.core.addresses import AddressPolicy
 from armillary.accounts.core.lockout import LockoutPolicy
 from armillary.accounts.group_names import is_name_of_a_group
 from armillary.accounts.model import Application, Person, Project
 from armillary.accounts.passwords import Passwords
 from armillary.accounts.store import AccountsStore, Records
+from armillary.accounts.turnstile import Attempt, Turnstile
 from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, NotFound, OutOfSpace, Unavailable
 from armillary.base.ids import ApplicationId, PersonId, ProjectId
@@ -20,7 +24,7 @@ UNWRITABLE = (OutOfSpace, Unavailable, OperationalError)
 class ServiceBase:
     """Holds the store, the clock, the password hasher and the limits for the parts of the service.
 
-    `groups_each` is how many groups one person may own.
+    `groups_each` is how many groups one person may own; `addresses` bounds what is tried from one network address.
     """
 
     def __init__(
@@ -31,12 +35,14 @@ class ServiceBase:
         passwords: Passwords | None = None,
         lockout: LockoutPolicy | None = None,
         groups_each: int = 100,
+        addresses: Mapping[Attempt, AddressPolicy] | None = None,
     ) -> None:
         self._groups_each = groups_each
         self._store = store
         self._clock = clock
         self._passwords = passwords or Passwords()
         self._lockout = lockout or LockoutPolicy()
+        self._turnstile = Turnstile(clock=clock, policies=addresses or {}, forget_after=self._lockout.memory)
 
 
 def storable(text: str) -> bool:

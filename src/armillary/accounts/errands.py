@@ -10,6 +10,7 @@ from armillary.accounts.base_service import need_person, storable
 from armillary.accounts.model import Errand, ErrandKind, Person
 from armillary.accounts.passwords import hash_secret
 from armillary.accounts.people import People
+from armillary.accounts.turnstile import Attempt
 from armillary.base.errors import NotFound
 from armillary.base.ids import PersonId, new_secret
 
@@ -61,12 +62,18 @@ class Errands(People):
                 raise _over()
         return found
 
-    def ask_for_reset(self, name_or_email: str) -> tuple[Person, str] | None:
+    def ask_for_reset(self, name_or_email: str, *, origin: str = "") -> tuple[Person, str] | None:
         """Return whom to send the secret of a new password to; None if to nobody.
 
         The caller answers the same in both cases, so that nobody learns who has an account. There is one letter in
         two minutes.
+
+        Raises:
+            TooManyRequests: too many were asked for from the network address `origin`, whosesoever.
         """
+        with self._store.write() as records:
+            self._turnstile.need_turn(records, Attempt.REQUEST, origin)
+            self._turnstile.count(records, Attempt.REQUEST, origin)
         if not storable(name_or_email) or not name_or_email or len(name_or_email) > 255:
             return None
         with self._store.read() as records:

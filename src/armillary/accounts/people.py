@@ -149,7 +149,7 @@ class People(Proving):
             records.people.remove(person_id)
 
     def change_password(
-        self, person_id: PersonId, old: str, new: str, *, keep: TokenId | None = None
+        self, person_id: PersonId, old: str, new: str, *, keep: TokenId | None = None, origin: str = ""
     ) -> None:
         """Change a password with the old one; ends all tokens and certificates of the person but `keep` and running jobs'.
 
@@ -158,7 +158,7 @@ class People(Proving):
             Invalid: `new` breaks a rule, or is the present password or the one before.
         """
         person = self.person(person_id)
-        self.prove_password(person.user_name, old)
+        self.prove_password(person.user_name, old, origin=origin)
         self._check_new_password(person, new, field="new_password")
         with self._store.read() as records:
             present, previous = records.people.password_hashes(person_id)

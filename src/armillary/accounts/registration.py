@@ -15,6 +15,7 @@ from armillary.accounts.core.rules import Findings
 from armillary.accounts.identities import Identities
 from armillary.accounts.model import Allocation, Application, ApplicationState, Person, Project, Role
 from armillary.accounts.store import Records
+from armillary.accounts.turnstile import Attempt
 from armillary.base.errors import Conflict, Forbidden
 from armillary.base.ids import ApplicationId, PersonId, ProjectId, new_hex, new_uuid
 
@@ -39,6 +40,7 @@ class Registration(Identities):
         reason: str,
         locale: str = "en",
         identity: tuple[str, str] | None = None,
+        origin: str = "",
     ) -> Application:
         """Make a person who can sign in at once, and an application that waits for an administrator.
 
@@ -47,7 +49,11 @@ class Registration(Identities):
         Raises:
             Invalid: `facts["errors"]` has a message for each field that is wrong.
             Conflict: the user name, address or project name is taken; nothing was made.
+            TooManyRequests: too many registrations came from the network address `origin`.
         """
+        with self._store.write() as records:  # in a transaction of its own: refused ones count, too
+            self._turnstile.need_turn(records, Attempt.REQUEST, origin)
+            self._turnstile.count(records, Attempt.REQUEST, origin)
         findings = Findings()
         findings.user_name(user_name)
         findings.text("full_name", full_name, longest=200)

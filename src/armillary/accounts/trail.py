@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy import Engine as Database
+from starlette.requests import HTTPConnection
 
 from armillary.base.clock import Clock
 from armillary.columns import Moment
@@ -129,6 +130,11 @@ class Trail:
         while found := self.entries(asked, before=before, limit=page):
             yield from found
             before = found[-1].id
+
+
+def origin_of(request: HTTPConnection) -> str:
+    """Return the network address that a request comes from, as far as our proxies tell; empty if it is not known."""
+    return request.client.host if request.client else ""
 
 
 def see(scope: MutableMapping[str, Any], user_name: str) -> None:

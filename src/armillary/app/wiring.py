@@ -15,10 +15,11 @@ from starlette.types import ASGIApp
 from armillary.accounts.api import Authenticator, install_error_handlers, people_services
 from armillary.accounts.api import router as accounts_router
 from armillary.accounts.certificates import Authority
-from armillary.accounts.service import AccountsService, AccountsStore
+from armillary.accounts.service import AccountsService
 from armillary.accounts.trail import Trail
 from armillary.app.addresses import GUEST_HOST, Addresses
 from armillary.app.audited import Audited
+from armillary.app.behind import behind
 from armillary.app.database import open_records
 from armillary.app.fleet_access import fleet_clouds, write_clouds_yaml
 from armillary.app.front import Front
@@ -30,10 +31,11 @@ from armillary.app.remembered import Remembered, RememberingAuthenticator
 from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
 from armillary.app.storage import open_bytes
+from armillary.app.wiring_accounts import build_accounts
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
 from armillary.app.wiring_inside import build_inside, welcome_of
-from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery
+from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery, fleet_routes
 from armillary.app.wiring_notices import Telling, build_notices
 from armillary.app.wiring_provider import build_provider
 from armillary.base.clock import Clock
@@ -52,8 +54,7 @@ from armillary.batch.api.clouds import drain_router
 from armillary.batch.api.reports import reports_router
 from armillary.cloud.build import Cloud
 from armillary.fleet.api import choose_project
-from armillary.fleet.api import router as fleet_router
-from armillary.fleet.machines_api import machines_router
+from armillary.fleet.contents import ImageContents
 from armillary.fleet.sdk import open_clouds
 from armillary.fleet.service import FleetService
 from armillary.portal.app import create_portal
@@ -142,9 +143,9 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     let_go = hold_records(database)
     bring_up_to_date(database, "platform")
     authority = Authority(settings.home / "authority", clock)
-    store = AccountsStore(engine=database.execution_options(room="accounts"))
-    store.create_all()
-    accounts = AccountsService(store=store, clock=clock, groups_each=settings.limits.groups_per_person)
+    accounts = build_accounts(
+        limits=settings.limits, database=database.execution_options(room="accounts"), clock=clock
+    )
     clouds = build_clouds(
         settings=settings, addresses=addresses, accounts=accounts, authority=authority, clock=clock
     )
@@ -152,6 +153,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     fleet = FleetService(
         clouds=open_clouds(clouds=fleet_clouds(settings, addresses), clouds_yaml=clouds_yaml), clock=clock
     )
+    contents = ImageContents(fleet=fleet, folder=settings.home / "manifests")
     space_settings = SpaceSettings(authority=settings.vospace.authority)
     vospace, jobs = _build_vospace(
         settings, space_settings, database.execution_options(room="vospace"), accounts, clock
@@ -215,6 +217,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         notices=telling.notices,
         clock=clock,
         cache=settings.cache,
+        contents=contents,
         welcome=welcome_of(authority, clock),
     )
 
@@ -223,19 +226,10 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app.add_route("/healthz", lambda _request: JSONResponse({"status": "ok"}))
     app.include_router(metrics_router(meters=meters, authenticator=authenticator))
     app.include_router(accounts_router(service=accounts, authenticate=authenticator.principal_of))
-    app.include_router(
-        fleet_router(fleet=fleet, memberships=accounts, authenticate=authenticator.principal_of)
-    )
-    app.include_router(
-        machines_router(
-            fleet=fleet,
-            launching=tended.machinery.launching,
-            expiry=tended.machinery.expiry,
-            memberships=accounts,
-            project_named=accounts.project_named,
-            authenticate=authenticator.principal_of,
-        )
-    )
+    for routes in fleet_routes(
+        fleet=fleet, machinery=tended.machinery, accounts=accounts, authenticate=authenticator.principal_of
+    ):
+        app.include_router(routes)
     app.include_router(batch_router(service=batch.service, authenticator=authenticator))
     app.include_router(reports_router(reports=batch.reports, authenticator=authenticator))
     app.include_router(drain_router(draining=batch.draining, authenticator=authenticator))
@@ -329,7 +323,10 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="bins", seconds=3600, work=shelf.sweep))
     front = Front(app, space.routes, shortcuts(agents_api, batch.agents))
     return Platform(
-        app=Counted(Audited(front, trail=trail, space=front.tops), meters=meters, space=front.tops),
+        app=behind(
+            settings.proxies,
+            Counted(Audited(front, trail=trail, space=front.tops), meters=meters, space=front.tops),
+        ),
         inside=inside,
         inside_pages=InsideProxy(inside=inside, pattern=pattern),
         metrics=metrics_app(meters),

@@ -106,6 +106,13 @@ class TooLarge(ArmillaryError):
     status = 413
 
 
+class TooManyRequests(ArmillaryError):
+    """Who asks has asked too often, and may come back: `facts["retry_after"]` has the seconds."""
+
+    code = "too_many_requests"
+    status = 429
+
+
 class Unavailable(ArmillaryError):
     """Something that we need is out of reach or full for now."""
 

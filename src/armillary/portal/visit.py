@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from armillary.accounts.model import Membership, Person, Principal, Project, Role
-from armillary.base.errors import Forbidden, NotFound
+from armillary.base.errors import ArmillaryError, Forbidden, NotFound
 from armillary.notices.announcements import Announcement
 from armillary.portal import i18n
 from armillary.portal.rendering import Renderer
@@ -130,7 +130,10 @@ class Visit:
     def page(self, template: str, /, *, status: int = 200, **values: Any) -> Response:
         """Answer with a page, or with a part of one when htmx asks."""
         html = self.renderer.render(self.locale, template, visit=self, **values)
-        return self._with_cookies(HTMLResponse(html, status))
+        error = values.get("error")
+        wait = error.facts.get("retry_after") if isinstance(error, ArmillaryError) else None
+        headers = {"Retry-After": str(wait)} if wait is not None else None
+        return self._with_cookies(HTMLResponse(html, status, headers))
 
     def go(self, path: str, /, **query: str) -> Response:
         """Answer with the way to another page of ours; `notice` names a message to show there."""

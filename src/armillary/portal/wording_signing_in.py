@@ -7,6 +7,18 @@ from collections.abc import Mapping
 from armillary.portal.i18n import N_
 
 SIGNING_IN: Mapping[str, tuple[str, str]] = {
+    "too_many_attempts": (
+        N_(
+            "There were too many wrong tries for this user name; the next may come in %(retry_after)s seconds."
+        ),
+        N_("Wait, then try again."),
+    ),
+    "too_many_from_here": (
+        N_(
+            "There were too many tries from your network address; the next may come in %(retry_after)s seconds."
+        ),
+        N_("Wait, then try again."),
+    ),
     "wrong_code": (
         N_("This code is not good, or it was used before."),
         N_("Wait for the next code of your authenticator, or use a recovery code."),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from armillary.accounts.api.access import Desk
 from armillary.accounts.api.group_routes import add_certificates, add_groups, add_invitations
@@ -34,6 +34,7 @@ from armillary.accounts.api.models import (
 from armillary.accounts.model import ApplicationState, ErrandKind, Principal, Role, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.accounts.tokens import NOTED_KINDS
+from armillary.accounts.trail import origin_of
 from armillary.base.ids import ApplicationId, TokenId
 from armillary.bounded import BoundedRoute
 
@@ -65,13 +66,15 @@ def router(*, service: AccountsService, authenticate: Callable[..., Principal]) 
 
 def _add_sign_in(routes: APIRouter, service: AccountsService, desk: Desk, signed_in: Any) -> None:
     @routes.post("/register", status_code=201)
-    def register(body: RegisterBody) -> ApplicationShape:
+    def register(body: RegisterBody, request: Request) -> ApplicationShape:
         values = body.model_dump(exclude={"requested"})
-        return desk.application_shape(service.register(**values, requested=body.requested.value()))
+        made = service.register(**values, requested=body.requested.value(), origin=origin_of(request))
+        return desk.application_shape(made)
 
     @routes.post("/login", status_code=201)
-    def login(body: LoginBody) -> IssuedShape:
-        person = service.authenticate(body.user_name, body.password, code=body.code)
+    def login(body: LoginBody, request: Request) -> IssuedShape:
+        origin = origin_of(request)
+        person = service.authenticate(body.user_name, body.password, code=body.code, origin=origin)
         lifetime = timedelta(days=body.lifetime_days)
         issued = service.issue_token(person.id, kind=TokenKind.API, lifetime=lifetime, label=body.label)
         return desk.issued_shape(issued, person)
@@ -95,9 +98,9 @@ def _add_sign_in(routes: APIRouter, service: AccountsService, desk: Desk, signed
         )
 
     @routes.post("/me/password", status_code=204)
-    def change_password(body: PasswordBody, who: Principal = signed_in) -> None:
-        keep = who.token.id if who.token else None
-        service.change_password(who.person.id, body.old_password, body.new_password, keep=keep)
+    def change_password(body: PasswordBody, request: Request, who: Principal = signed_in) -> None:
+        keep, origin = who.token.id if who.token else None, origin_of(request)
+        service.change_password(who.person.id, body.old_password, body.new_password, keep=keep, origin=origin)
 
 
 def _add_applications(routes: APIRouter, service: AccountsService, desk: Desk, signed_in: Any) -> None:

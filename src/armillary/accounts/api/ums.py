@@ -12,6 +12,7 @@ from armillary.accounts.api.gms import find_person
 from armillary.accounts.api.gms_xml import write_person
 from armillary.accounts.model import Principal, TokenKind
 from armillary.accounts.service import AccountsService
+from armillary.accounts.trail import origin_of
 from armillary.base.errors import Forbidden, Invalid
 
 _LIFETIME = timedelta(days=2)
@@ -35,7 +36,7 @@ class UserDesk:
         names, passwords = form.get("username", []), form.get("password", [])
         if len(names) != 1 or len(passwords) != 1:
             raise _no_form()
-        person = self._service.authenticate(names[0], passwords[0])
+        person = self._service.authenticate(names[0], passwords[0], origin=origin_of(request))
         issued = self._service.issue_token(
             person.id, kind=TokenKind.SESSION, lifetime=_LIFETIME, label="login of a client"
         )

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from armillary.accounts.model import Errand, ErrandKind
+from armillary.accounts.trail import origin_of
 from armillary.base.errors import ArmillaryError, NotFound
 from armillary.portal.context import LOCALE_COOKIE, PROJECT_COOKIE, Portal, Sent, Services, Visiting
 from armillary.portal.i18n import LOCALES
@@ -62,6 +63,7 @@ def register(portal: Services, visit: Visiting, request: Request, form: Sent) ->
             reason=form.text("reason"),
             locale=visit.locale,
             identity=(identity.facts["issuer"], identity.facts["subject"]) if identity else None,
+            origin=origin_of(request),
         )
     except ArmillaryError as error:
         return visit.page(

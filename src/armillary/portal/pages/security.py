@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from armillary.accounts.core.codes import DIGITS, SECONDS
+from armillary.accounts.trail import origin_of
 from armillary.base.errors import ArmillaryError
 from armillary.portal.context import Portal, Sent, Services, Visiting
 from armillary.portal.pages.signing_in import chosen_password
@@ -38,7 +39,10 @@ def change_password(portal: Services, visit: Visiting, form: Sent) -> Response:
     try:
         new = chosen_password(form)
         keep = who.token.id if who.token else None
-        portal.accounts.change_password(who.person.id, form.raw("old_password"), new, keep=keep)
+        origin = origin_of(visit.request)
+        portal.accounts.change_password(
+            who.person.id, form.raw("old_password"), new, keep=keep, origin=origin
+        )
     except ArmillaryError as error:
         return show(portal, visit, error=error)
     return visit.go("/security", notice="password-changed")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from armillary.accounts.model import ErrandKind, Person, TokenKind
-from armillary.accounts.trail import see
+from armillary.accounts.trail import origin_of, see
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
 from armillary.portal.forms import Form
@@ -72,7 +72,8 @@ def sign_in_form(portal: Services, visit: Visiting, to: str = "/") -> Response:
 @router.post("/sign-in")
 def sign_in_sent(portal: Services, visit: Visiting, form: Sent) -> Response:
     try:
-        person = portal.accounts.prove_password(form.text("user_name"), form.raw("password"))
+        name, password = form.text("user_name"), form.raw("password")
+        person = portal.accounts.prove_password(name, password, origin=origin_of(visit.request))
     except ArmillaryError as error:
         return visit.page(
             "sign_in.html",
@@ -102,7 +103,7 @@ def code_sent(portal: Services, visit: Visiting, request: Request, form: Sent) -
         return visit.go("/sign-in")
     assert errand.person_id is not None  # every sign-in is somebody's
     try:
-        portal.accounts.check_code(errand.person_id, form.text("code"))
+        portal.accounts.check_code(errand.person_id, form.text("code"), origin=origin_of(request))
     except ArmillaryError as error:
         return visit.page("code.html", status=error.status, error=error)
     portal.accounts.end_errand(ErrandKind.CODE, half)
@@ -129,7 +130,8 @@ def reset_form(portal: Services, visit: Visiting) -> Response:
 def reset_asked(portal: Services, visit: Visiting, form: Sent) -> Response:
     """Answer the same for names that are somebody's and for others."""
     mailed = portal.office.notices.mails
-    found = portal.accounts.ask_for_reset(form.text("name")) if mailed else None
+    origin = origin_of(visit.request)
+    found = portal.accounts.ask_for_reset(form.text("name"), origin=origin) if mailed else None
     if found:
         person, secret = found
         portal.office.notices.write_to(person, kind="reset", body={"path": f"/reset/{quote(secret)}"})
