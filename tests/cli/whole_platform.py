@@ -42,9 +42,12 @@ from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
 from armillary.fleet.api import router as clouds_router
+from armillary.fleet.contents import ImageContents
+from armillary.fleet.contents_api import Inside, contents_router
 from armillary.fleet.expiry import Expiry
 from armillary.fleet.fake import FakeCloud, fake_fleet
 from armillary.fleet.launching import Launching
+from armillary.fleet.lineage import Lineages
 from armillary.fleet.machines_api import machines_router
 from armillary.notices import tables as notice_tables
 from armillary.notices.outbox import Outbox
@@ -122,6 +125,13 @@ class WholePlatform:
                 authenticate=app.state.authenticator.principal_of,
             )
         )
+        inside = Inside(
+            contents=ImageContents(fleet=fleet, folder=self.folder / "manifests"),
+            lineages=Lineages(fleet=fleet, recipe=lambda _: None),
+            find=fleet.find_image,
+        )
+        who = app.state.authenticator.principal_of
+        app.include_router(contents_router(inside=inside, memberships=self.accounts, authenticate=who))
 
     def _wire_files(self, database: Any, clock: SystemClock) -> None:
         create_vospace(database)

@@ -6,15 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastapi import APIRouter
 from sqlalchemy import Engine
 
+from armillary.accounts.model import Principal
 from armillary.accounts.service import AccountsService
 from armillary.app.addresses import Addresses
 from armillary.base.clock import Clock, to_iso
 from armillary.base.errors import ArmillaryError
+from armillary.fleet.api import router as clouds_router
+from armillary.fleet.contents import ImageContents
+from armillary.fleet.contents_api import Inside, contents_router
 from armillary.fleet.expiry import Expiry, Tell, Term
 from armillary.fleet.figures import FigureBook, Sampler
 from armillary.fleet.launching import Launching
+from armillary.fleet.lineage import Lineages
+from armillary.fleet.machines_api import machines_router
 from armillary.fleet.service import FleetService
 from armillary.notices.model import NoticeKind
 from armillary.notices.service import Notices
@@ -43,9 +50,11 @@ def build_machinery(
     notices: Notices,
     clock: Clock,
     cache: Path,
+    contents: ImageContents,
     welcome: str,
 ) -> Tended:
     """Make it over `database`; base images that were built here are in `cache`; `welcome` lets the portal into machines."""
+    built = Manifests(cache=cache)
     expiry = Expiry(
         engine=database, fleet=fleet, clock=clock, project=accounts.project, tell=teller(accounts, notices)
     )
@@ -55,11 +64,14 @@ def build_machinery(
         launching=Launching(fleet=fleet, expiry=expiry, clock=clock, welcome=welcome),
         expiry=expiry,
         sampler=sampler,
-        roster=Roster(clouds=fleet.clouds(), servers=fleet.servers),
+        roster=Roster(clouds=fleet.clouds(), servers=fleet.servers, limits=fleet.limits),
         doors={
             name: Door(auth_url=addresses.auth_url(name), region=str(name)) for name in addresses.cloud_ports
         },
-        packages=Manifests(cache=cache).packages,
+        packages=built.packages,
+        inside=Inside(
+            contents=contents, lineages=Lineages(fleet=fleet, recipe=built.of), find=fleet.find_image
+        ),
     )
 
     def expire() -> None:
@@ -67,6 +79,28 @@ def build_machinery(
         expiry.stop_again(sampler.running())
 
     return Tended(machinery=machinery, sample=sampler.tick, expire=expire)
+
+
+def fleet_routes(
+    *,
+    fleet: FleetService,
+    machinery: Machinery,
+    accounts: AccountsService,
+    authenticate: Callable[..., Principal],
+) -> list[APIRouter]:
+    """Return the API of clouds, machines and images."""
+    return [
+        clouds_router(fleet=fleet, memberships=accounts, authenticate=authenticate),
+        machines_router(
+            fleet=fleet,
+            launching=machinery.launching,
+            expiry=machinery.expiry,
+            memberships=accounts,
+            project_named=accounts.project_named,
+            authenticate=authenticate,
+        ),
+        contents_router(inside=machinery.inside, memberships=accounts, authenticate=authenticate),
+    ]
 
 
 def teller(accounts: AccountsService, notices: Notices) -> Tell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from armillary.base.units import format_size
+from armillary.cli.image_contents import diff, lineage, packages
 from armillary.cli.output import Columns, Record, at, emit, say, voices
 from armillary.cli.session import choose_project, connect, project_option
 from armillary.cli.words import argument, option
@@ -103,3 +104,7 @@ def accept(image: str, project: str | None) -> None:
     with connect() as http:
         Machines(http=http, project=choose_project(http, project)).accept_image(image)
     say("It is yours to use now.")
+
+
+for command in (packages, diff, lineage):
+    image.add_command(command)

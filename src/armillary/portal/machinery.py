@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from armillary.base.ids import CloudName
+from armillary.fleet.contents_api import Inside
 from armillary.fleet.expiry import Expiry
 from armillary.fleet.figures import Sampler
 from armillary.fleet.launching import Launching
@@ -32,3 +33,5 @@ class Machinery:
     """the embedded clouds; to others people have accounts of their own, or none"""
     packages: Callable[[str], Mapping[str, str]]
     """what is in a base image, by its digest: package → version; empty for images that we did not build"""
+    inside: Inside
+    """what images hold, and where they come from"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 class Manifests:
@@ -13,23 +13,26 @@ class Manifests:
 
     def __init__(self, *, cache: Path) -> None:
         self._images = cache / "images"
-        self._read: dict[Path, tuple[str, Mapping[str, str]]] = {}
+        self._read: dict[Path, Mapping[str, Any]] = {}
 
     def packages(self, sha512: str) -> Mapping[str, str]:
         """Return the packages of an image with their versions; nothing for one that was not built here."""
+        packages: Mapping[str, Any] = (self.of(sha512) or {}).get("packages") or {}
+        return {name: str(version) for name, version in packages.items()}
+
+    def of(self, sha512: str) -> Mapping[str, Any] | None:
+        """Return what was written down when an image was built or imported here; None for others."""
         for path in self._images.glob("*/manifest.json"):
             if path not in self._read:
                 self._read[path] = _read(path)
-            digest, packages = self._read[path]
-            if digest == sha512:
-                return packages
-        return {}
+            if sha512 and self._read[path].get("sha512") == sha512:
+                return self._read[path]
+        return None
 
 
-def _read(path: Path) -> tuple[str, Mapping[str, str]]:
+def _read(path: Path) -> Mapping[str, Any]:
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        packages: dict[str, Any] = told.get("packages") or {}
-        return str(told.get("sha512", "")), {name: str(version) for name, version in packages.items()}
-    except (OSError, ValueError, AttributeError):
-        return "", {}  # being written now, or damaged: then nothing is known of it
+        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        return cast("dict[str, Any]", told) if isinstance(told, dict) else {}
+    except (OSError, ValueError):
+        return {}  # being written now, or damaged: then nothing is known of it

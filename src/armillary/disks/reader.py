@@ -1,0 +1,52 @@
+"""Reads one image, as a process of its own: `python -m armillary.disks.reader`.
+
+One line of JSON in: `{"path": …, "backing": […]}`. Out: a packed manifest and exit status 0, or a refusal as JSON and
+status 1; how far it is, a line each, on the other stream. It gets no environment, writes no files, opens none but
+those that it was told, and has little memory: what is read was made by strangers.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from armillary.base.errors import ArmillaryError, Invalid
+from armillary.disks.manifests import packed
+from armillary.disks.reading import read_image
+
+MEMORY = 3 << 30
+_FILES = 64
+
+
+def main() -> int:
+    """Read what we are asked to, once."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+    asked = json.loads(sys.stdin.readline())
+    try:
+        manifest = read_image(
+            Path(asked["path"]), backing=[Path(path) for path in asked["backing"]], progress=_tell
+        )
+        sys.stdout.buffer.write(packed(manifest))
+        return 0
+    except MemoryError:
+        error: ArmillaryError = Invalid("The image needs more memory than it may have.", code="image_too_big")
+    except OSError as problem:
+        error = Invalid(f"The image cannot be read: {problem.strerror}.", code="image_unreadable")
+    except ArmillaryError as refusal:
+        error = refusal
+    sys.stdout.write(json.dumps(error.as_dict()["error"]))
+    return 1
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
