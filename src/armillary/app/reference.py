@@ -40,7 +40,7 @@ _WORDS = {
 
 def settings_page() -> str:
     """Return the page of all settings."""
-    tables = ("audit", "clouds", "batch", "htcondor", "limits", "mail", "oidc", "vospace")
+    tables = ("audit", "clouds", "batch", "htcondor", "limits", "mail", "oidc", "provenance", "vospace")
     rows = _rows(Settings, "ARMILLARY_", skip=tables)
     audit = _rows(_model(Settings.model_fields["audit"]), "ARMILLARY_AUDIT__")
     batch = _rows(_model(Settings.model_fields["batch"]), "ARMILLARY_BATCH__")
@@ -49,6 +49,7 @@ def settings_page() -> str:
     limits = _rows(_model(Settings.model_fields["limits"]), "ARMILLARY_LIMITS__")
     mail = _rows(_model(Settings.model_fields["mail"]), "ARMILLARY_MAIL__")
     oidc = _rows(_model(Settings.model_fields["oidc"]), "ARMILLARY_OIDC__")
+    provenance = _rows(_model(Settings.model_fields["provenance"]), "ARMILLARY_PROVENANCE__")
     vospace = _rows(_model(Settings.model_fields["vospace"]), "ARMILLARY_VOSPACE__")
     clouds = _rows(_model(Settings.model_fields["clouds"]), "")
     head = "| Setting | Type | Default | Environment | |\n|---|---|---|---|---|\n"
@@ -89,6 +90,11 @@ The pool, when it is the engine: see [use HTCondor](../how-to/use-htcondor.md).
 A provider with which people may sign in: see [sign in](../how-to/sign-in-and-stay-safe.md).
 
 {head}{_table(oidc)}
+## `[provenance]`
+
+Records of jobs: see [what made a result](../explanation/provenance.md).
+
+{head}{_table(provenance)}
 ## `[vospace]`
 
 {head}{_table(vospace)}

@@ -34,6 +34,7 @@ from armillary.app.settings_tables import (
     LimitsTable,
     MailTable,
     OidcTable,
+    ProvenanceTable,
     VOSpaceTable,
     default_clouds,
 )
@@ -109,6 +110,7 @@ class Settings(BaseSettings):
     mail: MailTable = MailTable()
     oidc: OidcTable = OidcTable()
     audit: AuditTable = AuditTable()
+    provenance: ProvenanceTable = ProvenanceTable()
     vospace: VOSpaceTable = VOSpaceTable()
 
     @classmethod

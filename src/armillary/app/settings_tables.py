@@ -188,6 +188,23 @@ class AuditTable(_Table):
     entries: int = Field(default=1_000_000, ge=1000, description="of the trail that are kept, at most")
 
 
+class ProvenanceTable(_Table):
+    """`[provenance]`"""
+
+    records: bool = Field(default=True, description="whether each job that ran leaves a signed record")
+    accesses: int = Field(
+        default=10_000,
+        ge=0,
+        le=10_000,
+        description="reads and writes of one job that its record names, at most",
+    )
+    hash_gib: int = Field(
+        default=16,
+        ge=0,
+        description="of a larger file in VOSpace that a job has read, its record has the MD5 and no SHA-256, GiB",
+    )
+
+
 class VOSpaceTable(_Table):
     """`[vospace]`"""
 

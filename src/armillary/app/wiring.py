@@ -27,20 +27,20 @@ from armillary.app.metrics.counted import Counted, metrics_app, metrics_router
 from armillary.app.metrics.meters import Meters
 from armillary.app.metrics.standing import Standing
 from armillary.app.records_hold import hold_records
-from armillary.app.remembered import Remembered, RememberingAuthenticator
+from armillary.app.remembered import RememberingAuthenticator
 from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
-from armillary.app.storage import open_bytes
 from armillary.app.wiring_accounts import build_accounts
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
 from armillary.app.wiring_inside import build_inside, welcome_of
 from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery, fleet_routes
 from armillary.app.wiring_notices import Telling, build_notices
+from armillary.app.wiring_provenance import Recording, build_provenance
 from armillary.app.wiring_provider import build_provider
+from armillary.app.wiring_vospace import build_views, build_vospace
 from armillary.base.clock import Clock
-from armillary.base.ids import CloudName, PersonId
-from armillary.base.units import GiB
+from armillary.base.ids import CloudName
 from armillary.batch.api import (
     agent_call_router,
     agent_router,
@@ -67,16 +67,13 @@ from armillary.portal.posting import take_posted
 from armillary.portal.shelf import Shelf
 from armillary.portal.telling import Watch
 from armillary.portal.use_records import UseRecords
+from armillary.provenance.api import provenance_router
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
 from armillary.vospace.api.links import links_router
-from armillary.vospace.build import build_jobs
-from armillary.vospace.courier import HttpCourier
 from armillary.vospace.service import Bins, JobService, Links, VOSpaceService
 from armillary.vospace.service.views import Views
-from armillary.vospace.store import SqlJobRecords, SqlLinkRecords, SqlRecords
-from armillary.vospace.store import create_all as create_vospace
-from armillary.vospace.views.runners import Limits, ProcessRunner
+from armillary.vospace.store import SqlLinkRecords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +104,7 @@ class Platform:
     fleet: FleetService
     batch: Batch
     telling: Telling
+    recording: Recording
     vospace: VOSpaceService
     transfers: JobService
     views: Views
@@ -155,10 +153,10 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     contents = ImageContents(fleet=fleet, folder=settings.home / "manifests")
     space_settings = SpaceSettings(authority=settings.vospace.authority)
-    vospace, jobs = _build_vospace(
+    vospace, jobs = build_vospace(
         settings, space_settings, database.execution_options(room="vospace"), accounts, clock
     )
-    views = _build_views(settings, vospace)
+    views = build_views(settings, vospace)
     shelf = Shelf(
         views=views,
         bins=Bins(space=vospace),
@@ -221,6 +219,17 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         welcome=welcome_of(authority, clock),
     )
 
+    recording = build_provenance(
+        settings=settings,
+        database=database.execution_options(room="provenance"),
+        accounts=accounts,
+        fleet=fleet,
+        lineages=tended.machinery.inside.lineages,
+        batch=batch,
+        vospace=vospace,
+        platform=addresses.url,
+        clock=clock,
+    )
     app = FastAPI(title="Armillary", docs_url=None, redoc_url=None)
     install_error_handlers(app)
     app.add_route("/healthz", lambda _request: JSONResponse({"status": "ok"}))
@@ -267,6 +276,9 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         views=views,
     )
     app.include_router(space)
+    app.include_router(
+        provenance_router(provenance=recording.provenance, authenticate=authenticator.principal_of)
+    )
     app.include_router(links_router(links=shelf.links, authenticate=authenticator.principal_of))
     app.mount(
         "/",
@@ -320,6 +332,8 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="expiry", seconds=EXPIRY_SECONDS, work=tended.expire))
     loops.append(Loop(name="transfers", seconds=1, work=jobs.tick))
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
+    if settings.provenance.records:
+        loops.append(Loop(name="records of jobs", seconds=2, work=recording.clerk.tick))
     loops.append(Loop(name="bins", seconds=3600, work=shelf.sweep))
     front = Front(app, space.routes, shortcuts(agents_api, batch.agents))
     return Platform(
@@ -339,50 +353,13 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         fleet=fleet,
         batch=batch,
         telling=telling,
+        recording=recording,
         vospace=vospace,
         transfers=jobs,
         views=views,
         machinery=tended.machinery,
         database=database,
         let_go=let_go,
-    )
-
-
-def _build_vospace(
-    settings: Settings, space: SpaceSettings, database: Engine, accounts: AccountsService, clock: Clock
-) -> tuple[VOSpaceService, JobService]:
-    create_vospace(database)
-
-    def granted(person: PersonId) -> GiB | None:
-        """A home may hold what its owner's projects were granted together."""
-        return GiB(sum(m.project.allocation.storage for m in accounts.projects_of(person)))
-
-    service = VOSpaceService(
-        records=SqlRecords(database),
-        bytes_=open_bytes(settings),
-        clock=clock,
-        authorities=space.authorities,
-        groups=Remembered(accounts.groups_of, changes=lambda: accounts.changes, clock=clock),
-        known_groups=accounts.known_groups,
-        quota=Remembered(granted, changes=lambda: accounts.changes, clock=clock),
-    )
-    courier = HttpCourier(allowed=settings.vospace.third_party_hosts)
-    return service, build_jobs(
-        records=SqlJobRecords(database), space=service, courier=courier, holder=accounts.holder
-    )
-
-
-def _build_views(settings: Settings, vospace: VOSpaceService) -> Views:
-    limits = Limits(
-        max_bytes=settings.vospace.view_max_mib << 20,
-        memory=settings.vospace.view_memory_mib << 20,
-        cpu_seconds=settings.vospace.view_seconds,
-        silence_seconds=settings.vospace.view_seconds + 15,
-    )
-    folder = settings.home / "views"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    return Views(
-        files=vospace, runner=ProcessRunner(limits), at_once=settings.vospace.views_at_once, folder=folder
     )
 
 

@@ -17,12 +17,13 @@ from armillary.vospace.paths import NULL, VOSPath, is_local_uri, parse_uri
 from armillary.vospace.service.access import HOME_DEPTH, Who, denied, refuse_locked
 from armillary.vospace.service.base import HOMES, as_path, audit, changed, settled
 from armillary.vospace.service.files import Files
+from armillary.vospace.service.marking import Marking
 from armillary.vospace.service.surgery import Surgery
 
 _PAGE = 1000
 
 
-class VOSpaceService(Files, Surgery):
+class VOSpaceService(Files, Surgery, Marking):
     """The tree of files.
 
     Every method takes who asks first: a principal, or None for a stranger. Paths are `VOSPath` or text such

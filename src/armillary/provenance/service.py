@@ -1,0 +1,219 @@
+"""Records for people: by job, by cluster, and by what the jobs made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from armillary.accounts.model import Principal
+from armillary.base.errors import Invalid, NotFound
+from armillary.base.ids import ClusterId
+from armillary.batch.model import JobId
+from armillary.batch.views import ClusterView, JobDetail
+from armillary.crates.record import JobRecord
+from armillary.crates.signing import read_public, verifies
+from armillary.provenance.model import (
+    JOB_PROPERTY,
+    Maker,
+    PublicKey,
+    Signed,
+    SignedCluster,
+    SignedJob,
+    Verdict,
+    Why,
+)
+from armillary.provenance.store import RecordStore
+from armillary.vospace.model import Node
+from armillary.vospace.paths import VOSPath, parse_uri, to_uri
+from armillary.vospace.service import VOSpaceService
+
+CANDIDATES = 50
+"""Jobs that made the same bytes, that are looked at."""
+
+
+class Jobs(Protocol):
+    """The batch service, as far as records use it: who may see a job."""
+
+    def job(self, who: Principal, job: JobId) -> JobDetail: ...
+
+    def cluster(self, who: Principal, cluster: ClusterId) -> ClusterView: ...
+
+
+class Keys(Protocol):
+    """The platform's keys."""
+
+    def public(self) -> list[PublicKey]: ...
+
+
+class Provenance:
+    """Whoever may see a job may see its record. What made a file is told to those who may read the file and see the job."""
+
+    def __init__(
+        self,
+        *,
+        store: RecordStore,
+        jobs: Jobs,
+        space: VOSpaceService,
+        keys: Keys,
+        authority: str,
+        write_down: Callable[[], int],
+    ) -> None:
+        """`authority` is our own in URIs of nodes; `write_down` makes the records of what has just ended."""
+        self._store = store
+        self._jobs = jobs
+        self._space = space
+        self._keys = keys
+        self._authority = authority
+        self._write_down = write_down
+
+    def published_keys(self) -> list[PublicKey]:
+        """Return all keys that ever signed, the oldest first."""
+        return self._keys.public()
+
+    def record(self, who: Principal, job: JobId) -> tuple[SignedJob, SignedCluster]:
+        """Return the record of a job that is over.
+
+        Raises:
+            NotFound: the caller may not see the job; or nothing is written down of it, code `record_not_made`.
+        """
+        view = self._jobs.job(who, job).view
+        found = self._store.job(job)
+        if found is None or (found.attempt < view.attempts and view.finished_at):
+            self._write_down()
+            found = self._store.job(job) or found
+        if found is None:
+            raise NotFound(
+                f"Nothing is written down of job {job} yet.",
+                code="record_not_made",
+                facts={"job": str(job), "state": view.state},
+                remedy="Wait for its end; a job that was removed before it ran leaves no record.",
+            )
+        return found, self._shared(found)
+
+    def cluster_record(self, who: Principal, cluster: ClusterId) -> SignedCluster:
+        """Return the record of what the jobs of a cluster share. Raises NotFound as `record`."""
+        self._jobs.cluster(who, cluster)
+        found = self._store.cluster(cluster)
+        if found is None:
+            self._write_down()
+            found = self._store.cluster(cluster)
+        if found is None:
+            raise NotFound(
+                f"Nothing is written down of cluster {cluster} yet.",
+                code="record_not_made",
+                facts={"cluster": cluster},
+                remedy="Wait for the end of its first job.",
+            )
+        return found
+
+    def job_records(
+        self, who: Principal, cluster: ClusterId, *, procs: Sequence[int] | None = None
+    ) -> list[SignedJob]:
+        """Return the records of a cluster's jobs that are over, in order; of some, if `procs` are given."""
+        self._jobs.cluster(who, cluster)
+        self._write_down()
+        if procs is not None:
+            found = (self._store.job(JobId(cluster, proc)) for proc in sorted(procs))
+            return [one for one in found if one is not None]
+        return list(self._all_of(cluster))
+
+    def _all_of(self, cluster: ClusterId) -> Iterator[SignedJob]:
+        after = -1
+        while page := self._store.jobs_of(cluster, after=after):
+            yield from page
+            after = page[-1].job.proc
+
+    def is_signed(self, signed: Signed) -> bool:
+        """Whether a key of ours signed a document."""
+        keys = {key.id: key.pem for key in self._keys.public()}
+        pem = keys.get(signed.signature.key)
+        return pem is not None and verifies(signed.document, signed.signature, key=read_public(pem))
+
+    def why(self, who: Principal, path: str) -> Why:
+        """Say what made a file. `path` is a URI of VOSpace, or a path in it; `me` is the caller's home.
+
+        Raises:
+            NotFound, Forbidden: there is no such node, or the caller may not read it.
+            Invalid: it has no bytes, code `type_not_supported`.
+        """
+        node = self._space.open_bytes(who, self._path(who, path), head=True).node
+        sha256 = self._space.witness.sha256(node.blob, node.length)
+        found = self._makers(who, node, sha256) if node.length else []
+        makers = [maker for maker, _ in found]
+        uri = to_uri(node.path, self._authority)
+        if found:
+            record: SignedJob | None = found[0][1]
+            here = makers[0].uri == uri
+            verdict = Verdict.MADE if here else Verdict.COPIED
+        else:
+            record = self._before(who, node, uri)
+            verdict = Verdict.CHANGED if record else Verdict.UNKNOWN
+        shared = self._shared(record) if record else None
+        return Why(
+            path=str(node.path),
+            size=node.length,
+            sha256=sha256,
+            verdict=verdict,
+            makers=makers,
+            record=record,
+            cluster=shared,
+            intact=self.is_signed(record) and self.is_signed(shared) if record and shared else None,
+        )
+
+    def _path(self, who: Principal, text: str) -> VOSPath:
+        if text.startswith("vos://"):
+            return parse_uri(text, self._space.authorities)
+        path = text.removeprefix("vos:")
+        if path == "me" or path.startswith("me/"):
+            path = f"/home/{who.person.user_name}{path.removeprefix('me')}"
+        return VOSPath.parse(path if path.startswith("/") else f"/{path}")
+
+    def _makers(self, who: Principal, node: Node, sha256: str) -> list[tuple[Maker, SignedJob]]:
+        """Return the jobs that made these bytes: first the one that wrote them here, then the newest."""
+        uri = to_uri(node.path, self._authority)
+        jobs = self._store.makers(sha256, limit=CANDIDATES)
+        marked = node.properties.get(JOB_PROPERTY)
+        found: list[tuple[Maker, SignedJob]] = []
+        for job in sorted(jobs, key=lambda one: str(one) != marked):
+            if not self._may_see(who, job):
+                continue
+            signed = self._store.job(job)
+            maker = _maker(signed.record, sha256, uri) if signed else None
+            if signed and maker:
+                found.append((maker, signed))
+        return sorted(found, key=lambda one: one[0].uri != uri)
+
+    def _may_see(self, who: Principal, job: JobId) -> bool:
+        try:
+            self._jobs.job(who, job)
+        except NotFound:
+            return False
+        return True
+
+    def _before(self, who: Principal, node: Node, uri: str) -> SignedJob | None:
+        """Return the record of the job that wrote a file which has other bytes now."""
+        try:
+            job = JobId.parse(node.properties.get(JOB_PROPERTY, ""))
+        except Invalid:
+            return None
+        signed = self._store.job(job) if self._may_see(who, job) else None
+        if signed and any(one.action == "write" and one.uri == uri for one in signed.record.accesses):
+            return signed
+        return None
+
+    def _shared(self, signed: SignedJob) -> SignedCluster:
+        found = self._store.cluster(signed.job.cluster)
+        assert found is not None, "it is kept before its jobs are"
+        return found
+
+
+def _maker(record: JobRecord, sha256: str, uri: str) -> Maker | None:
+    """Say where a job made these bytes: at `uri`, if it did so there."""
+    written = [one.uri for one in record.accesses if one.action == "write" and one.sha256 == sha256]
+    if written:
+        place = uri if uri in written else written[0]
+        return Maker(job=record.job, name=place.rsplit("/", 1)[-1], uri=place)
+    for one in record.outputs:
+        if one.sha256 == sha256:
+            return Maker(job=record.job, name=one.name, uri=None)
+    return None
