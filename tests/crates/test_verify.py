@@ -150,7 +150,7 @@ def test_a_description_that_says_something_else_is_named(place: Path) -> None:
 
 def test_a_file_that_comes_twice_in_a_zip_is_named(place: Path, tmp_path: Path) -> None:
     packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", place))
-    with pytest.warns(UserWarning), zipfile.ZipFile(packed, "a") as archive:
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(packed, "a") as archive:
         archive.writestr("outputs/12.0/0.txt", b"1\n2\n3\n")
     assert ("extra", "twice", "outputs/12.0/0.txt") in named(check(packed))
 
