@@ -1,0 +1,89 @@
+"""`/api/v1/provenance`: crates of jobs, and jobs run again from them."""
+
+# no `from __future__ import annotations` here: FastAPI could not resolve what closes over `who`
+
+from typing import Annotated, Literal, Protocol
+
+from fastapi import APIRouter, Depends, Header, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response, StreamingResponse
+
+from armillary.accounts.model import Principal
+from armillary.crates.describing import descriptions
+from armillary.crates.layout import METADATA, PROV
+from armillary.provenance.exporting import Exports, Target
+from armillary.provenance.rerunning import Reruns
+
+Form = Literal["prov-json", "ro-crate-metadata"]
+_FORMS: dict[Form, str] = {"prov-json": PROV, "ro-crate-metadata": METADATA}
+
+
+class Authenticator(Protocol):
+    """Whoever knows who asks."""
+
+    def principal_of(self, request: Request) -> Principal: ...
+
+
+class RerunIn(BaseModel):
+    """`POST /reruns`: the cluster or job to run again, on which cloud, for which project."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: Annotated[str, Field(max_length=80)]
+    cloud: Annotated[str, Field(max_length=255)] | None = None
+    project: Annotated[str, Field(max_length=255)] | None = None
+
+
+class RerunOut(BaseModel):
+    """The new cluster. `of` says of each new job which record it repeats."""
+
+    cluster: int
+    jobs: int
+    image: str
+    image_sha512: str
+    flavor: str
+    project: str
+    of: dict[str, str]
+    warnings: list[str]
+
+
+def crate_router(*, exports: Exports, reruns: Reruns, authenticator: Authenticator) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api/v1/provenance", tags=["provenance"])
+    signed_in = Depends(authenticator.principal_of)
+
+    @routes.get("/crates/{target}")
+    def crate(target: str, who: Annotated[Principal, signed_in]) -> Response:
+        """A crate as a zip: records, signatures, descriptions, inputs and outputs."""
+        chosen = Target.parse(target)
+        headers = {"Content-Disposition": f'attachment; filename="crate-{chosen}.zip"'}
+        chunks = exports.archive(who, chosen)
+        return StreamingResponse(chunks, media_type="application/zip", headers=headers)
+
+    @routes.get("/crates/{target}/{form}")
+    def description(target: str, form: Form, who: Annotated[Principal, signed_in]) -> Response:
+        """What a crate says of itself, alone: `prov-json` or `ro-crate-metadata`."""
+        found = exports.crate(who, Target.parse(target))
+        return Response(descriptions(found)[_FORMS[form]], media_type="application/json")
+
+    @routes.post("/reruns", status_code=201)
+    def rerun(
+        body: RerunIn,
+        who: Annotated[Principal, signed_in],
+        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    ) -> RerunOut:
+        found = exports.crate(who, Target.parse(body.target))
+        done = reruns.rerun(who, found, cloud=body.cloud, project=body.project, key=idempotency_key)
+        new = done.submitted
+        return RerunOut(
+            cluster=new.cluster,
+            jobs=new.jobs,
+            image=new.image.name,
+            image_sha512=new.image.sha512,
+            flavor=new.flavor,
+            project=new.project,
+            of={f"{new.cluster}.{proc}": job for proc, job in done.jobs.items()},
+            warnings=list(new.warnings),
+        )
+
+    return routes

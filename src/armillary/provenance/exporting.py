@@ -1,0 +1,126 @@
+"""Crates of this platform's own jobs: their records, what they read, and what they made, in one zip that is streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from armillary.accounts.model import Principal
+from armillary.base.errors import Conflict, NotFound, TooLarge
+from armillary.base.ids import ClusterId
+from armillary.batch.model import JobId
+from armillary.crates.describing import descriptions
+from armillary.crates.layout import Crate, Entry, Role, Signed
+from armillary.provenance.crate_ports import Bytes, Recorded
+from armillary.vospace.archives import Entry as Packed
+from armillary.vospace.archives import zipped
+
+MAX_JOBS = 20_000
+"""of one crate: it is put together in memory"""
+_CHUNK = 1 << 20
+_NAMED = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a person means by `12` or `12.0`."""
+
+    cluster: ClusterId
+    proc: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Read a cluster's or a job's name. Raises Invalid."""
+        job = JobId.parse(text if "." in text else f"{text}.0")
+        return cls(cluster=job.cluster, proc=job.proc if "." in text else None)
+
+    def __str__(self) -> str:
+        return str(self.cluster) if self.proc is None else f"{self.cluster}.{self.proc}"
+
+
+class Exports:
+    """Puts crates together."""
+
+    def __init__(self, *, recorded: Recorded, spool: Bytes) -> None:
+        self._recorded = recorded
+        self._spool = spool
+
+    def crate(self, who: Principal, target: Target) -> Crate:
+        """Return the records of a cluster's jobs that are over, or of one job.
+
+        Raises:
+            NotFound: there is no such cluster, or no job of it is over.
+            TooLarge: it has more jobs than a crate takes.
+        """
+        cluster = self._recorded.cluster_record(who, target.cluster)
+        record = cluster.record
+        if target.proc is None and record.jobs > MAX_JOBS:
+            raise TooLarge(
+                f"cluster {target} has {record.jobs} jobs; a crate takes {MAX_JOBS}",
+                facts={"jobs": record.jobs, "limit": MAX_JOBS},
+                remedy="Export single jobs: armillary export CLUSTER.JOB",
+            )
+        procs = None if target.proc is None else [target.proc]
+        jobs = self._recorded.job_records(who, target.cluster, procs=procs)
+        if not jobs:
+            raise NotFound(
+                f"no job of {target} has a record yet",
+                code="no_record",
+                facts={"target": str(target)},
+                remedy="A job's record is written when it is over: armillary watch",
+            )
+        signers = {cluster.signature.key, *(job.signature.key for job in jobs)}
+        return Crate(
+            cluster=Signed(document=record, data=cluster.document, signature=cluster.signature),
+            jobs=[Signed(document=job.record, data=job.document, signature=job.signature) for job in jobs],
+            keys={key.id: key.pem for key in self._recorded.published_keys() if key.id in signers},
+        )
+
+    def require_contents(self, crate: Crate, *, roles: frozenset[Role] = frozenset(Role)) -> None:
+        """Raise Conflict `contents_gone`, with the list, when bytes that the records name are no longer here."""
+        entries = [entry for entry in crate.contents() if entry.role in roles]
+        gone = set(self._spool.missing([entry.sha256 for entry in entries]))
+        if gone:
+            raise _gone([entry for entry in entries if entry.sha256 in gone])
+
+    def place(self, entry: Entry) -> Path:
+        """Return where the bytes of an input or output are."""
+        return self._spool.path(entry.sha256)
+
+    def archive(self, who: Principal, target: Target) -> Iterator[bytes]:
+        """Yield a crate as a zip. What is wrong with it is said before its first byte."""
+        crate = self.crate(who, target)
+        self.require_contents(crate)
+        return zipped(self._packed(crate))
+
+    def _packed(self, crate: Crate) -> Iterator[Packed]:
+        at = crate.cluster.document.submitted_at
+        papers = [(entry.path, entry.data or b"") for entry in crate.papers()]
+        for path, data in [*descriptions(crate).items(), *papers]:
+            yield Packed(name=path, modified_at=at, length=len(data), chunks=[data])
+        for entry in crate.contents():
+            chunks = chunks_of(self.place(entry))
+            yield Packed(name=entry.path, modified_at=at, length=entry.size, chunks=chunks)
+
+
+def chunks_of(place: Path) -> Iterator[bytes]:
+    """Yield a file's bytes."""
+    with place.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _gone(entries: list[Entry]) -> Conflict:
+    named = [
+        {"role": entry.role.value, "name": entry.content.name if entry.content else entry.path,
+         "sha256": entry.sha256, "jobs": list(entry.jobs[:_NAMED])}
+        for entry in entries[:_NAMED]
+    ]  # fmt: skip
+    first = ", ".join(str(one["name"]) for one in named[:3])
+    return Conflict(
+        f"{len(entries)} files that the records name are no longer on the platform: {first}",
+        code="contents_gone",
+        facts={"gone": named, "count": len(entries)},
+        remedy="Bring them back by importing a crate that has them: armillary import CRATE",
+    )
