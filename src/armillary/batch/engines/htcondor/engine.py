@@ -28,6 +28,8 @@ from armillary.batch.store.tables import clusters, jobs
 
 log = logging.getLogger(__name__)
 
+LOOK_FOR_STRAYS = 10
+"""turns of `tick` between two looks for jobs whose files the schedd has lost"""
 LOOK_FOR_MISSING = 150
 """turns of `tick` between two looks for jobs that the schedd has dropped"""
 
@@ -122,6 +124,8 @@ class CondorEngine:
         if self._turns == 0:
             self._resume()
         refused = self._sender.send()
+        if self._turns % LOOK_FOR_STRAYS == 0:
+            self._sender.drop_strays()
         moved = self._follower.follow()
         home = self._collecting.collect()
         if home:

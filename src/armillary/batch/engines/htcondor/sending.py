@@ -38,6 +38,10 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 500
 """jobs in one submit to the schedd: what is on disk and in memory for it at a time"""
+STRAY_AFTER = 20
+"""seconds after which the schedd should have noted that it has a job's files. Nothing of ours is on its way by then:
+a submit is over, or has failed, before anything else is asked"""
+NO_FILES = OURS + "its files did not arrive"
 
 
 class Sender:
@@ -63,6 +67,23 @@ class Sender:
             if unsent:
                 refused |= self._submit(cluster, unsent)
         return refused
+
+    def drop_strays(self) -> int:
+        """Have the schedd drop jobs whose files it took and then forgot; they are sent anew. Returns how many.
+
+        It says that it has the files a second before it notes so. Killed in between, it keeps the job on hold for them
+        for ever, and takes neither them nor a release.
+        """
+        strays = (
+            f'{PLATFORM} == "{self._platform}" && JobStatus == {HELD} && HoldReasonCode == {SPOOLING}'
+            f" && time() - EnteredCurrentStatus > {STRAY_AFTER}"
+        )
+        names = [
+            f"{ad['ClusterId']}.{ad['ProcId']}" for ad in self._pool.query(strays, ["ClusterId", "ProcId"])
+        ]
+        if names:
+            self._pool.act("Remove", names, NO_FILES)
+        return len(names)
 
     def _waiting(self) -> Sequence[Row[Any]]:
         query = (
@@ -113,7 +134,7 @@ class Sender:
             else:
                 there[ad[PROC], ad[TURN]] = name
         if halves:
-            self._pool.act("Remove", halves, OURS + "its files did not arrive")
+            self._pool.act("Remove", halves, NO_FILES)
         self._record({(cluster, proc): name for (proc, _), name in there.items()})
         return set(there)
 

@@ -1,0 +1,110 @@
+"""Jobs and their files on the way to a schedd that is killed at the worst moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from armillary.app.database import make_engine
+from armillary.base.bell import Bell
+from armillary.base.clock import VirtualClock
+from armillary.base.ids import PersonId, ProjectId, Sha512
+from armillary.base.job_ads import HELD, IDLE, REMOVED
+from armillary.batch.engines.embedded.queue import EmbeddedQueue
+from armillary.batch.engines.htcondor.engine import CondorEngine
+from armillary.batch.engines.htcondor.ports import Pool, Site
+from armillary.batch.engines.htcondor.sight import SPOOLING
+from armillary.batch.logs import LogFolder
+from armillary.batch.model import Group, JobSpec, JobState, Resources, Submission
+from armillary.batch.spool import FolderSpool
+from armillary.batch.store.tables import create_all
+
+
+class Schedd:
+    """Keeps what it is given, and forgets that it has the files of the first submit."""
+
+    def __init__(self) -> None:
+        self.queue: dict[str, dict[str, Any]] = {}
+        self.submits = 0
+
+    def submit(self, shared: Mapping[str, str], each: Sequence[Mapping[str, str]]) -> tuple[int, int]:
+        self.submits += 1
+        forgets = (
+            {"JobStatus": HELD, "HoldReasonCode": SPOOLING} if self.submits == 1 else {"JobStatus": IDLE}
+        )
+        for n, one in enumerate(each):
+            said = {**shared, **one}
+            names = {k: int(said[f"MY.{k}"]) for k in ("ArmillaryCluster", "ArmillaryProc", "ArmillaryTurn")}
+            name = {"ClusterId": self.submits, "ProcId": n}
+            self.queue[f"{self.submits}.{n}"] = {**names, **name, **forgets, "EnteredCurrentStatus": 1}
+        return self.submits, 0
+
+    def query(self, constraint: str, projection: Sequence[str]) -> list[dict[str, Any]]:
+        spooling = f"HoldReasonCode == {SPOOLING}" in constraint
+        return [ad for ad in self.queue.values() if not spooling or ad.get("HoldReasonCode") == SPOOLING]
+
+    def act(self, action: str, jobs: Sequence[str], reason: str) -> int:
+        assert action == "Remove"
+        for name in jobs:
+            self.queue[name] |= {"JobStatus": REMOVED, "HoldReasonCode": 0, "RemoveReason": reason}
+        return len(jobs)
+
+    def edit(self, jobs: Sequence[str], attribute: str, value: str) -> None:
+        assert attribute == "ArmillaryDone"
+        for name in jobs:
+            del self.queue[name]
+
+    def machines(self, constraint: str, projection: Sequence[str]) -> list[dict[str, Any]]:
+        return []
+
+
+@pytest.fixture
+def schedd() -> Schedd:
+    return Schedd()
+
+
+@pytest.fixture
+def engine(schedd: Schedd, tmp_path: Path) -> Iterator[CondorEngine]:
+    database = make_engine(f"sqlite:///{tmp_path}/records.db", durable=False)
+    create_all(database)
+    clock = VirtualClock()
+    yield CondorEngine(
+        site=Site(database=database, clock=clock, pool=cast("Pool", schedd), platform="here"),
+        spool=FolderSpool(directory=tmp_path / "spool"),
+        logs=LogFolder(directory=tmp_path / "logs"),
+        directory=tmp_path / "staging",
+        bell=Bell(),
+        queue=EmbeddedQueue(database=database, clock=clock),
+    )
+    database.dispose()
+
+
+def submitted(engine: CondorEngine, jobs: int, **wishes: Any) -> int:
+    spec = {"executable": "/bin/true", "transfer_executable": False}
+    size = Resources(cpus=1, memory_mib=64, disk_kib=1024)
+    return engine.submit(
+        Submission(
+            group=Group(ProjectId("p" * 32), Sha512("a" * 128), "c2-2gb-10"),
+            owner=PersonId("o" * 32),
+            owner_name="ada",
+            project_name="galaxies",
+            image_name="my-snapshot",
+            batch_name=None,
+            submit_text="",
+            jobs=tuple(JobSpec(proc=n, resources=size, data=spec) for n in range(jobs)),
+            **wishes,
+        )
+    )
+
+
+def test_jobs_whose_files_the_schedd_has_forgotten_are_sent_anew(
+    engine: CondorEngine, schedd: Schedd
+) -> None:
+    submitted(engine, 2)
+    for _ in range(30):
+        engine.tick()
+    assert [(name, ad["JobStatus"]) for name, ad in schedd.queue.items()] == [("2.0", IDLE), ("2.1", IDLE)]
+    assert {event.state for event in engine.changes(after=0)} == {JobState.IDLE}
