@@ -54,12 +54,8 @@ class Ledger:
     def of(self, project: Project) -> BatchUse:
         """Return what a project uses."""
         now = self._clock.now()
-        machines = [one for one in self._records.machines() if one.group.project == project.id]
-        ended = {
-            key: hours
-            for key, hours in self._records.core_hours(month_of(now)).items()
-            if key[0] == project.id
-        }
+        machines = self._records.machines(project=project.id)
+        ended = self._records.core_hours(month_of(now), project=project.id)
         spent = spending(machines, ended, prices=self._prices, now=now)
         return BatchUse(
             cores=sum(machine.vcpus for machine in machines if machine.state.counts),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import islice
 
 from armillary.accounts.model import Application, ApplicationState, Project
 from armillary.base.errors import ArmillaryError, NotFound
@@ -107,27 +107,18 @@ def overview(portal: Portal, visit: Visit) -> Overview:
         submits=[one for one in submits if any(one.states.get(state) for state in _ACTIVE)][:SHOWN],
         broken=[one for one in people if one.status == "ERROR"][:SHOWN],
         expired=[term for term in terms.values() if term.is_over][:SHOWN],
-        failures=_failures(portal, visit, submits)[:SHOWN],
-        refused=_refused(portal, submits)[:SHOWN],
+        failures=list(islice(_failures(portal, visit, submits), SHOWN)),
+        refused=list(islice(_refused(portal, submits), SHOWN)),
         days=days,
         hours_ahead=_hours_ahead(use, days, today),
         storage_ahead=_storage_ahead(storage, days, today),
     )
 
 
-def cloud_bars(portal: Portal, project: Project) -> tuple[list[Bar], list[ArmillaryError]]:
-    """Return what a project uses of its quota on each cloud, and why some are not known. All clouds are asked at once."""
-    names = portal.fleet.clouds()
-    with ThreadPoolExecutor(max(1, len(names))) as pool:
-        asked = {name: pool.submit(portal.fleet.limits, name, project) for name in names}
-    bars: list[Bar] = []
-    errors: list[ArmillaryError] = []
-    for name, answer in asked.items():
-        try:
-            bars += _of_cloud(name, answer.result())
-        except ArmillaryError as error:
-            errors.append(error)
-    return bars, errors
+def cloud_bars(portal: Portal, project: Project) -> tuple[list[Bar], Sequence[ArmillaryError]]:
+    """Return what a project uses of its quota on each cloud, and why some are not known."""
+    told = portal.machinery.roster.limits(project)
+    return [bar for name, limits in told.answers.items() for bar in _of_cloud(name, limits)], told.errors
 
 
 def _of_cloud(name: CloudName, limits: Limits) -> list[Bar]:
@@ -159,24 +150,22 @@ def _storage(portal: Portal, visit: Visit) -> Bar:
 
 def _failures(
     portal: Portal, visit: Visit, submits: Sequence[ClusterView]
-) -> list[tuple[ClusterView, Sequence[Cause]]]:
-    found: list[tuple[ClusterView, Sequence[Cause]]] = []
+) -> Iterator[tuple[ClusterView, Sequence[Cause]]]:
     for one in submits:
         if one.states.get("completed") or one.states.get("held"):
             causes = portal.board.causes(visit.who, ClusterId(one.cluster))
             if causes:
-                found.append((one, causes[:3]))
-    return found
+                yield one, causes[:3]
 
 
-def _refused(portal: Portal, submits: Sequence[ClusterView]) -> list[tuple[ClusterView, Sequence[Refusal]]]:
-    found: list[tuple[ClusterView, Sequence[Refusal]]] = []
+def _refused(
+    portal: Portal, submits: Sequence[ClusterView]
+) -> Iterator[tuple[ClusterView, Sequence[Refusal]]]:
     for one in submits:
         if one.states.get("idle"):
             refusals = portal.office.ledger.refusals(one)
             if refusals:
-                found.append((one, refusals[:3]))
-    return found
+                yield one, refusals[:3]
 
 
 def _days(portal: Portal, visit: Visit, project: Project) -> list[tuple[date, float, float | None]]:

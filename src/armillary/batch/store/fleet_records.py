@@ -95,9 +95,13 @@ class FleetRecords:
             db.execute(update(machines).where(machines.c.id == worker).values(**columns))
 
     def machines(
-        self, states: Sequence[MachineState] | None = None, *, group: Group | None = None
+        self,
+        states: Sequence[MachineState] | None = None,
+        *,
+        group: Group | None = None,
+        project: ProjectId | None = None,
     ) -> list[Machine]:
-        """Return machines in these states (default: all but GONE), oldest first; of one group, if it is named."""
+        """Return machines in these states (default: all but GONE), oldest first; of one group or project, if named."""
         query = select(machines).order_by(machines.c.created_at, machines.c.id)
         if states is None:
             query = query.where(machines.c.state != MachineState.GONE.value)
@@ -105,6 +109,8 @@ class FleetRecords:
             query = query.where(machines.c.state.in_([state.value for state in states]))
         if group is not None:
             query = query.where(*(machines.c[name] == value for name, value in group._asdict().items()))
+        if project is not None:
+            query = query.where(machines.c.project == project)
         with self._database.execution_options(readonly=True).connect() as db:
             return [_machine(row) for row in db.execute(query)]
 
@@ -124,13 +130,17 @@ class FleetRecords:
         with self._database.execution_options(readonly=True).connect() as db:
             return {(CloudName(row.cloud), ProjectId(row.project)) for row in db.execute(query)}
 
-    def core_hours(self, since: datetime) -> dict[tuple[ProjectId, CloudName, str], float]:
-        """Return the core-hours of machines that are gone, from `since` on, by project, cloud and flavor."""
+    def core_hours(
+        self, since: datetime, *, project: ProjectId | None = None
+    ) -> dict[tuple[ProjectId, CloudName, str], float]:
+        """Return the core-hours of machines that are gone, from `since` on, by project (one or all), cloud and flavor."""
         columns = (machines.c.project, machines.c.cloud, machines.c.flavor, machines.c.size_flavor)
         times = (machines.c.vcpus, machines.c.created_at, machines.c.ended_at)
         query = select(*columns, *times).where(
             machines.c.state == MachineState.GONE.value, machines.c.ended_at >= since
         )
+        if project is not None:
+            query = query.where(machines.c.project == project)
         found: dict[tuple[ProjectId, CloudName, str], float] = {}
         with self._database.execution_options(readonly=True).connect() as db:
             for row in db.execute(query.execution_options(yield_per=1000)):
