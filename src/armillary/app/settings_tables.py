@@ -156,6 +156,12 @@ class HTCondorTable(_Table):
         description="a signing key of the pool, with which workers' tokens are made; its name counts",
     )
     token_hours: float = Field(default=168, gt=0, description="that a worker's token is good for")
+    lease_seconds: int = Field(
+        default=120,
+        ge=20,
+        description="a job whose machine the schedd cannot reach for this is run again; a schedd that is away for"
+        " longer loses what runs",
+    )
 
 
 class LimitsTable(_Table):

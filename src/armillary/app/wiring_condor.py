@@ -59,7 +59,9 @@ def build_condor(
     table = settings.htcondor
     folder = settings.home / "batch" / "condor"
     pool = open_pool(table, folder)
-    site, keys = Site(database=database, clock=clock, pool=pool, platform=platform), JobKeys(secret=secret)
+    lease = timedelta(seconds=table.lease_seconds)
+    site = Site(database=database, clock=clock, pool=pool, platform=platform, lease=lease)
+    keys = JobKeys(secret=secret)
     return Condor(
         engine=CondorEngine(
             site=site,
