@@ -7,6 +7,7 @@ import logging
 from armillary.accounts.base_service import ServiceBase, need_person, need_project
 from armillary.accounts.core.rules import Findings
 from armillary.accounts.model import Allocation, Application, ApplicationState, Project, Role
+from armillary.accounts.trail import changed_figures
 from armillary.base.errors import Conflict, Forbidden
 from armillary.base.ids import ApplicationId, PersonId, ProjectId, new_uuid
 
@@ -88,6 +89,7 @@ class Growing(ServiceBase):
             project = need_project(records, project_id)
             records.projects.change(project_id, allocation=allocation)
             changed = need_project(records, project_id)
+        changed_figures(f"{project.name}: allocation,", project.allocation, changed.allocation)
         audit.info(
             "project %s: allocation %s instead of %s, by %s",
             project.name,

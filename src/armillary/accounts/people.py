@@ -10,6 +10,7 @@ from armillary.accounts.core.rules import Findings
 from armillary.accounts.model import Allocation, Person, Project, Role, TokenKind
 from armillary.accounts.proving import Proving
 from armillary.accounts.store import Records
+from armillary.accounts.trail import changed
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import PersonId, ProjectId, TokenId, new_hex, new_secret
 from armillary.base.units import GiB, MiB
@@ -135,7 +136,10 @@ class People(Proving):
                 _need_other_administrator(records, person_id)
             if changes:
                 records.people.change(person_id, **changes)
-            return need_person(records, person_id)
+            after = need_person(records, person_id)
+        for name in ("user_name", "is_admin", "enabled"):
+            changed(f"{person.user_name}: {name}", getattr(person, name), getattr(after, name))
+        return after
 
     def delete_person(self, person_id: PersonId) -> None:
         """Delete a person with all credentials, roles and applications.

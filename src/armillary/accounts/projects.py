@@ -16,6 +16,7 @@ from armillary.accounts.core.rules import Findings
 from armillary.accounts.group_names import retire_group_name
 from armillary.accounts.model import OWN_ROLES, Allocation, CloudScope, Membership, Project, Role
 from armillary.accounts.store import Records
+from armillary.accounts.trail import changed
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import PersonId, ProjectId, new_hex
 
@@ -166,8 +167,10 @@ class Projects(ServiceBase):
             project, person = need_project(records, project_id), need_person(records, person_id)
             if role is not Role.ADMIN:
                 _need_other_admin(records, project_id, person_id)
+            before = records.projects.roles(project_id, person_id)
             records.projects.revoke(project_id, person_id)
             records.projects.grant(project_id, person_id, role)
+            changed(f"{project.name}: role of {person.user_name}", _named(before), role.value)
             return Membership(person=person, project=project, role=role)
 
     def remove_member(self, project_id: ProjectId, person_id: PersonId) -> None:
@@ -178,8 +181,11 @@ class Projects(ServiceBase):
             Conflict: this would leave the project without an administrator.
         """
         with self._store.write() as records:
-            need_project(records, project_id)
-            if not (storable(person_id) and records.projects.roles(project_id, person_id)):
+            project = need_project(records, project_id)
+            before = (
+                records.projects.roles(project_id, person_id) if storable(person_id) else frozenset[Role]()
+            )
+            if not before:
                 raise NotFound(
                     "This person is not a member of the project.",
                     code="member_not_found",
@@ -187,6 +193,8 @@ class Projects(ServiceBase):
                 )
             _need_other_admin(records, project_id, person_id)
             records.projects.revoke(project_id, person_id)
+            name = need_person(records, person_id).user_name
+            changed(f"{project.name}: role of {name}", _named(before), None)
 
     def grants(
         self, *, project_id: ProjectId | None = None, person_id: PersonId | None = None
@@ -263,3 +271,7 @@ def _need_other_admin(records: Records, project_id: ProjectId, person_id: Person
             facts={"project": project_id, "person": person_id},
             remedy="Make somebody else an administrator of the project first.",
         )
+
+
+def _named(roles: frozenset[Role]) -> str | None:
+    return ", ".join(sorted(role.value for role in roles)) or None

@@ -15,6 +15,7 @@ from armillary.accounts.core.rules import Findings
 from armillary.accounts.identities import Identities
 from armillary.accounts.model import Allocation, Application, ApplicationState, Person, Project, Role
 from armillary.accounts.store import Records
+from armillary.accounts.trail import changed, changed_figures
 from armillary.accounts.turnstile import Attempt
 from armillary.base.errors import Conflict, Forbidden
 from armillary.base.ids import ApplicationId, PersonId, ProjectId, new_hex, new_uuid
@@ -168,8 +169,10 @@ class Registration(Identities):
             application = _open_application(records, application_id, by)
             allocation = granted or application.requested
             if application.project_id is not None:
+                before = need_project(records, application.project_id)
                 records.projects.change(application.project_id, allocation=allocation)
                 project = need_project(records, application.project_id)
+                changed_figures(f"{project.name}: allocation,", before.allocation, project.allocation)
             else:
                 need_free_project_name(records, application.project_name, waiting_too=False)
                 project = Project(
@@ -182,6 +185,8 @@ class Registration(Identities):
                 )
                 records.projects.add(project)
                 records.projects.grant(project.id, application.person_id, Role.ADMIN)
+                for name, figure in vars(allocation).items():
+                    changed(f"{project.name}: allocation, {name}", None, figure)
             records.applications.replace(
                 replace(
                     application,

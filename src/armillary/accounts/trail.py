@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Generator, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +45,7 @@ _trail = Table(
     Column("target", String(_LONGEST), nullable=False),
     Column("origin", String(64), nullable=False),
     Column("status", Integer, nullable=False),
+    Column("said", String(_LONGEST), nullable=False, server_default=""),  # what became of which figure
     Index("accounts_trail_at", "at"),
     Index("accounts_trail_who", "who", "id"),
 )
@@ -59,6 +62,8 @@ class Entry:
     target: str
     origin: str
     status: int
+    said: str = ""
+    """what was changed, from what to what"""
 
     @property
     def refused(self) -> bool:
@@ -93,7 +98,7 @@ class Trail:
         """Make the table if it is not there yet."""
         metadata.create_all(self._database)
 
-    def note(self, *, who: str, act: str, target: str, origin: str, status: int) -> None:
+    def note(self, *, who: str, act: str, target: str, origin: str, status: int, said: str = "") -> None:
         """Add an entry."""
         now = self._clock.now()
         with self._database.begin() as db:
@@ -105,6 +110,7 @@ class Trail:
                     target=_printable(target)[:_LONGEST],
                     origin=origin[:64],
                     status=status,
+                    said=_printable(said)[:_LONGEST],
                 )
             )
             self._since_sweep += 1
@@ -132,6 +138,33 @@ class Trail:
             before = found[-1].id
 
 
+_changes: ContextVar[list[str] | None] = ContextVar("what the request has changed", default=None)
+
+
+@contextmanager
+def gathering() -> Generator[list[str]]:
+    """Gather what `changed` is told while a request is answered, in whichever of its threads."""
+    found: list[str] = []
+    mark = _changes.set(found)
+    try:
+        yield found
+    finally:
+        _changes.reset(mark)
+
+
+def changed(what: str, before: object, after: object) -> None:
+    """Say what a figure was and what it is now, for the trail; outside of requests nobody listens."""
+    gathered = _changes.get()
+    if gathered is not None and before != after:
+        gathered.append(f"{what}: {'' if before is None else before} → {'' if after is None else after}")
+
+
+def changed_figures(what: str, before: object, after: object) -> None:
+    """Say which fields of a value became what; `before` and `after` are of one dataclass."""
+    for name, old in vars(before).items():
+        changed(f"{what} {name}", old, vars(after)[name])
+
+
 def origin_of(request: HTTPConnection) -> str:
     """Return the network address that a request comes from, as far as our proxies tell; empty if it is not known."""
     return request.client.host if request.client else ""
@@ -154,6 +187,7 @@ def _conditions(asked: Asked) -> Sequence[Any]:
         found.append(
             _trail.c.target.icontains(asked.words, autoescape=True)
             | _trail.c.act.icontains(asked.words, autoescape=True)
+            | _trail.c.said.icontains(asked.words, autoescape=True)
         )
     if asked.refused is not None:
         found.append(_trail.c.status >= 400 if asked.refused else _trail.c.status < 400)

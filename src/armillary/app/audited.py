@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from armillary.accounts.trail import WHO, Trail
+from armillary.accounts.trail import WHO, Trail, gathering
 
 _LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OF_MACHINES = ("/agent/", "/proc", "/api/v1/batch/")
 """What programs say all day. Jobs have event logs of their own."""
+_REFUSED = 400
+"""A status from which on nothing was changed."""
 _WITH_SECRETS = ("/join/", "/reset/", "/shared/")
 """What follows is a key, and the trail is no place for keys."""
 
@@ -33,19 +35,22 @@ class Audited:
         who: list[str] = []
         client = scope.get("client")
 
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await run_in_threadpool(
-                    self._trail.note,
-                    who=who[0] if who else "",
-                    act=scope["method"],
-                    target=_without_secrets(scope["path"]),
-                    origin=client[0] if client else "",
-                    status=message["status"],
-                )
-            await send(message)
+        with gathering() as said:
 
-        await self._app({**scope, WHO: who}, receive, noting)
+            async def noting(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    await run_in_threadpool(
+                        self._trail.note,
+                        who=who[0] if who else "",
+                        act=scope["method"],
+                        target=_without_secrets(scope["path"]),
+                        origin=client[0] if client else "",
+                        status=message["status"],
+                        said="; ".join(said) if message["status"] < _REFUSED else "",
+                    )
+                await send(message)
+
+            await self._app({**scope, WHO: who}, receive, noting)
 
 
 def _without_secrets(path: str) -> str:

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp
 
 from armillary.accounts.api import Authenticator, install_error_handlers, people_services
 from armillary.accounts.api import router as accounts_router
+from armillary.accounts.api.access import Desk
+from armillary.accounts.api.trail_routes import trail_router
 from armillary.accounts.certificates import Authority
 from armillary.accounts.service import AccountsService
 from armillary.accounts.trail import Trail
@@ -33,6 +35,7 @@ from armillary.app.settings import Settings
 from armillary.app.wiring_accounts import build_accounts
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
+from armillary.app.wiring_crates import build_crates
 from armillary.app.wiring_inside import build_inside, welcome_of
 from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery, fleet_routes
 from armillary.app.wiring_notices import Telling, build_notices
@@ -57,10 +60,12 @@ from armillary.fleet.api import choose_project
 from armillary.fleet.contents import ImageContents
 from armillary.fleet.sdk import open_clouds
 from armillary.fleet.service import FleetService
+from armillary.notices.api import notices_router
 from armillary.portal.app import create_portal
 from armillary.portal.inside.proxy import InsideProxy
 from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
+from armillary.portal.letters import line
 from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
 from armillary.portal.posting import take_posted
@@ -68,6 +73,7 @@ from armillary.portal.shelf import Shelf
 from armillary.portal.telling import Watch
 from armillary.portal.use_records import UseRecords
 from armillary.provenance.api import provenance_router
+from armillary.provenance.crate_api import crate_router
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
 from armillary.vospace.api.links import links_router
@@ -239,6 +245,18 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         fleet=fleet, machinery=tended.machinery, accounts=accounts, authenticate=authenticator.principal_of
     ):
         app.include_router(routes)
+    app.include_router(
+        trail_router(trail=trail, desk=Desk(service=accounts), authenticate=authenticator.principal_of)
+    )
+    app.include_router(
+        notices_router(
+            notices=telling.notices,
+            announcements=telling.announcements,
+            people=accounts.people,
+            words=lambda locale, kind, facts: line(locale, kind, facts).text,
+            authenticate=authenticator.principal_of,
+        )
+    )
     app.include_router(batch_router(service=batch.service, authenticator=authenticator))
     app.include_router(reports_router(reports=batch.reports, authenticator=authenticator))
     app.include_router(drain_router(draining=batch.draining, authenticator=authenticator))
@@ -279,6 +297,8 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app.include_router(
         provenance_router(provenance=recording.provenance, authenticate=authenticator.principal_of)
     )
+    crates = build_crates(provenance=recording.provenance, batch=batch.service, vospace=vospace)
+    app.include_router(crate_router(exports=crates.exports, reruns=crates.reruns, authenticator=authenticator))
     app.include_router(links_router(links=shelf.links, authenticate=authenticator.principal_of))
     app.mount(
         "/",

@@ -72,6 +72,20 @@ class Accounts:
         """Turn somebody's second factor off."""
         self._http.delete(f"{_BASE}/people/{quote(user_name, safe='')}/second-factor")
 
+    def trail(self, *, most: int, **asked: Any) -> list[Record]:
+        """Return the newest entries of the audit trail that are asked for."""
+        found: list[Record] = []
+        before: int | None = None
+        while len(found) < most:
+            told = self._http.get(
+                f"{_BASE}/trail", **asked, before=before, limit=min(1000, most - len(found))
+            )
+            found += told["entries"]
+            before = told["next"]
+            if before is None:
+                break
+        return found
+
     def people(self) -> list[Record]:
         """Return everybody."""
         return self._http.get(f"{_BASE}/people")

@@ -73,6 +73,10 @@ class Announcements:
             db.execute(insert(table).values(**{**vars(made), "level": level.value}))
         return made
 
+    def now(self) -> datetime:
+        """When it is."""
+        return self._clock.now()
+
     def current(self) -> list[Announcement]:
         """Return those that hold now, what matters most first."""
         now = self._clock.now()

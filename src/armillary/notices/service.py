@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from armillary.base.clock import Clock, to_iso
 from armillary.base.errors import NotFound
 from armillary.base.ids import PersonId, new_hex
 from armillary.notices import outbox
+from armillary.notices.announcements import Announcement
 from armillary.notices.model import Channel, Note, NoticeKind, Wishes
 from armillary.notices.tables import notes, wishes
 from armillary.notices.webhook import check_url, key_of
@@ -102,6 +103,12 @@ class Notices:
                         now=now,
                     )
         return True
+
+    def notify_all(self, people: Iterable[PersonId], made: Announcement) -> None:
+        """Tell people of an announcement."""
+        for person in people:
+            facts = {"en": made.en, "fr": made.fr}
+            self.notify(person, NoticeKind.ANNOUNCEMENT, facts, event=f"announcement/{made.id}")
 
     def unread(self, person: PersonId) -> int:
         """Return how many notes nobody has looked at, up to 100."""

@@ -21,7 +21,6 @@ from armillary.batch.reports import MOST_ROWS, UsageLine
 from armillary.batch.store.usage_records import DIMENSIONS, UsageFilter
 from armillary.fleet.parts import Capacity
 from armillary.notices.announcements import Level
-from armillary.notices.model import NoticeKind
 from armillary.portal.context import Portal, Sent, Services, Visiting
 from armillary.portal.visit import Visit
 
@@ -111,11 +110,7 @@ def announce(portal: Services, visit: Visiting, form: Sent) -> Response:
     except ArmillaryError as error:
         return show_announcements(portal, visit, form.values(), status=error.status, error=error)
     if form.flag("notify"):
-        for person in portal.accounts.people():
-            facts = {"en": made.en, "fr": made.fr}
-            portal.office.notices.notify(
-                person.id, NoticeKind.ANNOUNCEMENT, facts, event=f"announcement/{made.id}"
-            )
+        portal.office.notices.notify_all([person.id for person in portal.accounts.people()], made)
     return visit.go("/admin/announcements", notice="announced")
 
 

@@ -1,5 +1,6 @@
 """What provenance and the pages of a large batch want of the records."""
 
+import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import inspect, text
 
@@ -10,6 +11,10 @@ down_revision = "0005"
 def upgrade() -> None:
     """Find what failed and what is held by an index."""
     found = inspect(op.get_bind())
+    if found.has_table("accounts_trail") and "said" not in {
+        column["name"] for column in found.get_columns("accounts_trail")
+    }:
+        op.add_column("accounts_trail", sa.Column("said", sa.String(500), nullable=False, server_default=""))
     if found.has_table("batch_jobs") and "batch_jobs_troubled" not in {
         index["name"] for index in found.get_indexes("batch_jobs")
     }:
