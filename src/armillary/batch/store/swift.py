@@ -22,16 +22,22 @@ class _Ready:
     def __init__(self, statement: Any, dialect: Dialect, columns: Sequence[str]) -> None:
         compiled: Any = statement.compile(dialect=dialect, column_keys=list(columns) or None)
         self.text: str = str(compiled)
-        self._order: list[str] | None = compiled.positiontup
-        processors = {
+        order: list[str] | None = compiled.positiontup
+        changes: dict[str, Convert | None] = {
             name: bind.type.dialect_impl(dialect).bind_processor(dialect)
             for name, bind in compiled.binds.items()
             if name in compiled.params  # and not by the name that it had before it was compiled
         }
-        self._bind: dict[str, Convert] = {name: one for name, one in processors.items() if one is not None}
-        self._given: dict[str, Any] = self._converted(
-            {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
-        )
+        given: dict[str, Any] = {}
+        for name, value in compiled.params.items():
+            if not compiled.binds[name].required:
+                change = changes[name]
+                given[name] = value if change is None else change(value)
+                changes[name] = None
+        self._given = given
+        self._named = order is None
+        self._changes = changes
+        self._plan = [(name, changes[name]) for name in (order or changes)]
         told: Sequence[Any] = list(getattr(statement, "selected_columns", None) or statement.exported_columns)
         make: Any = namedtuple  # noqa: PYI024 - its fields are known only now
         self.row: Callable[..., Any] = make("Row", [column.key for column in told], rename=True)
@@ -43,19 +49,32 @@ class _Ready:
             if convert is not None:
                 self._convert.append((place, convert))
 
-    def _converted(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        bind = self._bind
-        return {name: bind[name](value) if name in bind else value for name, value in params.items()}
-
     def values(self, params: Mapping[str, Any]) -> Any:
-        return self._ordered({**self._given, **self._converted(params)})
+        """Return what the driver gets for `params`."""
+        whole = {**self._given, **params} if self._given else params
+        if self._named:
+            return {
+                name: whole[name] if change is None else change(whole[name]) for name, change in self._plan
+            }
+        return [whole[name] if change is None else change(whole[name]) for name, change in self._plan]
 
     def many(self, rows: Iterable[Mapping[str, Any]], same: Mapping[str, Any]) -> list[Any]:
-        whole = {**self._given, **self._converted(same)}
-        return [self._ordered({**whole, **self._converted(row)}) for row in rows]
+        """Return what the driver gets for each of `rows`; the `same`, which a row may say otherwise, is converted once."""
+        if not same:
+            return [self.values(row) for row in rows]
+        kept = {**self._given, **self._converted(same)}
+        found: list[Any] = []
+        for row in rows:
+            whole = {**kept, **self._converted(row)}
+            found.append(whole if self._named else [whole[name] for name, _ in self._plan])
+        return found
 
-    def _ordered(self, whole: dict[str, Any]) -> Any:
-        return whole if self._order is None else [whole[name] for name in self._order]
+    def _converted(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        changes = self._changes
+        return {
+            name: value if (change := changes[name]) is None else change(value)
+            for name, value in params.items()
+        }
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         if not self._convert:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, select
 from armillary.base.errors import Invalid
 from armillary.batch.core import states
 from armillary.batch.core.policy import AtExit
-from armillary.batch.engines.embedded.ledger import Ledger
+from armillary.batch.engines.embedded.ledger import UNBOUND, Ledger
 from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
 from armillary.batch.engines.embedded.register import Session
 from armillary.batch.engines.embedded.terms import Terms, digest
@@ -70,7 +70,10 @@ def finish(
     terms: Terms,
     now: datetime,
 ) -> JobState:
-    """End the attempt and return what its job became. Raises StaleAttempt, or Invalid `output_missing`."""
+    """End the attempt and return what its job became; whether its worker rests now is told by the caller.
+
+    Raises StaleAttempt, or Invalid `output_missing`.
+    """
     row = find(db, session, key)
     if row is not None and row.became:
         return JobState(row.became)
@@ -97,11 +100,11 @@ def finish(
         said=said,
     )
     told = Ended(states.cause_of(result, outcome), completed=outcome.job is JobState.COMPLETED)
-    ledger.end(row, outcome.attempt, became=outcome.job.value, ended=told, **ended)
+    ledger.close(row, outcome.attempt, became=outcome.job.value, ended=told, **ended)
     ledger.move(
         [job],
         outcome.job,
-        columns=_after(job, row, result, outcome, now),
+        columns={**UNBOUND, **_after(job, row, result, outcome, now)},
         worker=session.worker,
         detail={k: v for k, v in {**ended, **_why(outcome)}.items() if v is not None},
     )

@@ -59,6 +59,11 @@ _SEEN = Swift(
     .where(workers.c.id == bindparam("of_worker"))
     .values(last_seen_at=bindparam("now", type_=workers.c.last_seen_at.type))
 )
+_AT_WORK = Swift(
+    update(workers)
+    .where(workers.c.id == bindparam("of_worker"))
+    .values(last_seen_at=bindparam("now", type_=workers.c.last_seen_at.type), idle_since=None)
+)
 _LONGER: dict[str, Any] = {
     "lease_until": bindparam("until", type_=attempts.c.lease_until.type),
     "charged_at": bindparam("now", type_=attempts.c.charged_at.type),
@@ -157,11 +162,10 @@ class Leases:
         room = session.whole if empty else free.cut_to(session.whole - used)
         dealer = Dealer(db, session, now=now, terms=self._terms, accepts=self._accepts, held=held, call=call)
         leased = dealer.deal(room)
-        seen: dict[str, Any] = {} if _recent(row, now, self._terms) else {"last_seen_at": now}
         if leased and row.idle_since is not None:
-            seen["idle_since"] = None
-        if seen:
-            db.execute(update(workers).where(workers.c.id == session.worker).values(seen))
+            _AT_WORK.run(db, of_worker=session.worker, now=now)
+        elif not _recent(row, now, self._terms):
+            _SEEN.run(db, of_worker=session.worker, now=now)
         return Claimed(jobs=leased)
 
     def renew(self, session: Session, keys: Sequence[LeaseKey], *, fading: timedelta) -> Renewed:
@@ -299,6 +303,8 @@ class Leases:
                 db, session, key, result, usage=usage, brought=brought, said=said, terms=self._terms, now=now
             )
             claimed = Claimed() if then is None else self._claim(db, session, then, now, held, call)
+            if not claimed.jobs:
+                Ledger(db, now=now).rest(session.worker)
             return Finished(state=state, claimed=claimed)
 
         return self._together.write(write)

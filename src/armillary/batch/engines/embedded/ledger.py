@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Table, and_, bindparam, exists, insert, select, update
 
 from armillary.batch.core import states
 from armillary.batch.core.order import decayed
@@ -18,7 +18,7 @@ from armillary.batch.model import AttemptState, JobState, Resources
 from armillary.batch.store.policy_records import watch_again
 from armillary.batch.store.shapes import shares
 from armillary.batch.store.swift import Swift
-from armillary.batch.store.tables import attempts, clusters, events, jobs, workers
+from armillary.batch.store.tables import attempts, events, jobs, workers
 from armillary.batch.store.usage_records import NOTHING_SAID, Ended, record
 
 
@@ -32,6 +32,8 @@ THE_ATTEMPT = and_(
     attempts.c.proc == bindparam("of_proc"),
     attempts.c.number == bindparam("of_number"),
 )
+UNBOUND: Mapping[str, Any] = {"live_attempt": None}
+"""of a job whose attempt has ended"""
 _THE_SHARE = and_(shares.c.project == bindparam("of_project"), shares.c.owner == bindparam("of_owner"))
 
 
@@ -88,21 +90,20 @@ _CHARGE = Swift(
 _UNBIND = Swift(
     update(jobs).where(_THE_JOB, jobs.c.live_attempt == bindparam("of_number")).values(live_attempt=None)
 )
-_BUSY = Swift(
-    select(attempts.c.number)
-    .where(attempts.c.worker == bindparam("of_worker"), attempts.c.live.is_(True))
-    .limit(1)
-)
 _REST = Swift(
     update(workers)
-    .where(workers.c.id == bindparam("of_worker"))
+    .where(
+        workers.c.id == bindparam("of_worker"),
+        workers.c.idle_since.is_(None),
+        ~exists().where(attempts.c.worker == workers.c.id, attempts.c.live.is_(True)),
+    )
     .values(idle_since=bindparam("now", type_=workers.c.idle_since.type))
 )
 _JOB = Swift(
-    select(jobs, clusters.c.common, clusters.c.common_inputs)
-    .join(clusters, clusters.c.id == jobs.c.cluster)
+    # without what it is to do, which may be long
+    select(*(column for column in jobs.c if column.name not in {"spec", "inputs"}))
     .where(_THE_JOB)
-    .with_for_update(of=jobs)
+    .with_for_update()
 )
 
 
@@ -261,14 +262,23 @@ class Ledger:
         self, attempt: Row[Any], state: AttemptState, *, ended: Ended = NOTHING_SAID, **columns: Any
     ) -> None:
         """End an attempt and unbind its job, whatever state that is in."""
+        self.close(attempt, state, ended=ended, **columns)
+        _UNBIND.run(self._db, of_cluster=attempt.cluster, of_proc=attempt.proc, of_number=attempt.number)
+        self.rest(attempt.worker)
+
+    def close(
+        self, attempt: Row[Any], state: AttemptState, *, ended: Ended = NOTHING_SAID, **columns: Any
+    ) -> None:
+        """End an attempt whose job is going to be moved `UNBOUND`, and whose worker may `rest` then."""
         self.charge(attempt)
         record(self._db, attempt, state, used=columns.get("usage") or {}, ended=ended, now=self._now)
         values = {"state": state.value, "live": False, "ended_at": self._now, **columns}
         place = {"of_cluster": attempt.cluster, "of_proc": attempt.proc, "of_number": attempt.number}
         _ending(tuple(values)).run(self._db, **place, **{f"_{name}": value for name, value in values.items()})
-        _UNBIND.run(self._db, **place)
-        if not _BUSY.all(self._db, of_worker=attempt.worker):
-            _REST.run(self._db, of_worker=attempt.worker, now=self._now)
+
+    def rest(self, worker: str) -> None:
+        """Take note since when a worker has nothing to do, if it has not."""
+        _REST.run(self._db, of_worker=worker, now=self._now)
 
     def lose(self, attempt: Row[Any], why: str, *, max_lost: int) -> bool:
         """Record that an attempt was lost. Returns whether its job went back to the queue."""
@@ -277,11 +287,12 @@ class Ledger:
             self.end(attempt, AttemptState.REMOVED, error=why)
             return False
         outcome = states.after_loss(lost=job.lost + 1, max_lost=max_lost, why=why)
-        self.end(attempt, outcome.attempt, error=why)
+        self.close(attempt, outcome.attempt, error=why)
         self.move(
             [job],
             outcome.job,
             columns={
+                **UNBOUND,
                 "lost": job.lost + 1,
                 "hold_code": outcome.hold_code,
                 "reason": outcome.reason,
@@ -291,6 +302,7 @@ class Ledger:
             detail={"reason": outcome.reason}
             | ({"hold_code": outcome.hold_code} if outcome.hold_code else {}),
         )
+        self.rest(attempt.worker)
         return outcome.job is JobState.IDLE
 
     def lose_all(self, *, max_lost: int, why: str, worker: str | None = None) -> list[Row[Any]]:
@@ -304,5 +316,5 @@ class Ledger:
         return list(rows)
 
     def job(self, cluster: int, proc: int) -> Row[Any]:
-        """Return a job's row, locked, with what all jobs of its submit share."""
+        """Return a job's row, locked, without its spec and inputs."""
         return _JOB.all(self._db, of_cluster=cluster, of_proc=proc)[0]
