@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from armillary.base.errors import Invalid
+from armillary.cli.completing import complete_targets
 from armillary.cli.output import Voice, emit_one, say, voice, voices
+from armillary.cli.session import connect
 from armillary.cli.words import argument, context, option
 
 if TYPE_CHECKING:
+    from armillary.client.crates import Crates
     from armillary.crates.verify import Report
 
 crate_argument = argument("crate", type=click.Path(exists=True, path_type=Path))
@@ -110,3 +115,72 @@ def _tell(report: Report, place: Path) -> None:
         say(
             "The key came with the crate. To know who signed: --key FINGERPRINT, as the platform publishes it."
         )
+
+
+@click.command(epilog="Example: armillary export 12 -o m51.zip")
+@argument("target", metavar="CLUSTER|JOB", shell_complete=complete_targets)
+@option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A zip file, or a folder that is made. Else crate-TARGET.zip here.",
+)
+@option(
+    "--format",
+    "form",
+    type=click.Choice(["ro-crate", "prov-json", "ro-crate-metadata"]),
+    default="ro-crate",
+    show_default=True,
+    help="The whole crate, or one description of it alone.",
+)
+@voices
+def export(target: str, output: Path | None, form: str) -> None:
+    """Bring jobs here with all that made their results: signed records, inputs, outputs, W3C PROV, RO-Crate.
+
+    What came is verified at once; see `armillary verify`.
+    """
+    from armillary.client.crates import Crates
+    from armillary.client.targets import read_target
+
+    name = str(read_target(target))
+    with connect() as http:
+        crates = Crates(http=http)
+        if form != "ro-crate":
+            data = crates.description(name, form)
+            if output is None:
+                click.echo(data.decode(), nl=False)
+            else:
+                output.write_bytes(data)
+            return
+        place = output or Path(f"crate-{name}.zip")
+        if place.suffix == ".zip":
+            crates.receive(name, place)
+        else:
+            _receive_folder(crates, name, place)
+    report = _check(place)
+    if voice() is Voice.TABLE:
+        _tell(report, place)
+    else:
+        emit_one({**as_record(report), "path": str(place)}, fields=[], identity="path")
+    if not report.good:
+        context().exit(1)
+
+
+def _check(place: Path) -> Report:
+    from armillary.crates.shelves import open_shelf
+    from armillary.crates.verify import verify as check
+
+    with open_shelf(place) as shelf:
+        return check(shelf)
+
+
+def _receive_folder(crates: Crates, name: str, place: Path) -> None:
+    if place.exists() and any(place.iterdir()):
+        raise Invalid(
+            f"{place} is not empty", code="not_empty", remedy="Name a folder that is not there yet."
+        )
+    with tempfile.TemporaryDirectory(dir=place.absolute().parent, prefix=".crate-") as room:
+        packed = Path(room) / "crate.zip"
+        crates.receive(name, packed)
+        with zipfile.ZipFile(packed) as archive:  # it keeps names below the folder
+            archive.extractall(place)

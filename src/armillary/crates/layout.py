@@ -9,6 +9,7 @@ A crate has no list of its own that could be forged: which files it has, and wha
     submit.sub               what was submitted
     inputs/SHA256            each content once, whoever used it
     outputs/12.0/NAME        what came back
+    written/12.0/PATH        what the job left in VOSpace by itself
 """
 
 from __future__ import annotations
@@ -89,14 +90,15 @@ class Crate:
         found: list[Entry] = []
         programs = {job.document.executable.sha256 for job in self.jobs if job.document.executable}
         for job in self.jobs:
-            for file in job.document.files:
+            record = job.document
+            for file in [*([record.executable] if record.executable else []), *record.sources]:
                 inputs.setdefault(file.sha256, []).append((job.document.job, file))
             found += [
                 Entry(
                     path=output_path(job.document.job, file.name), role=Role.OUTPUT, size=file.size,
                     sha256=file.sha256, content=file, jobs=(job.document.job,),
                 )
-                for file in job.document.outputs
+                for file in job.document.results
             ]  # fmt: skip
         for sha256, users in inputs.items():
             file = users[0][1]
@@ -140,12 +142,15 @@ def input_path(sha256: str) -> str:
 
 def output_path(job: str, name: str) -> str:
     """Return where an output lies: under its own name where that is a plain path, else percent-encoded in one piece."""
+    folder = f"outputs/{job}"
+    if name.startswith("vos://"):
+        folder, name = f"written/{job}", name.removeprefix("vos://").partition("/")[2]
     parts = name.split("/")
     if _PLAIN.fullmatch(name) and not any(
         part in {"", ".", ".."} or len(part.encode()) > 240 for part in parts
     ):
-        return f"outputs/{job}/{name}"
-    return f"outputs/{job}/%{digest(name.encode())[:16]}-{quote(parts[-1], safe='')[:120]}"
+        return f"{folder}/{name}"
+    return f"{folder}/%{digest(name.encode())[:16]}-{quote(parts[-1], safe='')[:120]}"
 
 
 def _signed(paper: Signed[Kind], path: str) -> list[Entry]:

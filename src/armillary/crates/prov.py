@@ -119,16 +119,16 @@ def _files(story: _Story, job: JobRecord, activity: str, owner: str) -> None:
         story.relation(
             "used", {"prov:activity": activity, "prov:entity": parameter, "prov:role": "parameter"}
         )
-    for file in job.inputs:
+    for file in job.sources:
         name = _file(story, file, "DatasetEntity")
         story.relation(
             "used",
             {"prov:activity": activity, "prov:entity": name, "prov:role": "input", "voprov:name": file.name},
         )
         given.append(name)
-    if len(given) * len(job.outputs) > _MOST_DERIVATIONS:
+    if len(given) * len(job.results) > _MOST_DERIVATIONS:
         given = []
-    for file in job.outputs:
+    for file in job.results:
         name = story.element(
             "entity",
             f"job:{job.job}/outputs/{_local(file.name)}",

@@ -188,12 +188,54 @@ class JobRecord(Document):
 
     @property
     def files(self) -> list[Content]:
-        """What must be there to run it again."""
+        """What it was given when it was submitted."""
         return [*([self.executable] if self.executable else []), *self.inputs]
+
+    @property
+    def reads(self) -> list[Access]:
+        """The first read of each path in VOSpace, but for what it had written there itself."""
+        found: dict[str, Access] = {}
+        own: set[str] = set()
+        for access in self.accesses:
+            if access.action == "write":
+                own.add(access.uri)
+            elif access.action == "read" and access.uri not in own:
+                found.setdefault(access.uri, access)
+        return list(found.values())
+
+    @property
+    def writes(self) -> list[Access]:
+        """What it left in VOSpace: the last write of each path that it did not delete after."""
+        found: dict[str, Access] = {}
+        for access in self.accesses:
+            if access.action == "write":
+                found[access.uri] = access
+            elif access.action == "delete":
+                found.pop(access.uri, None)
+        return list(found.values())
+
+    @property
+    def sources(self) -> list[Content]:
+        """All data that it had: the files it was given and what it read in VOSpace."""
+        return [*self.inputs, *_contents(self.reads)]
+
+    @property
+    def results(self) -> list[Content]:
+        """All that it made: the files that came back and what it left in VOSpace, these named by their URIs."""
+        return [*self.outputs, *_contents(self.writes)]
 
     def submission(self) -> dict[str, Any]:
         """Return the job's spec whole, as it is submitted."""
         return {**self.spec, "arguments": list(self.arguments), "environment": dict(self.environment)}
+
+
+def _contents(accesses: list[Access]) -> list[Content]:
+    """Return those whose bytes are known by their digest."""
+    return [
+        Content(name=one.uri, sha256=one.sha256, size=one.size, uri=one.uri)
+        for one in accesses
+        if one.sha256 is not None and one.size is not None
+    ]
 
 
 Kind = TypeVar("Kind", bound=Document)

@@ -80,9 +80,9 @@ def _action(crate: Crate, job: JobRecord) -> Record:
         "endTime": _time(job.ended_at),
         "agent": {"@id": _person_id(cluster.owner)},
         "instrument": _refs([_program_id(job), _image_id(cluster)]),
-        "object": _refs([_id(f"inputs/{file.sha256}") for file in job.inputs])
+        "object": _refs([_id(f"inputs/{file.sha256}") for file in job.sources])
         + _refs([f"#job-{job.job}-argument-{n}" for n in range(len(job.arguments))]),
-        "result": _refs([_id(output_path(job.job, file.name)) for file in job.outputs]),
+        "result": _refs([_id(output_path(job.job, file.name)) for file in job.results]),
         "actionStatus": {
             "@id": f"http://schema.org/{'Completed' if job.succeeded else 'Failed'}ActionStatus"
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -38,4 +38,20 @@ class Bytes(Protocol):
 
     def path(self, sha256: str) -> Path:
         """Return where a content is. Raises NotFound."""
+        ...
+
+
+class Tree(Protocol):
+    """The files of VOSpace, as the caller may read them."""
+
+    def md5(self, who: Principal, uri: str) -> str | None:
+        """Return the MD5 of a file's bytes, or None when it is not there or not the caller's to read."""
+        ...
+
+    def sha256(self, who: Principal, uri: str) -> str | None:
+        """Return the SHA-256 of a file's bytes, or None as above."""
+        ...
+
+    def chunks(self, who: Principal, uri: str) -> Iterator[bytes]:
+        """Yield a file's bytes. Raises NotFound or Forbidden."""
         ...

@@ -12,7 +12,7 @@ from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import Crate, Entry, Role, Signed
-from armillary.provenance.crate_ports import Bytes, Recorded
+from armillary.provenance.crate_ports import Bytes, Recorded, Tree
 from armillary.vospace.archives import Entry as Packed
 from armillary.vospace.archives import zipped
 
@@ -42,9 +42,10 @@ class Target:
 class Exports:
     """Puts crates together."""
 
-    def __init__(self, *, recorded: Recorded, spool: Bytes) -> None:
+    def __init__(self, *, recorded: Recorded, spool: Bytes, tree: Tree) -> None:
         self._recorded = recorded
         self._spool = spool
+        self._tree = tree
 
     def crate(self, who: Principal, target: Target) -> Crate:
         """Return the records of a cluster's jobs that are over, or of one job.
@@ -77,31 +78,47 @@ class Exports:
             keys={key.id: key.pem for key in self._recorded.published_keys() if key.id in signers},
         )
 
-    def require_contents(self, crate: Crate, *, roles: frozenset[Role] = frozenset(Role)) -> None:
-        """Raise Conflict `contents_gone`, with the list, when bytes that the records name are no longer here."""
-        entries = [entry for entry in crate.contents() if entry.role in roles]
+    def require_inputs(self, crate: Crate) -> None:
+        """Raise Conflict `contents_gone`, with the list, when files that the jobs were given are no longer here."""
+        given = {file.sha256 for job in crate.jobs for file in job.document.files}
+        entries = [entry for entry in crate.contents() if entry.sha256 in given and entry.role is Role.INPUT]
         gone = set(self._spool.missing([entry.sha256 for entry in entries]))
         if gone:
             raise _gone([entry for entry in entries if entry.sha256 in gone])
 
-    def place(self, entry: Entry) -> Path:
-        """Return where the bytes of an input or output are."""
-        return self._spool.path(entry.sha256)
+    def require_contents(self, who: Principal, crate: Crate) -> None:
+        """Raise Conflict `contents_gone`, with the list, when bytes that the records name can no longer be had."""
+        entries = crate.contents()
+        missing = set(self._spool.missing([entry.sha256 for entry in entries]))
+        gone = [entry for entry in entries if entry.sha256 in missing and not self._in_tree(who, entry)]
+        if gone:
+            raise _gone(gone)
+
+    def chunks(self, who: Principal, entry: Entry) -> Iterator[bytes]:
+        """Yield the bytes of an input or output, from wherever they are."""
+        if not self._spool.missing([entry.sha256]):
+            return chunks_of(self._spool.path(entry.sha256))
+        uri = entry.content.uri if entry.content else None
+        assert uri is not None, "it was looked for before"
+        return self._tree.chunks(who, uri)
+
+    def _in_tree(self, who: Principal, entry: Entry) -> bool:
+        uri = entry.content.uri if entry.content else None
+        return uri is not None and self._tree.sha256(who, uri) == entry.sha256
 
     def archive(self, who: Principal, target: Target) -> Iterator[bytes]:
         """Yield a crate as a zip. What is wrong with it is said before its first byte."""
         crate = self.crate(who, target)
-        self.require_contents(crate)
-        return zipped(self._packed(crate))
+        self.require_contents(who, crate)
+        return zipped(self._packed(who, crate))
 
-    def _packed(self, crate: Crate) -> Iterator[Packed]:
+    def _packed(self, who: Principal, crate: Crate) -> Iterator[Packed]:
         at = crate.cluster.document.submitted_at
         papers = [(entry.path, entry.data or b"") for entry in crate.papers()]
         for path, data in [*descriptions(crate).items(), *papers]:
             yield Packed(name=path, modified_at=at, length=len(data), chunks=[data])
         for entry in crate.contents():
-            chunks = chunks_of(self.place(entry))
-            yield Packed(name=entry.path, modified_at=at, length=entry.size, chunks=chunks)
+            yield Packed(name=entry.path, modified_at=at, length=entry.size, chunks=self.chunks(who, entry))
 
 
 def chunks_of(place: Path) -> Iterator[bytes]:

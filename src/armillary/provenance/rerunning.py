@@ -11,8 +11,9 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Conflict, Invalid
 from armillary.batch.intake import SubmitRequest
 from armillary.batch.service import Submitted
-from armillary.crates.layout import Crate, Role
-from armillary.crates.record import Access, Content, JobRecord
+from armillary.crates.layout import Crate
+from armillary.crates.record import Content, JobRecord
+from armillary.provenance.crate_ports import Tree
 from armillary.provenance.exporting import Exports
 
 _CLOUD = re.compile(r"[A-Za-z0-9._-]{1,255}")
@@ -26,14 +27,6 @@ class Queue(Protocol):
 
     def submit(self, who: Principal, request: SubmitRequest) -> Submitted:
         """Queue jobs."""
-        ...
-
-
-class Tree(Protocol):
-    """What VOSpace says of a file now."""
-
-    def md5(self, who: Principal, uri: str) -> str | None:
-        """Return the MD5 of a file's bytes, or None when it is not there or not the caller's to read."""
         ...
 
 
@@ -65,7 +58,7 @@ class Reruns:
         """
         if cloud is not None and not _CLOUD.fullmatch(cloud):
             raise Invalid(f"not a cloud: {cloud!r}", facts={"field": "cloud"}, remedy="See: armillary clouds")
-        self._exports.require_contents(crate, roles=frozenset({Role.INPUT}))
+        self._exports.require_inputs(crate)
         self._require_unchanged(who, [job.document for job in crate.jobs])
         cluster = crate.cluster.document
         jobs = [job.document for job in crate.jobs]
@@ -91,11 +84,11 @@ class Reruns:
         asked: dict[str, str | None] = {}
         wrong: list[dict[str, str]] = []
         for job in jobs:
-            for access in _reads(job):
+            for access in job.reads:
                 if access.uri not in asked:
                     asked[access.uri] = self._tree.md5(who, access.uri)
                 now = asked[access.uri]
-                if now != access.md5:
+                if access.md5 is not None and now != access.md5:
                     wrong.append({"job": job.job, "uri": access.uri, "now": "changed" if now else "gone"})
         if wrong:
             first = ", ".join(f"{one['uri']} ({one['now']})" for one in wrong[:3])
@@ -105,18 +98,6 @@ class Reruns:
                 facts={"inputs": wrong[:_NAMED], "count": len(wrong)},
                 remedy="Put the recorded bytes back where they were, from a crate or the bin.",
             )
-
-
-def _reads(job: JobRecord) -> list[Access]:
-    """Return the first read of each path, but for paths that the job itself had written before."""
-    found: dict[str, Access] = {}
-    own: set[str] = set()
-    for access in sorted(job.accesses, key=lambda one: one.at):
-        if access.action == "write":
-            own.add(access.uri)
-        elif access.action == "read" and access.uri not in own and access.md5:
-            found.setdefault(access.uri, access)
-    return list(found.values())
 
 
 def _spec(job: JobRecord, cloud: str | None) -> dict[str, Any]:
