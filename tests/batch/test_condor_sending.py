@@ -11,14 +11,14 @@ import pytest
 from armillary.app.database import make_engine
 from armillary.base.bell import Bell
 from armillary.base.clock import VirtualClock
-from armillary.base.ids import PersonId, ProjectId, Sha512
+from armillary.base.ids import ClusterId, PersonId, ProjectId, Sha512
 from armillary.base.job_ads import HELD, IDLE, REMOVED
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.engine import CondorEngine
 from armillary.batch.engines.htcondor.ports import Pool, Site
 from armillary.batch.engines.htcondor.sight import SPOOLING
 from armillary.batch.logs import LogFolder
-from armillary.batch.model import Group, JobSpec, JobState, Resources, Submission
+from armillary.batch.model import Group, JobSpec, JobState, Resources, Selection, Submission, Wishes
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.tables import create_all
 
@@ -29,6 +29,7 @@ class Schedd:
     def __init__(self) -> None:
         self.queue: dict[str, dict[str, Any]] = {}
         self.submits = 0
+        self.now = 1
 
     def submit(self, shared: Mapping[str, str], each: Sequence[Mapping[str, str]]) -> tuple[int, int]:
         self.submits += 1
@@ -39,7 +40,14 @@ class Schedd:
             said = {**shared, **one}
             names = {k: int(said[f"MY.{k}"]) for k in ("ArmillaryCluster", "ArmillaryProc", "ArmillaryTurn")}
             name = {"ClusterId": self.submits, "ProcId": n}
-            self.queue[f"{self.submits}.{n}"] = {**names, **name, **forgets, "EnteredCurrentStatus": 1}
+            asked = {"RequestMemory": int(said["request_memory"].removesuffix("M"))}
+            self.queue[f"{self.submits}.{n}"] = {
+                **names,
+                **name,
+                **asked,
+                **forgets,
+                "EnteredCurrentStatus": 1,
+            }
         return self.submits, 0
 
     def query(self, constraint: str, projection: Sequence[str]) -> list[dict[str, Any]]:
@@ -47,15 +55,22 @@ class Schedd:
         return [ad for ad in self.queue.values() if not spooling or ad.get("HoldReasonCode") == SPOOLING]
 
     def act(self, action: str, jobs: Sequence[str], reason: str) -> int:
-        assert action == "Remove"
+        became = {"Remove": {"JobStatus": REMOVED, "RemoveReason": reason}, "Release": {"JobStatus": IDLE}}
         for name in jobs:
-            self.queue[name] |= {"JobStatus": REMOVED, "HoldReasonCode": 0, "RemoveReason": reason}
+            self.moves(name, **became[action], HoldReasonCode=0)
         return len(jobs)
 
+    def moves(self, name: str, **to: Any) -> None:
+        self.now += 1
+        self.queue[name] |= {"EnteredCurrentStatus": self.now, **to}
+
     def edit(self, jobs: Sequence[str], attribute: str, value: str) -> None:
-        assert attribute == "ArmillaryDone"
         for name in jobs:
-            del self.queue[name]
+            if attribute == "ArmillaryDone":
+                del self.queue[name]
+            else:
+                assert self.queue[name]["JobStatus"] == HELD, "the figures first: it may run at once"
+                self.queue[name][attribute] = int(value)
 
     def machines(self, constraint: str, projection: Sequence[str]) -> list[dict[str, Any]]:
         return []
@@ -82,7 +97,7 @@ def engine(schedd: Schedd, tmp_path: Path) -> Iterator[CondorEngine]:
     database.dispose()
 
 
-def submitted(engine: CondorEngine, jobs: int, **wishes: Any) -> int:
+def submitted(engine: CondorEngine, jobs: int, **wishes: int) -> ClusterId:
     spec = {"executable": "/bin/true", "transfer_executable": False}
     size = Resources(cpus=1, memory_mib=64, disk_kib=1024)
     return engine.submit(
@@ -95,7 +110,7 @@ def submitted(engine: CondorEngine, jobs: int, **wishes: Any) -> int:
             batch_name=None,
             submit_text="",
             jobs=tuple(JobSpec(proc=n, resources=size, data=spec) for n in range(jobs)),
-            **wishes,
+            wishes=Wishes(**wishes),
         )
     )
 
@@ -108,3 +123,35 @@ def test_jobs_whose_files_the_schedd_has_forgotten_are_sent_anew(
         engine.tick()
     assert [(name, ad["JobStatus"]) for name, ad in schedd.queue.items()] == [("2.0", IDLE), ("2.1", IDLE)]
     assert {event.state for event in engine.changes(after=0)} == {JobState.IDLE}
+
+
+def state(engine: CondorEngine) -> JobState:
+    return engine.changes(after=0)[-1].state
+
+
+def test_a_held_job_is_released_with_more_memory(engine: CondorEngine, schedd: Schedd) -> None:
+    schedd.submits = 1  # it keeps the files of this one
+    cluster = submitted(engine, 1)
+    engine.tick()
+    schedd.moves("2.0", JobStatus=HELD, HoldReasonCode=34, HoldReason="it took too much")
+    engine.tick()
+    assert state(engine) is JobState.HELD
+    assert engine.release(Selection(cluster=cluster), memory_mib=512) == 1
+    for _ in range(3):
+        engine.tick()
+    assert (schedd.queue["2.0"]["JobStatus"], schedd.queue["2.0"]["RequestMemory"]) == (IDLE, 512)
+    assert state(engine) is JobState.IDLE
+
+
+def test_a_job_that_is_only_released_asks_for_what_the_schedd_made_of_it(
+    engine: CondorEngine, schedd: Schedd
+) -> None:
+    """`retry_request_memory` had it ask for more."""
+    schedd.submits = 1
+    cluster = submitted(engine, 1)
+    engine.tick()
+    schedd.moves("2.0", JobStatus=HELD, HoldReasonCode=34, HoldReason="it took too much", RequestMemory=128)
+    engine.tick()
+    assert engine.release(Selection(cluster=cluster)) == 1
+    engine.tick()
+    assert (schedd.queue["2.0"]["JobStatus"], schedd.queue["2.0"]["RequestMemory"]) == (IDLE, 128)

@@ -286,10 +286,6 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         N_("%(asked)s MiB of memory is more than the workers of these jobs have: %(most)s MiB."),
         N_("Submit the jobs again with a larger size."),
     ),
-    "memory_of_pool": (
-        N_("Jobs of the HTCondor pool cannot be released with more memory."),
-        N_("Submit them again with more memory."),
-    ),
     "row_incomplete": (
         N_("Line %(line)s of the table has %(values)s values, and there are %(columns)s columns."),
         N_("Give each row a value for each column."),

@@ -24,6 +24,7 @@ pool_jobs = Table(
     Column("run", BigInteger, nullable=False),  # JobCurrentStartDate of the last attempt on record
     Column("completions", Integer, nullable=False),  # NumJobCompletions then
     Column("priority", Integer, nullable=False),  # as the schedd was told
+    Column("memory_mib", Integer),  # RequestMemory then
     Column("done", Boolean, nullable=False),  # over, and its results are ours: nothing more is asked
     Index("batch_pool_jobs_to_send", "schedd_cluster", "done"),
     Index("batch_pool_jobs_by_status", "done", "status"),

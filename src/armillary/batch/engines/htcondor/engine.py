@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, exists, insert, literal, select, true, update
 
 from armillary.base.bell import Bell
-from armillary.base.errors import ArmillaryError, Conflict
+from armillary.base.errors import ArmillaryError
 from armillary.base.ids import ClusterId, WorkerId
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.collecting import Collecting
@@ -78,13 +78,7 @@ class CondorEngine:
         return self._queue.hold(jobs, reason=reason)
 
     def release(self, jobs: Selection, *, memory_mib: int | None = None) -> int:
-        if memory_mib is not None:  # what the pool's job asks for may be an expression of its own
-            raise Conflict(
-                "jobs of the pool cannot be released with more memory",
-                code="memory_of_pool",
-                remedy="Submit them again with more memory.",
-            )
-        return self._restarted(jobs, self._queue.release(jobs))
+        return self._restarted(jobs, self._queue.release(jobs, memory_mib=memory_mib))
 
     def remove(self, jobs: Selection, *, reason: str) -> int:
         return self._queue.remove(jobs, reason=reason)
@@ -197,5 +191,6 @@ def _restart(db: Connection, numbers: Collection[int] | None) -> None:
             entered=0,
             run=0,
             completions=0,
+            memory_mib=None,
         )
     )

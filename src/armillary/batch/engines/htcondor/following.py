@@ -121,6 +121,7 @@ class Follower:
                         seen=seen.mark,
                         status=seen.status,
                         entered=seen.entered,
+                        memory_mib=seen.memory_mib or known.memory_mib,
                         run=seen.run if step.run_known else known.run,
                         completions=known.completions if step.failures is None else seen.completions,
                     )
@@ -243,6 +244,7 @@ class _Step:
                 "hold_subcode": self._seen.hold_subcode,
                 "reason": reason,
                 "started_at": None,
+                **self._memory(),
             },
             worker=self._seen.worker or None,
             attempt=live.number if live is not None else None,
@@ -284,11 +286,9 @@ class _Step:
         self._ledger.end(live, AttemptState.REMOVED if stopping else state, error=why, **self._figures())
         if not JobState(job.state).on_worker:
             return
-        columns: dict[str, Any] = {"started_at": None, "reason": why}
+        columns: dict[str, Any] = {"started_at": None, "reason": why, **self._memory()}
         if state is AttemptState.LOST:
             columns["lost"] = job.lost + 1
-        if self._seen.memory_mib:
-            columns["memory_mib"] = self._seen.memory_mib  # retry_request_memory
         self._ledger.move(
             [self._ledger.job(job.cluster, job.proc)],
             JobState.IDLE,
@@ -297,6 +297,10 @@ class _Step:
             attempt=live.number,
             detail={"reason": why},
         )
+
+    def _memory(self) -> dict[str, int]:
+        """What the job asks for now: `retry_request_memory` has it ask for more each time."""
+        return {"memory_mib": self._seen.memory_mib} if self._seen.memory_mib else {}
 
     def _figures(self) -> dict[str, Any]:
         return {

@@ -25,6 +25,8 @@ _REASONS = {
     "Release": "released by its owner",
     "VacateFast": "to be started again",
 }
+_FIGURES = {"priority": "JobPrio", "memory_mib": "RequestMemory"}
+"""The schedd's names of figures that people change."""
 
 
 class Orders:
@@ -37,24 +39,28 @@ class Orders:
     def send(self) -> int:
         """Send what is to be sent, up to a bound; returns how many orders."""
         wanted: dict[str, list[str]] = {}
-        priorities: dict[int, list[Any]] = {}
+        figures: dict[tuple[str, int], list[Any]] = {}
         for row in self._differing():
             action = _order(row)
             if action:
                 wanted.setdefault(action, []).append(f"{row.schedd_cluster}.{row.schedd_proc}")
             if row.priority != row.told:
-                priorities.setdefault(row.priority, []).append(row)
+                figures.setdefault(("priority", row.priority), []).append(row)
+            if action == "Release" and row.memory_mib != row.asked_there:
+                figures.setdefault(("memory_mib", row.memory_mib), []).append(row)
+        # The figures first: a job that is released may run at once.
+        for (figure, value), rows in figures.items():
+            self._tell(figure, value, rows)
         for action, names in wanted.items():
             self._pool.act(action, names, OURS + _REASONS[action])
-        for priority, rows in priorities.items():
-            self._pool.edit(
-                [f"{row.schedd_cluster}.{row.schedd_proc}" for row in rows], "JobPrio", str(priority)
-            )
-            names = [(row.cluster, row.proc) for row in rows]
-            with self._database.begin() as db:
-                mine = tuple_(pool_jobs.c.cluster, pool_jobs.c.proc).in_(names)
-                db.execute(update(pool_jobs).where(mine).values(priority=priority))
-        return sum(map(len, wanted.values())) + sum(map(len, priorities.values()))
+        return sum(map(len, wanted.values())) + sum(map(len, figures.values()))
+
+    def _tell(self, figure: str, value: int, rows: Sequence[Any]) -> None:
+        names = [f"{row.schedd_cluster}.{row.schedd_proc}" for row in rows]
+        self._pool.edit(names, _FIGURES[figure], str(value))
+        mine = tuple_(pool_jobs.c.cluster, pool_jobs.c.proc).in_([(row.cluster, row.proc) for row in rows])
+        with self._database.begin() as db:
+            db.execute(update(pool_jobs).where(mine).values({figure: value}))
 
     def _differing(self) -> Sequence[Any]:
         state, status = jobs.c.state, pool_jobs.c.status
@@ -72,9 +78,10 @@ class Orders:
         )
         query = (
             select(
-                *(jobs.c.cluster, jobs.c.proc, jobs.c.state, jobs.c.priority),
+                *(jobs.c.cluster, jobs.c.proc, jobs.c.state, jobs.c.priority, jobs.c.memory_mib),
                 *(pool_jobs.c.schedd_cluster, pool_jobs.c.schedd_proc, pool_jobs.c.status),
                 pool_jobs.c.priority.label("told"),
+                pool_jobs.c.memory_mib.label("asked_there"),
             )
             .join(pool_jobs, and_(pool_jobs.c.cluster == jobs.c.cluster, pool_jobs.c.proc == jobs.c.proc))
             .where(pool_jobs.c.done.is_(False), pool_jobs.c.schedd_cluster.is_not(None), differs)

@@ -15,6 +15,10 @@ def upgrade() -> None:
         column["name"] for column in found.get_columns("accounts_trail")
     }:
         op.add_column("accounts_trail", sa.Column("said", sa.String(500), nullable=False, server_default=""))
+    if found.has_table("batch_pool_jobs") and "memory_mib" not in {
+        column["name"] for column in found.get_columns("batch_pool_jobs")
+    }:
+        op.add_column("batch_pool_jobs", sa.Column("memory_mib", sa.Integer))
     if found.has_table("batch_jobs") and "batch_jobs_troubled" not in {
         index["name"] for index in found.get_indexes("batch_jobs")
     }:
