@@ -24,7 +24,7 @@ from armillary.batch.core.states import Result
 from armillary.batch.model import Selection, Wishes
 from armillary.batch.notices.model import Happened, Wanted, wants
 from armillary.notices.mail import Mail, MailServer, compose
-from armillary.notices.model import Channel, Delivery
+from armillary.notices.model import Channel, Delivery, NoticeKind
 from armillary.notices.webhook import Webhook, check_url, key_of, signature
 from armillary.portal.letters import Letters as Wording
 from outside_engines import ON_BOTH
@@ -89,8 +89,8 @@ def webhook(world: World, *, allowed: tuple[str, ...] = ("127.0.0.1",)) -> Webho
     return Webhook(way=Outward(allowed=allowed, setting="there"), secret=SECRET, clock=world.clock)
 
 
-def run_all(world: World, *codes: int) -> None:
-    session = world.worker()
+def run_all(world: World, *codes: int, name: str = "w1") -> None:
+    session = world.worker(name)
     for code in codes:
         world.leases.finish(session, world.claim_one(session), Result(exit_code=code), usage={}, brought=[])
 
@@ -117,6 +117,28 @@ def test_the_end_of_a_submit_is_posted_once_and_signed(world: World, hook: Heard
     key = world.client().get("/api/v1/batch/notify-key").json()["key"]
     assert key == key_of(SECRET, "ada")
     assert headers["X-Armillary-Signature"] == signature(key, headers["X-Armillary-Timestamp"], body)
+
+
+def test_a_batch_that_mostly_fails_is_told_while_it_runs_and_once(world: World) -> None:
+    world.submit(20)
+    run_all(world, *[0] * 5, *[7] * 5)
+
+    def told() -> list[tuple[NoticeKind, str, int]]:
+        notes = world.telling.notes(world.ada.person.id)
+        return [(note.kind, note.facts["event"], note.facts["failed"]) for note in notes]
+
+    world.notices.tick()
+    assert told() == [], "half of them is not most of them"
+    run_all(world, 7, name="w2")
+    world.notices.tick()
+    assert told() == [(NoticeKind.BATCH_FAILING, "failing", 6)]
+    run_all(world, 7, name="w3")
+    world.restart()
+    world.notices.tick()
+    assert len(told()) == 1, "once for ever"
+    run_all(world, *[0] * 8, name="w4")
+    world.notices.tick()
+    assert (NoticeKind.BATCH_OVER, "over", 7) in told()
 
 
 def run_all_left(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from armillary.accounts.base_service import (
     need_application,
@@ -142,6 +143,16 @@ class Registration(Identities):
         """Return applications in a state, or all, oldest first."""
         with self._store.read() as records:
             return records.applications.find(state=state)
+
+    def decided_since(self, moment: datetime) -> list[Application]:
+        """Return the applications that were decided at a moment or later."""
+        with self._store.read() as records:
+            return records.applications.find(decided_since=moment)
+
+    def last_decided(self, most: int) -> list[Application]:
+        """Return applications that were decided, the latest first."""
+        with self._store.read() as records:
+            return records.applications.last_decided(most)
 
     def applications_of(self, person_id: PersonId) -> list[Application]:
         """Return the applications of a person, oldest first."""

@@ -146,7 +146,13 @@ def _of_batch(words: gettext.NullTranslations, body: Mapping[str, Any]) -> tuple
     name = str(body["batch_name"] or words.gettext("cluster %(cluster)s") % body)
     failed, held, jobs = body["failed"], body["states"].get("held", 0), body["jobs"]
     figures = {"name": name, "failed": failed, "held": held, "jobs": jobs}
-    if body["event"] != "over":
+    if body["event"] == "failing":
+        subject = words.ngettext(
+            "%(name)s: of %(jobs)s job %(failed)s failed so far, or is on hold",
+            "%(name)s: of %(jobs)s jobs %(failed)s failed so far, or are on hold",
+            jobs,
+        )
+    elif body["event"] != "over":
         subject = words.ngettext(
             "%(name)s: %(held)s job is on hold", "%(name)s: %(held)s jobs are on hold", held
         )

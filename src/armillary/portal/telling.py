@@ -20,6 +20,9 @@ from armillary.vospace.service import VOSpaceService
 LEVELS = (90, 80)
 """per cent, the higher first: who has passed both is told of one"""
 DECIDED_WITHIN = timedelta(days=7)
+"""What was decided while nobody told it is told after the start."""
+OVERLAP = timedelta(minutes=2)
+"""Decisions that were written down only after they could be read are looked for again."""
 PROJECTS = 25
 """that one look asks the clouds about"""
 QUOTAS_EVERY = timedelta(minutes=2)
@@ -59,13 +62,15 @@ class Watch:
         self._clock = clock
         self._next = 0
         self._looked_at: datetime | None = None
+        self._told_until: datetime | None = None
 
     def tick(self) -> None:
         """Tell of decisions; now and then look at the quotas of the next projects, in turn."""
         now = self._clock.now()
-        for application in self._accounts.applications():
-            if application.decided_at is not None and now - application.decided_at < DECIDED_WITHIN:
-                tell_decided(self._notices, application)
+        since = now - DECIDED_WITHIN if self._told_until is None else self._told_until - OVERLAP
+        for application in self._accounts.decided_since(since):
+            tell_decided(self._notices, application)
+        self._told_until = now
         if self._looked_at is None or now - self._looked_at >= QUOTAS_EVERY:
             self._looked_at = now
             self.look()

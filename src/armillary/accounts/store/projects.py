@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -243,14 +244,26 @@ class ApplicationsTable:
         return None if row is None else application_of(row)
 
     def find(
-        self, *, state: ApplicationState | None = None, person_id: PersonId | None = None
+        self,
+        *,
+        state: ApplicationState | None = None,
+        person_id: PersonId | None = None,
+        decided_since: datetime | None = None,
     ) -> list[Application]:
-        """Applications in a state or of a person, oldest first."""
+        """Applications in a state, of a person, or decided from a moment on; oldest first."""
         query = select(applications).order_by(applications.c.submitted_at, applications.c.id)
         if state is not None:
             query = query.where(applications.c.state == state)
         if person_id is not None:
             query = query.where(applications.c.person_id == person_id)
+        if decided_since is not None:
+            query = query.where(applications.c.decided_at >= decided_since)
+        return [application_of(row) for row in self._db.execute(query).mappings()]
+
+    def last_decided(self, most: int) -> list[Application]:
+        """Applications that were decided, the latest first."""
+        query = select(applications).where(applications.c.decided_at.is_not(None))
+        query = query.order_by(applications.c.decided_at.desc(), applications.c.id).limit(most)
         return [application_of(row) for row in self._db.execute(query).mappings()]
 
     def name_is_waiting(self, project_name: str) -> bool:

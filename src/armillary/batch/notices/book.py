@@ -16,11 +16,13 @@ from armillary.batch.model import JobState, Submission
 from armillary.batch.notices.model import Happened, Standing, Wanted
 from armillary.batch.store.policy_records import TOLD, WAITING
 from armillary.batch.store.shapes import shapes
-from armillary.batch.store.tables import clusters, jobs, notices
+from armillary.batch.store.tables import TROUBLED, clusters, jobs, notices
 from armillary.notices import outbox
 from armillary.notices.model import Channel
 
 _CAUSES = 20
+FAILING_FROM = 10
+"""So many jobs must be over or held before anybody is told that most of them fail."""
 
 
 def note(db: Connection, cluster: int, submission: Submission, now: datetime) -> None:
@@ -84,6 +86,7 @@ class NoticeBook:
                 clusters.c.notification,
                 func.coalesce(func.sum(going), 0).label("active"),
                 func.coalesce(func.sum(shapes.c.held), 0).label("held"),
+                func.coalesce(func.sum(shapes.c.completed), 0).label("completed"),
             )
             .join(clusters, clusters.c.id == notices.c.cluster)
             .outerjoin(shapes, shapes.c.cluster == notices.c.cluster)
@@ -102,6 +105,15 @@ class NoticeBook:
         )
         with self._reading.connect() as db:
             return db.execute(query).all()
+
+    def mostly_fails(self, row: Any) -> bool:
+        """Say whether most jobs of a submit, of whom `waiting` returned, that are over or held did not do well."""
+        over = int(row.completed) + int(row.held)
+        if over < FAILING_FROM:
+            return False
+        bad = select(jobs.c.proc).where(jobs.c.cluster == row.cluster, TROUBLED).limit(over // 2 + 1)
+        with self._reading.connect() as db:
+            return db.execute(select(func.count()).select_from(bad.subquery())).scalar_one() > over // 2
 
     def tell(self, waiter: str, happened: Happened, *, letter: Told | None, now: datetime) -> None:
         """Write down that something is to be told to a waiter (`letter` None: that it needs not be), once.
@@ -140,6 +152,8 @@ class NoticeBook:
         """Return what is told of a submit."""
         mine = jobs.c.cluster == cluster
         bad = (jobs.c.exit_code, jobs.c.signal, jobs.c.hold_code)
+        # of those that go on by themselves there is nothing to say yet
+        badly = TROUBLED if happened is Happened.FAILING else jobs.c.succeeded.is_not(True)
         with self._reading.connect() as db:
             row = db.execute(select(clusters).where(clusters.c.id == cluster)).one()
             standing = db.execute(
@@ -150,9 +164,10 @@ class NoticeBook:
                 select(func.count()).select_from(jobs).where(mine, jobs.c.succeeded.is_(True))
             ).scalar_one()
             ended = db.execute(select(func.max(jobs.c.entered_at)).where(mine)).scalar_one()
+            failed = db.execute(select(func.count()).select_from(jobs).where(mine, badly)).scalar_one()
             causes = db.execute(
                 select(jobs.c.state, *bad, func.count().label("n"))
-                .where(mine, jobs.c.succeeded.is_not(True))
+                .where(mine, badly)
                 .group_by(jobs.c.state, *bad)
                 .order_by(func.count().desc())
                 .limit(_CAUSES)
@@ -170,7 +185,7 @@ class NoticeBook:
             "jobs": row.jobs,
             "states": states,
             "succeeded": well,
-            "failed": sum(states.values()) - well,
+            "failed": failed,
             "causes": [{"cause": _cause(one), "jobs": one.n} for one in causes],
         }
 

@@ -22,6 +22,8 @@ class Happened(StrEnum):
     """every job is completed or removed"""
     HELD = "held"
     """all that is left waits for a person to release it"""
+    FAILING = "failing"
+    """most jobs that were at it failed, and others go on"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from armillary.base.errors import NotFound
 from armillary.base.ids import ClusterId, PersonId
 from armillary.batch.model import Wishes
 from armillary.batch.notices.book import NoticeBook, Told, standing
-from armillary.batch.notices.model import Wanted, wants
+from armillary.batch.notices.model import Happened, Wanted, wants
 from armillary.batch.ports import People
 from armillary.notices.model import Channel, NoticeKind
 from armillary.notices.sending import Sending
@@ -67,7 +67,7 @@ class Notices:
                 self._judge(row)
 
     def _judge(self, row: Any) -> None:
-        happened = standing(row).happened
+        happened = standing(row).happened or self._under_way(row)
         if happened is None:
             if row.said:
                 self._book.goes_on(row.id)
@@ -79,11 +79,21 @@ class Notices:
         letter = None
         if channel is Channel.PAGE:
             kind = NoticeKind.BATCH_FAILING if 2 * body["failed"] > body["jobs"] else NoticeKind.BATCH_OVER
-            event = f"batch/{row.cluster}/{happened.value}/{body['ended_at']}"
+            event = f"batch/{row.cluster}/{happened.value}"
+            if happened is Happened.FAILING:
+                kind = NoticeKind.BATCH_FAILING  # and of a submit once for ever
+            else:
+                event = f"{event}/{body['ended_at']}"
             self._notify(PersonId(row.owner), kind, body, event)  # said twice it is told once
         elif channel is Channel.URL or wants(Wanted(row.notification), happened, failed=body["failed"]):
             letter = self._letter(row, channel, body)
         self._book.tell(row.id, happened, letter=letter, now=self._clock.now())
+
+    def _under_way(self, row: Any) -> Happened | None:
+        if Channel(row.kind) is not Channel.PAGE:
+            return None
+        said = row.said == Happened.FAILING.value
+        return Happened.FAILING if said or self._book.mostly_fails(row) else None
 
     def _letter(self, row: Any, channel: Channel, body: Mapping[str, Any]) -> Told | None:
         """Return what to send; nothing to somebody who is gone, or has no address."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from armillary.accounts.model import Application, ApplicationState
+from armillary.accounts.model import ApplicationState
 from armillary.base.errors import ArmillaryError
 from armillary.base.ids import ApplicationId
 from armillary.portal.context import Portal, Sent, Services, Visiting
@@ -23,23 +23,17 @@ router = APIRouter(prefix="/admin")
 
 
 def show(portal: Portal, visit: Visit, *, status: int = 200, error: ArmillaryError | None = None) -> Response:
-    everything = portal.accounts.applications()
-    people = {person.id: person for person in portal.accounts.people()}
-
-    def decided_at(application: Application) -> str:
-        return application.decided_at.isoformat() if application.decided_at else ""
-
-    waiting = [a for a in everything if a.state is ApplicationState.WAITING]
-    decided = [a for a in everything if a.state is not ApplicationState.WAITING]
-    decided.sort(key=decided_at, reverse=True)
+    waiting = portal.accounts.applications(ApplicationState.WAITING)
+    decided = portal.accounts.last_decided(SHOWN)
+    shown = {application.person_id for application in decided}
     return visit.page(
         "admin.html",
         status=status,
         cases=[case(portal, application) for application in waiting[:CASES]],
         more=max(0, len(waiting) - CASES),
         why=WHY,
-        decided=decided[:SHOWN],
-        people=people,
+        decided=decided,
+        people={person_id: portal.accounts.person(person_id) for person_id in shown},
         error=error,
     )
 
