@@ -1,0 +1,124 @@
+"""Jobs carried away as a crate, and run again from their records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from recorded_world import World
+
+from armillary.accounts.model import Principal
+from armillary.app.wiring_crates import Crates, build_crates
+from armillary.base.errors import Conflict, NotFound
+from armillary.base.ids import ClusterId
+from armillary.batch.model import JobId
+from armillary.crates.shelves import open_shelf
+from armillary.crates.verify import verify
+from armillary.provenance.exporting import Target
+
+IMAGE, CATALOGUE = "/home/ada/m51.fits", "/home/ada/m51.cat"
+
+
+@pytest.fixture
+def crates(world: World) -> Crates:
+    return build_crates(provenance=world.provenance, batch=world.batch, vospace=world.space)
+
+
+def count(world: World) -> JobId:
+    """Run the next job: it reads an image in VOSpace, leaves a catalogue there, and brings a file back."""
+
+    def act(who: Principal) -> None:
+        world.read(who, IMAGE)
+        world.write(who, CATALOGUE, b"7 sources")
+
+    return world.run(world.worker(), act, files={"out.txt": b"counted\n"})
+
+
+@pytest.fixture
+def counted(world: World) -> JobId:
+    world.write(world.ada, IMAGE, b"image of m51")
+    world.submit()
+    job = count(world)
+    world.clerk.tick()
+    return job
+
+
+def packed(world: World, crates: Crates, job: JobId, folder: Path) -> Path:
+    place = folder / "crate.zip"
+    place.write_bytes(b"".join(crates.exports.archive(world.ada, Target(cluster=job.cluster))))
+    return place
+
+
+def test_a_crate_has_all_that_made_the_results_and_is_verified_offline(
+    world: World, crates: Crates, counted: JobId, tmp_path: Path
+) -> None:
+    (key,) = world.provenance.published_keys()
+    with open_shelf(packed(world, crates, counted, tmp_path)) as shelf:
+        report = verify(shelf, trusted=[key.id])
+        assert report.findings == []
+        read = {name: b"".join(shelf.chunks(name)) for name in shelf.names()}
+    contents = set(read.values())
+    assert {b"#!/bin/sh\n", b"pixels", b"image of m51", b"counted\n", b"7 sources"} <= contents
+    assert read[f"outputs/{counted}/out.txt"] == b"counted\n"
+    assert read[f"written/{counted}{CATALOGUE}"] == b"7 sources"
+    assert json.loads(read["prov.json"])["activity"].keys() == {f"job:{counted}"}
+
+
+def test_a_crate_is_its_members_alone(world: World, crates: Crates, counted: JobId) -> None:
+    with pytest.raises(NotFound):
+        crates.exports.archive(world.eve, Target(cluster=counted.cluster))
+
+
+def test_a_crate_is_refused_with_the_list_when_a_result_was_written_over(
+    world: World, crates: Crates, counted: JobId
+) -> None:
+    world.write(world.ada, CATALOGUE, b"8 sources")
+    with pytest.raises(Conflict) as refused:
+        crates.exports.archive(world.ada, Target(cluster=counted.cluster))
+    assert refused.value.code == "contents_gone"
+    assert refused.value.facts["gone"][0]["name"].endswith(CATALOGUE)
+
+
+def test_jobs_run_again_on_the_same_image_with_the_same_inputs(
+    world: World, crates: Crates, counted: JobId
+) -> None:
+    crate = crates.exports.crate(world.ada, Target.parse(str(counted)))
+    done = crates.reruns.rerun(world.ada, crate, cloud="east", project=None, key="again")
+    assert done.jobs == {counted.proc: str(counted)}
+    again = crates.reruns.rerun(world.ada, crate, cloud="east", project=None, key="again")
+    assert again.submitted.cluster == done.submitted.cluster, "asked twice, queued once"
+    second = count(world)
+    assert second == JobId(ClusterId(done.submitted.cluster), counted.proc)
+    before, after = (world.provenance.record(world.ada, job)[0].record for job in (counted, second))
+    assert (after.arguments, after.environment) == (before.arguments, before.environment)
+    assert (after.executable, after.inputs) == (before.executable, before.inputs)
+    assert after.machine.image_sha512 == before.machine.image_sha512
+    assert {file.name: file.sha256 for file in after.results} == {
+        file.name: file.sha256 for file in before.results
+    }
+    assert after.spec["requirements"] == 'CloudName == "east"'
+
+
+def test_nothing_runs_again_when_an_input_is_gone(world: World, crates: Crates, counted: JobId) -> None:
+    crate = crates.exports.crate(world.ada, Target(cluster=counted.cluster))
+    program = crate.jobs[0].document.executable
+    assert program
+    world.spool.path(program.sha256).unlink()
+    with pytest.raises(Conflict) as refused:
+        crates.reruns.rerun(world.ada, crate, cloud=None, project=None, key=None)
+    assert [one["name"] for one in refused.value.facts["gone"]] == ["run.sh"]
+
+
+def test_nothing_runs_again_when_what_it_read_in_vospace_has_changed(
+    world: World, crates: Crates, counted: JobId
+) -> None:
+    crate = crates.exports.crate(world.ada, Target(cluster=counted.cluster))
+    world.write(world.ada, IMAGE, b"another image")
+    with pytest.raises(Conflict) as refused:
+        crates.reruns.rerun(world.ada, crate, cloud=None, project=None, key=None)
+    assert refused.value.code == "inputs_changed"
+    assert [one["now"] for one in refused.value.facts["inputs"]] == ["changed"]
+    world.space.delete(world.ada, IMAGE)
+    with pytest.raises(Conflict, match="gone"):
+        crates.reruns.rerun(world.ada, crate, cloud=None, project=None, key=None)
