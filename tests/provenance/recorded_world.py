@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -54,7 +54,7 @@ from armillary.fleet.fake import FakeCloud, fake_fleet
 from armillary.provenance.clerk import Clerk, Place
 from armillary.provenance.keys import PlatformKeys
 from armillary.provenance.service import Provenance
-from armillary.provenance.store import RecordStore
+from armillary.provenance.store import LARGE, Made, RecordStore
 from armillary.provenance.store import create_all as create_provenance
 from armillary.vospace.bytes.memory import MemoryBytes
 from armillary.vospace.service import VOSpaceService
@@ -69,12 +69,30 @@ PLACE = Place(platform="https://armillary.example", authority="armillary.example
 Act = Callable[[Principal], None]
 
 
+class Killed(Exception):
+    """Where the process ended."""
+
+
+class MortalStore(RecordStore):
+    """Ends before it keeps anything, once `dies` is set."""
+
+    dies = False
+    last: Sequence[Made] = ()
+
+    def add(self, made: Sequence[Made], *, seq: int) -> None:
+        self.last = made
+        if self.dies:
+            raise Killed
+        super().add(made, seq=seq)
+
+
 @dataclass
 class World:
     """Everything. `restart` makes the services anew over what is on disk, as after kill -9."""
 
     folder: Path
     place: Place = PLACE
+    large: int = LARGE
     bytes: MemoryBytes = field(default_factory=MemoryBytes)
 
     def __post_init__(self) -> None:
@@ -174,7 +192,7 @@ class World:
             clock=self.clock,
             bell=bell,
         )
-        self.store = RecordStore(database=self.database, big=self.spool)
+        self.store = MortalStore(database=self.database, big=self.spool, large=self.large)
         self.keys = PlatformKeys(folder=self.folder / "keys", published=self.store, clock=self.clock)
         self.clerk = Clerk(
             endings=self.ended,
@@ -281,7 +299,9 @@ class World:
                 blob = writer.commit()
             brought.append(OutputRef(name=name, sha256=blob.sha256, size=blob.size))
             self.agents.add_output(session, key, brought[-1])
-        result = Result(error=Fault(code="worker_fault", message=fault)) if fault else Result(exit_code=exit_code)
+        result = (
+            Result(error=Fault(code="worker_fault", message=fault)) if fault else Result(exit_code=exit_code)
+        )
         self.clock.advance(timedelta(seconds=1))
         self.agents.finish(
             session, key, result, usage={"wall_seconds": 1.5}, outputs=brought, machine=hardware

@@ -12,6 +12,10 @@ from armillary.app.settings import Settings
 from armillary.base.clock import SystemClock
 from armillary.base.errors import NotFound, Unavailable
 from armillary.base.ids import PersonId
+from armillary.batch.spool import FolderSpool
+from armillary.provenance.keys import PlatformKeys
+from armillary.provenance.store import RecordStore
+from armillary.provenance.store import create_all as create_provenance
 from armillary.vospace.bytes import Bucket, FolderBytes, S3Bytes
 from armillary.vospace.service.checking import Checker, Progress
 from armillary.vospace.store import SqlInspection, SqlJobRecords, SqlRecords, create_all
@@ -59,12 +63,7 @@ def open_checker(
         NotFound: there is no platform yet.
         Unavailable: records or bytes cannot be reached.
     """
-    if not settings.database_url and not (settings.home / "armillary.db").exists():
-        raise NotFound(
-            f"there are no records in {settings.home}",
-            code="no_records",
-            remedy="set ARMILLARY_HOME to the directory of the platform, or start one: armillary up",
-        )
+    _refuse_nothing(settings)
     bytes_ = open_bytes(settings)
     database = open_records(settings.records_url)
     try:
@@ -91,3 +90,33 @@ def open_checker(
         )
     finally:
         database.dispose()
+
+
+@contextmanager
+def open_keys(settings: Settings) -> Generator[PlatformKeys]:
+    """Yield the keys that sign records of this platform, whether it runs or not.
+
+    Raises:
+        NotFound: there is no platform yet.
+        Unavailable: the records cannot be reached.
+    """
+    _refuse_nothing(settings)
+    database = open_records(settings.records_url)
+    try:
+        bring_up_to_date(database, "platform")
+        room = database.execution_options(room="provenance")
+        create_provenance(room)
+        store = RecordStore(database=room, big=FolderSpool(directory=settings.home / "batch" / "spool"))
+        folder = settings.home / "provenance" / "keys"
+        yield PlatformKeys(folder=folder, published=store, clock=SystemClock())
+    finally:
+        database.dispose()
+
+
+def _refuse_nothing(settings: Settings) -> None:
+    if not settings.database_url and not (settings.home / "armillary.db").exists():
+        raise NotFound(
+            f"there are no records in {settings.home}",
+            code="no_records",
+            remedy="set ARMILLARY_HOME to the directory of the platform, or start one: armillary up",
+        )

@@ -38,6 +38,7 @@ COMMANDS = {
     "retry": "armillary.cli.changing:retry",
     "priority": "armillary.cli.changing:priority",
     "explain": "armillary.cli.jobs:explain",
+    "why": "armillary.cli.why:why",
     "clouds": "armillary.cli.images:clouds",
     "job": "armillary.cli.jobs:job",
     "condor": "armillary.cli.condor.main:condor",

@@ -117,7 +117,7 @@ def _missing(file: Path) -> Unavailable:
         f"the key that signs records cannot be read: {file}",
         code="signing_key_missing",
         facts={"file": str(file)},
-        remedy="Restore it from a backup of the platform's home, or make a new one: armillary keys rotate.",
+        remedy="Restore it from a backup of the platform's home, or make a new one: armillary signing-key rotate.",
     )
 
 

@@ -119,7 +119,9 @@ class BigDocuments(Protocol):
 class RecordStore:
     """Each call is one transaction."""
 
-    def __init__(self, *, database: Database, big: BigDocuments) -> None:
+    def __init__(self, *, database: Database, big: BigDocuments, large: int = LARGE) -> None:
+        """Keep documents of more than `large` packed bytes in `big`."""
+        self._large = large
         self._database = database
         self._reading = database.execution_options(readonly=True)
         self._big = big
@@ -186,7 +188,7 @@ class RecordStore:
         patterns = self._patterns({one.signed.job.cluster: one.signed.document for one in made})
         packed = {one.signed.job: pack(one.signed.document, patterns[one.signed.job.cluster]) for one in made}
         for one in made:
-            if len(packed[one.signed.job]) > LARGE:
+            if len(packed[one.signed.job]) > self._large:
                 with self._big.writer() as writer:
                     writer.write(one.signed.document)
                     writer.commit(one.signed.signature.sha256)
@@ -198,7 +200,9 @@ class RecordStore:
                     "cluster": one.signed.job.cluster,
                     "proc": one.signed.job.proc,
                     "attempt": one.signed.attempt,
-                    "document": packed[one.signed.job] if len(packed[one.signed.job]) <= LARGE else None,
+                    "document": packed[one.signed.job]
+                    if len(packed[one.signed.job]) <= self._large
+                    else None,
                     **_values(one.signed, known),
                 }
                 for one in made
