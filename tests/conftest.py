@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +22,28 @@ ONE_PLATFORM = "tests/vm/"
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
+ONE_MARK = re.compile(r"(?!not )(\w+)( and |$)")
+"""What `-m` asks for, when everything that is wanted has one mark."""
+
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 @event.listens_for(Engine, "engine_connect")
 def _note(connection: Connection) -> None:
     _engines.add(connection.engine)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave folders unread in which nothing has the mark that is asked for: to read all tests takes half a minute."""
+    asked = ONE_MARK.match(config.option.markexpr)
+    if not asked or not collection_path.is_dir():
+        return None
+    shared = Path(__file__).parent.glob("*.py")  # what lies beside us may give marks to any folder
+    return None if _have(asked[1], (*shared, *collection_path.rglob("*.py"))) else True
+
+
+def _have(mark: str, files: Iterable[Path]) -> bool:
+    return any(f"mark.{mark}" in file.read_text() for file in files)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,11 +7,15 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+
+from armillary.client.batch import Batch
+from armillary.client.http import Armillary
 
 
 def free_ports(count: int) -> list[int]:
@@ -48,6 +52,7 @@ class Golden:
         self.configure()
         self.report_file = home / "demo.json"
         self.vospace = f"localhost:{https}"
+        self.password = ""
         self.work = home / "test-work"
         self.work.mkdir()
 
@@ -55,6 +60,11 @@ class Golden:
         """Change settings; the platform reads them at its next start."""
         self.settings |= changed
         (self.home / "armillary.toml").write_text(tomli_w.dumps(self.settings))
+
+    @property
+    def clouds_file(self) -> Path:
+        """How the stock clients reach the embedded clouds with all rights."""
+        return self.home / "fleet" / "clouds.yaml"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -116,6 +126,11 @@ class Golden:
     def json(self, *command: str) -> Any:
         return json.loads(self.run(*command, "--json"))
 
+    def as_operator(self, cloud: str, *command: str) -> Any:
+        """Run a stock `openstack` command that prints something, with all rights on an embedded cloud."""
+        mine = {"OS_CLIENT_CONFIG_FILE": str(self.clouds_file), "OS_CLOUD": cloud}
+        return json.loads(self._run(["openstack", *command, "-f", "json"], {**self.environment, **mine}))
+
     def openstack(self, *command: str) -> Any:
         """Run a stock `openstack` command that prints something, as the astronomer on the first cloud."""
         return json.loads(self.run("openstack", *command, "-f", "json"))
@@ -162,11 +177,14 @@ class Golden:
         return self.json("armillary", "jobs", str(cluster))
 
     def wait(self, cluster: int, wanted: Any, *, seconds: float = 900) -> list[dict[str, Any]]:
-        """Wait until `wanted(jobs)` holds."""
-        end = time.monotonic() + seconds
-        while not wanted(jobs := self.jobs(cluster)):
-            assert time.monotonic() < end, f"{jobs}{self.log()}"
-            time.sleep(1)
+        """Wait until `wanted(jobs)` holds: asked again at each event, for asking takes the processor from machines."""
+        end, after = time.monotonic() + seconds, 0
+        mine = tomllib.loads((self.home / "demo/home/.config/armillary/config.toml").read_text())
+        running = self.running()
+        with Armillary(url=running["url"], token=mine["token"], ca_file=running["ca_file"]) as http:
+            while not wanted(jobs := self.jobs(cluster)):
+                assert time.monotonic() < end, f"{jobs}{self.log()}"
+                after = Batch(http=http).events(cluster, after=after, wait=10)["next"]
         return jobs
 
     def close(self) -> None:

@@ -3,13 +3,10 @@
 The second cloud is another platform, reached as any OpenStack is: by its entry in `clouds.yaml`.
 """
 
-import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,20 +36,9 @@ def north(golden: Golden, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         platform.close()
 
 
-def clouds_file(platform: Golden) -> Path:
-    return platform.home / "fleet" / "clouds.yaml"
-
-
 def servers_of(platform: Golden, cloud: str) -> list[dict[str, Any]]:
-    """The servers of all projects of an embedded cloud, asked for by the stock client."""
-    environment = {
-        **platform.environment,
-        "OS_CLIENT_CONFIG_FILE": str(clouds_file(platform)),
-        "OS_CLOUD": cloud,
-    }
-    command = ["openstack", "server", "list", "--all-projects", "-f", "json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
-    return json.loads(done.stdout)
+    """The servers of all projects of an embedded cloud."""
+    return platform.as_operator(cloud, "server", "list", "--all-projects")
 
 
 def kill_platform(platform: Golden) -> None:
@@ -82,7 +68,7 @@ def on_two_clouds(golden: Golden, north: Golden, report: Job) -> Iterator[Golden
     golden.operate("down")
     golden.configure(
         clouds=[cloud for cloud in before["clouds"] if cloud["name"] == "east"],
-        clouds_yaml=str(clouds_file(north)),
+        clouds_yaml=str(north.clouds_file),
         guest_urls={"north": f"https://armillary.internal:{golden.settings['https_port']}"},
     )
     golden.operate("up")

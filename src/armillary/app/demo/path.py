@@ -333,7 +333,7 @@ class GoldenPath:
                 raise Unavailable(
                     f"jobs have not completed ({now}); {first['id']}: {why}", code="jobs_failed"
                 )
-            time.sleep(2)
+            time.sleep(4)  # asking takes the processor from machines that boot
         self._user.run("armillary", "fetch", str(cluster), cwd=self._work)
         return jobs
 
