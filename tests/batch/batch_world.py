@@ -32,6 +32,7 @@ from armillary.batch.engines.embedded.policing import Policing
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.genuine import WRONG_IMAGE, ImageCheck
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher, WorkerMatch, kind_of
 from armillary.batch.model import Group, InputFile, JobId, JobSpec, Machine, Resources, Submission, Wishes
@@ -49,6 +50,7 @@ from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
 from armillary.batch.user_data import CloudInitEnrolment
+from armillary.disks.model import Manifest
 from armillary.fleet.fake import FakeCloud, fake_fleet
 from armillary.notices import tables as notice_tables
 from armillary.notices.model import Channel
@@ -75,6 +77,8 @@ class World:
     policy_page: int = 500
     senders: dict[Channel, Send] = field(default_factory=dict[Channel, Send])
     evaluator: Evaluator = field(default_factory=Evaluator)
+    manifests: dict[str, Manifest] = field(default_factory=dict[str, Manifest])
+    """of the images that somebody has looked into"""
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock()
@@ -186,6 +190,13 @@ class World:
             logs=self.logs,
             bell=self.bell,
             credentials=self.credentials,
+            genuine=ImageCheck(
+                manifest=self.manifests.get,
+                has=lambda image: image in self.manifests,
+                turn_away=lambda worker, why: self.fleet_records.set(
+                    worker, reason_code=WRONG_IMAGE, reason=why
+                ),
+            ),
             terms=self.terms,
         )
         self.scaler = Scaler(

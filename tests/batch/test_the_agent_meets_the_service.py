@@ -43,7 +43,9 @@ def serving(app: Any) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def an_agent(folder: Path, url: str, token: str, image: str) -> Iterator[subprocess.Popen[bytes]]:
+def an_agent(
+    folder: Path, url: str, token: str, image: str, **more: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     config = {
         "url": url,
         "bootstrap_token": token,
@@ -54,6 +56,7 @@ def an_agent(folder: Path, url: str, token: str, image: str) -> Iterator[subproc
         "memory_mib": 2048,
         "users": False,
         "retry_seconds": 0.02,
+        **more,
     }
     (folder / "agent.json").write_text(json.dumps(config))
     (folder / "agent.pyz").write_bytes(agent_source())

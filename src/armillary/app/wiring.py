@@ -196,6 +196,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         accounts=accounts,
         authority=authority,
         fleet=fleet,
+        contents=contents,
         clock=clock,
     )
     authenticator = Authenticator(service=accounts, certificates=authority)
@@ -298,7 +299,9 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         provenance_router(provenance=recording.provenance, authenticate=authenticator.principal_of)
     )
     crates = build_crates(provenance=recording.provenance, batch=batch.service, vospace=vospace)
-    app.include_router(crate_router(exports=crates.exports, reruns=crates.reruns, authenticator=authenticator))
+    app.include_router(
+        crate_router(exports=crates.exports, reruns=crates.reruns, authenticator=authenticator)
+    )
     app.include_router(links_router(links=shelf.links, authenticate=authenticator.principal_of))
     app.mount(
         "/",
@@ -312,6 +315,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             shelf=shelf,
             keys=keys,
             inside=inside,
+            provenance=recording.provenance,
             provider=build_provider(settings.oidc, clock),
             office=Office(
                 notices=telling.notices,

@@ -35,6 +35,7 @@ from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.engines.embedded.together import Together
 from armillary.batch.engines.htcondor.joining import Reach
 from armillary.batch.forecast import Forecaster
+from armillary.batch.genuine import WRONG_IMAGE, ImageCheck
 from armillary.batch.ledger import Ledger
 from armillary.batch.load import Load
 from armillary.batch.logs import LogFolder
@@ -59,6 +60,7 @@ from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
 from armillary.batch.user_data import CloudInitEnrolment
 from armillary.batch.watching import Patience
+from armillary.fleet.contents import ImageContents
 from armillary.fleet.service import FleetService
 
 JOB_SCOPES = frozenset({"vospace:read", "vospace:write"})
@@ -97,6 +99,7 @@ def build_batch(
     accounts: AccountsService,
     authority: Authority,
     fleet: FleetService,
+    contents: ImageContents,
     clock: Clock,
     meter: Meter,
     telling: Telling,
@@ -238,6 +241,11 @@ def build_batch(
             bell=bell,
             credentials=credentials,
             hardware=hardware,
+            genuine=ImageCheck(
+                manifest=contents.manifest,
+                has=contents.has,
+                turn_away=lambda worker, why: fleet_records.set(worker, reason_code=WRONG_IMAGE, reason=why),
+            ),
             terms=terms,
         ),
         calls=calls,

@@ -19,10 +19,12 @@ from armillary.batch.engines.embedded.parcels import Claimed, Held, Leased, Leas
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.genuine import ImageCheck
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import InputFile, JobId, JobState, Resources
 from armillary.batch.ports import BlobWriter, Credential, Credentials, Spool
 from armillary.batch.store.hardware_records import HardwareRecords
+from armillary.disks.probing import Answers, Questions
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class AgentService:
         bell: Bell,
         credentials: Credentials | None = None,
         hardware: HardwareRecords | None = None,
+        genuine: ImageCheck | None = None,
         terms: Terms | None = None,
         renew_before: timedelta = timedelta(hours=1),
     ) -> None:
@@ -84,6 +87,7 @@ class AgentService:
         self._bell = bell
         self._credentials = credentials
         self._hardware = hardware
+        self._genuine = genuine
         self._renew_before = renew_before
         self._given: dict[WorkerId, dict[PersonId, Credential]] = {}
         self.terms = terms or Terms()
@@ -93,10 +97,30 @@ class AgentService:
         """Rings `("work", group)`, `"work"` (any group) and `("worker", id)`."""
         return self._bell
 
+    def probe(self, token: str) -> Questions | None:
+        """Return what a machine has to answer before it may register; None for nothing. Raises Unauthorized."""
+        _, image = self._register.invited(token)
+        return self._genuine.questions(image, token) if self._genuine else None
+
     def register(
-        self, *, token: str, server_id: str | None, image: Sha512, whole: Resources, version: str
+        self,
+        *,
+        token: str,
+        server_id: str | None,
+        image: Sha512,
+        whole: Resources,
+        version: str,
+        measured: Answers | None = None,
     ) -> tuple[WorkerId, str]:
-        """Exchange a bootstrap token for a session key."""
+        """Exchange a bootstrap token, and what the machine `measured` of itself, for a session key.
+
+        Raises:
+            Unauthorized, Forbidden: whose machine it is, or what it is made of, is not as it should be.
+            PreconditionFailed: it has to measure itself first.
+        """
+        if self._genuine:
+            invited, named = self._register.invited(token)
+            self._genuine.check(invited, named, measured)
         worker, key = self._register.register(
             token, server_id=server_id, image=image, whole=whole, version=version
         )

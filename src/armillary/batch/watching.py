@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from armillary.base.bell import Bell
 from armillary.base.ids import CloudName, ServerId, WorkerId
 from armillary.batch.booting import Yard
+from armillary.batch.genuine import WRONG_IMAGE
 from armillary.batch.model import Machine, MachineState, WorkerReport
 from armillary.batch.ports import Workforce
 from armillary.batch.store.fleet_records import FleetRecords
@@ -145,6 +146,10 @@ class Watch:
             fault = _fault(machine, server)
             self._yard.failed(machine, "boot_failed", fault)
             self._give_up(machine, "boot_failed", fault)
+        elif machine.reason_code == WRONG_IMAGE and report is None:
+            reason = f"{machine.cloud} booted something else than the image: {machine.reason}"
+            self._yard.failed(machine, WRONG_IMAGE, reason)
+            self._give_up(machine, WRONG_IMAGE, reason)
         elif report is not None:
             self._records.set(machine.id, state=MachineState.READY, registered_at=report.registered_at)
             return True

@@ -32,6 +32,8 @@ from armillary.batch.api.wire_agent import (
     LogsIn,
     LogsOut,
     OkOut,
+    ProbeIn,
+    ProbeOut,
     RegisterIn,
     RegisterOut,
     RenewIn,
@@ -43,6 +45,7 @@ from armillary.batch.engines.embedded.parcels import LeaseKey, OutputRef
 from armillary.batch.engines.embedded.register import Session
 from armillary.batch.model import InputFile, JobId, Resources
 from armillary.batch.ports import Blob, Credential
+from armillary.disks.probing import Answers
 
 LOOK_AGAIN = 5.0
 """seconds after which a waiting claim looks again, for work that another process queued"""
@@ -57,6 +60,19 @@ def agent_router(*, service: AgentService) -> APIRouter:
 
     worker = Depends(session_of)
 
+    @routes.post("/probe")
+    def probe(body: ProbeIn) -> ProbeOut:
+        asked = service.probe(body.bootstrap_token)
+        if asked is None:
+            return ProbeOut()
+        return ProbeOut(
+            questions={
+                "always": list(asked.always),
+                "folders": list(asked.folders),
+                "files": list(asked.files),
+            }
+        )
+
     @routes.post("/register")
     def register(body: RegisterIn) -> RegisterOut:
         worker, key = service.register(
@@ -67,6 +83,9 @@ def agent_router(*, service: AgentService) -> APIRouter:
                 cpus=body.cpus, memory_mib=body.memory_mib, disk_kib=body.disk_kib, gpus=body.gpus
             ),
             version=body.agent_version,
+            measured=Answers(files=body.measured.files, folders=body.measured.folders)
+            if body.measured
+            else None,
         )
         return RegisterOut(
             session_key=key,

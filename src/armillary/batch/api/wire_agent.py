@@ -26,6 +26,32 @@ class ResourcesWire(Wire):
     gpus: int = Field(default=0, ge=0, le=1000)
 
 
+Path = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Digests = Annotated[dict[Path, Annotated[str, StringConstraints(max_length=64)]], Field(max_length=1000)]
+
+
+class ProbeIn(Wire):
+    """`POST probe`, before `register`: what must this machine tell of itself?"""
+
+    bootstrap_token: Secret
+
+
+class ProbeOut(Wire):
+    """Files to measure, from the root: `always` all of them, the others as far as a second allows.
+
+    Nothing is asked (`questions` is null) when the platform has not looked into the image.
+    """
+
+    questions: dict[str, list[str]] | None = None
+
+
+class MeasuredWire(Wire):
+    """SHA-256 of files, and of folders' lists; empty for what is not there."""
+
+    files: Digests = Field(default_factory=dict[str, str])
+    folders: Digests = Field(default_factory=dict[str, str])
+
+
 class RegisterIn(Wire):
     """`POST register`: the one-time token of the user data, and what the machine is."""
 
@@ -37,6 +63,7 @@ class RegisterIn(Wire):
     disk_kib: int = Field(ge=0)
     gpus: int = Field(default=0, ge=0, le=1000)
     agent_version: Short = ""
+    measured: MeasuredWire | None = None
 
 
 class RegisterOut(Wire):

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from armillary.guest.agent import privacy, processes, pulse
+from armillary.guest.agent import measuring, privacy, processes, pulse
 from armillary.guest.agent.basics import FENCE, VERSION, Json, Refused, Unreachable, now, say
 from armillary.guest.agent.calls import Calls
 from armillary.guest.agent.job import STOPPING_GRACE, Job
@@ -114,8 +114,14 @@ class Worker:
         while not self.stopping.is_set():
             try:
                 self.server.session_key = ""
+                body["measured"] = self._measured()
                 self._session = self.server.call("register", body)
                 break
+            except Refused as refused:
+                if refused.code != "image_not_measured":
+                    raise
+                # Somebody looked into our image between our two calls: now there are questions.
+                self.stopping.wait(pause)
             except Unreachable as error:
                 say(f"cannot register yet: {error}")
                 self.stopping.wait(pause * (0.5 + random.random()))
@@ -125,6 +131,17 @@ class Worker:
         say(f"registered as {self._session.get('worker')}")
         self._adopt_session()
         self.book.keep_session(self._session)
+
+    def _measured(self) -> Json | None:
+        try:
+            asked = self.server.call("probe", {"bootstrap_token": self.config["bootstrap_token"]})
+        except Refused as refused:
+            if refused.status == 404:
+                return None  # a platform that asks nothing
+            raise
+        questions = asked.get("questions")
+        root = Path(self.config.get("image_root") or "/")
+        return measuring.measure(questions, root) if questions else None
 
     def _adopt_session(self) -> None:
         self.server.session_key = str(self._session["session_key"])

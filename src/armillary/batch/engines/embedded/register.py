@@ -123,13 +123,24 @@ class Register:
             )
         return worker, key
 
-    def _admit(self, row: Row[Any] | None, *, server_id: str | None, image: str) -> WorkerId:
+    def invited(self, token: str) -> tuple[WorkerId, Sha512]:
+        """Return who may register with a token, and from which image it must be. Raises Unauthorized."""
+        with self._reading.connect() as db:
+            row = db.execute(select(workers).where(workers.c.invite_hash == digest(token))).first()
+        row = self._still_invited(row)
+        return WorkerId(row.id), Sha512(row.image)
+
+    def _still_invited(self, row: Row[Any] | None) -> Row[Any]:
         if row is None or row.lost_at is not None:
             raise Unauthorized("this bootstrap token is not known", code="bad_bootstrap_token")
         if row.session_used:
             raise Unauthorized("this bootstrap token was used before", code="bootstrap_token_used")
         if row.invite_until < self._clock.now():
             raise Unauthorized("this bootstrap token has expired", code="bootstrap_token_expired")
+        return row
+
+    def _admit(self, row: Row[Any] | None, *, server_id: str | None, image: str) -> WorkerId:
+        row = self._still_invited(row)
         if row.expected_server and row.expected_server != server_id:
             why = (
                 "for another server"
