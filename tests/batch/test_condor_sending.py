@@ -12,7 +12,7 @@ from armillary.app.database import make_engine
 from armillary.base.bell import Bell
 from armillary.base.clock import VirtualClock
 from armillary.base.ids import ClusterId, PersonId, ProjectId, Sha512
-from armillary.base.job_ads import HELD, IDLE, REMOVED
+from armillary.base.job_ads import HELD, IDLE, REMOVED, RUNNING
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.engine import CondorEngine
 from armillary.batch.engines.htcondor.ports import Pool, Site
@@ -155,3 +155,36 @@ def test_a_job_that_is_only_released_asks_for_what_the_schedd_made_of_it(
     assert engine.release(Selection(cluster=cluster)) == 1
     engine.tick()
     assert (schedd.queue["2.0"]["JobStatus"], schedd.queue["2.0"]["RequestMemory"]) == (IDLE, 128)
+
+
+@pytest.mark.parametrize("bound", ["max_materialize", "max_idle"])
+def test_no_more_jobs_of_a_submit_are_sent_than_it_wants_there(
+    engine: CondorEngine, schedd: Schedd, bound: str
+) -> None:
+    schedd.submits = 1
+    submitted(engine, 5, **{bound: 2})
+    for _ in range(3):
+        engine.tick()
+    assert list(schedd.queue) == ["2.0", "2.1"]
+    schedd.moves("2.0", JobStatus=HELD, HoldReasonCode=34, HoldReason="it took too much")
+    for _ in range(3):
+        engine.tick()
+    assert list(schedd.queue) == ["2.0", "2.1", "3.0"]
+
+
+def test_a_bounded_submit_keeps_no_other_back(engine: CondorEngine, schedd: Schedd) -> None:
+    schedd.submits = 1
+    submitted(engine, 3, max_idle=1)
+    submitted(engine, 2)
+    engine.tick()
+    assert len(schedd.queue) == 3
+
+
+def test_a_job_that_runs_makes_room_for_one_that_waits(engine: CondorEngine, schedd: Schedd) -> None:
+    schedd.submits = 1
+    submitted(engine, 3, max_idle=1)
+    engine.tick()
+    schedd.moves("2.0", JobStatus=RUNNING, JobCurrentStartDate=7)
+    for _ in range(3):
+        engine.tick()
+    assert list(schedd.queue) == ["2.0", "3.0"]

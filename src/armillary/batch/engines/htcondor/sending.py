@@ -16,6 +16,7 @@ from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.htcondor.keys import FILE as KEY
 from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.machines import avoided_by_group
+from armillary.batch.engines.htcondor.pacing import UNBOUNDED, room
 from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.sight import OURS, SPOOLING
 from armillary.batch.engines.htcondor.staging import Staging
@@ -107,10 +108,14 @@ class Sender:
                 jobs.c.live_attempt.is_(None),
             )
             .order_by(jobs.c.cluster, jobs.c.proc)
-            .limit(AT_ONCE)
         )
         with self._database.execution_options(readonly=True).connect() as db:
-            return db.execute(query).all()
+            found = list(db.execute(query.where(UNBOUNDED).limit(AT_ONCE)))
+            for cluster, more in room(db).items():
+                left = min(more, AT_ONCE - len(found))
+                if left > 0:
+                    found += db.execute(query.where(clusters.c.id == cluster).limit(left))
+        return found
 
     def _adopt(self, cluster: int, rows: list[Row[Any]]) -> list[Row[Any]]:
         """Find those that an earlier call has sent without hearing so; returns the others."""
