@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from armillary.accounts.trail import Asked, Trail, see
+from armillary.accounts.trail import Asked, Trail, changed, see
 from armillary.app.audited import Audited
 from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
@@ -35,6 +35,23 @@ def a_trail(tmp_path: Path, clock: VirtualClock) -> Make:
         return trail
 
     return make
+
+
+def test_what_a_figure_was_and_is_now_is_kept_unless_it_was_refused(a_trail: Make) -> None:
+    trail = a_trail()
+
+    def answer(request: Request) -> Response:  # in a thread, as every endpoint that waits for records
+        changed("m51: allocation, cores", 4, 16)
+        changed("m51: allocation, disk", 50, 50)
+        return Response(status_code=409 if "refused" in request.url.path else 200)
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["PUT"])])
+    client = TestClient(Audited(app, trail=trail, space=["/vault"]))
+    client.put("/allocation")
+    client.put("/refused")
+    changed("outside of requests", 1, 2)
+    assert [entry.said for entry in trail.entries(Asked(), limit=9)] == ["", "m51: allocation, cores: 4 → 16"]
+    assert len(trail.entries(Asked(words="4 → 16"), limit=9)) == 1
 
 
 def add(trail: Trail, *targets: str, who: str = "ada", status: int = 303) -> None:

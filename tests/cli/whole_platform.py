@@ -8,14 +8,19 @@ import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from armillary.accounts import api as accounts_api
+from armillary.accounts.api.access import Desk
+from armillary.accounts.api.trail_routes import trail_router
 from armillary.accounts.model import Allocation, Role, TokenKind
 from armillary.accounts.service import AccountsService, AccountsStore, Passwords
+from armillary.accounts.trail import Trail
+from armillary.app.audited import Audited
 from armillary.app.database import make_engine
 from armillary.base.bell import Bell
 from armillary.base.clock import SystemClock
@@ -24,9 +29,11 @@ from armillary.base.units import GiB, MiB
 from armillary.batch.agent_archive import agent_source
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_call_router, agent_router, call_router, router
+from armillary.batch.api.clouds import drain_router
 from armillary.batch.api.reports import reports_router
 from armillary.batch.calls import Calls
 from armillary.batch.credentials import JobCredentials
+from armillary.batch.draining import Draining
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
@@ -50,7 +57,11 @@ from armillary.fleet.launching import Launching
 from armillary.fleet.lineage import Lineages
 from armillary.fleet.machines_api import machines_router
 from armillary.notices import tables as notice_tables
+from armillary.notices.announcements import Announcements
+from armillary.notices.api import notices_router
 from armillary.notices.outbox import Outbox
+from armillary.notices.service import Notices
+from armillary.portal.letters import line
 from armillary.vospace.api.links import links_router
 from armillary.vospace.bytes.memory import MemoryBytes
 from armillary.vospace.service import Links, VOSpaceService
@@ -103,8 +114,30 @@ class WholePlatform:
         self._wire_machines(app, database, clock, fleet)
         self._wire_files(database, clock)
         app.include_router(links_router(links=self.links, authenticate=who))
+        self._wire_office(app, database, clock, fleet)
         app.add_api_route("/healthz", lambda: {"ok": True})
-        self._serve(app)
+        self._serve(Audited(app, trail=self.trail, space=["/vault"]))
+
+    def _wire_office(self, app: FastAPI, database: Any, clock: SystemClock, fleet: Any) -> None:
+        authenticator = app.state.authenticator
+        self.trail = Trail(database=database, clock=clock, kept=timedelta(days=1), most=10_000)
+        self.trail.create_all()
+        self.notices = Notices(
+            database=database, people=self.accounts, clock=clock, channels=frozenset(), secret=b"secret"
+        )
+        who, desk = authenticator.principal_of, Desk(service=self.accounts)
+        app.include_router(trail_router(trail=self.trail, desk=desk, authenticate=who))
+        app.include_router(
+            notices_router(
+                notices=self.notices,
+                announcements=Announcements(database=database, clock=clock),
+                people=self.accounts.people,
+                words=lambda locale, kind, facts: line(locale, kind, facts).text,
+                authenticate=who,
+            )
+        )
+        draining = Draining(database=database, clouds=fleet, clock=clock)
+        app.include_router(drain_router(draining=draining, authenticator=authenticator))
 
     def _wire_machines(self, app: FastAPI, database: Any, clock: SystemClock, fleet: Any) -> None:
         expiry = Expiry(
@@ -203,7 +236,7 @@ class WholePlatform:
             terms=terms,
         )
 
-    def _serve(self, app: FastAPI) -> None:
+    def _serve(self, app: ASGIApp) -> None:
         started = threading.Event()
 
         class Server(uvicorn.Server):
@@ -211,7 +244,7 @@ class WholePlatform:
                 await super().startup(sockets)
                 started.set()
 
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+        config = uvicorn.Config(cast("Any", app), host="127.0.0.1", port=0, log_level="error", lifespan="off")
         self._server = Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

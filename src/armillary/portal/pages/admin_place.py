@@ -180,12 +180,12 @@ def trail(portal: Services, visit: Visiting, before: int | None = None) -> Respo
 @router.get("/trail.csv")
 def trail_csv(portal: Services, visit: Visiting) -> Response:
     visit.need_admin()
-    head = ("at", "who", "act", "target", "origin", "status")
+    head = ("at", "who", "act", "target", "origin", "status", "said")
     return as_csv("trail", head, (_row(entry) for entry in portal.office.trail.all(asked_for(visit))))
 
 
 def _row(entry: Entry) -> Sequence[object]:
-    return (to_iso(entry.at), entry.who, entry.act, entry.target, entry.origin, entry.status)
+    return (to_iso(entry.at), entry.who, entry.act, entry.target, entry.origin, entry.status, entry.said)
 
 
 USAGE_HEAD = ("jobs", "failed", "attempts", "core_hours", "cpu_hours", "memory_gib_hours", "wait_seconds")
