@@ -11,6 +11,7 @@ from armillary.portal.i18n import N_
 from armillary.portal.wording_machines import MACHINES
 from armillary.portal.wording_people import PEOPLE, PEOPLE_NOTICES
 from armillary.portal.wording_signing_in import SIGNING_IN
+from armillary.portal.wording_waiting import WAITING
 
 STATES: Mapping[str, str] = {
     # applications
@@ -148,6 +149,7 @@ NOTICES: Mapping[str, str] = {
 }
 
 ERRORS: Mapping[str, tuple[str, str]] = {
+    **WAITING,
     "wrong_password": (
         N_("The user name or the password is wrong."),
         N_("Check both; after several wrong tries there is a pause."),
@@ -238,34 +240,6 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         N_("Job %(proc)s asks for more than a machine of this size has."),
         N_("Choose a larger size, or lower request_cpus, request_memory or request_disk."),
     ),
-    "earlier_attempt_stopping": (
-        N_("An earlier attempt is still being stopped; two never run at once."),
-        "",
-    ),
-    "worker_planned": (N_("A worker is being prepared, for %(seconds)s s."), ""),
-    "worker_booting": (N_("A worker boots, for %(seconds)s s."), ""),
-    "workers_busy": (
-        N_("%(workers)s workers run jobs for this image; %(ahead)s jobs are before this one."),
-        "",
-    ),
-    "not_looked_yet": (N_("The next round of placement comes in a moment (%(seconds)s s)."), ""),
-    "claimed": (N_("A worker took it %(seconds)s s ago and gathers its files."), ""),
-    "running": (N_("It runs for %(seconds)s s."), ""),
-    "held": (N_("It was held %(seconds)s s ago."), N_("Mend the cause, then release the job.")),
-    "held_by_user": (
-        N_("It was held %(seconds)s s ago."),
-        N_("Mend the cause, then release the job."),
-    ),
-    "submitted_on_hold": (N_("It was submitted on hold."), N_("Release it when it shall run.")),
-    "lost_too_often": (
-        N_("Its workers were lost too often."),
-        N_("Look at its logs for a cause, then release the job."),
-    ),
-    "cloud_full": (N_("The cloud has no room for more workers now."), ""),
-    "batch_cores_used": (
-        N_("All batch cores of the project are used."),
-        N_("Wait for the jobs before this one, or ask for a larger allocation."),
-    ),
     "not_your_job": (
         N_("Job %(job)s is not yours."),
         N_("Ask its owner or an administrator of the project."),
@@ -348,9 +322,10 @@ def error_text(catalogue: gettext.NullTranslations, error: Worded) -> ErrorText:
     known = ERRORS.get(error.code)
     message, remedy = error.message, error.remedy
     if known:
+        places = {"cloud": getattr(error, "cloud", None), **error.facts}  # of a reason it is a field
         try:
             message, remedy = (
-                catalogue.gettext(known[0]) % error.facts,
+                catalogue.gettext(known[0]) % places,
                 catalogue.gettext(known[1]) if known[1] else "",
             )
         except KeyError:  # raised elsewhere under the same code with other facts

@@ -38,7 +38,7 @@ def quota_full(offer: Offer, left: Sequence[int | None], limits: Sequence[int | 
                     facts={
                         "used": used,
                         "limit": limit,
-                        "needed": need,
+                        "needs": need,
                         "flavor": offer.kind.flavor,
                         "unit": unit,
                     },
