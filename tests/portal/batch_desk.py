@@ -32,6 +32,7 @@ from armillary.batch.reports import Reports
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.board_records import BoardRecords
+from armillary.batch.store.ended_records import EndedRecords
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.load_records import LoadRecords
 from armillary.batch.store.records import Records
@@ -50,6 +51,7 @@ class BatchDesk:
     ) -> None:
         database = make_engine(f"sqlite:///{directory}/batch.db", durable=False)
         create_all(database)
+        self.ended = EndedRecords(database=database)
         terms, bell = Terms(), Bell()
         self.queue = EmbeddedQueue(database=database, clock=clock, terms=terms)
         self.spool = FolderSpool(directory=directory / "spool")

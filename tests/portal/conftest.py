@@ -22,6 +22,7 @@ from armillary.app.database import make_engine
 from armillary.app.wiring_inside import build_inside
 from armillary.base.clock import SystemClock
 from armillary.base.units import GiB
+from armillary.crates.record import LineageStep
 from armillary.fleet.fake import FakeCloud, fake_fleet
 from armillary.fleet.service import FleetService
 from armillary.notices.announcements import Announcements
@@ -36,6 +37,11 @@ from armillary.portal.office import Office
 from armillary.portal.oidc import Provider
 from armillary.portal.shelf import Shelf
 from armillary.portal.use_records import UseRecords
+from armillary.provenance.clerk import Clerk, Place
+from armillary.provenance.keys import PlatformKeys
+from armillary.provenance.service import Provenance
+from armillary.provenance.store import RecordStore
+from armillary.provenance.store import create_all as create_provenance
 from armillary.vospace.bytes.memory import MemoryBytes
 from armillary.vospace.service import Bins, Links, VOSpaceService
 from armillary.vospace.service.views import Views
@@ -162,6 +168,33 @@ def provider() -> Provider | None:
 
 
 @pytest.fixture
+def provenance(desk: BatchDesk, vospace: VOSpaceService, clock: SystemClock, tmp_path: Path) -> Provenance:
+    """Records of what the desk's jobs did."""
+    database = make_engine(f"sqlite:///{tmp_path}/provenance.db", durable=False)
+    create_provenance(database)
+    store = RecordStore(database=database, big=desk.spool)
+    keys = PlatformKeys(folder=tmp_path / "keys", published=store, clock=clock)
+    clerk = Clerk(
+        endings=desk.ended,
+        store=store,
+        witness=vospace.witness,
+        mark=vospace.mark,
+        lineage=lambda _project, sha512: [LineageStep(kind="upload", name="my-snapshot", sha512=sha512)],
+        signer=keys,
+        clock=clock,
+        place=Place(platform="http://localhost", authority="armillary.example~vault"),
+    )
+    return Provenance(
+        store=store,
+        jobs=desk.service,
+        space=vospace,
+        keys=keys,
+        authority="armillary.example~vault",
+        write_down=clerk.tick,
+    )
+
+
+@pytest.fixture
 def client(
     accounts: AccountsService,
     fleet: FleetService,
@@ -172,6 +205,7 @@ def client(
     machinery: Machinery,
     bounds: Bounds,
     provider: Provider | None,
+    provenance: Provenance,
     clock: SystemClock,
     tmp_path: Path,
 ) -> TestClient:
@@ -200,6 +234,7 @@ def client(
         inside=inside,
         clock=clock,
         provider=provider,
+        provenance=provenance,
     )
     return TestClient(portal, base_url="http://localhost:8080")
 

@@ -298,9 +298,20 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app.include_router(
         provenance_router(provenance=recording.provenance, authenticate=authenticator.principal_of)
     )
-    crates = build_crates(provenance=recording.provenance, batch=batch.service, vospace=vospace)
+    crates = build_crates(
+        provenance=recording.provenance,
+        batch=batch.service,
+        vospace=vospace,
+        database=database.execution_options(room="provenance"),
+        clock=clock,
+    )
     app.include_router(
-        crate_router(exports=crates.exports, reruns=crates.reruns, authenticator=authenticator)
+        crate_router(
+            exports=crates.exports,
+            reruns=crates.reruns,
+            imports=crates.imports,
+            authenticator=authenticator,
+        )
     )
     app.include_router(links_router(links=shelf.links, authenticate=authenticator.principal_of))
     app.mount(

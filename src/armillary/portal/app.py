@@ -35,6 +35,7 @@ from armillary.portal.pages import (
     launching,
     machine_parts,
     machines,
+    made_by,
     notices,
     oidc,
     places,
@@ -52,6 +53,7 @@ from armillary.portal.security import SecurityHeaders
 from armillary.portal.shelf import Shelf
 from armillary.portal.static_files import TerminalFiles, VersionedFiles
 from armillary.portal.visit import SignInNeeded
+from armillary.provenance.service import Provenance
 from armillary.vospace.service import VOSpaceService
 
 ROOMS = (
@@ -76,6 +78,7 @@ ROOMS = (
     jobs,
     job,
     files,
+    made_by,
     profile,
     notices,
     shared,
@@ -100,6 +103,7 @@ def create_portal(
     inside: Inside,
     office: Office,
     clock: Clock,
+    provenance: Provenance | None = None,
     provider: Provider | None = None,
 ) -> FastAPI:
     """Return the portal as an application of its own, to be mounted at `/` behind everything else."""
@@ -114,6 +118,7 @@ def create_portal(
         keys=keys,
         inside=inside,
         office=office,
+        provenance=provenance,
         provider=provider,
         clock=clock,
         renderer=Renderer(),

@@ -36,6 +36,7 @@ from armillary.portal.security import (
 )
 from armillary.portal.shelf import Shelf
 from armillary.portal.visit import Visit
+from armillary.provenance.service import Provenance
 from armillary.vospace.service import VOSpaceService
 
 LOCALE_COOKIE = "armillary_locale"
@@ -64,6 +65,8 @@ class Portal:
     office: Office
     clock: Clock
     renderer: Renderer
+    provenance: Provenance | None = None
+    """what made results"""
     provider: Provider | None = None
     """of OpenID Connect, if the operator named one"""
 

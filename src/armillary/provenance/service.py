@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from armillary.accounts.model import Principal
-from armillary.base.errors import Invalid, NotFound
+from armillary.base.errors import Invalid, NotFound, TooLarge
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.batch.views import ClusterView, JobDetail
@@ -129,15 +129,25 @@ class Provenance:
         pem = keys.get(signed.signature.key)
         return pem is not None and verifies(signed.document, signed.signature, key=read_public(pem))
 
-    def why(self, who: Principal, path: str) -> Why:
+    def why(self, who: Principal, path: str, *, most: int | None = None) -> Why:
         """Say what made a file. `path` is a URI of VOSpace, or a path in it; `me` is the caller's home.
+
+        With `most`, a file of more bytes is not read to learn its SHA-256.
 
         Raises:
             NotFound, Forbidden: there is no such node, or the caller may not read it.
             Invalid: it has no bytes, code `type_not_supported`.
+            TooLarge: it has more than `most`, and its SHA-256 is not known.
         """
         node = self._space.open_bytes(who, self._path(who, path), head=True).node
-        sha256 = self._space.witness.sha256(node.blob, node.length)
+        sha256 = self._space.witness.sha256(node.blob, node.length, most=most)
+        if not sha256:
+            raise TooLarge(
+                f"{node.path} has to be read whole to know what made it.",
+                code="too_large_to_trace",
+                facts={"path": str(node.path), "size": node.length},
+                remedy="Ask on the command line: armillary why",
+            )
         found = self._makers(who, node, sha256) if node.length else []
         makers = [maker for maker, _ in found]
         uri = to_uri(node.path, self._authority)

@@ -41,6 +41,7 @@ def file_page(portal: Portal, visit: Visit, node: Node) -> Response:
         name=visible(node.name or "/"),
         crumbs=crumbs(node.path),
         inside=NOTHING | _inside(portal, visit, node) if node.is_file and node.length else None,
+        has_records=portal.provenance is not None,
         may_write=may_write,
         may_share=may_share,
         groups=sorted(group.name for group in portal.accounts.groups_in_role(visit.person, "member")),

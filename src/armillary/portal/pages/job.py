@@ -58,6 +58,7 @@ def job_page(
         logs=[log_end(portal, visit, job, stream, attempt) for stream in STREAMS],
         inputs=files_of(shown["detail"]),
         in_vospace=in_vospace,
+        has_records=portal.provenance is not None,
         submit_text=portal.board.submit_text(visit.who, job.cluster),
     )
 

@@ -1,0 +1,48 @@
+"""The pages that say what made a file, and how a job came to its results."""
+
+from __future__ import annotations
+
+import pytest
+from batch_desk import BatchDesk
+from portal_visitor import Browser
+
+from armillary.accounts.model import Project
+from armillary.fleet.fake import FakeCloud
+
+SUBMIT = "executable = count.sh\narguments = <b>m51</b>\nqueue\n"
+FILES = [("files", ("count.sh", b"#!/bin/sh\n"))]
+
+
+@pytest.fixture
+def queued(ada: Browser, clouds: list[FakeCloud], project: Project) -> Browser:
+    image = str(clouds[0].images(project)[0].sha512)
+    ada.post("/jobs/submit", {"image": image, "flavor": "c2-2gb-10", "submit_text": SUBMIT}, files=FILES)
+    return ada
+
+
+def test_a_job_that_is_over_shows_its_record(queued: Browser, desk: BatchDesk) -> None:
+    assert "/jobs/1/0/record" not in queued.get("/jobs/1/0")
+    desk.do_job(files={"m51.cat": b"7 sources"})
+    assert 'href="/jobs/1/0/record"' in queued.get("/jobs/1/0")
+    page = queued.get("/jobs/1/0/record")
+    assert "&lt;b&gt;m51&lt;/b&gt;" in page
+    assert "m51.cat" in page
+    assert "good" in page
+    assert "armillary why 1.0" in page
+
+
+def test_a_job_that_waits_has_a_page_that_says_so(queued: Browser) -> None:
+    assert "Nothing is written down of job 1.0 yet." in queued.get("/jobs/1/0/record")
+
+
+def test_a_file_says_which_job_made_its_bytes(queued: Browser, desk: BatchDesk) -> None:
+    desk.do_job(files={"m51.cat": b"7 sources"})
+    queued.get("/files")
+    uploads = [("files", ("mine.cat", b"7 sources")), ("files", ("other.cat", b"8 sources"))]
+    queued.post("/files/home/ada", {"action": "upload"}, files=uploads)
+    assert 'href="/made-by/home/ada/mine.cat"' in queued.get("/files/home/ada/mine.cat?about=1")
+    queued.get("/jobs/1/0/record")
+    page = queued.get("/made-by/home/ada/mine.cat")
+    assert "Job 1.0 made these bytes, at another place or under another name: m51.cat" in page
+    assert "armillary why vos:/home/ada/mine.cat" in page
+    assert "No record has these bytes" in queued.get("/made-by/home/ada/other.cat")
