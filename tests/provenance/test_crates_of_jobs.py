@@ -10,7 +10,7 @@ from recorded_world import World
 
 from armillary.accounts.model import Principal
 from armillary.app.wiring_crates import Crates, build_crates
-from armillary.base.errors import Conflict, NotFound
+from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.crates.shelves import open_shelf
@@ -22,7 +22,17 @@ IMAGE, CATALOGUE = "/home/ada/m51.fits", "/home/ada/m51.cat"
 
 @pytest.fixture
 def crates(world: World) -> Crates:
-    return build_crates(provenance=world.provenance, batch=world.batch, vospace=world.space)
+    return crates_of(world)
+
+
+def crates_of(world: World) -> Crates:
+    return build_crates(
+        provenance=world.provenance,
+        batch=world.batch,
+        vospace=world.space,
+        database=world.database,
+        clock=world.clock,
+    )
 
 
 def count(world: World) -> JobId:
@@ -122,3 +132,62 @@ def test_nothing_runs_again_when_what_it_read_in_vospace_has_changed(
     world.space.delete(world.ada, IMAGE)
     with pytest.raises(Conflict, match="gone"):
         crates.reruns.rerun(world.ada, crate, cloud=None, project=None, key=None)
+
+
+def test_twelve_jobs_carried_to_a_fresh_platform_run_again_there_and_make_the_same(tmp_path: Path) -> None:
+    """All that the first platform had is gone but for the crate."""
+    old, new = (World(folder=made(tmp_path / name)) for name in ("old", "new"))
+    old.write(old.ada, IMAGE, b"image of m51")
+    cluster = old.submit(12)
+    for _ in range(12):
+        job = count(old)
+    old.clerk.tick()
+    place = packed(old, crates_of(old), job, tmp_path)
+    (key,) = old.provenance.published_keys()
+    old.close()
+
+    with open_shelf(place) as shelf:
+        crate = verify(shelf, trusted=[key.id]).crate
+        assert crate
+        for path in shelf.names():
+            new.keep(b"".join(shelf.chunks(path)))
+    crates = crates_of(new)
+    signatures = [job.signature for job in crate.jobs]
+    brought = crates.imports.take(new.ada, cluster=crate.cluster.signature, jobs=signatures, keys=crate.keys)
+    assert brought.jobs == [f"{cluster}.{proc}" for proc in range(12)]
+    assert new.read(new.ada, IMAGE) == b"image of m51"
+    again = crates.imports.take(new.ada, cluster=crate.cluster.signature, jobs=signatures, keys=crate.keys)
+    assert (again.number, again.written) == (brought.number, [])
+
+    found = crates.exports.crate(new.ada, Target.parse(f"import-{brought.number}"))
+    done = crates.reruns.rerun(new.ada, found, cloud=None, project=None, key=None)
+    assert done.submitted.jobs == 12
+    for _ in range(12):
+        second = count(new)
+    after = crates.exports.crate(new.ada, Target(cluster=second.cluster))
+    for one, other in zip(found.jobs, after.jobs, strict=True):
+        before = {file.name.partition("/home")[2] or file.name: file.sha256 for file in one.document.results}
+        assert before == {
+            file.name.partition("/home")[2] or file.name: file.sha256 for file in other.document.results
+        }
+    with pytest.raises(NotFound):
+        crates.exports.crate(new.eve, Target.parse(f"import-{brought.number}"))
+    new.close()
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_records_that_no_trusted_key_signed_are_not_imported(
+    world: World, crates: Crates, counted: JobId
+) -> None:
+    crate = crates.exports.crate(world.ada, Target(cluster=counted.cluster))
+    for paper in [crate.cluster, *crate.jobs]:
+        world.keep(paper.data)
+    world.keep(b"image of m51"), world.keep(b"7 sources")
+    with pytest.raises(Invalid, match="not signed by a key"):
+        crates.imports.take(
+            world.ada, cluster=crate.cluster.signature, jobs=[job.signature for job in crate.jobs], keys={}
+        )

@@ -1,4 +1,4 @@
-"""`armillary export` and `armillary verify`."""
+"""`armillary export`, `armillary verify` and `armillary import`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import rich_click as click
 
 from armillary.base.errors import Invalid
 from armillary.cli.completing import complete_targets
-from armillary.cli.output import Voice, emit_one, say, voice, voices
+from armillary.cli.output import Columns, Voice, emit_one, say, voice, voices
 from armillary.cli.session import connect
 from armillary.cli.words import argument, context, option
 
@@ -184,3 +184,41 @@ def _receive_folder(crates: Crates, name: str, place: Path) -> None:
         crates.receive(name, packed)
         with zipfile.ZipFile(packed) as archive:  # it keeps names below the folder
             archive.extractall(place)
+
+
+@click.command("import", epilog="Example: armillary import m51.zip --key 5f70…")
+@crate_argument
+@option(
+    "--key",
+    "keys",
+    multiple=True,
+    required=True,
+    metavar="FINGERPRINT|FILE",
+    help="The key of the platform that the crate comes from: whom you trust.",
+)
+@voices
+def bring(crate: Path, keys: tuple[str, ...]) -> None:
+    """Bring a crate of another platform here, so that its jobs can be run again.
+
+    It is verified first. Inputs, outputs and records are sent; what jobs read and wrote in VOSpace goes back to the
+    same paths here, where nothing else is. Then `armillary rerun` takes the name that is printed.
+    """
+    from armillary.client.crates import Crates
+    from armillary.crates.shelves import open_shelf
+    from armillary.crates.verify import verify as check
+
+    with open_shelf(crate) as shelf, connect() as http:
+        report = check(shelf, trusted=[fingerprint(key) for key in keys])
+        if not report.good or report.crate is None:
+            _tell(report, crate)
+            context().exit(1)
+        reply = Crates(http=http).bring(shelf, report.crate)
+    for uri in reply["kept"]:
+        say(f"kept {uri}: it is there with other bytes")
+    fields: Columns = [
+        ("Import", "name"),
+        ("From", "platform"),
+        ("Jobs", lambda one: len(one["jobs"])),
+        ("Files in VOSpace", lambda one: len(one["written"]) or None),
+    ]
+    emit_one(reply, fields=fields, identity="name")

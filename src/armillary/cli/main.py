@@ -48,6 +48,7 @@ COMMANDS = {
     "image": "armillary.cli.images:image",
     "export": "armillary.cli.crates:export",
     "verify": "armillary.cli.crates:verify",
+    "import": "armillary.cli.crates:bring",
     "rerun": "armillary.cli.rerunning:rerun",
     "compare": "armillary.cli.rerunning:compare",
     "machine": "armillary.cli.machine:machine",

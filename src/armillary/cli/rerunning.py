@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from armillary.client.comparing import Outcome, Side
 
 _FAILED = 1
+IMPORTED = "import-"
+"""before the number of an import, as `armillary import` prints it"""
 
 
 def tolerances(command: Any) -> Any:
@@ -36,7 +38,7 @@ def tolerances(command: Any) -> Any:
 
 
 @click.command(epilog="Example: armillary rerun 12 --on cloud-b")
-@argument("target", metavar="CLUSTER|JOB", shell_complete=complete_targets)
+@argument("target", metavar="CLUSTER|JOB|IMPORT", shell_complete=complete_targets)
 @option("--on", "cloud", metavar="CLOUD", help="Only on this cloud.")
 @option("--project", metavar="NAME", help="For this project; else the one that the jobs ran for.")
 @option("--no-wait", is_flag=True, help="Do not wait for the end, and do not compare.")
@@ -59,12 +61,11 @@ def rerun(
     from armillary.client.batch import Batch
     from armillary.client.comparing import OnPlatform
     from armillary.client.crates import Crates
-    from armillary.client.targets import read_target
 
-    name = str(read_target(target))
+    name = _target(target)
     with connect() as http:
-        batch = Batch(http=http)
-        reply = Crates(http=http).rerun(name, cloud=cloud, project=project)
+        batch, crates = Batch(http=http), Crates(http=http)
+        reply = crates.rerun(name, cloud=cloud, project=project)
         for warning in reply["warnings"]:
             say(f"note: {warning}")
         cluster = int(reply["cluster"])
@@ -80,13 +81,13 @@ def rerun(
         say(f"Cluster {cluster} runs {reply['jobs']} jobs of {name} again.")
         _wait(batch, cluster, http.url)
         again = f"{cluster}.{name.partition('.')[2]}" if "." in name else str(cluster)
-        sides = OnPlatform(batch=batch, target=name), OnPlatform(batch=batch, target=again)
+        sides = OnPlatform(crates=crates, target=name), OnPlatform(crates=crates, target=again)
         _report(*sides, rtol=rtol, atol=atol, ignore=ignore, cluster=cluster)
 
 
 @click.command(epilog="Example: armillary compare 12 15 --rtol 1e-6")
-@argument("first", metavar="CLUSTER|JOB|CRATE")
-@argument("second", metavar="CLUSTER|JOB|CRATE")
+@argument("first", metavar="CLUSTER|JOB|IMPORT|CRATE")
+@argument("second", metavar="CLUSTER|JOB|IMPORT|CRATE")
 @tolerances
 @voices
 def compare(first: str, second: str, rtol: float, atol: float, ignore: tuple[str, ...]) -> None:
@@ -99,11 +100,18 @@ def compare(first: str, second: str, rtol: float, atol: float, ignore: tuple[str
         _report(one, other, rtol=rtol, atol=atol, ignore=ignore)
 
 
+def _target(name: str) -> str:
+    """Return the name of a cluster or job, or of one that was imported, as the platform takes it."""
+    from armillary.client.targets import read_target
+
+    number = name.removeprefix(IMPORTED)
+    return name[: len(name) - len(number)] + str(read_target(number))
+
+
 @contextmanager
 def _side(name: str) -> Generator[Side]:
-    from armillary.client.batch import Batch
     from armillary.client.comparing import InCrate, OnPlatform
-    from armillary.client.targets import read_target
+    from armillary.client.crates import Crates
     from armillary.crates.shelves import open_shelf
     from armillary.crates.verify import load
 
@@ -111,9 +119,8 @@ def _side(name: str) -> Generator[Side]:
         with open_shelf(Path(name)) as shelf:
             yield InCrate(shelf=shelf, crate=load(shelf))
         return
-    target = str(read_target(name))
     with connect() as http:
-        yield OnPlatform(batch=Batch(http=http), target=target)
+        yield OnPlatform(crates=Crates(http=http), target=_target(name))
 
 
 def _wait(batch: Batch, cluster: int, platform: str) -> None:

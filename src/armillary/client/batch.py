@@ -67,10 +67,6 @@ class Batch:
         """Return one job with its spec, attempts and outputs."""
         return self._http.get(f"{_BASE}/jobs/{_id(job)}")
 
-    def record(self, job: str) -> Record:
-        """Return the signed record of a job that is over, with its cluster's."""
-        return self._http.get(f"{_BASE}/jobs/{_id(job)}/record")
-
     def log(
         self, job: str, *, stream: str, offset: int, attempt: int | None = None
     ) -> tuple[bytes, int, bool]:

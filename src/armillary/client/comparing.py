@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from armillary.client.batch import Batch
+from armillary.client.crates import Crates
+from armillary.client.errors import ClientError
 from armillary.crates.comparing import Comparison, Tolerance, Way, compare
 from armillary.crates.layout import Crate, output_path
 from armillary.crates.record import JobRecord
@@ -32,28 +33,22 @@ class Side(Protocol):
 
 
 class OnPlatform:
-    """A cluster or job of the platform, by its records."""
+    """A cluster, a job or an import of the platform, by its records."""
 
-    def __init__(self, *, batch: Batch, target: str) -> None:
-        self._batch = batch
+    def __init__(self, *, crates: Crates, target: str) -> None:
+        self._crates = crates
         self._target = target
 
     def jobs(self) -> Iterator[JobRecord]:
-        if "." in self._target:
-            yield self._record(self._target)
-            return
-        for job in self._batch.jobs(cluster=int(self._target)):
-            yield self._record(str(job["job"]))
+        yield from (JobRecord.model_validate(record) for record in self._crates.records(self._target))
 
     def bring(self, job: JobRecord, name: str, into: Path) -> bool:
-        if name.startswith("vos://"):
-            return False  # the second run has written over it
-        with into.open("w+b") as file:
-            self._batch.receive_output(job.job, name, file)
-        return True
-
-    def _record(self, job: str) -> JobRecord:
-        return JobRecord.model_validate(self._batch.record(job)["record"])
+        wanted = next((file.sha256 for file in job.results if name in {file.name, _local(file.name)}), "")
+        try:
+            with into.open("w+b") as file:
+                return self._crates.receive_content(self._target, wanted, file) == wanted
+        except ClientError:
+            return False  # what was written over in VOSpace since
 
 
 class InCrate:
@@ -67,7 +62,8 @@ class InCrate:
         yield from (job.document for job in self._crate.jobs)
 
     def bring(self, job: JobRecord, name: str, into: Path) -> bool:
-        path = output_path(job.job, name)
+        found = next((file.name for file in job.results if name in {file.name, _local(file.name)}), name)
+        path = output_path(job.job, found)
         if path not in set(self._shelf.names()):
             return False
         with into.open("wb") as file:
@@ -167,4 +163,11 @@ class Comparing(AbstractContextManager["Comparing"]):
 def _made(job: JobRecord) -> Mapping[str, str | None]:
     """Return what a job made, by name: outputs, and what it left in VOSpace."""
     written = {one.uri: one.sha256 or one.md5 for one in job.writes}
-    return {file.name: file.sha256 for file in job.outputs} | written
+    return {file.name: file.sha256 for file in job.outputs} | {
+        _local(uri): found for uri, found in written.items()
+    }
+
+
+def _local(uri: str) -> str:
+    """Return the name of a file in VOSpace without its platform's: a rerun elsewhere writes the same path there."""
+    return "vos:/" + uri.removeprefix("vos://").partition("/")[2]

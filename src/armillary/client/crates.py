@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from armillary.client.batch import Batch
 from armillary.client.http import Armillary
+from armillary.crates.layout import CLUSTER, Crate, Signed, record_path
+from armillary.crates.shelves import Shelf
 
 _BASE = "/api/v1/provenance"
 Record = dict[str, Any]
@@ -33,7 +38,39 @@ class Crates:
         """Return what a crate says of itself: `prov-json` or `ro-crate-metadata`."""
         return self._http.read_bytes(f"{_BASE}/crates/{quote(target)}/{form}")[0]
 
+    def records(self, target: str) -> list[Record]:
+        """Return the records of the jobs of a cluster, of one job, or of an import."""
+        return self._http.get(f"{_BASE}/crates/{quote(target)}/records")["records"]
+
+    def receive_content(self, target: str, sha256: str, into: BinaryIO) -> str:
+        """Bring bytes that the records of a target name; return their SHA-256."""
+        return self._http.receive_file(f"{_BASE}/crates/{quote(target)}/contents/{sha256}", into)
+
+    def bring(self, shelf: Shelf, crate: Crate) -> Record:
+        """Send a crate that was verified: what the platform does not have, then the signatures."""
+        batch = Batch(http=self._http)
+        paths = {paper.sha256: path for paper, path in _papers(crate)}
+        paths |= {entry.sha256: entry.path for entry in crate.contents()}
+        with tempfile.TemporaryDirectory(prefix="armillary-import-") as room:
+            place = Path(room) / "content"
+            for sha256 in batch.missing(list(paths)):
+                with place.open("wb") as file:
+                    file.writelines(shelf.chunks(paths[sha256]))
+                batch.send_blob(sha256, place)
+        body = {
+            "cluster": crate.cluster.signature.model_dump(),
+            "jobs": [job.signature.model_dump() for job in crate.jobs],
+            "keys": dict(crate.keys),
+        }
+        return self._http.post(f"{_BASE}/imports", body)
+
     def rerun(self, target: str, *, cloud: str | None, project: str | None) -> Record:
         """Run a cluster or job again from its records."""
         body = {"target": target, "cloud": cloud, "project": project}
         return self._http.post(f"{_BASE}/reruns", body, headers={"Idempotency-Key": uuid.uuid4().hex})
+
+
+def _papers(crate: Crate) -> Iterator[tuple[Signed[Any], str]]:
+    yield crate.cluster, CLUSTER
+    for job in crate.jobs:
+        yield job, record_path(job.document.job)

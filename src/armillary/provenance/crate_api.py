@@ -2,7 +2,7 @@
 
 # no `from __future__ import annotations` here: FastAPI could not resolve what closes over `who`
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,9 @@ from starlette.responses import Response, StreamingResponse
 from armillary.accounts.model import Principal
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import METADATA, PROV
-from armillary.provenance.exporting import Exports, Target
+from armillary.crates.signing import Signature
+from armillary.provenance.exporting import IMPORTED, MAX_JOBS, Exports, Target
+from armillary.provenance.importing import Imports
 from armillary.provenance.rerunning import Reruns
 
 Form = Literal["prov-json", "ro-crate-metadata"]
@@ -34,6 +36,26 @@ class RerunIn(BaseModel):
     project: Annotated[str, Field(max_length=255)] | None = None
 
 
+class ImportIn(BaseModel):
+    """`POST /imports`: signatures of records whose documents and contents are in the spool, and the keys to trust."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cluster: Signature
+    jobs: Annotated[list[Signature], Field(min_length=1, max_length=MAX_JOBS)]
+    keys: Annotated[dict[str, str], Field(max_length=100)]
+
+
+class ImportOut(BaseModel):
+    """`name` is what `rerun` takes. `kept`: files in VOSpace that are there with other bytes."""
+
+    name: str
+    platform: str
+    jobs: list[str]
+    written: list[str]
+    kept: list[str]
+
+
 class RerunOut(BaseModel):
     """The new cluster. `of` says of each new job which record it repeats."""
 
@@ -47,7 +69,9 @@ class RerunOut(BaseModel):
     warnings: list[str]
 
 
-def crate_router(*, exports: Exports, reruns: Reruns, authenticator: Authenticator) -> APIRouter:
+def crate_router(
+    *, exports: Exports, reruns: Reruns, imports: Imports, authenticator: Authenticator
+) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/v1/provenance", tags=["provenance"])
     signed_in = Depends(authenticator.principal_of)
@@ -59,6 +83,29 @@ def crate_router(*, exports: Exports, reruns: Reruns, authenticator: Authenticat
         headers = {"Content-Disposition": f'attachment; filename="crate-{chosen}.zip"'}
         chunks = exports.archive(who, chosen)
         return StreamingResponse(chunks, media_type="application/zip", headers=headers)
+
+    @routes.get("/crates/{target}/records")
+    def records(target: str, who: Annotated[Principal, signed_in]) -> dict[str, Any]:
+        """The records of its jobs."""
+        found = exports.crate(who, Target.parse(target))
+        return {"records": [job.document.model_dump(mode="json") for job in found.jobs]}
+
+    @routes.get("/crates/{target}/contents/{sha256}")
+    def content(target: str, sha256: str, who: Annotated[Principal, signed_in]) -> Response:
+        """The bytes of one input or output."""
+        chunks = exports.content(who, Target.parse(target), sha256)
+        return StreamingResponse(chunks, media_type="application/octet-stream")
+
+    @routes.post("/imports", status_code=201)
+    def bring(body: ImportIn, who: Annotated[Principal, signed_in]) -> ImportOut:
+        done = imports.take(who, cluster=body.cluster, jobs=body.jobs, keys=body.keys)
+        return ImportOut(
+            name=f"{IMPORTED}{done.number}",
+            platform=done.platform,
+            jobs=list(done.jobs),
+            written=list(done.written),
+            kept=list(done.kept),
+        )
 
     @routes.get("/crates/{target}/{form}")
     def description(target: str, form: Form, who: Annotated[Principal, signed_in]) -> Response:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from armillary.accounts.model import Principal
 from armillary.base.ids import ClusterId
+from armillary.crates.layout import Crate
 from armillary.provenance.model import PublicKey, SignedCluster, SignedJob
 
 
@@ -26,6 +27,14 @@ class Recorded(Protocol):
 
     def published_keys(self) -> list[PublicKey]:
         """Return every key that ever signed."""
+        ...
+
+
+class ImportedRecords(Protocol):
+    """Records that came from other platforms."""
+
+    def crate(self, who: Principal, number: int, proc: int | None) -> Crate:
+        """Return what the caller has imported under a number. Raises NotFound."""
         ...
 
 

@@ -12,38 +12,43 @@ from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import Crate, Entry, Role, Signed
-from armillary.provenance.crate_ports import Bytes, Recorded, Tree
+from armillary.provenance.crate_ports import Bytes, ImportedRecords, Recorded, Tree
 from armillary.vospace.archives import Entry as Packed
 from armillary.vospace.archives import zipped
 
 MAX_JOBS = 20_000
 """of one crate: it is put together in memory"""
+IMPORTED = "import-"
 _CHUNK = 1 << 20
 _NAMED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a person means by `12` or `12.0`."""
+    """What a person means by `12` or `12.0`, or by `import-3` or `import-3.0`: records that came from elsewhere."""
 
     cluster: ClusterId
     proc: int | None = None
+    imported: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Target:
         """Read a cluster's or a job's name. Raises Invalid."""
-        job = JobId.parse(text if "." in text else f"{text}.0")
-        return cls(cluster=job.cluster, proc=job.proc if "." in text else None)
+        name = text.removeprefix(IMPORTED)
+        job = JobId.parse(name if "." in name else f"{name}.0")
+        return cls(cluster=job.cluster, proc=job.proc if "." in name else None, imported=name != text)
 
     def __str__(self) -> str:
-        return str(self.cluster) if self.proc is None else f"{self.cluster}.{self.proc}"
+        name = str(self.cluster) if self.proc is None else f"{self.cluster}.{self.proc}"
+        return IMPORTED + name if self.imported else name
 
 
 class Exports:
     """Puts crates together."""
 
-    def __init__(self, *, recorded: Recorded, spool: Bytes, tree: Tree) -> None:
+    def __init__(self, *, recorded: Recorded, imported: ImportedRecords, spool: Bytes, tree: Tree) -> None:
         self._recorded = recorded
+        self._imported = imported
         self._spool = spool
         self._tree = tree
 
@@ -54,6 +59,8 @@ class Exports:
             NotFound: there is no such cluster, or no job of it is over.
             TooLarge: it has more jobs than a crate takes.
         """
+        if target.imported:
+            return self._imported.crate(who, target.cluster, target.proc)
         cluster = self._recorded.cluster_record(who, target.cluster)
         record = cluster.record
         if target.proc is None and record.jobs > MAX_JOBS:
@@ -101,6 +108,15 @@ class Exports:
         uri = entry.content.uri if entry.content else None
         assert uri is not None, "it was looked for before"
         return self._tree.chunks(who, uri)
+
+    def content(self, who: Principal, target: Target, sha256: str) -> Iterator[bytes]:
+        """Yield bytes that a crate's records name. Raises NotFound when they name none such, or those are gone."""
+        for entry in self.crate(who, target).contents():
+            if entry.sha256 == sha256:
+                if self._spool.missing([sha256]) and not self._in_tree(who, entry):
+                    raise _gone([entry])
+                return self.chunks(who, entry)
+        raise NotFound(f"no record of {target} names {sha256}", facts={"sha256": sha256})
 
     def _in_tree(self, who: Principal, entry: Entry) -> bool:
         uri = entry.content.uri if entry.content else None

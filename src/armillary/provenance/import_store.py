@@ -1,0 +1,131 @@
+"""Which records came from elsewhere. The documents themselves are in the spool, by their digests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    select,
+)
+from sqlalchemy import Engine as Database
+
+from armillary.columns import Moment, Serial
+from armillary.crates.canonical import canonical, digest
+from armillary.crates.layout import Crate
+from armillary.crates.signing import Signature
+
+metadata = MetaData()
+imports = Table(
+    "provenance_imports",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("person", String(64), nullable=False),
+    Column("cluster", Text, nullable=False),  # a signature
+    Column("sha256", String(64), nullable=False),  # of the cluster's record and the jobs' records
+    Column("keys", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    UniqueConstraint("person", "sha256"),
+    sqlite_autoincrement=True,  # a number is never used again
+)
+import_jobs = Table(
+    "provenance_import_jobs",
+    metadata,
+    Column("import", BigInteger, primary_key=True, autoincrement=False, key="number"),
+    Column("proc", Integer, primary_key=True, autoincrement=False),
+    Column("signature", Text, nullable=False),
+)
+
+
+def create_all(database: Database) -> None:
+    """Make the tables that are missing."""
+    metadata.create_all(database)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedJob:
+    """The signature of a job's record."""
+
+    proc: int
+    signature: Signature
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """An import."""
+
+    cluster: Signature
+    jobs: Sequence[ImportedJob]
+    keys: Mapping[str, str]
+
+
+class ImportStore:
+    """Imports in SQL."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    def add(self, person: str, crate: Crate, at: datetime) -> int:
+        """Keep an import and return its number: the one that it has, if the person imported the same before."""
+        name = _name(crate)
+        same = select(imports.c.id).where(imports.c.person == person, imports.c.sha256 == name)
+        with self._database.begin() as db:
+            known = db.execute(same).scalar()
+            if known is not None:
+                return int(known)
+            values = {
+                "person": person,
+                "cluster": crate.cluster.signature.model_dump_json(),
+                "sha256": name,
+                "keys": json.dumps(dict(crate.keys)),
+                "at": at,
+            }
+            number = int(db.execute(insert(imports).values(values).returning(imports.c.id)).scalar_one())
+            db.execute(
+                insert(import_jobs),
+                [
+                    {
+                        "number": number,
+                        "proc": job.document.proc,
+                        "signature": job.signature.model_dump_json(),
+                    }
+                    for job in crate.jobs
+                ],
+            )
+        return number
+
+    def find(self, number: int, person: str | None) -> Found | None:
+        """Return an import, of one person if one is given."""
+        query = select(imports).where(imports.c.id == number)
+        if person is not None:
+            query = query.where(imports.c.person == person)
+        with self._database.connect() as db:
+            row = db.execute(query).first()
+            if row is None:
+                return None
+            jobs = db.execute(
+                select(import_jobs).where(import_jobs.c.number == number).order_by(import_jobs.c.proc)
+            ).all()
+        return Found(
+            cluster=Signature.model_validate_json(row.cluster),
+            jobs=[
+                ImportedJob(proc=job.proc, signature=Signature.model_validate_json(job.signature))
+                for job in jobs
+            ],
+            keys=json.loads(row.keys),
+        )
+
+
+def _name(crate: Crate) -> str:
+    return digest(canonical([crate.cluster.sha256, *(job.sha256 for job in crate.jobs)]))

@@ -1,0 +1,151 @@
+"""Records of other platforms, brought here with the bytes that they name, so that their jobs can be run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from armillary.accounts.model import Principal
+from armillary.base.clock import Clock
+from armillary.base.errors import Conflict, Invalid, NotFound
+from armillary.crates.layout import Crate, Entry, Role, Signed
+from armillary.crates.record import ClusterRecord, JobRecord, Kind, read
+from armillary.crates.signing import Signature, key_id, read_public, verifies
+from armillary.provenance.crate_ports import Bytes
+from armillary.provenance.exporting import MAX_JOBS, chunks_of
+from armillary.provenance.import_store import ImportStore
+
+_NAMED = 50
+
+
+class Files(Protocol):
+    """VOSpace, where what jobs read and wrote by themselves goes back to."""
+
+    def sha256(self, who: Principal, uri: str) -> str | None:
+        """Return the SHA-256 of what is there now, or None."""
+        ...
+
+    def put(self, who: Principal, uri: str, chunks: Iterator[bytes], size: int) -> None:
+        """Write a file, with the folders above it. Raises what VOSpace refuses."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What an import did. `kept`: files in VOSpace that are there with other bytes, and stay."""
+
+    number: int
+    jobs: Sequence[str]
+    platform: str
+    written: Sequence[str]
+    kept: Sequence[str]
+
+
+class Imports:
+    """Whoever brings records here says whose keys they trust, and sees them alone."""
+
+    def __init__(self, *, store: ImportStore, spool: Bytes, files: Files, clock: Clock) -> None:
+        self._store = store
+        self._spool = spool
+        self._files = files
+        self._clock = clock
+
+    def take(
+        self,
+        who: Principal,
+        *,
+        cluster: Signature,
+        jobs: Sequence[Signature],
+        keys: Mapping[str, str],
+    ) -> Imported:
+        """Take records whose documents and contents are in the spool. The same again is the same import.
+
+        Raises:
+            Conflict: documents or contents were not sent before, code `contents_gone`.
+            Invalid: a signature does not hold, code `bad_signature`, or the records do not belong together.
+        """
+        if len(jobs) > MAX_JOBS:
+            raise Invalid(f"more than {MAX_JOBS} jobs", facts={"limit": MAX_JOBS})
+        self._require([cluster.sha256, *(job.sha256 for job in jobs)])
+        trusted = {key_id(read_public(pem)): pem for pem in keys.values()}
+        crate = Crate(
+            cluster=self._signed(ClusterRecord, cluster, trusted),
+            jobs=[self._signed(JobRecord, job, trusted) for job in jobs],
+            keys=trusted,
+        )
+        image = crate.cluster.document.image.sha512
+        for job in crate.jobs:
+            if job.document.cluster != crate.cluster.sha256 or job.document.machine.image_sha512 != image:
+                raise Invalid(
+                    f"job {job.document.job} is not of this cluster and its image",
+                    code="bad_record",
+                    facts={"job": job.document.job},
+                )
+        contents = crate.contents()
+        self._require([entry.sha256 for entry in contents])
+        written, kept = self._put_back(who, contents)
+        number = self._store.add(who.person.id, crate, self._clock.now())
+        return Imported(
+            number=number,
+            jobs=[job.document.job for job in crate.jobs],
+            platform=crate.cluster.document.platform,
+            written=written,
+            kept=kept,
+        )
+
+    def crate(self, who: Principal, number: int, proc: int | None) -> Crate:
+        """Return imported records; of one job, if `proc` is given. Raises NotFound for what others imported."""
+        found = self._store.find(number, None if who.person.is_admin else who.person.id)
+        jobs = [job for job in found.jobs if proc in (None, job.proc)] if found else []
+        if found is None or not jobs:
+            raise NotFound(
+                f"there is no import {number}" if found is None else f"import {number} has no job {proc}",
+                code="import_not_found",
+                facts={"import": number},
+                remedy="Import a crate: armillary import CRATE",
+            )
+        return Crate(
+            cluster=self._signed(ClusterRecord, found.cluster, found.keys),
+            jobs=[self._signed(JobRecord, job.signature, found.keys) for job in jobs],
+            keys=found.keys,
+        )
+
+    def _put_back(self, who: Principal, entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
+        """Write what jobs read and wrote in VOSpace to where it was; what is there with other bytes is kept."""
+        written: list[str] = []
+        kept: list[str] = []
+        for entry in entries:
+            uri = entry.content.uri if entry.content else None
+            if uri is None or entry.role not in {Role.INPUT, Role.OUTPUT}:
+                continue
+            now = self._files.sha256(who, uri)
+            if now is None:
+                self._files.put(who, uri, chunks_of(self._spool.path(entry.sha256)), entry.size)
+                written.append(uri)
+            elif now != entry.sha256:
+                kept.append(uri)
+        return written, kept
+
+    def _signed(self, kind: type[Kind], signature: Signature, keys: Mapping[str, str]) -> Signed[Kind]:
+        data = self._spool.path(signature.sha256).read_bytes()
+        document = read(kind, data)
+        pem = keys.get(signature.key)
+        if pem is None or not verifies(data, signature, key=read_public(pem)):
+            raise Invalid(
+                "a record is not signed by a key that is trusted",
+                code="bad_signature",
+                facts={"record": signature.sha256, "key": signature.key},
+                remedy="See what is wrong with the crate: armillary verify CRATE",
+            )
+        return Signed(document=document, data=data, signature=signature)
+
+    def _require(self, digests: Sequence[str]) -> None:
+        missing = self._spool.missing(digests)
+        if missing:
+            raise Conflict(
+                f"{len(missing)} contents were not sent before",
+                code="contents_gone",
+                facts={"gone": missing[:_NAMED], "count": len(missing)},
+                remedy="Send their bytes first: PUT /api/v1/batch/blobs/SHA256",
+            )
