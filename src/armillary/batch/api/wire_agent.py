@@ -7,7 +7,7 @@ Every call but `register` carries `Authorization: Bearer <session_key>`. A call 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -209,9 +209,9 @@ class AttemptErrorWire(Wire):
 Figure = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e18)]
 
 
-MachineFacts = Annotated[
-    dict[Literal["cpu_model", "kernel", "architecture"], Annotated[str, StringConstraints(max_length=255)]],
-    Field(),
+MachineFacts = dict[
+    Annotated[str, StringConstraints(pattern="^(cpu_model|kernel|architecture)$")],
+    Annotated[str, StringConstraints(max_length=255)],
 ]
 """What a machine is made of."""
 
