@@ -134,6 +134,9 @@ class PlatformDouble:
             return 409, {"error": {"code": "stale_attempt", "message": "not yours any more"}}
         return 200, getattr(self, f"_{name}")(body)
 
+    def _probe(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"questions": None}
+
     def _register(self, body: dict[str, Any]) -> dict[str, Any]:
         self.registrations.append(body)
         key = f"key-{len(self.registrations)}"
@@ -222,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self._body())
-        if self._name() != "register" and not self._known():
+        if self._name() not in ("probe", "register") and not self._known():
             return
         with self.platform.changed:
             status, answer = self.platform.answer(self._name(), body)
