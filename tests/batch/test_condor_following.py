@@ -165,6 +165,22 @@ def test_a_job_that_a_policy_holds_was_not_retried(database: Database) -> None:
     assert [attempt.state for attempt in record.attempt_list] == ["finished", "finished"]
 
 
+def test_a_retry_that_nobody_saw_counts_though_periodic_hold_holds_the_next_try(database: Database) -> None:
+    history = History()
+    history.runs(after=1)
+    seen = len(history.moments)
+    history.ends(7)
+    history.comes_to(IDLE)
+    history.runs(after=1)
+    history.comes_to(HELD, HoldReasonCode=3, HoldReason="too long", NumHolds=1, OnExitHold=False)
+    job = Followed(database)
+    for ad in (*history.moments[:seen], history.moments[-1]):
+        job.look(ad)
+    record = job.record()
+    assert (record.retried, record.view.reason) == (1, "too long")
+    assert [attempt.state for attempt in record.attempt_list] == ["finished", "failed"]
+
+
 @given(data=st.data())
 def test_retries_are_right_whenever_we_looked(database: Database, data: st.DataObject) -> None:
     outcomes = data.draw(st.lists(st.sampled_from(["fails", "is evicted"]), max_size=4))

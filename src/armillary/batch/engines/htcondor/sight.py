@@ -40,7 +40,7 @@ PROJECTION = (
     ),
     *("JobCurrentStartDate", "JobCurrentStartExecutingDate", "CompletionDate"),
     *("HoldReasonCode", "HoldReasonSubCode", "HoldReason", "RemoveReason", "VacateReason"),
-    *("ExitBySignal", "ExitCode", "ExitSignal"),
+    *("ExitBySignal", "ExitCode", "ExitSignal", "OnExitHold"),
     *("RemoteWallClockTime", "RemoteUserCpu", "RemoteSysCpu", "MemoryUsage", "DiskUsage", "RequestMemory"),
 )
 """The attributes that are asked for."""
@@ -153,8 +153,16 @@ def sight(ad: Mapping[str, Any]) -> Sight | None:
         reason=str(_reason(ad, status)),
         usage=_usage(ad),
         memory_mib=int(ad.get("RequestMemory") or 0),
-        ended=status == COMPLETED or (status == HELD and code in _AFTER_THE_END),
+        ended=status == COMPLETED or (status == HELD and _held_at_its_end(ad, code)),
     )
+
+
+def _held_at_its_end(ad: Mapping[str, Any], code: int) -> bool:
+    """Whether it may be the end of its program that put it on hold.
+
+    A hold by `periodic_hold` has the same number. There `on_exit_hold` does not hold, or it would have before.
+    """
+    return code in _AFTER_THE_END and ad.get("OnExitHold") is not False
 
 
 def hold_code(number: int, subcode: int) -> str:
