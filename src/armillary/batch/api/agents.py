@@ -16,7 +16,7 @@ from armillary.base.errors import Invalid
 from armillary.base.ids import Sha512
 from armillary.batch.agents import AgentService, Assignment
 from armillary.batch.api.bodies import take_body
-from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.bounds import known
 from armillary.batch.api.shortcut import session_key
 from armillary.batch.api.wire_agent import (
     AttemptErrorWire,
@@ -53,11 +53,11 @@ LOOK_AGAIN = 5.0
 
 def agent_router(*, service: AgentService) -> APIRouter:
     """Return the routes for agents."""
-    routes = APIRouter(prefix="/agent/v1", tags=["agent"], route_class=BoundedRoute)
 
     def session_of(request: Request) -> Session:
         return service.session(session_key(request))
 
+    routes = APIRouter(prefix="/agent/v1", tags=["agent"], route_class=known(session_of))
     worker = Depends(session_of)
 
     @routes.post("/probe")

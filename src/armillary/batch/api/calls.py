@@ -16,7 +16,7 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import ArmillaryError, Unauthorized
 from armillary.batch.agents import AgentService
 from armillary.batch.api.agents import LOOK_AGAIN
-from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.bounds import BoundedRoute, known
 from armillary.batch.api.users import Authenticator
 from armillary.batch.api.wire_submit import Text, Wire
 from armillary.batch.calls import Call, Calls, Side, Wish, running_on
@@ -69,7 +69,7 @@ class AgentCallsOut(Wire):
 
 def call_router(*, service: BatchService, calls: Calls, authenticator: Authenticator) -> APIRouter:
     """Return the routes for people's programs."""
-    routes = APIRouter(prefix="/api/v1/batch", tags=["batch"], route_class=BoundedRoute)
+    routes = APIRouter(prefix="/api/v1/batch", tags=["batch"], route_class=known(authenticator.principal_of))
     signed_in = Depends(authenticator.principal_of)
 
     @routes.post("/jobs/{job}/calls", status_code=201)

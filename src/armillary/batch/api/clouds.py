@@ -10,7 +10,7 @@ from pydantic import Field
 
 from armillary.accounts.model import Principal
 from armillary.base.ids import CloudName
-from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.bounds import known
 from armillary.batch.api.users import Authenticator
 from armillary.batch.api.wire_submit import Wire
 from armillary.batch.draining import REASON_MAX, Draining
@@ -39,7 +39,9 @@ class DrainIn(Wire):
 
 def drain_router(*, draining: Draining, authenticator: Authenticator) -> APIRouter:
     """Return the routes of draining."""
-    routes = APIRouter(prefix="/api/v1/batch/drained", tags=["batch"], route_class=BoundedRoute)
+    routes = APIRouter(
+        prefix="/api/v1/batch/drained", tags=["batch"], route_class=known(authenticator.principal_of)
+    )
     signed_in = Depends(authenticator.principal_of)
 
     @routes.get("")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 
 from armillary.accounts.model import Principal
 from armillary.base.ids import ClusterId
-from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.bounds import known
 from armillary.batch.api.users import Authenticator, Number
 from armillary.batch.api.wire_submit import Wire
 from armillary.batch.reports import MOST_ROWS, Reports
@@ -74,7 +74,7 @@ class NotifyKeyOut(Wire):
 
 def reports_router(*, reports: Reports, authenticator: Authenticator) -> APIRouter:
     """Return the routes of reports."""
-    routes = APIRouter(prefix="/api/v1/batch", tags=["batch"], route_class=BoundedRoute)
+    routes = APIRouter(prefix="/api/v1/batch", tags=["batch"], route_class=known(authenticator.principal_of))
     signed_in = Depends(authenticator.principal_of)
 
     @routes.get("/usage")

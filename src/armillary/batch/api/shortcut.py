@@ -16,11 +16,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from armillary.accounts.api.errors import AsciiJSON, error_response, invalid_request
 from armillary.base.errors import ArmillaryError, Unauthorized
 from armillary.batch.agents import AgentService
-from armillary.batch.api.bounds import refusal
+from armillary.batch.api.bounds import MAX_JSON, is_large, refusal
 from armillary.batch.api.wire_agent import ClaimIn, FinishIn, RenewIn
 from armillary.batch.api.wire_submit import Wire
 
-_SHAPES: Mapping[str, type[Wire]] = {"claim": ClaimIn, "finish": FinishIn, "renew": RenewIn}
+_SHAPES: Mapping[str, tuple[type[Wire], int]] = {
+    "claim": (ClaimIn, 2**14),
+    "finish": (FinishIn, MAX_JSON),
+    "renew": (RenewIn, 2**23),
+}
+"""of each call its body, and how many octets that may have"""
 
 
 def shortcuts(router: APIRouter, service: AgentService) -> dict[str, ASGIApp]:
@@ -33,15 +38,16 @@ def shortcuts(router: APIRouter, service: AgentService) -> dict[str, ASGIApp]:
     for route in router.routes:
         name = route.path.rsplit("/", 1)[-1] if isinstance(route, APIRoute) else ""
         if isinstance(route, APIRoute) and name in _SHAPES:
-            found[route.path] = _Shortcut(route, _SHAPES[name], service)
+            found[route.path] = _Shortcut(route, *_SHAPES[name], service)
     return found
 
 
 class _Shortcut:
-    def __init__(self, route: APIRoute, shape: type[Wire], service: AgentService) -> None:
+    def __init__(self, route: APIRoute, shape: type[Wire], at_most: int, service: AgentService) -> None:
         self._call = route.endpoint
         self._waits = inspect.iscoroutinefunction(route.endpoint)
         self._shape = shape
+        self._at_most = at_most
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,11 +63,13 @@ class _Shortcut:
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        too_large = refusal(request)
+        too_large = refusal(request, self._at_most)
         if too_large is not None:
             raise too_large
-        body = self._shape.model_validate_json(await request.body())
         key = session_key(request)
+        if is_large(request):
+            await run_in_threadpool(self._service.session, key)
+        body = self._shape.model_validate_json(await request.body())
         if self._waits:
             session = await run_in_threadpool(self._service.session, key)
             return _json(await self._call(request, body, session))

@@ -15,7 +15,7 @@ from armillary.accounts.model import Principal
 from armillary.base.errors import Forbidden, Invalid
 from armillary.base.ids import ClusterId
 from armillary.batch.api.bodies import body_of, read, take_body, whole_body
-from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.bounds import known
 from armillary.batch.api.taking import request_of
 from armillary.batch.api.wire_submit import SubmitIn
 from armillary.batch.api.wire_user import (
@@ -60,7 +60,7 @@ class Authenticator(Protocol):
 
 def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
     """Return the routes for people's programs."""
-    routes = APIRouter(prefix="/api/v1/batch", tags=["batch"], route_class=BoundedRoute)
+    routes = APIRouter(prefix="/api/v1/batch", tags=["batch"], route_class=known(authenticator.principal_of))
     signed_in = Depends(authenticator.principal_of)
 
     def writer(who: Annotated[Principal, signed_in]) -> Principal:
