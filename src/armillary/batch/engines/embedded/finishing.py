@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from armillary.base.errors import Invalid
 from armillary.batch.core import states
@@ -37,6 +37,9 @@ _OUTPUTS = Swift(
         outputs.c.attempt == bindparam("of_number"),
     )
 )
+
+_PLACE = (("cluster", "cluster"), ("proc", "proc"), ("attempt", "number"))
+"""columns of an output, and of the attempt that brought it"""
 
 
 def find(db: Connection, session: Session, key: LeaseKey) -> Row[Any] | None:
@@ -150,11 +153,6 @@ def _why(outcome: states.Outcome) -> dict[str, Any]:
 
 def _complete(db: Connection, attempt: Row[Any], brought: Sequence[OutputRef]) -> None:
     """Make the recorded files exactly those that the agent names; raise when one has not arrived."""
-    here = and_(
-        outputs.c.cluster == attempt.cluster,
-        outputs.c.proc == attempt.proc,
-        outputs.c.attempt == attempt.number,
-    )
     place = {"of_cluster": attempt.cluster, "of_proc": attempt.proc, "of_number": attempt.number}
     have = {row.name: (row.sha256, row.size) for row in _OUTPUTS.all(db, **place)}
     missing = [out.name for out in brought if have.get(out.name) != (out.sha256, out.size)]
@@ -167,4 +165,5 @@ def _complete(db: Connection, attempt: Row[Any], brought: Sequence[OutputRef]) -
         )
     extra = have.keys() - {out.name for out in brought}
     for name in extra:
-        db.execute(delete(outputs).where(here, outputs.c.name == name))
+        here = (outputs.c[key] == getattr(attempt, of) for key, of in _PLACE)
+        db.execute(delete(outputs).where(*here, outputs.c.name == name))
