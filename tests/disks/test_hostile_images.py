@@ -7,13 +7,13 @@ import struct
 from pathlib import Path
 
 import pytest
-from small_images import DEBIAN, debugfs, ext4, program, qcow2, run, with_table
 
 from armillary.base.errors import ArmillaryError, Invalid, TooLarge
 from armillary.disks import bounded
 from armillary.disks.manifests import unpacked
 from armillary.disks.model import Bounds
 from armillary.disks.reading import read_image
+from small_images import DEBIAN, debugfs, ext4, program, qcow2, run, with_table
 
 
 @pytest.fixture(scope="module")

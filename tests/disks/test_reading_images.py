@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from small_images import DEBIAN, ext4, program, qcow2, run, with_table
 
 from armillary.disks.manifests import packed, unpacked
 from armillary.disks.model import File, Manifest
 from armillary.disks.reading import read_image
+from small_images import DEBIAN, ext4, program, qcow2, run, with_table
 
 
 @pytest.fixture(scope="module")
