@@ -15,10 +15,20 @@ from armillary.base.ids import ClusterId, PersonId, ProjectId, Sha512
 from armillary.base.job_ads import HELD, IDLE, REMOVED, RUNNING
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.engine import CondorEngine
+from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.ports import Pool, Site
 from armillary.batch.engines.htcondor.sight import SPOOLING
 from armillary.batch.logs import LogFolder
-from armillary.batch.model import Group, JobSpec, JobState, Resources, Selection, Submission, Wishes
+from armillary.batch.model import (
+    Group,
+    InputFile,
+    JobSpec,
+    JobState,
+    Resources,
+    Selection,
+    Submission,
+    Wishes,
+)
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.tables import create_all
 
@@ -82,13 +92,19 @@ def schedd() -> Schedd:
 
 
 @pytest.fixture
-def engine(schedd: Schedd, tmp_path: Path) -> Iterator[CondorEngine]:
+def spool(tmp_path: Path) -> FolderSpool:
+    return FolderSpool(directory=tmp_path / "spool")
+
+
+@pytest.fixture
+def engine(schedd: Schedd, spool: FolderSpool, tmp_path: Path) -> Iterator[CondorEngine]:
     database = make_engine(f"sqlite:///{tmp_path}/records.db", durable=False)
     create_all(database)
     clock = VirtualClock()
     yield CondorEngine(
         site=Site(database=database, clock=clock, pool=cast("Pool", schedd), platform="here"),
-        spool=FolderSpool(directory=tmp_path / "spool"),
+        spool=spool,
+        keys=JobKeys(secret=b"s" * 32),
         logs=LogFolder(directory=tmp_path / "logs"),
         directory=tmp_path / "staging",
         bell=Bell(),
@@ -97,7 +113,9 @@ def engine(schedd: Schedd, tmp_path: Path) -> Iterator[CondorEngine]:
     database.dispose()
 
 
-def submitted(engine: CondorEngine, jobs: int, **wishes: int) -> ClusterId:
+def submitted(
+    engine: CondorEngine, jobs: int, *, inputs: tuple[InputFile, ...] = (), **wishes: int
+) -> ClusterId:
     spec = {"executable": "/bin/true", "transfer_executable": False}
     size = Resources(cpus=1, memory_mib=64, disk_kib=1024)
     return engine.submit(
@@ -109,7 +127,7 @@ def submitted(engine: CondorEngine, jobs: int, **wishes: int) -> ClusterId:
             image_name="my-snapshot",
             batch_name=None,
             submit_text="",
-            jobs=tuple(JobSpec(proc=n, resources=size, data=spec) for n in range(jobs)),
+            jobs=tuple(JobSpec(proc=n, resources=size, data=spec, inputs=inputs) for n in range(jobs)),
             wishes=Wishes(**wishes),
         )
     )
@@ -188,3 +206,26 @@ def test_a_job_that_runs_makes_room_for_one_that_waits(engine: CondorEngine, sch
     for _ in range(3):
         engine.tick()
     assert list(schedd.queue) == ["2.0", "3.0"]
+
+
+@pytest.mark.parametrize(
+    "paths", [("a", "./a"), ("a", "a/b"), ("a/b", "a"), (".armillary-key/a",), ("n" * 300,)]
+)
+def test_inputs_that_cannot_lie_side_by_side_hold_their_job_and_no_other(
+    engine: CondorEngine, schedd: Schedd, spool: FolderSpool, paths: tuple[str, ...]
+) -> None:
+    schedd.submits = 1
+    files = tuple(InputFile(path=path, **kept(spool, path.encode())) for path in paths)
+    held = submitted(engine, 1, inputs=files)
+    submitted(engine, 1)
+    engine.tick()
+    (event,) = [one for one in engine.changes(after=0) if one.state is JobState.HELD]
+    assert (event.job.cluster, event.detail["hold_code"]) == (held, "job_invalid")
+    assert len(schedd.queue) == 1
+
+
+def kept(spool: FolderSpool, data: bytes) -> dict[str, Any]:
+    with spool.writer() as writer:
+        writer.write(data)
+        blob = writer.commit()
+    return {"sha256": blob.sha256, "size": blob.size, "mode": 0o644}

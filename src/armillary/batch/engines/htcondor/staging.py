@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from armillary.base.errors import Invalid
 from armillary.batch.engines.htcondor.translate import below
 from armillary.batch.model import InputFile
 from armillary.batch.ports import Blob, Spool
 
 _CHUNK = 2**20
+_OF_NAMES = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 
 
 class Staging:
@@ -23,27 +27,33 @@ class Staging:
         self._directory.mkdir(parents=True, exist_ok=True)
 
     def lay_out(self, cluster: int, proc: int, files: Sequence[InputFile]) -> tuple[Path, Path]:
-        """Put a job's files under the names of its spec; returns (where they are, where its outputs will come)."""
+        """Put a job's files under the names of its spec; returns (where they are, where its outputs will come).
+
+        Raises Invalid for names that no folder can have together.
+        """
         self.clear(cluster, proc)
         inputs, outputs = self._place(cluster, proc) / "in", self.outputs(cluster, proc)
         inputs.mkdir(parents=True)
         for file in files:
             place = inputs / below(file.path)
-            place.parent.mkdir(parents=True, exist_ok=True)
             blob = self._spool.path(file.sha256)
-            if file.mode & 0o777 == 0o644:
-                place.symlink_to(blob.absolute())
-            else:  # the mode travels with the file, and a blob may be several jobs'
-                shutil.copyfile(blob, place)
-                place.chmod(file.mode & 0o777)
+            with _at(file.path):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if file.mode & 0o777 == 0o644:
+                    place.symlink_to(blob.absolute())
+                else:  # the mode travels with the file, and a blob may be several jobs'
+                    with blob.open("rb") as source, place.open("xb") as copy:
+                        shutil.copyfileobj(source, copy)
+                    place.chmod(file.mode & 0o777)
         return inputs, outputs
 
     @staticmethod
     def add_secret(inputs: Path, name: str, text: str) -> None:
-        """Put a file among a job's inputs that nobody else reads, here or where it comes to."""
-        (inputs / name).unlink(missing_ok=True)
-        with os.fdopen(os.open(inputs / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
+        """Put a file among a job's inputs that nobody else reads, here or where it comes to. Raises Invalid."""
+        with _at(name):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with os.fdopen(os.open(inputs / name, flags, 0o600), "w") as file:
+                file.write(text)
 
     def outputs(self, cluster: int, proc: int) -> Path:
         """Return the folder that a job's outputs come to; it is there."""
@@ -64,6 +74,22 @@ class Staging:
 
     def _place(self, cluster: int, proc: int) -> Path:
         return self._directory / f"{cluster}" / f"{proc}"
+
+
+@contextmanager
+def _at(path: str) -> Iterator[None]:
+    """Blame a name, and not the disk, for what is wrong with a name: it is its job's fault alone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_NAMES:
+            raise
+        raise Invalid(
+            f"{path} cannot lie beside the job's other input files: {error.strerror}",
+            code="not_with_htcondor",
+            facts={"file": path},
+            remedy="Give each input file a name of its own, and none the name of another one's folder.",
+        ) from error
 
 
 def regular_files(folder: Path) -> list[tuple[str, Path]]:
