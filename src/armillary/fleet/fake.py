@@ -140,7 +140,7 @@ class FakeCloud:
         """Remove the image."""
         with self._lock:
             if image_id in [image.id for image in self.images(project)]:
-                del self._images[image_id]
+                del self._images[self.sharing.deletable(image_id)]
 
     # CloudServers
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from armillary.accounts.model import Project
-from armillary.base.errors import NotFound
+from armillary.base.errors import Forbidden, NotFound
 from armillary.base.ids import CloudName, ImageId, ProjectId
 from armillary.fleet.model import FleetImage
 
@@ -28,6 +28,7 @@ class FakeSharing:
     def __init__(self, *, cloud: Gallery) -> None:
         self._cloud = cloud
         self._offers: dict[tuple[ImageId, str], str] = {}
+        self._protected: set[ImageId] = set()
 
     def share(self, project: Project, image_id: ImageId, other: ProjectId) -> None:
         """Offer it."""
@@ -53,6 +54,21 @@ class FakeSharing:
         """Change who may use it."""
         image = self._cloud.any_image(image_id)
         self._cloud.change_image(replace(image, visibility="public" if public else "private"))
+
+    def protect(self, project: Project, image_id: ImageId, *, protected: bool) -> None:
+        """Keep it from being deleted."""
+        self._own_image(project, image_id)
+        (self._protected.add if protected else self._protected.discard)(image_id)
+
+    def deletable(self, image_id: ImageId) -> ImageId:
+        """Return it, or refuse as Glance does."""
+        if image_id in self._protected:
+            raise Forbidden(
+                f"Image {image_id} is protected and cannot be deleted.",
+                code="cloud_forbidden",
+                facts={"image": image_id},
+            )
+        return image_id
 
     def has_taken(self, project: Project, image_id: ImageId) -> bool:
         """Whether the project has accepted an offer of that image."""

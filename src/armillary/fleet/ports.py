@@ -72,6 +72,10 @@ class CloudSharing(Protocol):
         """Let everybody use it, or only its project again. NotFound if it is not there."""
         ...
 
+    def protect(self, project: Project, image_id: ImageId, *, protected: bool) -> None:
+        """Have it refuse to be deleted (`image_protected`), or not any more. Forbidden for what is another's."""
+        ...
+
 
 class CloudServers(Protocol):
     """The machines of one cloud."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from armillary.accounts.model import Project
 from armillary.base.clock import Clock
-from armillary.base.errors import ArmillaryError, Conflict, NotFound
+from armillary.base.errors import ArmillaryError, Conflict, Forbidden, NotFound
 from armillary.base.ids import CloudName, ImageId, ServerId, Sha512, VolumeId
 from armillary.fleet.capacity import room_of
 from armillary.fleet.copying import Copy, Copying
@@ -23,7 +23,7 @@ from armillary.fleet.model import (
     ServerRequest,
 )
 from armillary.fleet.ports import Cloud
-from armillary.fleet.tending import Tending
+from armillary.fleet.tending import Tending, kept
 
 REFUSED_FOR = timedelta(seconds=60)
 """How long a cloud that had no host for a flavor is believed to have none still."""
@@ -154,8 +154,11 @@ class FleetService(Tending):
         return self._cloud(cloud).images.snapshot(project, server_id, name, properties or {})
 
     def delete_image(self, cloud: CloudName, project: Project, image_id: ImageId) -> None:
-        """Remove an image from one cloud."""
-        self._cloud(cloud).images.delete(project, image_id)
+        """Remove an image from one cloud. Raises Forbidden `image_protected` for one that is kept."""
+        try:
+            self._cloud(cloud).images.delete(project, image_id)
+        except Forbidden as error:
+            raise kept(error) from error
 
     # servers
 

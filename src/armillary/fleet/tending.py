@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from armillary.accounts.model import Project
-from armillary.base.errors import Conflict, Invalid, NotFound
+from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound
 from armillary.base.ids import (
     CloudName,
     FloatingIpId,
@@ -283,3 +283,21 @@ class Tending(CloudsByName):
     def publish_image(self, cloud: CloudName, project: Project, image_id: ImageId, *, public: bool) -> None:
         """Let everybody use an image, or only its project again. Callers see to it that an administrator asks."""
         self._cloud(cloud).sharing.publish(project, image_id, public=public)
+
+    def protect_image(
+        self, cloud: CloudName, project: Project, image_id: ImageId, *, protected: bool
+    ) -> None:
+        """Have an image refuse to be deleted there, by whatever client, or not any more."""
+        self._cloud(cloud).sharing.protect(project, image_id, protected=protected)
+
+
+def kept(error: Forbidden) -> Forbidden:
+    """Return a cloud's refusal to delete an image; if it is protected, with what that means here."""
+    if "protected" not in error.message.lower():
+        return error
+    return Forbidden(
+        error.message,
+        code="image_protected",
+        facts=error.facts,
+        remedy="Frozen jobs need it. Their owner may let it go: armillary unfreeze CLUSTER",
+    )

@@ -61,6 +61,11 @@ class SdkSharing:
             glance = self._glance(project)
             glance.update_image(str(image_id), visibility="public" if public else "private")
 
+    def protect(self, project: Project, image_id: ImageId, *, protected: bool) -> None:
+        """Have it refuse to be deleted, or not any more."""
+        with refusals(self._cloud.name):
+            self._glance(project).update_image(str(image_id), is_protected=protected)
+
     def _offer(self, image_id: str, project: Project) -> str | None:
         """How an offer of the image to the project stands; None when there is none."""
         for member in self._glance(project).members(image_id):

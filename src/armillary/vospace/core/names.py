@@ -10,8 +10,12 @@ GMS = "ivo://cadc.nrc.ca/gms?"
 QUOTA = CORE + "quota"
 INHERIT = CADC + "inheritPermissions"
 
+FROZEN = "ivo://armillary/vospace#frozen"
+"""On a node that is kept for ever: the name of what it is kept for. Nothing but who may read it changes."""
+
 READ_ONLY = frozenset(
     {
+        FROZEN,
         *(CORE + name for name in ("length", "MD5", "date", "creator", "btime", "ctime", "mtime", "atime")),
         CORE + "availableSpace",
         CADC + "creatorJWT",

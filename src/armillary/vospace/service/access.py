@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from armillary.accounts.model import Principal
 from armillary.base.errors import ArmillaryError, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from armillary.base.ids import PersonId
+from armillary.vospace.core.names import FROZEN
 from armillary.vospace.core.permissions import Action, Asker, allowed
 from armillary.vospace.model import Node, NodeKind
 from armillary.vospace.paths import VOSPath
@@ -112,8 +113,16 @@ def refuse_locked(node: Node) -> None:
     """Refuse to touch a locked node.
 
     Raises:
-        Conflict: with code `node_locked`.
+        Conflict: with code `node_locked`, or `node_frozen`.
     """
+    frozen = node.properties.get(FROZEN)
+    if frozen is not None:
+        raise Conflict(
+            f"{node.path} is frozen: it is kept as it is for {frozen}.",
+            code="node_frozen",
+            facts={"path": str(node.path), "frozen": frozen},
+            remedy=f"Its owner lets it change again: armillary unfreeze {frozen}",
+        )
     if node.is_locked:
         raise Conflict(
             f"{node.path} is locked.",

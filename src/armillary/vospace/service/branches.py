@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from armillary.base.errors import NotFound
+from armillary.vospace.core.names import FROZEN
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.model import Change, Node, Page
 from armillary.vospace.paths import VOSPath
@@ -205,9 +206,13 @@ class Branches:
     ) -> Sequence[Node]:
         """Return the node as it is to be, or nothing if it may not be changed."""
         action = Action.SHARE if change.of_sharing else Action.WRITE
-        locked = node.is_locked and change.is_locked is None
+        after = changed(node, change)
+        if FROZEN in node.properties:
+            locked = replace(after, sharing=node.sharing) != node
+        else:
+            locked = node.is_locked and change.is_locked is None
         if locked or not self._allowed(asker, action, way, node):
             tally.refused += 1
             return ()
         tally.done += 1
-        return (replace(changed(node, change), modified_at=self._space.clock.now()),)
+        return (replace(after, modified_at=self._space.clock.now()),)

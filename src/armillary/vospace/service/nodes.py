@@ -9,7 +9,7 @@ from armillary.accounts.model import Person
 from armillary.base.errors import Conflict, Invalid
 from armillary.base.units import GiB
 from armillary.vospace.core.groups import with_own_groups
-from armillary.vospace.core.names import QUOTA
+from armillary.vospace.core.names import FROZEN, QUOTA
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.core.properties import without_echo
 from armillary.vospace.model import EMPTY_MD5, Change, Node, NodeKind, Page
@@ -92,6 +92,12 @@ class VOSpaceService(Files, Surgery, Marking):
         return sorted(
             (way[-1] for way in mine if way[-1].owner_id != asker.person_id), key=lambda node: node.path
         )
+
+    def offering(self, who: Person, *, most: int = 500) -> Sequence[Node]:
+        """Return a person's own nodes that were shared with groups, by path; not what inherits it."""
+        with self.records.reading() as tree:
+            found = [tree.walk(path)[-1] for path in tree.offered_by(who.id, most)]
+        return sorted(found, key=lambda node: node.path)
 
     # -- making --------------------------------------------------------------------------------------------
 
@@ -203,7 +209,8 @@ class VOSpaceService(Files, Surgery, Marking):
         """Change a node's properties; `change` may be made from the node as it is.
 
         Who it is shared with, only owners decide; of quotas, administrators. Clients post whole nodes: what
-        is there already is no change. Of a locked node only the lock changes.
+        is there already is no change. Of a locked node only the lock changes, of a frozen one only
+        who it is shared with.
         """
         asker = self.access.asker(who)
         path = as_path(path)
@@ -220,7 +227,10 @@ class VOSpaceService(Files, Surgery, Marking):
             if wanted.target is not None:
                 self._check_target(wanted.target)
             after = changed(node, wanted)
-            if wanted.is_locked is not False and after != node:
+            if FROZEN in node.properties:
+                if replace(after, sharing=node.sharing) != node:
+                    refuse_locked(node)
+            elif wanted.is_locked is not False and after != node:
                 refuse_locked(node)
             after = replace(after, modified_at=self.clock.now())
             tree.save(after)

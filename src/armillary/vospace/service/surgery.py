@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from armillary.base.errors import Conflict, Forbidden, Invalid
+from armillary.vospace.core.names import FROZEN
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.model import Node
 from armillary.vospace.paths import NULL, VOSPath
@@ -99,7 +100,7 @@ class Surgery(TreeService):
                         content_type=node.content_type,
                         content_encoding=node.content_encoding,
                         target=node.target,
-                        properties=node.properties,
+                        properties={name: value for name, value in node.properties.items() if name != FROZEN},
                     )
                 )
                 if copy.is_container:
@@ -165,6 +166,8 @@ class Surgery(TreeService):
         length = 0
         for node in chain(way[-1:], tree.below(way[-1])):
             self._require_write(asker, way, node)
+            if FROZEN in node.properties:
+                refuse_locked(node)
             _moved(node.path, way[-1].path, place)
             length += node.length
         return length
