@@ -31,7 +31,7 @@ from htcondor_machine import Machine, machine
 from htcondor_pool import TRUST_DOMAIN, Pool
 
 WHOLE = Resources(cpus=2, memory_mib=2048, disk_kib=2**20)
-PATIENCE = 90
+PATIENCE = 150
 LEASE = timedelta(seconds=120)
 _JOB = """\
 #!/bin/sh

@@ -21,9 +21,9 @@ from htcondor_machine import Machine, machine
 from htcondor_pool import TRUST_DOMAIN, Pool, free_port
 from htcondor_root import USER
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
 
-PATIENCE = 120
+PATIENCE = 240
 JOB = """\
 #!/bin/sh
 cat notes.txt

@@ -23,7 +23,7 @@ from armillary.batch.store.records import Records
 from condor_bench import CondorBench, condor_bench
 from htcondor_pool import Pool
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
 
 JOBS, STORM_SECONDS, PATIENCE = 12, 15.0, 180.0
 LEASE = timedelta(seconds=40)
