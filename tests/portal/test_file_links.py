@@ -102,7 +102,9 @@ def test_somebody_elses_link_is_not_revoked_and_their_files_not_shared(
     ada.post(f"/shares/{there[3:35]}", status=404)
     ada.post(folder, {"action": "link", "days": "7"}, status=403)
     assert guest.get(there).status_code == 200
-    assert "You have shared nothing by a link." in ada.get("/shares")
+    page = ada.get("/shares")
+    assert "You have shared nothing by a link." in page
+    assert "You have shared nothing with a project or a group." in page
 
 
 @pytest.mark.parametrize(

@@ -259,8 +259,12 @@ def test_members_of_a_project_find_what_was_shared_with_it(
     vospace.ensure_home(boss)
     who = Principal(person=boss)
     vospace.make_container(who, "/home/admin/<team>", Change(group_write=frozenset({"galaxies"})))
+    mine = admin.get("/shares")
+    assert "/home/admin/&lt;team&gt;" in mine
+    assert "galaxies" in mine
     ada.post("/sign-out")
     ada.sign_in("ada")
+    assert "team" not in ada.get("/shares"), "another's is not mine"
     page = ada.get("/shared")
     assert "/home/admin/&lt;team&gt;" in page
     assert 'href="/files/home/admin/%3Cteam%3E"' in page

@@ -10,7 +10,6 @@ from itertools import islice
 from armillary.accounts.model import Application, ApplicationState, Project
 from armillary.base.errors import ArmillaryError, NotFound
 from armillary.base.ids import CloudName, ClusterId, ServerId
-from armillary.batch.board import Cause
 from armillary.batch.ledger import BatchUse
 from armillary.batch.looking import SubmitFilter
 from armillary.batch.model import JobState, Refusal
@@ -20,6 +19,7 @@ from armillary.fleet.expiry import Term
 from armillary.fleet.model import WORKER_MARK, FleetServer, Limits
 from armillary.portal.context import Portal
 from armillary.portal.core.forecast import Forecast, changes, forecast
+from armillary.portal.jobs_shown import Caused, caused
 from armillary.portal.visit import Visit
 
 SUBMITS = 12
@@ -64,7 +64,7 @@ class Overview:
     submits: Sequence[ClusterView] = ()
     broken: Sequence[FleetServer] = ()
     expired: Sequence[Term] = ()
-    failures: Sequence[tuple[ClusterView, Sequence[Cause]]] = ()
+    failures: Sequence[tuple[ClusterView, Sequence[Caused]]] = ()
     refused: Sequence[tuple[ClusterView, Sequence[Refusal]]] = ()
     days: Sequence[tuple[date, float, float | None]] = ()
     """each with the core-hours of jobs that ended and the GiB in the home, if that was looked at"""
@@ -150,12 +150,12 @@ def _storage(portal: Portal, visit: Visit) -> Bar:
 
 def _failures(
     portal: Portal, visit: Visit, submits: Sequence[ClusterView]
-) -> Iterator[tuple[ClusterView, Sequence[Cause]]]:
+) -> Iterator[tuple[ClusterView, Sequence[Caused]]]:
     for one in submits:
         if one.states.get("completed") or one.states.get("held"):
             causes = portal.board.causes(visit.who, ClusterId(one.cluster))
             if causes:
-                yield one, causes[:3]
+                yield one, [caused(visit, one.cluster, cause) for cause in causes[:3]]
 
 
 def _refused(

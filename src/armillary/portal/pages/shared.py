@@ -44,6 +44,11 @@ def shares(portal: Services, visit: Visiting) -> Response:
             for link in found[:SHOWN]
         ],
         more=len(found) > SHOWN,
+        nodes=[
+            (shown(node), visible(str(node.path)))
+            for node in portal.files.offering(visit.person)
+            if not in_bin(node.path)
+        ],
         origin=_origin(visit),
     )
 

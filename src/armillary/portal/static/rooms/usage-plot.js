@@ -16,7 +16,10 @@ function draw(place) {
   if (!body) return;
   const heads = [...body.closest("table").tHead.rows[0].cells].map((cell) => cell.textContent);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { stroke: colour("--grid") } };
+  const day = new Intl.DateTimeFormat(document.documentElement.lang, { day: "numeric", month: "short", timeZone: "UTC" });
+  const days = { values: (_plot, stamps) => stamps.map((stamp) => day.format(stamp * 1000)), space: 70 };
+  // colours are read anew each time: they change with the theme
+  const axis = () => ({ stroke: colour("--soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { stroke: colour("--grid") } });
   const plot = () => new uPlot({
     width: place.clientWidth, height: 220, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1000), "UTC"),
     series: [
@@ -24,7 +27,7 @@ function draw(place) {
       { label: heads[1], stroke: colour("--plot-1"), fill: `${colour("--plot-1")}33`, paths: uPlot.paths.bars({ size: [0.7] }), points: { show: false } },
       { label: heads[2], stroke: colour("--plot-2"), width: 2, scale: "stored", spanGaps: true },
     ],
-    axes: [axis, { ...axis, size: 55 }, { ...axis, side: 1, scale: "stored", size: 55, grid: { show: false } }],
+    axes: [{ ...axis(), ...days }, { ...axis(), size: 55 }, { ...axis(), side: 1, scale: "stored", size: 55, grid: { show: false } }],
   }, rowsOf(body), place);
   let shown = plot();
   const again = () => { shown.destroy(); shown = plot(); };
