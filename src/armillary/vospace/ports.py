@@ -213,6 +213,10 @@ class Tree(Protocol):
         """Return where the nodes are that were shared with one of some groups, at most `most`."""
         ...
 
+    def offered_by(self, owner: PersonId, most: int) -> Sequence[VOSPath]:
+        """Return where an owner's nodes are that were shared with any group, at most `most`."""
+        ...
+
     def property_names(self) -> Sequence[str]:
         """Return the URIs of the free properties that nodes have, or had once."""
         ...

@@ -34,7 +34,7 @@ from armillary.vospace.access_model import JobAccess
 from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing, Weight
 from armillary.vospace.paths import MAX_DEPTH, VOSPath
 from armillary.vospace.store.accesses import SqlAccessRecords, put_access
-from armillary.vospace.store.offers import note_sharing, offered_to
+from armillary.vospace.store.offers import note_sharing, offered_by, offered_to
 from armillary.vospace.store.shared import shared_with
 from armillary.vospace.store.tables import ROOT_ID, dead_blobs, digests, nodes, property_names, secrets
 from armillary.vospace.store.uploads import SqlUploadRecords
@@ -174,6 +174,10 @@ class SqlTree:
     def offered_to(self, groups: Collection[str], most: int) -> Sequence[VOSPath]:
         """See `ports.Tree`."""
         return offered_to(self._connection, groups, most)
+
+    def offered_by(self, owner: PersonId, most: int) -> Sequence[VOSPath]:
+        """See `ports.Tree`."""
+        return offered_by(self._connection, owner, most)
 
     def property_names(self) -> Sequence[str]:
         """See `ports.Tree`."""

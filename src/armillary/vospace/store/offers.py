@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
+from armillary.base.ids import PersonId
 from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.store.shared import place_of
-from armillary.vospace.store.tables import shares
+from armillary.vospace.store.tables import nodes, shares
 
 
 def note_sharing(connection: Connection, node: Node) -> None:
@@ -24,4 +25,13 @@ def offered_to(connection: Connection, groups: Collection[str], most: int) -> Se
     """See `ports.Tree.offered_to`."""
     query = select(shares.c.node_id).where(shares.c.group_name.in_(groups)).distinct()
     found = connection.execute(query.order_by(shares.c.node_id).limit(most)).scalars().all()
+    return [place_of(connection, node_id) for node_id in found]
+
+
+def offered_by(connection: Connection, owner: PersonId, most: int) -> Sequence[VOSPath]:
+    """See `ports.Tree.offered_by`."""
+    query = (
+        select(shares.c.node_id).join(nodes, nodes.c.id == shares.c.node_id).where(nodes.c.owner_id == owner)
+    )
+    found = connection.execute(query.distinct().order_by(shares.c.node_id).limit(most)).scalars().all()
     return [place_of(connection, node_id) for node_id in found]
