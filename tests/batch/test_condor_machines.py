@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import Engine as Database
+from sqlalchemy import event
 
 from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
@@ -87,6 +88,18 @@ def test_an_invited_machine_registers_by_its_ad(bench: Bench) -> None:
     assert bench.sees(ad("w1")) == ["w1"]
     (report,) = bench.queue.workers()
     assert (report.free.cpus, report.free.memory_mib, report.idle_since) == (2, 2048, report.registered_at)
+
+
+def test_a_machine_that_has_said_nothing_new_is_not_written_down_again(
+    bench: Bench, database: Database
+) -> None:
+    bench.sees(ad("w1"))
+    said: list[str] = []
+    event.listen(database, "before_cursor_execute", lambda *call: said.append(call[2]))
+    bench.machines.look()
+    assert [one for one in said if one.startswith("UPDATE")] == []
+    bench.sees(ad("w1", LastHeardFrom=1_800_000_030))
+    assert len([one for one in said if one.startswith("UPDATE")]) == 1
 
 
 def test_nobody_is_a_worker_uninvited(bench: Bench) -> None:

@@ -61,7 +61,10 @@ class Machines:
                     log.warning("machine %s says that it is what it is not; it is not used", row.id)
                     gone.append(row.id)
                 else:
-                    db.execute(update(workers).where(workers.c.id == row.id).values(_facts(row, ad)))
+                    facts = _facts(row, ad)
+                    # A machine speaks every half minute, and is looked at every few seconds.
+                    if any(getattr(row, name) != value for name, value in facts.items()):
+                        db.execute(update(workers).where(workers.c.id == row.id).values(facts))
         for name in gone:
             self.forget(WorkerId(name))
 
