@@ -49,7 +49,10 @@ def test(arguments: tuple[str, ...]) -> None:
 
 
 def _pytest(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
+    # What was compiled is kept, whatever is the habit here: each process of pytest reads all tests, and many a test
+    # starts a platform.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], env=kept, check=False).returncode
 
 
 def _all_cores() -> tuple[str, ...]:
