@@ -73,7 +73,7 @@ def test_what_made_a_file_is_told_with_the_record(world: World, client: TestClie
     world.submit()
     world.run(world.worker(), lambda who: world.write(who, "/home/ada/a b.cat", b"7"))
     world.clerk.tick()
-    found = client.get("/api/v1/provenance/why", params={"path": "vos:me/a b.cat"}, headers=ADA).json()
+    found = client.get("/api/v1/provenance/why", params={"file": "vos:me/a b.cat"}, headers=ADA).json()
     assert (found["verdict"], found["made_by"]["job"]) == ("made", "1.0")
-    missing = client.get("/api/v1/provenance/why", params={"path": "vos:me/none"}, headers=ADA)
+    missing = client.get("/api/v1/provenance/why", params={"file": "vos:me/none"}, headers=ADA)
     assert missing.status_code == 404

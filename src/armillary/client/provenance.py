@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ class Provenance:
 
     def why(self, path: str) -> Record:
         """Say what made a file in VOSpace."""
-        return self._http.get("/api/v1/provenance/why", path=path)
+        return self._http.get("/api/v1/provenance/why", file=path)
 
     def record(self, job: str) -> Record:
         """Return a job's record, with its cluster's and both signatures."""
@@ -32,8 +33,6 @@ class Provenance:
 
     def save(self, job: str, folder: Path) -> list[Path]:
         """Put what it takes to check a record by hand into a folder: documents, raw signatures and keys."""
-        import base64
-
         folder.mkdir(parents=True, exist_ok=True)
         known = {key["id"]: str(key["pem"]) for key in self.keys()}
         written: list[Path] = []

@@ -31,9 +31,9 @@ def provenance_router(*, provenance: Provenance, authenticate: Callable[..., Pri
 
     @routes.get("/provenance/why")
     def why(
-        who: Annotated[Principal, who_asks], path: Annotated[str, Query(min_length=1, max_length=8192)]
+        who: Annotated[Principal, who_asks], file: Annotated[str, Query(min_length=1, max_length=8192)]
     ) -> dict[str, Any]:
-        return why_shape(provenance.why(who, path))
+        return why_shape(provenance.why(who, file))
 
     @routes.get("/batch/jobs/{job}/record")
     def record(

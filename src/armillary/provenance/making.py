@@ -57,6 +57,7 @@ def job_record(
     first `most` are named.
     """
     executable, inputs = _inputs(job)
+    given: Mapping[str, Any] = job.spec.get("environment") or {}
     ended = attempt.ended_at or job.finished_at
     return JobRecord(
         cluster=cluster_digest,
@@ -65,7 +66,7 @@ def job_record(
         attempts=job.attempts,
         executable=executable,
         arguments=[str(one) for one in job.spec.get("arguments") or ()],
-        environment={str(name): str(value) for name, value in (job.spec.get("environment") or {}).items()},
+        environment={str(name): str(value) for name, value in given.items()},
         inputs=inputs,
         spec=_spec(job),
         machine=_machine(attempt, cluster),
