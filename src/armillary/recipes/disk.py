@@ -106,10 +106,12 @@ def installed_packages(status: str) -> dict[str, str]:
     return packages
 
 
-def make_disk(system: Path, *, disk: Path, size: Bytes, root_uuid: str, boot: BootFiles) -> None:
+def make_disk(
+    system: Path, *, disk: Path, size: Bytes, root_uuid: str, boot: BootFiles, epoch: int | None = None
+) -> None:
     """Write the raw disk `disk`: the archive's tree as ext4 in one partition, with GRUB in front of it.
 
-    Nothing is mounted. Where we are not root, fakeroot or a user namespace keeps the owners right.
+    No file is younger than `epoch`, in seconds since 1970, where that is known. Nothing is mounted. Where we are not root, fakeroot or a user namespace keeps the owners right.
     """
     work = disk.parent
     config = work / "mke2fs.conf"
@@ -118,16 +120,25 @@ def make_disk(system: Path, *, disk: Path, size: Bytes, root_uuid: str, boot: Bo
         file.truncate(size)
     # zeroing the tables later would be left to the first boot; on a sparse file they are zero already
     options = f"offset={FIRST_PARTITION * SECTOR},lazy_itable_init=0,lazy_journal_init=0,nodiscard"
+    options += f",hash_seed={root_uuid}"  # else each file system sorts its directories in its own way
     blocks = (size - FIRST_PARTITION * SECTOR) // 4096
     make = [tool("mke2fs"), "-q", "-F", "-t", "ext4", "-L", "armillary-root", "-U", root_uuid]
     make += ["-E", options, "-d", str(work / "tree"), str(disk), f"{blocks * 4}k"]
     unpack = [tool("tar"), "-xp", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
     unpack += ["-f", str(system), "-C", str(work / "tree")]
     # device nodes are not unpacked (a user may not make them); the kernel fills /dev
+    older = (
+        "true"
+        if epoch is None
+        else f"find tree -newermt @{epoch} -exec touch --no-dereference --date=@{epoch} {{}} +"
+    )
     script = (
-        f"mkdir -p tree && {shlex.join(unpack)} && mkdir -p tree/dev && {shlex.join(make)} && rm -rf tree"
+        f"mkdir -p tree && {shlex.join(unpack)} && mkdir -p tree/dev && {older} && {shlex.join(make)}"
+        " && rm -rf tree"
     )
     env = {"MKE2FS_CONFIG": str(config)}
+    if epoch is not None:
+        env["E2FSPROGS_FAKE_TIME"] = str(epoch)
     run([*as_root(), "sh", "-c", script], what="making the file system", env=env, cwd=work)
     area = boot_area(
         boot_img=boot.boot_img,

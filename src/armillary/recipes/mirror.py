@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from armillary.base.clock import to_iso
 from armillary.recipes.model import AptSource, BuildFailed
+from armillary.recipes.run import run
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """Debian's own keys, where the package `debian-archive-keyring` puts them here and in the image."""
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)")
 _BUILT_IN = re.compile(r"my \$(mirror|secmirror)\s*=\s*'(https?://[^'$]+)'")
+_HELPER = "/usr/lib/apt/apt-helper"
 _POCKETS = ("", "-updates", "-security")
 
 
@@ -57,6 +63,35 @@ def sources_for(suite: str, *, root: Path = Path("/"), mirror: str | None = None
             remedy="Set ARMILLARY_DEBIAN_MIRROR to the URL of a Debian mirror that you may use",
             facts={"suite": suite},
         )
+    return found
+
+
+def released(sources: Iterable[AptSource], *, work: Path) -> list[dict[str, str]]:
+    """Return which state of its packages each suite has now: when its index was made, and the index's digest.
+
+    It is asked for as apt itself would, with this computer's settings. A mirror that does not tell is left out.
+    """
+    found: list[dict[str, str]] = []
+    target = work / "InRelease"
+    for source in sources:
+        for suite in source.suites:
+            url = f"{source.uri.rstrip('/')}/dists/{suite}/InRelease"
+            try:
+                run([_HELPER, "download-file", url, str(target)], what="reading the index of packages")
+                index = target.read_bytes()
+            except (BuildFailed, OSError):
+                continue
+            date = re.search(rb"^Date: (.+)$", index, re.MULTILINE)
+            if date:
+                when = parsedate_to_datetime(date[1].decode().strip().replace("UTC", "+0000"))
+                found.append(
+                    {
+                        "uri": source.uri,
+                        "suite": suite,
+                        "date": to_iso(when.astimezone(UTC)),
+                        "sha256": hashlib.sha256(index).hexdigest(),
+                    }
+                )
     return found
 
 

@@ -13,13 +13,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from armillary.base.clock import Clock, SystemClock, to_iso
+from armillary.base.clock import Clock, SystemClock, from_iso, to_iso
 from armillary.base.errors import NotFound
 from armillary.base.ids import Sha512
 from armillary.base.units import Bytes
 from armillary.recipes.debian import recipes
 from armillary.recipes.disk import BootFiles, boot_files, make_disk, overlay_tar, to_qcow2
-from armillary.recipes.mirror import KEYRING, sources_for
+from armillary.recipes.mirror import KEYRING, released, sources_for
 from armillary.recipes.model import AptSource, BuiltImage, GuestFile, Progress, Recipe
 from armillary.recipes.run import missing_tools, run, tool
 from armillary.recipes.wheels import wheel_files
@@ -116,6 +116,9 @@ def _build_in(
     work: Path, recipe: Recipe, sources: tuple[AptSource, ...], progress: Progress, clock: Clock
 ) -> None:
     root_uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, recipe.digest(sources)))
+    snapshot = released(sources, work=work)
+    # what a build writes is as old as the packages that it is made of, and not as the day of the build
+    epoch = max((int(from_iso(one["date"]).timestamp()) for one in snapshot), default=None)
     progress("fetching Python packages")
     files = {**wheel_files(recipe, work=work), **recipe.files}
     options = _host_apt_options()
@@ -133,7 +136,9 @@ def _build_in(
     command += ['--aptopt=Apt::Install-Recommends "false"', *(f"--aptopt={line}" for line in options)]
     command += ["--include=" + ",".join(recipe.packages)]
     command += [f"--customize-hook=tar-in {work / 'overlay.tar'} /"]
-    command += [f'--customize-hook=chroot "$1" env ROOT_UUID={root_uuid} sh /root/armillary/setup.sh']
+    command += [
+        f'--customize-hook=chroot "$1" env ROOT_UUID={root_uuid}{_at(epoch)} sh /root/armillary/setup.sh'
+    ]
     with system.open("wb") as output:
         # the ramdisk is made once, by the setup, when its configuration is there
         env = {"INITRD": "No", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
@@ -142,7 +147,7 @@ def _build_in(
     boot = boot_files(system)
     progress("making the file system and the boot loader")
     disk = work / "disk.raw"
-    make_disk(system, disk=disk, size=recipe.size, root_uuid=root_uuid, boot=boot)
+    make_disk(system, disk=disk, size=recipe.size, root_uuid=root_uuid, boot=boot, epoch=epoch)
     system.unlink()
     progress("converting to qcow2")
     image = work / "image"
@@ -153,7 +158,12 @@ def _build_in(
     (image / "initrd.img").write_bytes(boot.initrd)
     progress("computing the digest")
     manifest = _manifest(recipe, sources, image / "disk.qcow2", boot, clock)
+    manifest["snapshot"] = snapshot
     write_manifest(image / "manifest.json", manifest)
+
+
+def _at(epoch: int | None) -> str:
+    return "" if epoch is None else f" SOURCE_DATE_EPOCH={epoch}"
 
 
 def _host_apt_options() -> list[str]:
