@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 from test_clouds_api import ADA, OneMembership
 
 from armillary.accounts.api import install_error_handlers
 from armillary.accounts.model import Principal, Project
 from armillary.app.database import make_engine
-from armillary.base.clock import VirtualClock
+from armillary.base.clock import VirtualClock, to_iso
+from armillary.base.errors import Invalid
 from armillary.base.units import GiB
 from armillary.bounded import MOST_BYTES
 from armillary.fleet.api import router
-from armillary.fleet.expiry import Expiry
+from armillary.fleet.expiry import Expiry, TermRules
 from armillary.fleet.fake import FakeCloud
-from armillary.fleet.launching import Launching
+from armillary.fleet.launching import Launching, Order
 from armillary.fleet.machines_api import machines_router
 from armillary.fleet.service import FleetService
 
@@ -108,3 +112,52 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(client: TestClien
     body = {"image": "debian", "flavor": "c1-1gb-5", "name": "m31", "user_data": "x" * MOST_BYTES}
     answer = client.post("/api/v1/machines", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_a_machine_ends_when_the_settings_say_unless_somebody_says_otherwise(
+    client: TestClient, east: FakeCloud, clock: VirtualClock
+) -> None:
+    body = {"image": east.add_image("debian", b"disk").id, "flavor": "c1-1gb-5", "name": "m31"}
+    usual = client.post("/api/v1/machines", json=body).json()
+    assert usual["ends_at"] == to_iso(clock.now() + timedelta(days=30))
+    endless = client.post("/api/v1/machines", json={**body, "name": "m32", "days": None}).json()
+    assert endless["ends_at"] is None
+    refused = client.post("/api/v1/machines", json={**body, "name": "m33", "days": 400})
+    assert (refused.status_code, refused.json()["error"]["facts"]["field"]) == (400, "days")
+
+
+def test_a_platform_whose_machines_need_an_end_gives_none_for_ever(
+    fleet: FleetService, project: Project, clock: VirtualClock, east: FakeCloud, tmp_path: Path
+) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path}/ends.db", durable=False)
+    rules = TermRules(default=2, longest=5, endless=False)
+    expiry = Expiry(
+        engine=engine, fleet=fleet, clock=clock, project=lambda _: project, tell=lambda *_: None, rules=rules
+    )
+    expiry.create_all()
+    launching = Launching(fleet=fleet, expiry=expiry, clock=clock)
+    order = Order(image=east.add_image("debian", b"disk").id, flavor="c1-1gb-5", name="m31", days=2)
+    server = launching.launch(project, ADA, order)
+    for days in (None, 6):
+        with pytest.raises(Invalid):
+            launching.launch(project, ADA, replace(order, days=days))
+    with pytest.raises(Invalid):
+        expiry.set(server, project, ADA.id, None)
+    expiry.extend(server, project, ADA.id, timedelta(days=3))
+    with pytest.raises(Invalid):
+        expiry.extend(server, project, ADA.id, timedelta(days=1))
+    engine.dispose()
+
+
+def test_a_machine_whose_end_cannot_be_kept_is_not_left_behind(
+    fleet: FleetService, project: Project, clock: VirtualClock, east: FakeCloud, tmp_path: Path
+) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path}/none.db", durable=False)  # without the table
+    expiry = Expiry(engine=engine, fleet=fleet, clock=clock, project=lambda _: project, tell=lambda *_: None)
+    launching = Launching(fleet=fleet, expiry=expiry, clock=clock)
+    image = east.add_image("debian", b"disk").id
+    order = Order(image=image, flavor="c1-1gb-5", name="m31", days=2)
+    with pytest.raises(OperationalError):
+        launching.launch(project, ADA, order)
+    assert fleet.servers(east.name, project) == []
+    engine.dispose()

@@ -93,7 +93,7 @@ def test_a_machine_goes_where_there_is_room_unless_a_cloud_is_named(
     [
         ("name", "-rf", "A name has letters"),
         ("volume", "0", "A volume has 1 to"),
-        ("days", "9999", "A machine runs for 1 to 366 days"),
+        ("days", "9999", "A machine runs for a day at least"),
         ("user_data", "x" * 50_000, "User data has at most"),
         ("image", "nothing-like-it", "There is no such image."),
     ],
@@ -180,7 +180,7 @@ def test_a_machine_has_an_end_that_is_extended_with_a_click(
     assert term
     assert timedelta(days=36) < term.ends_at - datetime.now(UTC) < timedelta(days=38)
     page = ada.post(f"{path_of(server)}/term", {"days": "366"}, status=400)
-    assert "A machine runs until a moment in the coming year." in page
+    assert "A machine runs until a moment in the coming 366 days." in page
     ada.post(f"{path_of(server)}/term", {"days": ""})
     assert "It runs without an end." in ada.get(path_of(server))
 

@@ -40,15 +40,29 @@ _WORDS = {
 
 def settings_page() -> str:
     """Return the page of all settings."""
-    tables = ("audit", "clouds", "batch", "htcondor", "limits", "mail", "oidc", "provenance", "vospace")
+    tables = (
+        "audit",
+        "clouds",
+        "batch",
+        "doi",
+        "htcondor",
+        "limits",
+        "machines",
+        "mail",
+        "oidc",
+        "provenance",
+        "vospace",
+    )
     rows = _rows(Settings, "ARMILLARY_", skip=tables)
     audit = _rows(_model(Settings.model_fields["audit"]), "ARMILLARY_AUDIT__")
     batch = _rows(_model(Settings.model_fields["batch"]), "ARMILLARY_BATCH__")
     reserve = _rows(_model(_model(Settings.model_fields["batch"]).model_fields["reserve"]), "")
     htcondor = _rows(_model(Settings.model_fields["htcondor"]), "ARMILLARY_HTCONDOR__")
     limits = _rows(_model(Settings.model_fields["limits"]), "ARMILLARY_LIMITS__")
+    machines = _rows(_model(Settings.model_fields["machines"]), "ARMILLARY_MACHINES__")
     mail = _rows(_model(Settings.model_fields["mail"]), "ARMILLARY_MAIL__")
     oidc = _rows(_model(Settings.model_fields["oidc"]), "ARMILLARY_OIDC__")
+    doi = _rows(_model(Settings.model_fields["doi"]), "ARMILLARY_DOI__")
     provenance = _rows(_model(Settings.model_fields["provenance"]), "ARMILLARY_PROVENANCE__")
     vospace = _rows(_model(Settings.model_fields["vospace"]), "ARMILLARY_VOSPACE__")
     clouds = _rows(_model(Settings.model_fields["clouds"]), "")
@@ -74,6 +88,11 @@ of their own, whatever `database_url` says.
 One table for each kind of worker that is kept ready.
 
 {cloud_head}{_table(row[:3] + row[4:] for row in reserve)}
+## `[doi]`
+
+Who gives DOIs to frozen clusters: see [make results reproducible](../how-to/reproduce.md).
+
+{head}{_table(doi)}
 ## `[htcondor]`
 
 The pool, when it is the engine: see [use HTCondor](../how-to/use-htcondor.md).
@@ -82,6 +101,11 @@ The pool, when it is the engine: see [use HTCondor](../how-to/use-htcondor.md).
 ## `[limits]`
 
 {head}{_table(limits)}
+## `[machines]`
+
+Until when people's machines run. What is changed here holds for ends that are set from then on.
+
+{head}{_table(machines)}
 ## `[mail]`
 
 {head}{_table(mail)}

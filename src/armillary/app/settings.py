@@ -30,8 +30,10 @@ from armillary.app.settings_tables import (
     AuditTable,
     BatchTable,
     CloudTable,
+    DoiTable,
     HTCondorTable,
     LimitsTable,
+    MachinesTable,
     MailTable,
     OidcTable,
     ProvenanceTable,
@@ -107,9 +109,11 @@ class Settings(BaseSettings):
     batch: BatchTable = BatchTable()
     htcondor: HTCondorTable = HTCondorTable()
     limits: LimitsTable = LimitsTable()
+    machines: MachinesTable = MachinesTable()
     mail: MailTable = MailTable()
     oidc: OidcTable = OidcTable()
     audit: AuditTable = AuditTable()
+    doi: DoiTable = DoiTable()
     provenance: ProvenanceTable = ProvenanceTable()
     vospace: VOSpaceTable = VOSpaceTable()
 

@@ -187,6 +187,27 @@ class LimitsTable(_Table):
     )
 
 
+class MachinesTable(_Table):
+    """`[machines]`"""
+
+    default_days: int = Field(
+        default=30,
+        ge=0,
+        le=3660,
+        description="that a machine runs unless somebody says otherwise; 0: without an end",
+    )
+    longest_days: int = Field(
+        default=366, ge=1, le=3660, description="that an end may lie ahead; extending begins anew"
+    )
+    endless: bool = Field(default=True, description="whether a machine may run without an end")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> MachinesTable:
+        if self.default_days > self.longest_days or not (self.default_days or self.endless):
+            raise ValueError("default_days must be allowed by longest_days and endless")
+        return self
+
+
 class AuditTable(_Table):
     """`[audit]`"""
 
@@ -209,6 +230,23 @@ class ProvenanceTable(_Table):
         ge=0,
         description="of a larger file in VOSpace that a job has read, its record has the MD5 and no SHA-256, GiB",
     )
+
+
+class DoiTable(_Table):
+    """`[doi]`"""
+
+    endpoint: str = Field(
+        default="", description="of DataCite's REST API, such as https://api.datacite.org; empty: no DOIs"
+    )
+    repository: str = Field(default="", description="the account there, such as ABCD.EFGH")
+    password_file: Path | None = Field(default=None, description="holds its password, on one line")
+    prefix: str = Field(default="", description="of the DOIs, such as 10.5072")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> DoiTable:
+        if self.endpoint and not (self.repository and self.password_file and self.prefix):
+            raise ValueError("endpoint needs repository, password_file and prefix")
+        return self
 
 
 class VOSpaceTable(_Table):

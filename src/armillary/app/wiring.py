@@ -35,7 +35,7 @@ from armillary.app.settings import Settings
 from armillary.app.wiring_accounts import build_accounts
 from armillary.app.wiring_batch import Batch, build_batch
 from armillary.app.wiring_clouds import build_clouds
-from armillary.app.wiring_crates import build_crates
+from armillary.app.wiring_crates import build_crates, registrar_of
 from armillary.app.wiring_inside import build_inside, welcome_of
 from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery, fleet_routes
 from armillary.app.wiring_notices import Telling, build_notices
@@ -222,6 +222,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         notices=telling.notices,
         clock=clock,
         cache=settings.cache,
+        terms=settings.machines,
         contents=contents,
         welcome=welcome_of(authority, clock),
     )
@@ -302,14 +303,19 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         provenance=recording.provenance,
         batch=batch.service,
         vospace=vospace,
+        fleet=fleet,
+        project=accounts.project,
+        platform=addresses.url,
         database=database.execution_options(room="provenance"),
         clock=clock,
+        registrar=registrar_of(settings.doi),
     )
     app.include_router(
         crate_router(
             exports=crates.exports,
             reruns=crates.reruns,
             imports=crates.imports,
+            freezes=crates.freezes,
             authenticator=authenticator,
         )
     )

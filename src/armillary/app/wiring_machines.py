@@ -12,12 +12,13 @@ from sqlalchemy import Engine
 from armillary.accounts.model import Principal
 from armillary.accounts.service import AccountsService
 from armillary.app.addresses import Addresses
+from armillary.app.settings_tables import MachinesTable
 from armillary.base.clock import Clock, to_iso
 from armillary.base.errors import ArmillaryError
 from armillary.fleet.api import router as clouds_router
 from armillary.fleet.contents import ImageContents
 from armillary.fleet.contents_api import Inside, contents_router
-from armillary.fleet.expiry import Expiry, Tell, Term
+from armillary.fleet.expiry import Expiry, Tell, Term, TermRules
 from armillary.fleet.figures import FigureBook, Sampler
 from armillary.fleet.launching import Launching
 from armillary.fleet.lineage import Lineages
@@ -50,13 +51,21 @@ def build_machinery(
     notices: Notices,
     clock: Clock,
     cache: Path,
+    terms: MachinesTable,
     contents: ImageContents,
     welcome: str,
 ) -> Tended:
     """Make it over `database`; base images that were built here are in `cache`; `welcome` lets the portal into machines."""
     built = Manifests(cache=cache)
     expiry = Expiry(
-        engine=database, fleet=fleet, clock=clock, project=accounts.project, tell=teller(accounts, notices)
+        engine=database,
+        fleet=fleet,
+        clock=clock,
+        project=accounts.project,
+        tell=teller(accounts, notices),
+        rules=TermRules(
+            default=terms.default_days or None, longest=terms.longest_days, endless=terms.endless
+        ),
     )
     expiry.create_all()
     sampler = Sampler(fleet=fleet, clouds=fleet.clouds(), book=FigureBook(), clock=clock)

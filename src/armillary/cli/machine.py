@@ -98,7 +98,8 @@ def show(name: str, project: str | None, cloud: str | None) -> None:
     help="What cloud-init does at the first boot.",
 )
 @option("--volume", type=int, metavar="GIB", help="With a new volume of this size, which outlives it.")
-@option("--days", type=int, metavar="N", help="Stopped after so many days; else it has no end.")
+@option("--days", type=int, metavar="N", help="Stopped after so many days; else as the platform is set.")
+@option("--for-ever", is_flag=True, help="Without an end.")
 @project_option
 @voices
 def launch(
@@ -114,9 +115,12 @@ def launch(
     user_data: Path | None,
     volume: int | None,
     days: int | None,
+    for_ever: bool,
     project: str | None,
 ) -> None:
     """Launch a machine."""
+    if for_ever and days is not None:
+        raise click.UsageError("Say --days N, or --for-ever.")
     with connect() as http:
         made = of(http, project).launch(
             name=name,
@@ -129,7 +133,7 @@ def launch(
             address=not no_address,
             user_data=user_data.read_text(encoding="utf-8") if user_data else "",
             volume=volume,
-            days=days,
+            **({"days": days} if days is not None or for_ever else {}),
         )
     _show(made)
     say(f"It starts. See its address: armillary machine show {made['id']}")

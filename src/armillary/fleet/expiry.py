@@ -62,6 +62,25 @@ class Term:
         return max(timedelta(0), self.ends_at - now)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TermRules:
+    """Until when machines may run."""
+
+    default: int | None = 30
+    """days, when nobody says otherwise; None: without an end"""
+    longest: int = LONGEST.days
+    endless: bool = True
+    """whether a machine may run without an end"""
+
+    def check(self, days: int | None) -> str | None:
+        """Return what is wrong with a wish for so many days (None: without an end), if something is."""
+        if days is None:
+            return None if self.endless else "A machine needs an end here."
+        if 1 <= days <= self.longest:
+            return None
+        return "A machine runs for a day at least, and no longer than this platform allows."
+
+
 Tell = Callable[[Term, str], object]
 """Tells a person of a term that `day` or `hour` is left, or that it `ended`; the same call may come again."""
 
@@ -78,6 +97,7 @@ class Expiry:
         project: Callable[[ProjectId], Project],
         tell: Tell,
         at_once: int = AT_ONCE,
+        rules: TermRules | None = None,
     ) -> None:
         self._engine = engine
         self._fleet = fleet
@@ -85,6 +105,7 @@ class Expiry:
         self._project = project
         self._tell = tell
         self._at_once = at_once
+        self.rules = rules or TermRules()
 
     def create_all(self) -> None:
         """Make the table if it is not there."""
@@ -96,15 +117,21 @@ class Expiry:
         """Let a machine run until `ends_at`, or without an end. What was told is told again for the new time.
 
         Raises:
-            Invalid: code `bad_term`: it lies in the past, or more than a year ahead.
+            Invalid: code `bad_term`: it lies in the past, or further ahead than the rules allow.
         """
         now = self._clock.now()
-        if ends_at is not None and not now < ends_at <= now + LONGEST:
+        ahead = timedelta(days=self.rules.longest)
+        fits = self.rules.endless if ends_at is None else now < ends_at <= now + ahead
+        if not fits:
             raise Invalid(
-                "A machine runs until a moment in the coming year.",
+                f"A machine runs until a moment in the coming {self.rules.longest} days.",
                 code="bad_term",
-                facts={"field": "expires", "ends_at": to_iso(ends_at)},
-                remedy="Choose a time that lies ahead, and not more than a year.",
+                facts={
+                    "field": "expires",
+                    "ends_at": to_iso(ends_at) if ends_at else None,
+                    "longest_days": self.rules.longest,
+                },
+                remedy="Choose a time that lies ahead, and not too far.",
             )
         here = _key(server.cloud, server.id)
         with self._engine.begin() as connection:
@@ -126,7 +153,7 @@ class Expiry:
         """Let a machine run longer: from the end that it has, or from now if that is past.
 
         Raises:
-            Invalid: code `bad_term`: that would be more than a year ahead.
+            Invalid: code `bad_term`: that would be further ahead than the rules allow.
         """
         now, known = self._clock.now(), self.of(server.cloud, server.id)
         begin = max(now, known.ends_at) if known else now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.base.ids import CloudName, Sha512
 from armillary.base.units import GiB
 from armillary.fleet.capacity import makes_room
-from armillary.fleet.expiry import Expiry
+from armillary.fleet.expiry import Expiry, TermRules
 from armillary.fleet.model import WORKER_MARK, FleetFlavor, FleetServer, Limits, Refusal
 from armillary.fleet.parts import Volume
 from armillary.fleet.service import FleetService
@@ -132,7 +132,7 @@ class Launching:
             NotFound: there is no such image, size or network.
             QuotaExceeded: it does not fit.
         """
-        check(order)
+        check(order, self._expiry.rules)
         cloud = order.cloud or self.choose_cloud(project, order.flavor, order.image)
         image = self._fleet.find_image(project, order.image)
         # the same machine on every cloud: brought there when it is missing, which may take a while
@@ -141,8 +141,10 @@ class Launching:
         if order.public_key:
             key_name = key_name_of(person, order.public_key)
             self._fleet.ensure_key(cloud, project, name=key_name, public_key=order.public_key)
-        volume = self._volume(cloud, project, order)
-        try:
+        with contextlib.ExitStack() as undo:
+            volume = self._volume(cloud, project, order)
+            if volume:
+                undo.callback(_quietly, self._fleet.delete_volume, cloud, project, volume.id)
             server = self._fleet.create_server(
                 cloud,
                 project,
@@ -157,18 +159,23 @@ class Launching:
                 groups=order.groups,
                 volumes=[volume.id] if volume else (),
             )
-        except BaseException:
-            if volume:
-                self._fleet.delete_volume(cloud, project, volume.id)
-            raise
-        if order.days:
-            self._expiry.set(server, project, person.id, self._clock.now() + timedelta(days=order.days))
+            # a cloud that has the volume in the machine still will not delete it: it stays, empty
+            undo.callback(_quietly, self._fleet.delete_server, cloud, project, server.id)
+            if order.days:
+                self._expiry.set(server, project, person.id, self._clock.now() + timedelta(days=order.days))
+            undo.pop_all()
         return server
 
     def _volume(self, cloud: CloudName, project: Project, order: Order) -> Volume | None:
         if order.volume is None:
             return None
         return self._fleet.create_volume(cloud, project, name=f"{order.name}-data", size=order.volume)
+
+
+def _quietly(undo: Callable[..., object], *what: object) -> None:
+    """Undo a step as far as its cloud lets us: what went wrong first is what is told."""
+    with contextlib.suppress(ArmillaryError):
+        undo(*what)
 
 
 def holds(flavor: FleetFlavor, min_disk: GiB) -> bool:
@@ -186,7 +193,7 @@ def _too_small(cloud: CloudName, flavor: FleetFlavor, min_disk: GiB) -> Refusal:
     )
 
 
-def check(order: Order) -> None:
+def check(order: Order, rules: TermRules) -> None:
     """Refuse an order that no cloud could understand.
 
     Raises:
@@ -205,8 +212,8 @@ def check(order: Order) -> None:
         errors["user_data"] = "User data has at most 46,000 bytes."
     if order.volume is not None and not 1 <= order.volume <= 100_000:
         errors["volume"] = "A volume has 1 to 100,000 GiB."
-    if order.days is not None and not 1 <= order.days <= 366:
-        errors["days"] = "A machine runs for 1 to 366 days, or without an end."
+    if wrong := rules.check(order.days):
+        errors["days"] = wrong
     if errors:
         raise Invalid(
             f"The machine cannot be launched like this: {next(iter(errors))}: {next(iter(errors.values()))}",

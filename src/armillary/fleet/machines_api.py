@@ -40,12 +40,13 @@ class LaunchBody(BaseModel):
     user_data: str = ""
     volume: int | None = None
     days: int | None = None
+    """None: without an end; left out: as many as the platform's settings say"""
 
 
 class TermBody(BaseModel):
     """By how many days; none: without an end."""
 
-    days: int | None = Field(default=None, ge=1, le=366)
+    days: int | None = Field(default=None, ge=1, le=3660)
 
 
 class FlavorBody(BaseModel):
@@ -121,7 +122,7 @@ def machines_router(
             floating_ip=body.address,
             user_data=body.user_data,
             volume=None if body.volume is None else GiB(body.volume),
-            days=body.days,
+            days=body.days if "days" in body.model_fields_set else expiry.rules.default,
         )
         server = launching.launch(project, who.person, order)
         return shape(server, expiry.of(server.cloud, server.id))

@@ -290,7 +290,8 @@ FIELD_FINDINGS = (
     N_("A name has letters, digits, '.' and '-', at most 63, and begins with a letter or digit."),
     N_("User data has at most 46,000 bytes."),
     N_("A volume has 1 to 100,000 GiB."),
-    N_("A machine runs for 1 to 366 days, or without an end."),
+    N_("A machine needs an end here."),
+    N_("A machine runs for a day at least, and no longer than this platform allows."),
 )
 """What the accounts service says about single fields, here for the catalogues only."""
 

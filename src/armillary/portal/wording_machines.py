@@ -40,8 +40,8 @@ MACHINES: Mapping[str, tuple[str, str]] = {
         N_("Tick the box if that is what you want."),
     ),
     "bad_term": (
-        N_("A machine runs until a moment in the coming year."),
-        N_("Choose a time that lies ahead, and not more than a year."),
+        N_("A machine runs until a moment in the coming %(longest_days)s days."),
+        N_("Choose a time that lies ahead, and not too far."),
     ),
     "machine_expired": (N_("The time of %(server)s ended at %(ends_at)s."), N_("Extend it first.")),
     "cloud_slow": (N_("Cloud %(cloud)s has not answered yet."), N_("This page asks again by itself.")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
@@ -24,7 +24,6 @@ from armillary.portal.pages.images import SameImage, all_images
 from armillary.portal.visit import Visit
 
 TERMS = (1, 7, 30, 90, 180)
-DEFAULT_DAYS = "30"
 PREFILLED = (
     "image",
     "flavor",
@@ -152,14 +151,21 @@ def order_of(form: Form, key: PublicKey | None) -> Order:
     )
 
 
+def terms_of(portal: Portal) -> dict[str, Any]:
+    """Return the days that a machine is offered to run, and whether it may run without an end."""
+    rules = portal.machinery.expiry.rules
+    usual = {*TERMS, rules.default or rules.longest}
+    return {"terms": sorted(days for days in usual if days <= rules.longest), "endless": rules.endless}
+
+
 @router.get("/launch")
 def launch_form(portal: Services, visit: Visiting) -> Response:
     visit.member()
     values = {name: visit.request.query_params.get(name, "") for name in PREFILLED}
     if "days" not in visit.request.query_params:
-        values["days"] = DEFAULT_DAYS
+        values["days"] = str(portal.machinery.expiry.rules.default or "")
     return visit.page(
-        "launch.html", offer=offer(portal, visit, values), values=values, terms=TERMS, error=None
+        "launch.html", offer=offer(portal, visit, values), values=values, **terms_of(portal), error=None
     )
 
 
@@ -198,7 +204,7 @@ def launch(portal: Services, visit: Visiting, form: Sent) -> Response:
             status=error.status,
             offer=offer(portal, visit, values),
             values=values,
-            terms=TERMS,
+            **terms_of(portal),
             error=error,
         )
     portal.machinery.roster.changed(project)

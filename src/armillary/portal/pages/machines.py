@@ -17,7 +17,7 @@ from armillary.base.ids import CloudName, ServerId
 from armillary.fleet.expiry import Term
 from armillary.fleet.model import FleetServer
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
-from armillary.portal.pages.launching import TERMS, number
+from armillary.portal.pages.launching import number, terms_of
 from armillary.portal.pages.machine_parts import part_of
 from armillary.portal.roster import Machines
 from armillary.portal.visit import Visit
@@ -109,7 +109,7 @@ def head_of(portal: Portal, visit: Visit, server: FleetServer) -> dict[str, Any]
         "login": login_of(portal, visit, server),
         "term": term,
         "left": term.left(portal.clock.now()) if term else None,
-        "terms": TERMS,
+        **terms_of(portal),
     }
 
 
