@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class Staging:
 
 
 @contextmanager
-def _at(path: str) -> Iterator[None]:
+def _at(path: str) -> Generator[None]:
     """Blame a name, and not the disk, for what is wrong with a name: it is its job's fault alone."""
     try:
         yield
