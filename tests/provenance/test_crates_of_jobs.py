@@ -15,6 +15,7 @@ from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.crates.shelves import open_shelf
 from armillary.crates.verify import verify
+from armillary.provenance.doi import Registrar
 from armillary.provenance.exporting import Target
 
 IMAGE, CATALOGUE = "/home/ada/m51.fits", "/home/ada/m51.cat"
@@ -25,13 +26,17 @@ def crates(world: World) -> Crates:
     return crates_of(world)
 
 
-def crates_of(world: World) -> Crates:
+def crates_of(world: World, registrar: Registrar | None = None) -> Crates:
     return build_crates(
         provenance=world.provenance,
         batch=world.batch,
         vospace=world.space,
+        fleet=world.fleet,
+        project=world.accounts.project,
+        platform="https://armillary.example",
         database=world.database,
         clock=world.clock,
+        registrar=registrar,
     )
 
 

@@ -73,7 +73,6 @@ from armillary.portal.shelf import Shelf
 from armillary.portal.telling import Watch
 from armillary.portal.use_records import UseRecords
 from armillary.provenance.api import provenance_router
-from armillary.provenance.crate_api import crate_router
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
 from armillary.vospace.api.links import links_router
@@ -310,15 +309,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         clock=clock,
         registrar=registrar_of(settings.doi),
     )
-    app.include_router(
-        crate_router(
-            exports=crates.exports,
-            reruns=crates.reruns,
-            imports=crates.imports,
-            freezes=crates.freezes,
-            authenticator=authenticator,
-        )
-    )
+    app.include_router(crates.routes(authenticator))
     app.include_router(links_router(links=shelf.links, authenticate=authenticator.principal_of))
     app.mount(
         "/",

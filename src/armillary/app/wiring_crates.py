@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import httpx2
+from fastapi import APIRouter
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from armillary.accounts.model import Principal
+from armillary.accounts.model import Principal, Project
+from armillary.app.settings_tables import DoiTable
 from armillary.base.clock import Clock
-from armillary.base.errors import ArmillaryError, Invalid
+from armillary.base.errors import ArmillaryError, Invalid, NotFound
+from armillary.base.ids import ProjectId
 from armillary.batch.api.taking import request_of
 from armillary.batch.api.wire_submit import JobSpecIn, SubmitIn
 from armillary.batch.intake import SubmitRequest
 from armillary.batch.service import BatchService
+from armillary.fleet.service import FleetService
+from armillary.provenance.crate_api import Authenticator, crate_router
+from armillary.provenance.doi import DataCite, Registrar
 from armillary.provenance.exporting import Exports
+from armillary.provenance.freezing import Freezes
+from armillary.provenance.frozen_store import FrozenStore
+from armillary.provenance.frozen_store import create_all as create_frozen
 from armillary.provenance.import_store import ImportStore
 from armillary.provenance.import_store import create_all as create_imports
 from armillary.provenance.importing import Imports
@@ -26,6 +36,7 @@ from armillary.provenance.service import Provenance
 from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import VOSpaceService
+from armillary.vospace.service.freezing import Freezing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +46,71 @@ class Crates:
     exports: Exports
     reruns: Reruns
     imports: Imports
+    freezes: Freezes
+
+    def routes(self, authenticator: Authenticator) -> APIRouter:
+        """Return the HTTP interface."""
+        return crate_router(
+            exports=self.exports,
+            reruns=self.reruns,
+            imports=self.imports,
+            freezes=self.freezes,
+            authenticator=authenticator,
+        )
 
 
 def build_crates(
-    *, provenance: Provenance, batch: BatchService, vospace: VOSpaceService, database: Engine, clock: Clock
+    *,
+    provenance: Provenance,
+    batch: BatchService,
+    vospace: VOSpaceService,
+    fleet: FleetService,
+    project: Callable[[ProjectId], Project],
+    platform: str,
+    database: Engine,
+    clock: Clock,
+    registrar: Registrar | None = None,
 ) -> Crates:
-    """Make them over the services that know records, jobs and files."""
+    """Make them over the services that know records, jobs, files and clouds. `platform` is our address."""
     create_imports(database)
+    create_frozen(database)
     tree = _Tree(vospace)
     imports = Imports(store=ImportStore(database=database), spool=batch.spool, files=tree, clock=clock)
     exports = Exports(recorded=provenance, imported=imports, spool=batch.spool, tree=tree)
     reruns = Reruns(exports=exports, queue=batch, tree=tree, ask=ask)
-    return Crates(exports=exports, reruns=reruns, imports=imports)
+    freezes = Freezes(
+        exports=exports,
+        store=FrozenStore(database=database),
+        space=tree,
+        images=fleet,
+        project=project,
+        registrar=registrar,
+        clock=clock,
+        platform=platform,
+    )
+    return Crates(exports=exports, reruns=reruns, imports=imports, freezes=freezes)
+
+
+def registrar_of(table: DoiTable) -> Registrar | None:
+    """Return who gives DOIs, if an operator has set that up."""
+    if not table.endpoint or table.password_file is None:
+        return None
+    return DataCite(
+        endpoint=table.endpoint,
+        repository=table.repository,
+        password=table.password_file.read_text().strip(),
+        prefix=table.prefix,
+        send=send,
+    )
+
+
+def send(method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    """Make a request to the registrar, which an operator has named."""
+    try:
+        answer = httpx2.request(method, url, headers=dict(headers), content=body, timeout=30, trust_env=False)
+    except httpx2.HTTPError as error:
+        raise OSError(str(error) or type(error).__name__) from error
+    return answer.status_code, answer.content
 
 
 def ask(body: Mapping[str, Any], key: str | None) -> SubmitRequest:
@@ -70,6 +134,7 @@ class _Tree:
 
     def __init__(self, space: VOSpaceService) -> None:
         self._space = space
+        self._freezing = Freezing(space=space)
 
     def md5(self, who: Principal, uri: str) -> str | None:
         node = self._node(who, uri)
@@ -81,6 +146,34 @@ class _Tree:
 
     def chunks(self, who: Principal, uri: str) -> Iterator[bytes]:
         return self._space.open_bytes(who, self._path(uri)).chunks
+
+    def exists(self, who: Principal, path: VOSPath) -> bool:
+        try:
+            self._space.node(who, path)
+        except NotFound:
+            return False
+        return True
+
+    def make_folder(self, who: Principal, path: VOSPath) -> None:
+        self._space.make_container(who, path, parents=True)
+
+    def write(self, who: Principal, path: VOSPath, chunks: Iterator[bytes], size: int) -> None:
+        self._space.put_bytes(who, path, chunks, length=size)
+
+    def delete(self, who: Principal, path: VOSPath) -> None:
+        self._space.delete(who, path)
+
+    def freeze(self, who: Principal, path: VOSPath, name: str) -> int:
+        return self._freezing.freeze(who, path, name)
+
+    def thaw(self, who: Principal, path: VOSPath, name: str) -> int:
+        return self._freezing.thaw(who, path, name)
+
+    def is_public(self, path: VOSPath) -> bool:
+        try:
+            return self._space.node(None, path).sharing.is_public
+        except ArmillaryError:
+            return False
 
     def put(self, who: Principal, uri: str, chunks: Iterator[bytes], size: int) -> None:
         path = self._path(uri)

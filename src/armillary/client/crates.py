@@ -64,6 +64,18 @@ class Crates:
         }
         return self._http.post(f"{_BASE}/imports", body)
 
+    def freeze(self, cluster: int, *, to: str | None, title: str | None) -> Record:
+        """Keep a cluster for ever in VOSpace."""
+        return self._http.post(f"{_BASE}/frozen", {"cluster": cluster, "to": to, "title": title})
+
+    def unfreeze(self, cluster: int) -> None:
+        """Let what was frozen go."""
+        self._http.delete(f"{_BASE}/frozen/{cluster}")
+
+    def cite(self, cluster: int, *, publish: bool) -> Record:
+        """Give a frozen cluster a DOI."""
+        return self._http.post(f"{_BASE}/frozen/{cluster}/doi", {"publish": publish})
+
     def rerun(self, target: str, *, cloud: str | None, project: str | None) -> Record:
         """Run a cluster or job again from its records."""
         body = {"target": target, "cloud": cloud, "project": project}

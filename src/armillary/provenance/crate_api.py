@@ -4,18 +4,24 @@
 
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from armillary.accounts.model import Principal
+from armillary.base.clock import to_iso
+from armillary.base.ids import ClusterId
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import METADATA, PROV
 from armillary.crates.signing import Signature
 from armillary.provenance.exporting import IMPORTED, MAX_JOBS, Exports, Target
+from armillary.provenance.freezing import Freezes
+from armillary.provenance.frozen_store import Frozen
 from armillary.provenance.importing import Imports
 from armillary.provenance.rerunning import Reruns
+from armillary.vospace.paths import VOSPath
 
+Number = Annotated[int, Path(ge=0, le=2**53)]
 Form = Literal["prov-json", "ro-crate-metadata"]
 _FORMS: dict[Form, str] = {"prov-json": PROV, "ro-crate-metadata": METADATA}
 
@@ -56,6 +62,38 @@ class ImportOut(BaseModel):
     kept: list[str]
 
 
+class FreezeIn(BaseModel):
+    """`POST /frozen`: the cluster, the folder of VOSpace that is made for it, and what it is called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cluster: Annotated[int, Field(ge=0, le=2**53)]
+    to: Annotated[str, Field(max_length=4096)] | None = None
+    title: Annotated[str, Field(max_length=500)] | None = None
+
+
+class CiteIn(BaseModel):
+    """`POST /frozen/{cluster}/doi`: a draft, or with `publish` a DOI for ever."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    publish: bool = False
+
+
+class FrozenOut(BaseModel):
+    """A frozen cluster. `image_kept`: the clouds that refuse to delete its image."""
+
+    cluster: int
+    title: str
+    path: str
+    page: str
+    image_sha512: str
+    image_kept: list[str]
+    frozen_at: str
+    doi: str | None
+    doi_state: str | None
+
+
 class RerunOut(BaseModel):
     """The new cluster. `of` says of each new job which record it repeats."""
 
@@ -70,7 +108,7 @@ class RerunOut(BaseModel):
 
 
 def crate_router(
-    *, exports: Exports, reruns: Reruns, imports: Imports, authenticator: Authenticator
+    *, exports: Exports, reruns: Reruns, imports: Imports, freezes: Freezes, authenticator: Authenticator
 ) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/v1/provenance", tags=["provenance"])
@@ -107,6 +145,32 @@ def crate_router(
             kept=list(done.kept),
         )
 
+    def frozen_out(found: Frozen) -> FrozenOut:
+        return FrozenOut(
+            cluster=found.cluster,
+            title=found.title,
+            path=found.path,
+            page=freezes.page_of(found.cluster),
+            image_sha512=found.image,
+            image_kept=list(found.image_kept),
+            frozen_at=to_iso(found.at),
+            doi=found.doi,
+            doi_state=found.doi_state,
+        )
+
+    @routes.post("/frozen", status_code=201)
+    def freeze(body: FreezeIn, who: Annotated[Principal, signed_in]) -> FrozenOut:
+        to = place_of(who, body.to) if body.to else None
+        return frozen_out(freezes.freeze(who, ClusterId(body.cluster), to=to, title=body.title))
+
+    @routes.delete("/frozen/{cluster}")
+    def unfreeze(cluster: Number, who: Annotated[Principal, signed_in]) -> FrozenOut:
+        return frozen_out(freezes.unfreeze(who, ClusterId(cluster)))
+
+    @routes.post("/frozen/{cluster}/doi")
+    def cite(cluster: Number, body: CiteIn, who: Annotated[Principal, signed_in]) -> FrozenOut:
+        return frozen_out(freezes.cite(who, ClusterId(cluster), publish=body.publish))
+
     @routes.get("/crates/{target}/{form}")
     def description(target: str, form: Form, who: Annotated[Principal, signed_in]) -> Response:
         """What a crate says of itself, alone: `prov-json` or `ro-crate-metadata`."""
@@ -134,3 +198,11 @@ def crate_router(
         )
 
     return routes
+
+
+def place_of(who: Principal, text: str) -> VOSPath:
+    """Read a place in VOSpace as a person writes it: `vos:me/kept`, `/home/ada/kept`."""
+    path = text.removeprefix("vos:")
+    if path == "me" or path.startswith("me/"):
+        path = f"/home/{who.person.user_name}{path.removeprefix('me')}"
+    return VOSPath.parse(path)

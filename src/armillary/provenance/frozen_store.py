@@ -1,0 +1,100 @@
+"""What is frozen, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, MetaData, Row, String, Table, Text, delete, insert, select, update
+from sqlalchemy import Engine as Database
+
+from armillary.columns import Moment
+
+metadata = MetaData()
+frozen = Table(
+    "provenance_frozen",
+    metadata,
+    Column("cluster", BigInteger, primary_key=True, autoincrement=False),
+    Column("person", String(64), nullable=False),
+    Column("project", String(64), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("image", String(128), nullable=False),
+    Column("image_kept", Text, nullable=False),  # the clouds that keep it, by commas
+    Column("at", Moment, nullable=False),
+    Column("doi", String(255)),
+    Column("doi_state", String(16)),  # draft, findable
+)
+
+
+def create_all(database: Database) -> None:
+    """Make the table if it is missing."""
+    metadata.create_all(database)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """A cluster that is kept: where, by whom, since when, and which clouds keep its image."""
+
+    cluster: int
+    person: str
+    project: str
+    path: str
+    title: str
+    image: str
+    image_kept: Sequence[str]
+    at: datetime
+    doi: str | None = None
+    doi_state: str | None = None
+
+
+class FrozenStore:
+    """One row a cluster."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    def put(self, one: Frozen) -> None:
+        """Keep a row, in place of the one that is there."""
+        with self._database.begin() as db:
+            db.execute(delete(frozen).where(frozen.c.cluster == one.cluster))
+            values = {**one.__dict__, "image_kept": ",".join(one.image_kept)}
+            db.execute(insert(frozen).values(values))
+
+    def cite(self, cluster: int, doi: str, state: str) -> None:
+        """Note a DOI."""
+        with self._database.begin() as db:
+            db.execute(update(frozen).where(frozen.c.cluster == cluster).values(doi=doi, doi_state=state))
+
+    def remove(self, cluster: int) -> None:
+        """Forget one."""
+        with self._database.begin() as db:
+            db.execute(delete(frozen).where(frozen.c.cluster == cluster))
+
+    def find(self, cluster: int) -> Frozen | None:
+        """Return one."""
+        with self._database.connect() as db:
+            row = db.execute(select(frozen).where(frozen.c.cluster == cluster)).first()
+        return _frozen(row) if row is not None else None
+
+    def of_image(self, image: str) -> list[Frozen]:
+        """Return all that ran on an image."""
+        with self._database.connect() as db:
+            return [_frozen(row) for row in db.execute(select(frozen).where(frozen.c.image == image))]
+
+
+def _frozen(row: Row[Any]) -> Frozen:
+    return Frozen(
+        cluster=row.cluster,
+        person=row.person,
+        project=row.project,
+        path=row.path,
+        title=row.title,
+        image=row.image,
+        image_kept=[cloud for cloud in row.image_kept.split(",") if cloud],
+        at=row.at,
+        doi=row.doi,
+        doi_state=row.doi_state,
+    )
