@@ -127,6 +127,8 @@ def test_letters_of_batch_that_were_not_sent_are_in_the_common_outbox(tmp_path: 
     with engine.begin() as db:
         db.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         db.execute(text("INSERT INTO alembic_version VALUES ('0004')"))
+        for column in ("body JSON", "tries INTEGER", "next_at DATETIME"):  # which it had then
+            db.execute(text(f"ALTER TABLE batch_notices ADD COLUMN {column}"))
         for number, state in enumerate(("waiting", "due", "sent")):
             db.execute(
                 text(
@@ -146,3 +148,5 @@ def test_letters_of_batch_that_were_not_sent_are_in_the_common_outbox(tmp_path: 
         ("2", "cluster/7", "batch.over", "mail", "ada", "sent", 2),
     ]
     assert left == ["0"]
+    columns = {column["name"] for column in inspect(engine).get_columns("batch_notices")}
+    assert columns == {"id", "cluster", "kind", "target", "state", "said"}

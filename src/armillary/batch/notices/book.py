@@ -25,7 +25,7 @@ FAILING_FROM = 10
 """So many jobs must be over or held before anybody is told that most of them fail."""
 
 
-def note(db: Connection, cluster: int, submission: Submission, now: datetime) -> None:
+def note(db: Connection, cluster: int, submission: Submission) -> None:
     """Remember, in the transaction of a submit, who is to be told of its end."""
     wishes = submission.wishes
     wanted: list[tuple[Channel, str]] = [(Channel.PAGE, "")]
@@ -33,19 +33,16 @@ def note(db: Connection, cluster: int, submission: Submission, now: datetime) ->
         wanted.append((Channel.MAIL, wishes.notify_user or ""))
     if wishes.notify_url:
         wanted.append((Channel.URL, wishes.notify_url))
-    db.execute(insert(notices), [_row(cluster, channel, to, now) for channel, to in wanted])
+    db.execute(insert(notices), [_row(cluster, channel, to) for channel, to in wanted])
 
 
-def _row(cluster: int, channel: Channel, target: str, now: datetime) -> dict[str, Any]:
+def _row(cluster: int, channel: Channel, target: str) -> dict[str, Any]:
     return {
         "id": new_hex(),
         "cluster": cluster,
         "kind": channel.value,
         "target": target,
         "state": WAITING,
-        "body": {},
-        "tries": 0,
-        "next_at": now,
         "said": "",
     }
 

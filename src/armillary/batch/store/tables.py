@@ -286,16 +286,13 @@ policies = Table(
 notices = Table(
     "batch_notices",  # who is to be told that a submit is over
     metadata,
-    Column("id", String(64), primary_key=True),  # goes with every delivery, so that a second one can be told
+    Column("id", String(64), primary_key=True),
     Column("cluster", Serial, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("target", String(2048), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("body", JSON, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("next_at", Moment, nullable=False),
-    Column("said", Text, nullable=False),  # by the last try
-    Index("batch_notices_due", "state", "next_at"),
+    Column("said", Text, nullable=False),  # what was told last
+    Index("batch_notices_waiting", "state", "id"),
     Index("batch_notices_of_cluster", "cluster"),
 )
 

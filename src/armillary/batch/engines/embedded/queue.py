@@ -53,7 +53,7 @@ class EmbeddedQueue:
             now = moment(db, self._clock)
             cluster = Queueing(db, submission, now=now).queue()
             policy_records.note(db, cluster, submission.jobs)
-            book.note(db, cluster, submission, self._clock.now())
+            book.note(db, cluster, submission)
         return ClusterId(cluster)
 
     def changes(self, *, after: int, cluster: ClusterId | None = None, limit: int = 1000) -> list[Event]:

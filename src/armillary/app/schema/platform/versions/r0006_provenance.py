@@ -30,3 +30,18 @@ def upgrade() -> None:
             sqlite_where=troubled,
             postgresql_where=troubled,
         )
+    if found.has_table("batch_notices"):
+        _only_who_waits(found)
+
+
+def _only_who_waits(found: sa.Inspector) -> None:
+    """Drop what deliveries wanted that are in the common outbox since 0005."""
+    indexes = {index["name"] for index in found.get_indexes("batch_notices")}
+    if "batch_notices_due" in indexes:
+        op.drop_index("batch_notices_due", "batch_notices")
+    columns = {column["name"] for column in found.get_columns("batch_notices")}
+    for name in ("body", "tries", "next_at"):
+        if name in columns:
+            op.drop_column("batch_notices", name)
+    if "batch_notices_waiting" not in indexes:
+        op.create_index("batch_notices_waiting", "batch_notices", ["state", "id"])
