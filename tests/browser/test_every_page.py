@@ -62,6 +62,7 @@ PAGES = {
     "/networks": "/networks",
     "/images": "/images",
     "/images/{key}": "{image}",
+    "/images/{key}/compare": "{image}/compare",
     "/images/{cloud}/{image_id}/delete": "{image_delete}",
     "/jobs": "/jobs",
     "/jobs/submit": "/jobs/submit",

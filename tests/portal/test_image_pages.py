@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 from portal_visitor import ALLOCATION, KEY, PASSWORD, Browser
@@ -8,6 +10,7 @@ from armillary.accounts.model import Project, Role
 from armillary.accounts.service import AccountsService
 from armillary.fleet.fake import FakeCloud
 from armillary.fleet.model import FleetImage
+from small_images import DEBIAN, STATUS, ext4
 
 
 @pytest.fixture
@@ -100,3 +103,42 @@ def test_downloads_carry_a_credential_of_their_own_and_no_password(
     ada.post(f"/access/{credential.id}/delete")
     assert credential.name not in ada.get("/access")
     ada.post(f"/access/{credential.id}/delete", status=404)
+
+
+def test_an_image_is_looked_into_and_compared_with_another(
+    ada: Browser, clouds: list[FakeCloud], project: Project, tmp_path: Path
+) -> None:
+    disks = [
+        ext4(tmp_path / "a", DEBIAN),
+        ext4(
+            tmp_path / "b",
+            {**DEBIAN, "var/lib/dpkg/status": STATUS.replace("5.2.15-2", "5.2.15-3"), "opt/<b>": ""},
+        ),
+    ]
+    first, second = (
+        clouds[0].add_image(name, disk.read_bytes(), project=project)
+        for name, disk in zip(("plain", "changed"), disks, strict=True)
+    )
+    assert "Look inside" in ada.get(f"/images/{first.sha512}")
+    ada.post(f"/images/{first.sha512}/read")
+    page = ada.get(f"/images/{first.sha512}")
+    assert "Debian GNU/Linux 12 (bookworm)" in page
+    assert "phot-utils" in page
+    assert "changed" in ada.get(f"/images/{first.sha512}/compare")
+    ada.get(f"/images/{first.sha512}/compare?to={second.sha512}")  # reads the other one
+    compared = ada.get(f"/images/{first.sha512}/compare?to={second.sha512}")
+    assert "<code>5.2.15-2</code></td><td><code>5.2.15-3</code>" in compared
+    assert "/opt/&lt;b&gt;" in compared
+    assert f"armillary image diff {first.sha512} {second.sha512}" in compared
+    same = ada.get(f"/images/{first.sha512}/compare?to={first.sha512}")
+    assert "Every file is the same in both." in same
+
+
+def test_an_image_that_cannot_be_read_says_why(
+    ada: Browser, clouds: list[FakeCloud], project: Project
+) -> None:
+    clouds[0].add_image("other", b"other", project=project)
+    odd = clouds[0].add_image("odd", b"no disk at all", project=project)
+    page = ada.get(f"/images/{odd.sha512}/compare?to={odd.sha512}")
+    page = ada.get(f"/images/{odd.sha512}/compare?to={odd.sha512}")
+    assert "neither a file system that we know nor a partition table" in page

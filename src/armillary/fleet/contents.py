@@ -117,6 +117,11 @@ class ImageContents:
                 return Look(image=found)
         return Look(image=found, told=told)
 
+    def told(self, sha512: str) -> str:
+        """Return how far the reading of an image is; empty when it is not being read."""
+        with self._guard:
+            return self._told.get(Sha512(sha512), "")
+
     def has(self, sha512: str) -> bool:
         """Whether the image's manifest is kept."""
         return self._path(sha512, _KEPT).exists()

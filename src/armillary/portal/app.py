@@ -29,6 +29,7 @@ from armillary.portal.pages import (
     front,
     groups,
     growing,
+    image_contents,
     images,
     job,
     jobs,
@@ -73,6 +74,7 @@ ROOMS = (
     access,
     inside_pages,
     images,
+    image_contents,
     submit,  # before the jobs, as what has a number below /jobs is a submit of old
     workers,
     jobs,

@@ -166,6 +166,8 @@ def image(portal: Services, visit: Visiting, key: str) -> Response:
         base=base,
         parent=parent,
         children=[i for i in known if i.properties.get("base_image_ref") in [c.id for c in found.copies]],
+        inside=portal.machinery.inside.contents.packages(found.key),
+        reading=portal.machinery.inside.contents.told(found.key),
         packages=portal.machinery.packages(found.key),
         parent_packages=portal.machinery.packages(parent.key) if parent else {},
         jobs=jobs,
