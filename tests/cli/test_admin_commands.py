@@ -158,3 +158,14 @@ def at_a_keyboard(words: Sequence[str], answers: Mapping[bytes, str]) -> str:
         os.close(ours)
         assert process.wait(60) == 0, shown.decode()
     return shown.decode()
+
+
+def test_a_forecast_says_how_long_the_hours_of_a_month_last(vera: Terminal) -> None:
+    told = vera.json("usage", "--forecast", "--project", "rotation")
+    assert (told["project"], told["budget"], told["granted_cores"]) == ("rotation", 100.0, 8)
+    assert told["gone_on"] is None
+    assert told["renewed_on"].endswith("-01")
+    shown = vera("usage", "--forecast")
+    assert "of 100" in shown.stdout
+    assert "At this pace they last" in shown.stderr
+    vera("usage", "--forecast", "--project", "elsewhere", status=1)

@@ -30,8 +30,10 @@ from armillary.batch.agent_archive import agent_source
 from armillary.batch.agents import AgentService
 from armillary.batch.api import agent_call_router, agent_router, call_router, router
 from armillary.batch.api.clouds import drain_router
+from armillary.batch.api.outlook import outlook_router
 from armillary.batch.api.reports import reports_router
 from armillary.batch.calls import Calls
+from armillary.batch.core.budget import Prices
 from armillary.batch.credentials import JobCredentials
 from armillary.batch.draining import Draining
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
@@ -39,8 +41,10 @@ from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.ledger import Ledger
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group
+from armillary.batch.outlook import Outlooks
 from armillary.batch.reports import Reports
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
@@ -48,6 +52,7 @@ from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
+from armillary.fleet.api import choose_project
 from armillary.fleet.api import router as clouds_router
 from armillary.fleet.contents import ImageContents
 from armillary.fleet.contents_api import Inside, contents_router
@@ -134,6 +139,20 @@ class WholePlatform:
                 people=self.accounts.people,
                 words=lambda locale, kind, facts: line(locale, kind, facts).text,
                 authenticate=who,
+            )
+        )
+        ledger = Ledger(
+            records=FleetRecords(database=database),
+            people=self.accounts,
+            prices=Prices(of={}),
+            budgets={"rotation": 100.0},
+            clock=clock,
+        )
+        app.include_router(
+            outlook_router(
+                outlooks=Outlooks(ledger=ledger, reports=self.reports, clock=clock),
+                project_of=lambda who, name: choose_project(self.accounts, who, name),
+                authenticator=authenticator,
             )
         )
         draining = Draining(database=database, clouds=fleet, clock=clock)

@@ -11,10 +11,10 @@ from batch_desk import BatchDesk
 from armillary.accounts.model import Person, Principal, Project, Role
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import SystemClock, VirtualClock
+from armillary.batch.core.outlook import DAYS, changes, forecast
 from armillary.fleet.fake import FakeCloud
 from armillary.fleet.service import FleetService
 from armillary.notices.model import NoticeKind
-from armillary.portal.core.forecast import DAYS, changes, forecast
 from armillary.portal.office import Office
 from armillary.portal.telling import Watch
 from armillary.vospace.service import VOSpaceService

@@ -54,7 +54,9 @@ from armillary.batch.api import (
 )
 from armillary.batch.api import router as batch_router
 from armillary.batch.api.clouds import drain_router
+from armillary.batch.api.outlook import outlook_router
 from armillary.batch.api.reports import reports_router
+from armillary.batch.outlook import Outlooks
 from armillary.cloud.build import Cloud
 from armillary.fleet.api import choose_project
 from armillary.fleet.contents import ImageContents
@@ -260,6 +262,13 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     )
     app.include_router(batch_router(service=batch.service, authenticator=authenticator))
     app.include_router(reports_router(reports=batch.reports, authenticator=authenticator))
+    app.include_router(
+        outlook_router(
+            outlooks=Outlooks(ledger=batch.ledger, reports=batch.reports, clock=clock),
+            project_of=lambda who, name: choose_project(accounts, who, name),
+            authenticator=authenticator,
+        )
+    )
     app.include_router(drain_router(draining=batch.draining, authenticator=authenticator))
     app.include_router(
         proc_router(
@@ -366,6 +375,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     loops.append(Loop(name="uploads", seconds=60, work=vospace.resumable.sweep))
     if settings.provenance.records:
         loops.append(Loop(name="records of jobs", seconds=2, work=recording.clerk.tick))
+        loops.append(Loop(name="records beside results", seconds=10, work=recording.beside.tick))
     loops.append(Loop(name="bins", seconds=3600, work=shelf.sweep))
     front = Front(app, space.routes, shortcuts(agents_api, batch.agents))
     return Platform(

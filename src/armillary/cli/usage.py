@@ -9,8 +9,8 @@ from typing import Any
 
 import rich_click as click
 
-from armillary.cli.output import Columns, emit, say, voices
-from armillary.cli.session import connect
+from armillary.cli.output import Columns, emit, emit_one, say, voices
+from armillary.cli.session import choose_project, connect
 from armillary.cli.words import option
 
 DIMENSIONS = ("day", "project", "owner", "cloud", "image")
@@ -40,6 +40,9 @@ _SUMS = (
 @option("--owner", metavar="USER", help="Of this person.")
 @option("--cloud", help="On this cloud.")
 @option("--image", metavar="SHA512", help="Of the image with this digest, or the beginning of it.")
+@option(
+    "--forecast", is_flag=True, help="When the core-hours of this month are spent, of --project or your own."
+)
 @option("--csv", "as_csv", is_flag=True, help="Print CSV, with hours and causes of failures.")
 @voices
 def usage(
@@ -51,6 +54,7 @@ def usage(
     cloud: str | None,
     image: str | None,
     as_csv: bool,
+    forecast: bool,
 ) -> None:
     """Show what batch jobs have used: of your projects, of yourself, and of everybody for administrators.
 
@@ -58,6 +62,10 @@ def usage(
     """
     from armillary.client.batch import Batch
 
+    if forecast:
+        with connect() as http:
+            _show_ahead(Batch(http=http).outlook(choose_project(http, project)))
+        return
     chosen = {
         "since": since,
         "until": until,
@@ -76,6 +84,26 @@ def usage(
         emit(lines, columns=_columns(shown), identity=shown[0], empty="Nothing has been used yet.")
     if reply["more"]:
         say("There is more: ask for fewer days, or for one project.")
+
+
+def _show_ahead(told: Mapping[str, Any]) -> None:
+    fields: Columns = [
+        ("Project", "project"),
+        ("Cores now", lambda one: f"{one['cores']} of {one['granted_cores']}"),
+        ("Core-hours this month", lambda one: f"{one['core_hours']:.1f}" + _of(one["budget"])),
+        ("A day takes", lambda one: "" if one["pace"] is None else f"{one['pace']:.1f} core-hours"),
+        ("Gone on", "gone_on"),
+        ("New hours on", "renewed_on"),
+    ]
+    emit_one(told, fields=fields, identity="project")
+    if told["budget"] is None:
+        say("Core-hours of this project have no limit.")
+    elif told["gone_on"] is None:
+        say("At this pace they last until there are new ones.")
+
+
+def _of(budget: float | None) -> str:
+    return "" if budget is None else f" of {budget:g}"
 
 
 def _columns(shown: Sequence[str]) -> Columns:

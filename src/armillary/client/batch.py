@@ -121,6 +121,10 @@ class Batch:
         """Return changes of state after number `after`; waits up to `wait` seconds for one."""
         return self._http.get(f"{_BASE}/clusters/{cluster}/events", after=after, wait=wait or None)
 
+    def outlook(self, project: str | None) -> Record:
+        """Return what a project uses, and when its core-hours of this month are spent."""
+        return self._http.get(f"{_BASE}/outlook", project=project)
+
     def usage(self, *, by: Sequence[str], **chosen: str | None) -> Record:
         """Return what was used, by dimensions; `chosen` are since, until, project, owner, cloud, image."""
         return self._http.get(f"{_BASE}/usage", by=list(by), limit=10_000, **chosen)

@@ -10,15 +10,16 @@ from itertools import islice
 from armillary.accounts.model import Application, ApplicationState, Project
 from armillary.base.errors import ArmillaryError, NotFound
 from armillary.base.ids import CloudName, ClusterId, ServerId
+from armillary.batch.core.outlook import Forecast, changes, forecast
 from armillary.batch.ledger import BatchUse
 from armillary.batch.looking import SubmitFilter
 from armillary.batch.model import JobState, Refusal
+from armillary.batch.outlook import month_ahead
 from armillary.batch.store.usage_records import UsageFilter
 from armillary.batch.views import ClusterView
 from armillary.fleet.expiry import Term
 from armillary.fleet.model import WORKER_MARK, FleetServer, Limits
 from armillary.portal.context import Portal
-from armillary.portal.core.forecast import Forecast, changes, forecast
 from armillary.portal.jobs_shown import Caused, caused
 from armillary.portal.visit import Visit
 
@@ -85,6 +86,7 @@ def overview(portal: Portal, visit: Visit) -> Overview:
     if not visit.membership:
         return Overview(applications=asked, waiting=len(waiting))
     project = visit.project
+    portal.machinery.roster.ask(project)
     machines = portal.machinery.roster.look(project)
     people = [one for one in machines.servers if WORKER_MARK not in one.metadata]
     terms = portal.machinery.expiry.of_project(project)
@@ -110,7 +112,7 @@ def overview(portal: Portal, visit: Visit) -> Overview:
         failures=list(islice(_failures(portal, visit, submits), SHOWN)),
         refused=list(islice(_refused(portal, submits), SHOWN)),
         days=days,
-        hours_ahead=_hours_ahead(use, days, today),
+        hours_ahead=month_ahead(use, [hours for _, hours, _ in days], today),
         storage_ahead=_storage_ahead(storage, days, today),
     )
 
@@ -179,17 +181,6 @@ def _days(portal: Portal, visit: Visit, project: Project) -> list[tuple[date, fl
         (day, hours.get(day.isoformat(), 0.0), stored[day] / 2**30 if day in stored else None)
         for day in (since + timedelta(days=n) for n in range(PLOT_DAYS))
     ]
-
-
-def _hours_ahead(
-    use: BatchUse, days: Sequence[tuple[date, float, float | None]], today: date
-) -> Forecast | None:
-    if use.budget is None:
-        return None
-    following = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return forecast(
-        [hours for _, hours, _ in days], left=use.budget - use.hours, today=today, until=following
-    )
 
 
 def _storage_ahead(

@@ -1,1 +1,0 @@
-"""What the portal works out by itself: pure."""
