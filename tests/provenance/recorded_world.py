@@ -51,6 +51,7 @@ from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all as create_batch
 from armillary.crates.record import LineageStep, Person
 from armillary.fleet.fake import FakeCloud, fake_fleet
+from armillary.provenance.beside import Beside
 from armillary.provenance.clerk import Clerk, Place
 from armillary.provenance.keys import PlatformKeys
 from armillary.provenance.service import Provenance
@@ -206,6 +207,9 @@ class World:
             signer=self.keys,
             clock=self.clock,
             place=self.place,
+        )
+        self.beside = Beside(
+            store=self.store, space=self.space, active=self.ended.active, keys=self.keys.public
         )
         self.provenance = Provenance(
             store=self.store,

@@ -16,6 +16,7 @@ from armillary.base.ids import ProjectId
 from armillary.crates.record import LineageStep
 from armillary.fleet.lineage import Lineages
 from armillary.fleet.service import FleetService
+from armillary.provenance.beside import Beside
 from armillary.provenance.clerk import Clerk, Place
 from armillary.provenance.keys import PlatformKeys
 from armillary.provenance.lineage import lineage_of
@@ -30,6 +31,7 @@ class Recording:
 
     provenance: Provenance
     clerk: Clerk
+    beside: Beside
     store: RecordStore
     keys: PlatformKeys
 
@@ -74,7 +76,8 @@ def build_provenance(
         authority=authority,
         write_down=clerk.tick if settings.provenance.records else lambda: 0,
     )
-    return Recording(provenance=provenance, clerk=clerk, store=store, keys=keys)
+    beside = Beside(store=store, space=vospace, active=batch.ended.active, keys=keys.public)
+    return Recording(provenance=provenance, clerk=clerk, beside=beside, store=store, keys=keys)
 
 
 def lineage_by(

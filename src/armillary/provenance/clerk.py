@@ -157,7 +157,7 @@ class Clerk:
             for one in accesses
             if one.deed is Deed.WRITE and one.blob
         ]
-        return Made(signed=signed, contents=contents_of(record)), marks
+        return Made(signed=signed, contents=contents_of(record), in_space=bool(marks)), marks
 
     def _signed(self, job: JobId, attempt: int, record: JobRecord) -> SignedJob:
         document = record.canonical()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Integer,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    delete,
     insert,
     select,
     update,
@@ -86,6 +88,14 @@ makers = Table(
     sqlite_with_rowid=False,
 )
 
+due = Table(
+    "provenance_due",  # submits whose file of records is to be written when they are over
+    metadata,
+    Column("cluster", BigInteger, primary_key=True, autoincrement=False),
+    Column("in_space", Boolean, nullable=False),  # a job of it wrote into VOSpace
+    Column("turn", BigInteger, nullable=False),
+)
+
 progress = Table(
     "provenance_progress",
     metadata,
@@ -106,6 +116,8 @@ class Made:
 
     signed: SignedJob
     contents: Collection[str]
+    in_space: bool = False
+    """whether it wrote files in VOSpace"""
 
 
 class BigDocuments(Protocol):
@@ -210,6 +222,7 @@ class RecordStore:
             ]
             if rows:
                 db.execute(insert(jobs), rows)
+                self._note_due(db, made)
             contents = [
                 {
                     "sha256": bytes.fromhex(one),
@@ -225,6 +238,22 @@ class RecordStore:
             if db.execute(select(progress.c.seq).where(mine)).first() is None:
                 db.execute(insert(progress).values(name=_ENDINGS, seq=seq))
             db.execute(update(progress).where(mine, progress.c.seq < seq).values(seq=seq))
+
+    def due(self, limit: int) -> list[tuple[int, bool]]:
+        """Return submits that have new records, those first that were looked at least; and whether they wrote files."""
+        with self._reading.connect() as db:
+            rows = db.execute(select(due).order_by(due.c.turn, due.c.cluster).limit(limit))
+            return [(row.cluster, row.in_space) for row in rows]
+
+    def postpone(self, cluster: int) -> None:
+        """Look at a submit again after the others: it is not over."""
+        with self._database.begin() as db:
+            db.execute(update(due).where(due.c.cluster == cluster).values(turn=due.c.turn + 1))
+
+    def done(self, cluster: int) -> None:
+        """Look at a submit no more, until it has new records."""
+        with self._database.begin() as db:
+            db.execute(delete(due).where(due.c.cluster == cluster))
 
     def job(self, job: JobId, attempt: int | None = None) -> SignedJob | None:
         """Return the record of a job: of one attempt, or the newest."""
@@ -256,6 +285,17 @@ class RecordStore:
             return [JobId(ClusterId(row.cluster), row.proc) for row in rows]
 
     # inside
+
+    def _note_due(self, db: Connection, made: Sequence[Made]) -> None:
+        wrote = {one.signed.job.cluster: False for one in made}
+        wrote |= {one.signed.job.cluster: True for one in made if one.in_space}
+        there = db.execute(select(due.c.cluster, due.c.in_space).where(due.c.cluster.in_(list(wrote))))
+        known = {row.cluster: row.in_space for row in there}
+        for cluster, in_space in wrote.items():
+            if cluster not in known:
+                db.execute(insert(due).values(cluster=cluster, in_space=in_space, turn=0))
+            elif in_space and not known[cluster]:
+                db.execute(update(due).where(due.c.cluster == cluster).values(in_space=True))
 
     def _patterns(self, first: Mapping[int, bytes]) -> dict[int, bytes]:
         """Return the pattern of each cluster; the first record of a cluster becomes it."""
