@@ -60,11 +60,12 @@ def begun(visitor: Browser, server: FleetServer) -> str:
     path = f"/machines/east/{server.id}/inside/jupyter"
     visitor.post(f"{path}/start")
     end = time.monotonic() + 60
-    while "hx-redirect" not in (reply := visitor.client.get(f"{path}/standing")).headers:
+    while " data-go>" not in (reply := visitor.client.get(f"{path}/standing")).text:
         assert "Try again" not in reply.text, reply.text
         assert time.monotonic() < end, reply.text
         time.sleep(0.05)
-    reply = visitor.client.get(reply.headers["hx-redirect"], follow_redirects=False)
+    assert "hx-trigger" not in reply.text  # who asks on would begin the way in anew each second
+    reply = visitor.client.get(f"{path}/open", follow_redirects=False)
     assert reply.status_code == 303
     return reply.headers["location"]
 

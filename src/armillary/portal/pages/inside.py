@@ -174,13 +174,10 @@ async def begin(portal: Services, visit: Visiting, cloud: str, server_id: str, k
 
 @router.get("/inside/{kind}/standing")
 def standing(portal: Services, visit: Visiting, cloud: str, server_id: str, kind: Kind) -> Response:
-    """A part of the page of `workspace`; when all is ready, it sends the whole page on."""
+    """A part of the page of `workspace`; when all is ready, the page goes on by its link."""
     place = place_of(visit, cloud, server_id)
     how = portal.inside.workspaces.standing(admitted(portal, visit, place, kind))
-    page = visit.page("_workspace.html", path=f"/machines/{cloud}/{server_id}", kind=kind.value, standing=how)
-    if how.phase is Phase.READY:
-        page.headers["hx-redirect"] = f"/machines/{cloud}/{server_id}/inside/{kind.value}/open"
-    return page
+    return visit.page("_workspace.html", path=f"/machines/{cloud}/{server_id}", kind=kind.value, standing=how)
 
 
 @router.get("/inside/{kind}/open")

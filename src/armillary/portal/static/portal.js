@@ -48,3 +48,9 @@ document.addEventListener("htmx:afterSwap", (event) => {
   const log = event.target.closest(".log");
   if (log && atEnd.get(log) !== false) log.scrollTop = log.scrollHeight;
 });
+
+// What was waited for is there: go to it, once. A page that asked on meanwhile would begin a slow way anew each time.
+document.addEventListener("htmx:load", ({ target }) => {
+  const way = target === document.body ? null : target.querySelector("[data-go]");
+  if (way) location.assign(way.href);
+});
