@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -28,6 +29,8 @@ MOST_CELLS = 10_000
 MOST_CHANGES = 2_000
 """What is more than this is told as a whole picture."""
 MOST_BINS = 100
+CAUSES_KEPT = 256
+"""submits whose causes of failure are remembered, until something happens to their jobs"""
 MOST_KEPT = 5_000
 """jobs whose files are taken over into another submit"""
 
@@ -102,6 +105,7 @@ class Board:
         self.forecaster = forecaster
         self.load = load
         self._most_cells = most_cells
+        self._causes_at = lru_cache(maxsize=CAUSES_KEPT)(self._causes)
 
     def submits(
         self, who: Principal, chosen: SubmitFilter, *, limit: int, before: int | None = None
@@ -140,7 +144,9 @@ class Board:
     def causes(self, who: Principal, cluster: ClusterId) -> list[Cause]:
         """Return why jobs of a submit failed or are held, the most jobs first. Raises NotFound."""
         self._records.owner_of(scope_of(who, self._people), cluster)
-        return [self._cause(cluster, row) for row in self._board.causes(cluster)]
+        # Whatever happens to a job is told by a number, and it is read before the causes: what is kept under it is
+        # never older than it says.
+        return list(self._causes_at(cluster, self._board.latest(cluster)))
 
     def clouds(self, who: Principal, cluster: ClusterId) -> list[str]:
         """Return the clouds on which jobs of a submit have been. Raises NotFound."""
@@ -167,6 +173,9 @@ class Board:
         # until now, and not to the last end: when nothing ends any more the pace goes down
         now = self._clock.now()
         return now + (now - first) / ended * left
+
+    def _causes(self, cluster: ClusterId, _seq: int) -> Sequence[Cause]:
+        return [self._cause(cluster, row) for row in self._board.causes(cluster)]
 
     def _cause(self, cluster: ClusterId, row: CauseView) -> Cause:
         said: Sequence[str] = self._board.reasons(cluster, row.hold_code) if row.hold_code else ()

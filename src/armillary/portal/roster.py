@@ -51,6 +51,7 @@ class _Seen(Generic[T]):
     answer: T | None = None
     error: ArmillaryError | None = None
     took: float = 0.0
+    asked: float = 0.0
     ended: float = 0.0
     asking: Future[None] | None = None
     again: bool = field(default=False)
@@ -74,14 +75,15 @@ class Beside(Generic[T]):
 
     def look(self, project: Project) -> Told[T]:
         """Return what the clouds say; waits for those that answer at once, and not for the others."""
-        mine = {cloud: self._begin(project, cloud) for cloud in self._clouds}
+        mine = self.ask(project)
         new = [
             seen.asking for seen in mine.values() if seen.asking and seen.answer is None and not seen.error
         ]
         old = [seen.asking for seen in mine.values() if seen.asking and seen.asking not in new]
-        began = time.monotonic()
         wait(new, timeout=PATIENCE_FIRST)
-        wait(old, timeout=max(0.0, PATIENCE_AGAIN - (time.monotonic() - began)))
+        # counted from the question: who asks several things first and looks then, waits once for all of them
+        until = PATIENCE_AGAIN + min((seen.asked for seen in mine.values()), default=0.0)
+        wait(old, timeout=max(0.0, until - time.monotonic()))
         answers: dict[CloudName, T] = {}
         errors: list[ArmillaryError] = []
         for cloud, seen in mine.items():
@@ -98,6 +100,10 @@ class Beside(Generic[T]):
             if error is not None:
                 errors.append(error)
         return Told(answers=answers, errors=errors)
+
+    def ask(self, project: Project) -> Mapping[CloudName, _Seen[T]]:
+        """Begin to ask, where what is known is not of just now."""
+        return {cloud: self._begin(project, cloud) for cloud in self._clouds}
 
     def changed(self, project: Project) -> None:
         """What is remembered of the project is asked for again at once."""
@@ -120,6 +126,7 @@ class Beside(Generic[T]):
             if seen.asking and not seen.asking.done():
                 return seen
             if time.monotonic() - seen.ended >= REST * seen.took or seen.ended == 0:
+                seen.asked = time.monotonic()
                 seen.asking = self._pool.submit(self._fetch, project, cloud, seen)
             else:
                 seen.asking = None
@@ -152,6 +159,11 @@ class Roster:
     ) -> None:
         self._servers = Beside(clouds=clouds, ask=servers, keep=True)
         self._limits = Beside(clouds=clouds, ask=limits, keep=False)
+
+    def ask(self, project: Project) -> None:
+        """Begin to ask for machines and quotas at once, for a page that looks at both."""
+        self._servers.ask(project)
+        self._limits.ask(project)
 
     def look(self, project: Project) -> Machines:
         """Return the project's machines."""
