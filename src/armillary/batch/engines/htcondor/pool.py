@@ -22,16 +22,23 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 500
 """jobs in one order"""
+_WITH_FILES = frozenset({"submit", "retrieve"})
 
 
 class CondorPool:
     """The `Pool` port, through a child process."""
 
-    def __init__(self, *, config: Path, schedd: str = "", patience: float = 120) -> None:
-        """`config` is HTCondor's configuration for us; `schedd` the name of one of several."""
+    def __init__(
+        self, *, config: Path, schedd: str = "", patience: float = 120, patience_with_files: float = 1800
+    ) -> None:
+        """`config` is HTCondor's configuration for us; `schedd` the name of one of several.
+
+        Calls that carry files may take long: of a schedd that says nothing meanwhile, HTCondor itself tires sooner.
+        """
         self._config = config
         self._schedd = schedd
         self._patience = patience
+        self._patience_with_files = max(patience, patience_with_files)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
@@ -86,16 +93,17 @@ class CondorPool:
         assert process.stdin is not None
         process.stdin.write(json.dumps(call).encode() + b"\n")
         process.stdin.flush()
-        return cast("dict[str, Any]", json.loads(self._line(process)))
+        patience = self._patience_with_files if call["call"] in _WITH_FILES else self._patience
+        return cast("dict[str, Any]", json.loads(self._line(process, patience)))
 
-    def _line(self, process: subprocess.Popen[bytes]) -> bytes:
+    def _line(self, process: subprocess.Popen[bytes], patience: float) -> bytes:
         assert process.stdout is not None
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + patience
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._rest:
                 if not selector.select(max(0.0, until - time.monotonic())):
-                    raise TimeoutError(f"it said nothing for {self._patience:g} s")
+                    raise TimeoutError(f"it said nothing for {patience:g} s")
                 piece = os.read(process.stdout.fileno(), 2**20)
                 if not piece:
                     raise EOFError("the process that talks to it has ended")
