@@ -136,7 +136,7 @@ class Golden:
         return json.loads(self.run("openstack", *command, "-f", "json"))
 
     def inside(
-        self, script: str, *, within: float = 60, at: Sequence[str] = (), given: str | Path = os.devnull
+        self, script: str, *, within: float = 180, at: Sequence[str] = (), given: str | Path = os.devnull
     ) -> str:
         """Run a script in the demo's machine, or in the one that ssh finds `at`, as soon as it lets us in; it reads what is `given`."""
         ssh = next(line for line in self.said.splitlines() if line.startswith("Machine")).split()[1:]

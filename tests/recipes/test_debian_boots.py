@@ -20,7 +20,7 @@ from armillary.recipes.service import build
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1500)]
 
-BOOT_SECONDS = 400
+BOOT_SECONDS = 800
 
 
 @dataclass

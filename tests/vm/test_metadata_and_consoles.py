@@ -150,6 +150,6 @@ def test_a_machine_without_a_config_drive_gets_its_key_and_its_user_data(
     port = re.search(r"ssh port (\d+)", driveless["description"])
     where = [*(["-p", port[1]] if port else []), f"debian@{driveless['floating_ip_address']}"]
     asked = "cloud-init status --wait > /dev/null; cat /var/tmp/hello; cloud-init query subplatform; hostname"
-    said = golden.inside(asked, within=400, at=where).split("\n")
+    said = golden.inside(asked, within=800, at=where).split("\n")
     assert said == ["hello", f"metadata ({METADATA})", DRIVELESS]
     assert golden.inside("ls /dev/disk/by-label | grep -ci config-2 || true", at=where) == "0"

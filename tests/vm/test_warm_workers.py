@@ -85,7 +85,7 @@ def idle(report: dict[str, Any], golden: Golden) -> Golden:
     golden.operate("down")
     golden.configure(batch={"idle_seconds": 3})
     golden.operate("up")
-    until(lambda: not golden.json("armillary", "workers"), golden, seconds=300)
+    until(lambda: not golden.json("armillary", "workers"), golden, seconds=600)
     return golden
 
 
@@ -94,7 +94,7 @@ def test_the_second_wave_of_workers_begins_from_a_checkpoint_and_each_is_itself(
     before = checkpoints(golden)
     cold = waited(run_jobs(golden, 1, seconds=0))
     until(lambda: checkpoints(golden) - before, golden, seconds=900)
-    until(lambda: not golden.json("armillary", "workers"), golden, seconds=300)
+    until(lambda: not golden.json("armillary", "workers"), golden, seconds=600)
 
     # long enough that one worker does not do both, and that host keys, which are made beside, are there
     jobs = run_jobs(golden, 2, seconds=30)

@@ -19,7 +19,7 @@ from armillary.cloud.engines.qemu.machines import QemuMachines
 from armillary.cloud.model import Capacity, MachineSpec, NetworkPlan, PortPlan, PortSpec, Rule, VolumeSpec
 from armillary.recipes.service import build
 
-BOOT_SECONDS = 400
+BOOT_SECONDS = 800
 GATEWAY = "10.0.0.1"
 # of this run's own, so that two runs on one computer do not take each other's
 FLOATING = tuple(f"127.16.{64 + os.getpid() % 128}.{number}" for number in (1, 2))

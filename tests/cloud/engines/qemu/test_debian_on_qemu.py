@@ -102,7 +102,7 @@ def test_of_this_computer_only_the_platform_is_reached(pair):
 def test_a_volume_comes_and_goes_while_machines_run_and_keeps_what_was_written(pair):
     volume = pair.volume(GiB(1))
     disk = f"/dev/disk/by-id/virtio-{volume.id[:20]}"
-    appears = f"timeout 20 sh -c 'until test -b {disk}; do sleep 0.2; done'; sudo blockdev --getsize64 {disk}"
+    appears = f"timeout 90 sh -c 'until test -b {disk}; do sleep 0.2; done'; sudo blockdev --getsize64 {disk}"
     pair.machines.plug_volume(pair.a.spec.id, volume)
     assert pair.a.run(appears) == str(2**30)
     pair.a.run(f"sudo mkfs.ext4 -q {disk} && sudo mount {disk} /srv && echo kept | sudo tee /srv/note")
@@ -130,7 +130,7 @@ def test_a_second_card_comes_with_its_address_and_goes(pair):
         "sudo networkctl reload"
     )
     shown = pair.a.run(
-        "timeout 40 sh -c 'until ip -4 -o addr | grep -q 10.9.0.17; do sleep 0.2; done';"
+        "timeout 90 sh -c 'until ip -4 -o addr | grep -q 10.9.0.17; do sleep 0.2; done';"
         "ip -br link; ip -4 -o addr"
     )
     assert port.mac in shown
