@@ -5,6 +5,27 @@ const copied = (button) => {
   setTimeout(() => { button.textContent = label; }, 1500);
 };
 
+// Forms that are filled in from their address: what was typed goes along, but no passwords, and nothing that is too long.
+const LONGEST = 6000;
+const asTyped = (address) => {
+  const there = new URL(address, location.origin);
+  const asItWas = there.pathname + there.search;
+  for (const form of document.querySelectorAll("form[data-prefilled]")) {
+    const fields = [...form.elements].filter((one) => one.name && !["hidden", "password", "file", "submit"].includes(one.type));
+    for (const field of fields) there.searchParams.delete(field.name);
+    for (const field of fields) {
+      const chosen = !["checkbox", "radio"].includes(field.type) || field.checked;
+      if (chosen && field.value) there.searchParams.append(field.name, field.value);
+    }
+  }
+  return there.search.length > LONGEST ? asItWas : there.pathname + there.search;
+};
+
+document.addEventListener("submit", (event) => {
+  const to = event.target.matches("[data-returns]") && event.target.elements.to;
+  if (to) to.value = asTyped(to.value);
+});
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) {
@@ -17,7 +38,7 @@ document.addEventListener("click", async (event) => {
   const address = event.target.closest("[data-copy-address]");
   if (address && !event.ctrlKey && !event.metaKey && navigator.clipboard) {
     event.preventDefault();
-    const here = location.hash ? address.href + location.hash : address.href;
+    const here = location.origin + asTyped(address.href) + location.hash;
     await navigator.clipboard.writeText(here);
     copied(address);
     return;
