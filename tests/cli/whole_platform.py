@@ -22,6 +22,7 @@ from armillary.accounts.service import AccountsService, AccountsStore, Passwords
 from armillary.accounts.trail import Trail
 from armillary.app.audited import Audited
 from armillary.app.database import make_engine
+from armillary.app.wiring_crates import build_crates
 from armillary.base.bell import Bell
 from armillary.base.clock import SystemClock
 from armillary.base.ids import PersonId, TokenId, WorkerId
@@ -48,7 +49,9 @@ from armillary.batch.outlook import Outlooks
 from armillary.batch.reports import Reports
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
+from armillary.batch.store.ended_records import EndedRecords
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.hardware_records import HardwareRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
@@ -67,6 +70,12 @@ from armillary.notices.api import notices_router
 from armillary.notices.outbox import Outbox
 from armillary.notices.service import Notices
 from armillary.portal.letters import line
+from armillary.provenance.api import provenance_router
+from armillary.provenance.clerk import Clerk, Place
+from armillary.provenance.keys import PlatformKeys
+from armillary.provenance.service import Provenance
+from armillary.provenance.store import RecordStore
+from armillary.provenance.store import create_all as create_provenance
 from armillary.vospace.api.links import links_router
 from armillary.vospace.bytes.memory import MemoryBytes
 from armillary.vospace.service import Links, VOSpaceService
@@ -119,9 +128,37 @@ class WholePlatform:
         self._wire_machines(app, database, clock, fleet)
         self._wire_files(database, clock)
         app.include_router(links_router(links=self.links, authenticate=who))
+        self._wire_provenance(app, database, clock, fleet)
+        self._wire_records(app, database, clock)
         self._wire_office(app, database, clock, fleet)
         app.add_api_route("/healthz", lambda: {"ok": True})
         self._serve(Audited(app, trail=self.trail, space=["/vault"]))
+
+    def _wire_records(self, app: FastAPI, database: Any, clock: SystemClock) -> None:
+        create_provenance(database)
+        store = RecordStore(database=database, big=self.batch.spool)
+        keys = PlatformKeys(folder=self.folder / "keys", published=store, clock=clock)
+        place = Place(platform="http://localhost", authority="armillary.example~vault")
+        clerk = Clerk(
+            endings=EndedRecords(database=database),
+            store=store,
+            witness=self.space.witness,
+            mark=self.space.mark,
+            lineage=lambda _project, _sha512: (),
+            signer=keys,
+            clock=clock,
+            place=place,
+        )
+        provenance = Provenance(
+            store=store,
+            jobs=self.batch,
+            space=self.space,
+            keys=keys,
+            authority=place.authority,
+            write_down=clerk.tick,
+        )
+        who = app.state.authenticator.principal_of
+        app.include_router(provenance_router(provenance=provenance, authenticate=who))
 
     def _wire_office(self, app: FastAPI, database: Any, clock: SystemClock, fleet: Any) -> None:
         authenticator = app.state.authenticator
@@ -201,6 +238,43 @@ class WholePlatform:
             holder=lambda person: self.accounts.holder(person, ""),
         )
 
+    def _wire_provenance(self, app: FastAPI, database: Any, clock: SystemClock, fleet: Any) -> None:
+        create_provenance(database)
+        store = RecordStore(database=database, big=self.batch.spool)
+        keys = PlatformKeys(folder=self.folder / "keys", published=store, clock=clock)
+        place = Place(platform="https://armillary.example", authority="armillary.example~vault")
+        clerk = Clerk(
+            endings=EndedRecords(database=database),
+            store=store,
+            witness=self.space.witness,
+            mark=self.space.mark,
+            lineage=lambda _project, _sha512: [],
+            signer=keys,
+            clock=clock,
+            place=place,
+        )
+        self.provenance = Provenance(
+            store=store,
+            jobs=self.batch,
+            space=self.space,
+            keys=keys,
+            authority=place.authority,
+            write_down=clerk.tick,
+        )
+        who = app.state.authenticator
+        app.include_router(provenance_router(provenance=self.provenance, authenticate=who.principal_of))
+        crates = build_crates(
+            provenance=self.provenance,
+            batch=self.batch,
+            vospace=self.space,
+            fleet=fleet,
+            project=self.accounts.project,
+            platform=place.platform,
+            database=database,
+            clock=clock,
+        )
+        app.include_router(crates.routes(who))
+
     def _wire_batch(self, database: Any, clock: SystemClock, fleet: Any) -> None:
         create_all(database)
         notice_tables.create_all(database)
@@ -252,6 +326,7 @@ class WholePlatform:
             logs=logs,
             bell=self.bell,
             credentials=credentials,
+            hardware=HardwareRecords(database=database, clock=clock),
             terms=terms,
         )
 

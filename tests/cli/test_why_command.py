@@ -1,0 +1,60 @@
+"""What made a result, on the command line: a real agent's job, and OpenSSL as the judge of its signature."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from terminal import Terminal
+from whole_platform import FLAVOR, WholePlatform
+
+from armillary.accounts.model import Principal
+
+SUBMIT = "executable = count.sh\narguments = m51\ntransfer_input_files = m51.txt\nqueue\n"
+
+
+@pytest.fixture
+def worker(platform: WholePlatform, tmp_path: Path) -> Iterator[None]:
+    process = platform.start_worker(tmp_path / "worker")
+    yield
+    process.terminate()
+    process.wait(20)
+
+
+def test_a_job_is_told_from_its_record_and_anybody_can_check_it(
+    vera: Terminal, worker: None, platform: WholePlatform, tmp_path: Path
+) -> None:
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    (desk / "count.sh").write_text('#!/bin/sh\nwc -c < "$1.txt" > found.cat\n')
+    (desk / "m51.txt").write_text("whirlpool")
+    (desk / "count.sub").write_text(SUBMIT)
+    vera.at(desk)
+    vera("submit", "count.sub", "--image", "my-snapshot", "--flavor", FLAVOR, "--wait")
+    job = json.loads(vera("history", "--json").stdout)[0]["id"]
+
+    made = json.loads(vera("why", job, "--json").stdout)
+    record = made["record"]
+    assert made["intact"]
+    assert record["machine"]["kernel"].startswith(os.uname().release)
+    assert [(one["name"], one["size"]) for one in record["inputs"]] == [("m51.txt", 9)]
+    brought = {one["name"]: one["sha256"] for one in record["outputs"]}
+    assert brought["found.cat"] == hashlib.sha256(b"9\n").hexdigest()
+
+    vera("why", job, "--save", "record")
+    for part in ("job", "cluster"):
+        line = f"pkeyutl -verify -pubin -inkey {part}.pem -rawin -in {part}.json -sigfile {part}.sig"
+        judged = subprocess.run(["openssl", *line.split()], cwd=desk / "record", check=False, timeout=60)
+        assert judged.returncode == 0
+
+    platform.space.ensure_home(platform.vera)
+    platform.space.put_bytes(Principal(person=platform.vera), "/home/vera/9.cat", [b"9\n"])
+    told = vera("why", "vos:me/9.cat").stdout
+    assert f"Job {job} wrote these bytes" in told
+    platform.space.put_bytes(Principal(person=platform.vera), "/home/vera/own.cat", [b"own\n"])
+    assert vera("why", "/home/vera/own.cat", status=1).stdout.count("No record has these bytes") == 1
