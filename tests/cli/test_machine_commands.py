@@ -54,3 +54,16 @@ def test_a_network_is_made_and_deleted(vera: Terminal, platform: WholePlatform) 
     assert "10.9.0.0/24" in vera("network", "list").stdout
     vera("network", "delete", "apart")
     assert "apart" not in vera("network", "list").stdout
+
+
+def test_the_ways_into_a_machine_are_addresses_of_the_portal(vera: Terminal, platform: WholePlatform) -> None:
+    vera("machine", "launch", "inner", "--image", platform.image.name, "--flavor", FLAVOR)
+    made = vera.json("machine", "show", "inner")
+    base = f"{platform.url}/machines/{made['cloud']}/{made['id']}"
+    assert vera.json("jupyter", "inner")["address"] == f"{base}/inside/jupyter/start?project=rotation"
+    ways = {"screen": "inside/screen", "desktop": "inside/desktop/start", "log": "log"}
+    for way, page in ways.items():
+        shown = vera("console", "inner", "--by", way, "--quiet").stdout.strip()
+        assert shown == f"{base}/{page}?project=rotation"
+    assert "no machine gone" in vera("console", "gone", status=1).stderr
+    vera("machine", "delete", "inner", "--yes")

@@ -55,6 +55,8 @@ COMMANDS = {
     "rerun": "armillary.cli.rerunning:rerun",
     "compare": "armillary.cli.rerunning:compare",
     "machine": "armillary.cli.machine:machine",
+    "console": "armillary.cli.browsing:console",
+    "jupyter": "armillary.cli.browsing:jupyter",
     "volume": "armillary.cli.places:volume",
     "network": "armillary.cli.places:network",
     "completion": "armillary.cli.completion:completion",
