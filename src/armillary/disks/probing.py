@@ -28,6 +28,7 @@ _FIRST = ("usr/bin", "usr/sbin", "usr/local/bin", "usr/local/lib", "usr/lib/x86_
 _CHANGED_BY_BOOTS = re.compile(
     r"usr/local/share(?:/ca-certificates(?:/.*)?)?"  # the platform's authority is written there
     r"|usr/lib/locale(?:/.*)?"  # cloud-init makes the locale that it is told
+    r"|usr/share/(?:doc|info|man|locale)(?:/.*)?"  # systemd writes README.logs at the first boot; and no job reads these
     r"|usr/lib/sysimage(?:/.*)?"  # rpm's database has a journal beside it
     r"|(?:.*/)?__pycache__(?:/.*)?"
 )
