@@ -41,7 +41,7 @@ from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_
 from armillary.app.wiring_notices import Telling, build_notices
 from armillary.app.wiring_provenance import Recording, build_provenance
 from armillary.app.wiring_provider import build_provider
-from armillary.app.wiring_vospace import build_views, build_vospace
+from armillary.app.wiring_vospace import build_shelf, build_vospace
 from armillary.base.clock import Clock
 from armillary.base.ids import CloudName
 from armillary.batch.api import (
@@ -71,16 +71,14 @@ from armillary.portal.letters import line
 from armillary.portal.machinery import Machinery
 from armillary.portal.office import Office
 from armillary.portal.posting import take_posted
-from armillary.portal.shelf import Shelf
 from armillary.portal.telling import Watch
 from armillary.portal.use_records import UseRecords
 from armillary.provenance.api import provenance_router
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.api import router as vospace_router
 from armillary.vospace.api.links import links_router
-from armillary.vospace.service import Bins, JobService, Links, VOSpaceService
+from armillary.vospace.service import JobService, VOSpaceService
 from armillary.vospace.service.views import Views
-from armillary.vospace.store import SqlLinkRecords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,16 +161,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     vospace, jobs = build_vospace(
         settings, space_settings, database.execution_options(room="vospace"), accounts, clock
     )
-    views = build_views(settings, vospace)
-    shelf = Shelf(
-        views=views,
-        bins=Bins(space=vospace),
-        links=Links(
-            space=vospace,
-            records=SqlLinkRecords(database.execution_options(room="vospace")),
-            holder=lambda person: accounts.holder(person, ""),
-        ),
-    )
+    shelf = build_shelf(settings, vospace, database.execution_options(room="vospace"), accounts)
     of_batch = database.execution_options(room="batch")
     meters = Meters(records=Standing(database=of_batch, clock=clock))
     trail = Trail(
@@ -301,7 +290,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             authenticator=authenticator, changes=lambda: accounts.changes, clock=clock
         ),
         settings=space_settings,
-        views=views,
+        views=shelf.views,
     )
     app.include_router(space)
     app.include_router(
@@ -398,7 +387,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         recording=recording,
         vospace=vospace,
         transfers=jobs,
-        views=views,
+        views=shelf.views,
         machinery=tended.machinery,
         database=database,
         let_go=let_go,

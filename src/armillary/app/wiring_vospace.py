@@ -11,12 +11,13 @@ from armillary.app.storage import open_bytes
 from armillary.base.clock import Clock
 from armillary.base.ids import PersonId
 from armillary.base.units import GiB
+from armillary.portal.shelf import Shelf
 from armillary.vospace.api import Settings as SpaceSettings
 from armillary.vospace.build import build_jobs
 from armillary.vospace.courier import HttpCourier
-from armillary.vospace.service import JobService, VOSpaceService
+from armillary.vospace.service import Bins, JobService, Links, VOSpaceService
 from armillary.vospace.service.views import Views
-from armillary.vospace.store import SqlJobRecords, SqlRecords
+from armillary.vospace.store import SqlJobRecords, SqlLinkRecords, SqlRecords
 from armillary.vospace.store import create_all as create_vospace
 from armillary.vospace.views.runners import Limits, ProcessRunner
 
@@ -43,6 +44,21 @@ def build_vospace(
     courier = HttpCourier(allowed=settings.vospace.third_party_hosts)
     return service, build_jobs(
         records=SqlJobRecords(database), space=service, courier=courier, holder=accounts.holder
+    )
+
+
+def build_shelf(
+    settings: Settings, vospace: VOSpaceService, database: Engine, accounts: AccountsService
+) -> Shelf:
+    """Make what the file pages use beside the tree: views, bins, links."""
+    return Shelf(
+        views=build_views(settings, vospace),
+        bins=Bins(space=vospace),
+        links=Links(
+            space=vospace,
+            records=SqlLinkRecords(database),
+            holder=lambda person: accounts.holder(person, ""),
+        ),
     )
 
 
