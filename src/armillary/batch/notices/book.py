@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy import Engine as Database
 
 from armillary.base.clock import to_iso
@@ -70,8 +70,9 @@ class NoticeBook:
         self._reading = database.execution_options(readonly=True)
 
     def waiting(self, *, after: str, limit: int) -> Sequence[Any]:
-        """Return those who wait to hear of a submit, each with how its jobs stand (`active`, `held`)."""
+        """Return those who may have something to hear of a submit, each with how its jobs stand (`active`, `held`)."""
         going = shapes.c.idle + shapes.c.claimed + shapes.c.running
+        over, count = shapes.c.completed + shapes.c.held, func.count(shapes.c.id)
         query = (
             select(
                 notices.c.id,
@@ -96,6 +97,10 @@ class NoticeBook:
                 notices.c.said,
                 clusters.c.owner,
                 clusters.c.notification,
+            )
+            # most go on by themselves, and there is nothing to tell of them yet
+            .having(
+                or_(func.sum(going) == 0, notices.c.said != "", func.sum(over) >= FAILING_FROM, count == 0)
             )
             .order_by(notices.c.id)
             .limit(limit)
