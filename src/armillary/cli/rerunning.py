@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from armillary.base.errors import Invalid
 from armillary.cli.completing import complete_targets
 from armillary.cli.output import Columns, Voice, emit, emit_one, say, voice, voices
 from armillary.cli.session import connect
@@ -113,11 +114,19 @@ def _side(name: str) -> Generator[Side]:
     from armillary.client.comparing import InCrate, OnPlatform
     from armillary.client.crates import Crates
     from armillary.crates.shelves import open_shelf
-    from armillary.crates.verify import load
+    from armillary.crates.verify import verify
 
     if Path(name).exists():
         with open_shelf(Path(name)) as shelf:
-            yield InCrate(shelf=shelf, crate=load(shelf))
+            report = verify(shelf)
+            if report.crate is None or not report.good:
+                raise Invalid(
+                    f"{name} is not as it was signed",
+                    code="crate_changed",
+                    facts={"findings": len(report.findings)},
+                    remedy=f"See what was changed: armillary verify {name}",
+                )
+            yield InCrate(shelf=shelf, crate=report.crate)
         return
     with connect() as http:
         yield OnPlatform(crates=Crates(http=http), target=_target(name))
