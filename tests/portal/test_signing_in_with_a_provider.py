@@ -15,6 +15,7 @@ from armillary.accounts.model import Project
 from armillary.accounts.service import AccountsService
 from armillary.base.clock import SystemClock
 from armillary.portal.oidc import Provider
+from armillary.portal.pages.oidc import JOURNEY_COOKIE
 
 
 @pytest.fixture
@@ -86,6 +87,17 @@ def test_an_identity_is_added_to_one_s_account_and_removed(
     assert "<h1>Tokens</h1>" in come_back(visitor, there_and_back(visitor, "/sign-in/oidc?to=/tokens"))
     visitor.post("/security/identities/remove", {"issuer": identities.issuer, "subject": "1815"})
     assert accounts.identities_of(accounts.person_named("ada").id) == []
+
+
+def test_a_cookie_that_somebody_else_wrote_leads_to_no_other_site(
+    visitor: Browser, identities: IdentityProvider, project: Project, accounts: AccountsService
+) -> None:
+    accounts.add_identity(accounts.person_named("ada").id, issuer=identities.issuer, subject="1815")
+    back = urlsplit(there_and_back(visitor))
+    [kept] = [one for one in visitor.client.cookies.jar if one.name == JOURNEY_COOKIE]
+    kept.value = str(kept.value).replace("/machines", "//evil.example")
+    reply = visitor.client.get(f"{back.path}?{back.query}", follow_redirects=False)
+    assert (reply.status_code, reply.headers["location"]) == (303, "/")
 
 
 def test_another_site_adds_no_identity_to_an_account(visitor: Browser, project: Project) -> None:

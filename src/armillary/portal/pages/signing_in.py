@@ -42,7 +42,11 @@ def begin_session(portal: Portal, visit: Visit, person: Person, path: str, **que
 
 
 def welcome(portal: Portal, visit: Visit, person: Person, to: str) -> Response:
-    """Sign a person in whose password or identity was right, or ask for the code of their second factor."""
+    """Sign a person in whose password or identity was right, or ask for the code of their second factor.
+
+    `to` was in a form or a cookie: whoever can write these leads nobody to another site.
+    """
+    to = local_path(to)
     if not portal.accounts.has_second_factor(person.id):
         return begin_session(portal, visit, person, to)
     half = portal.accounts.begin_errand(ErrandKind.CODE, person_id=person.id, facts={"to": to})
@@ -82,7 +86,7 @@ def sign_in_sent(portal: Services, visit: Visiting, form: Sent) -> Response:
             error=error,
             provider=portal.provider,
         )
-    return welcome(portal, visit, person, local_path(form.text("to", "/")))
+    return welcome(portal, visit, person, form.text("to", "/"))
 
 
 @router.get("/sign-in/code")
