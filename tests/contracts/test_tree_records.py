@@ -398,25 +398,3 @@ def test_what_fills_a_container_is_added_up_with_all_below(records: SqlRecords, 
         found = [(one.name, one.octets, one.nodes, one.is_container) for one in tree.weights(home, 100)]
         assert found == [("large", 30, 5, True), ("small", 10, 2, True)]
         assert sum(one.nodes for one in tree.weights(home, 4)) == 4
-
-
-def test_what_was_shared_with_groups_is_found_by_group_and_by_owner_until_it_is_taken_back(
-    records: SqlRecords, make: Maker
-) -> None:
-    both = make("both", sharing=Sharing(group_read=frozenset({"m51", "é"}), group_write=frozenset({"x"})))
-    other = make("other", owner_id=PersonId("bob"), sharing=Sharing(group_read=frozenset({"m51"})))
-    with records.writing() as tree:
-        tree.note_sharing(both)
-        tree.note_sharing(both)
-        tree.note_sharing(other)
-    with records.reading() as tree:
-        assert list(tree.offered_to(["m51"], 10)) == [both.path, other.path]
-        assert list(tree.offered_to(["x", "é", "m51"], 10)) == [both.path, other.path]
-        assert list(tree.offered_to(["m51"], 1)) == [both.path]
-        assert list(tree.offered_to([], 10)) == []
-        assert list(tree.offered_by(PersonId("bob"), 10)) == [other.path]
-    with records.writing() as tree:
-        tree.note_sharing(replace(both, sharing=Sharing(group_read=frozenset({"é"}))))
-    with records.reading() as tree:
-        assert list(tree.offered_to(["m51", "x"], 10)) == [other.path]
-        assert list(tree.offered_to(["é"], 10)) == [both.path]
