@@ -66,14 +66,6 @@ class AttemptState(StrEnum):
     """its lease ran out or its worker went away"""
     REMOVED = "removed"
 
-    @property
-    def live(self) -> bool:
-        """Whether a process may still run for it, so that no other attempt may begin."""
-        return self in {AttemptState.LEASED, AttemptState.RUNNING, AttemptState.STOPPING}
-
-
-LIVE_ATTEMPTS = tuple(state.value for state in AttemptState if state.live)
-
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Resources:

@@ -104,13 +104,6 @@ class Survey:
             )
             return {place: view for place in asked if (view := self._view(place)) is not None}
 
-    def forget_images(self, place: Place) -> None:
-        """Ask for the place's images again at the next look: one has arrived, or is not what it was."""
-        with self._news:
-            memory = self._places.get(place)
-            if memory is not None:
-                memory.things_at.pop("images", None)
-
     def _view(self, place: Place) -> View | None:
         memory = self._places[place]
         if memory.busy and time.monotonic() - memory.began > self._hangs:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any, TypeVar, cast
-
-from armillary.batch.model import JobSpec
 
 T = TypeVar("T")
 
@@ -27,9 +24,3 @@ def numbered(value: T, cluster: int) -> T:
         items = cast("dict[str, Any]", value).items()
         done = {numbered(key, cluster): numbered(one, cluster) for key, one in items}
     return done
-
-
-def with_number(job: JobSpec, cluster: int) -> JobSpec:
-    """Return the job of a submit that has got its number; its files keep answering to their names in the spec."""
-    inputs = tuple(replace(file, path=numbered(file.path, cluster)) for file in job.inputs)
-    return replace(job, data=numbered(dict(job.data), cluster), inputs=inputs)
