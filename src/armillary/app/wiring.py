@@ -322,6 +322,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             keys=keys,
             inside=inside,
             provenance=recording.provenance,
+            freezes=crates.freezes,
             provider=build_provider(settings.oidc, clock),
             office=Office(
                 notices=telling.notices,

@@ -10,12 +10,19 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from armillary.crates.layout import METADATA, PROV, SUBMIT, Crate, Entry, Role, output_path
+from armillary.crates.layout import METADATA, PROV, Crate, Entry, Role, output_path
 from armillary.crates.record import ClusterRecord, JobRecord, Person
 
 Record = dict[str, Any]
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 _LICENSE = "#license"
+_FORMATS = {
+    Role.RECORD: "application/json",
+    Role.SIGNATURE: "application/json",
+    Role.KEY: "application/x-pem-file",
+    Role.SUBMIT: "text/plain",
+}
+"""What inputs and outputs are, nobody has said."""
 
 
 def ro_crate_metadata(crate: Crate) -> Record:
@@ -32,6 +39,7 @@ def ro_crate_metadata(crate: Crate) -> Record:
         "datePublished": _latest(crate),
         "license": {"@id": _LICENSE},
         "author": {"@id": _person_id(cluster.owner)},
+        "publisher": {"@id": _project_id(cluster)},
         "conformsTo": [{"@id": _PROFILE}],
         "hasPart": [{"@id": _id(entry.path)} for entry in entries] + [{"@id": PROV}],
         "mentions": [{"@id": action["@id"]} for action in actions],
@@ -114,7 +122,7 @@ def _value(place: str, name: str, value: Any) -> Record:
 
 
 def _people(cluster: ClusterRecord) -> list[Record]:
-    project = f"{cluster.platform}/projects/{quote(cluster.project.name, safe='')}"
+    project = _project_id(cluster)
     people = {
         one.name: one for one in [cluster.owner, *(step.by for step in cluster.image.lineage if step.by)]
     }
@@ -122,7 +130,11 @@ def _people(cluster: ClusterRecord) -> list[Record]:
         {"@id": _person_id(one), "@type": "Person", "name": one.name} for one in people.values()
     ]
     found[0]["affiliation"] = {"@id": project}
-    return [*found, {"@id": project, "@type": "Organization", "name": cluster.project.name}]
+    return [*found, {"@id": project, "@type": "Organization", "name": cluster.project.name, "url": project}]
+
+
+def _project_id(cluster: ClusterRecord) -> str:
+    return f"{cluster.platform}/projects/{quote(cluster.project.name, safe='')}"
 
 
 def _software(cluster: ClusterRecord, crate: Crate) -> list[Record]:
@@ -152,20 +164,24 @@ def _file(entry: Entry) -> Record:
         "name": entry.content.name if entry.content else entry.path,
         "contentSize": str(entry.size),
         "sha256": entry.sha256,
+        "encodingFormat": _FORMATS.get(entry.role, "application/octet-stream"),
     }
     if entry.content and entry.content.uri:
         about["identifier"] = entry.content.uri
-    if entry.path == SUBMIT:
-        about["encodingFormat"] = "text/plain"
-    if entry.role in {Role.RECORD, Role.SIGNATURE}:
-        about["encodingFormat"] = "application/json"
     if entry.program:
         about |= {"@type": ["File", "SoftwareSourceCode"], "version": f"sha256:{entry.sha256}"}
     return about
 
 
 def _once(graph: Iterable[Record]) -> list[Record]:
-    return list({record["@id"]: record for record in graph}.values())
+    """Return each entity once. A list of one is written as that one, as RO-Crate recommends."""
+    entities = {record["@id"]: record for record in graph}
+    return [{key: _plain(value) for key, value in record.items()} for record in entities.values()]
+
+
+def _plain(value: Any) -> Any:
+    alone: list[Any] = value if isinstance(value, list) else []
+    return alone[0] if len(alone) == 1 else value
 
 
 def _program(job: JobRecord) -> str:
@@ -204,4 +220,4 @@ def _latest(crate: Crate) -> str:
 
 
 def _time(moment: Any) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+    return moment.isoformat(timespec="milliseconds")

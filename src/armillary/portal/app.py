@@ -27,6 +27,7 @@ from armillary.portal.pages import (
     admin_place,
     files,
     front,
+    frozen,
     groups,
     growing,
     image_contents,
@@ -54,6 +55,7 @@ from armillary.portal.security import SecurityHeaders
 from armillary.portal.shelf import Shelf
 from armillary.portal.static_files import TerminalFiles, VersionedFiles
 from armillary.portal.visit import SignInNeeded
+from armillary.provenance.freezing import Freezes
 from armillary.provenance.service import Provenance
 from armillary.vospace.service import VOSpaceService
 
@@ -81,6 +83,7 @@ ROOMS = (
     job,
     files,
     made_by,
+    frozen,
     profile,
     notices,
     shared,
@@ -106,6 +109,7 @@ def create_portal(
     office: Office,
     clock: Clock,
     provenance: Provenance | None = None,
+    freezes: Freezes | None = None,
     provider: Provider | None = None,
 ) -> FastAPI:
     """Return the portal as an application of its own, to be mounted at `/` behind everything else."""
@@ -121,6 +125,7 @@ def create_portal(
         inside=inside,
         office=office,
         provenance=provenance,
+        freezes=freezes,
         provider=provider,
         clock=clock,
         renderer=Renderer(),

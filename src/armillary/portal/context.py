@@ -36,6 +36,7 @@ from armillary.portal.security import (
 )
 from armillary.portal.shelf import Shelf
 from armillary.portal.visit import Visit
+from armillary.provenance.freezing import Freezes
 from armillary.provenance.service import Provenance
 from armillary.vospace.service import VOSpaceService
 
@@ -65,6 +66,8 @@ class Portal:
     office: Office
     clock: Clock
     renderer: Renderer
+    freezes: Freezes | None = None
+    """what is kept for ever"""
     provenance: Provenance | None = None
     """what made results"""
     provider: Provider | None = None
