@@ -32,7 +32,7 @@ def test_a_job_that_is_over_shows_its_record(queued: Browser, desk: BatchDesk) -
 
 
 def test_a_job_that_waits_has_a_page_that_says_so(queued: Browser) -> None:
-    assert "Nothing is written down of job 1.0 yet." in queued.get("/jobs/1/0/record")
+    assert "Nothing is written down of this job yet." in queued.get("/jobs/1/0/record")
 
 
 def test_a_file_says_which_job_made_its_bytes(queued: Browser, desk: BatchDesk) -> None:

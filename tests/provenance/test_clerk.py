@@ -185,3 +185,16 @@ def test_a_record_that_is_long_lies_in_the_spool(tmp_path: Path) -> None:
     signed, _ = world.provenance.record(world.ada, job(1))
     assert world.spool.path(signed.signature.sha256).read_bytes() == signed.document
     world.close()
+
+
+def test_where_nobody_writes_records_nothing_is_noted(world: World) -> None:
+    world.space.witness.look_away()
+    world.submit()
+    world.run(world.worker(), lambda who: world.write(who, "/home/ada/a", b"7"))
+    assert world.space.witness.of_jobs(["1.0.1"]) == []
+
+
+def test_a_mark_that_is_no_jobs_name_marks_nothing(world: World) -> None:
+    own = world.accounts.issue_token(world.ada.person.id, kind=TokenKind.JOB, lifetime=timedelta(hours=1))
+    who = world.authenticator.bearer(f"{own.secret}{JOB_MARK}{'x' * 300}")
+    assert (who.of_job, who.job) == (True, "")

@@ -50,6 +50,8 @@ def build_provenance(
 ) -> Recording:
     """Make it over `database`, with its keys in `home/provenance`. `platform` is our address."""
     create_all(database)
+    if not settings.provenance.records:
+        vospace.witness.look_away()
     store = RecordStore(database=database, big=batch.service.spool)
     keys = PlatformKeys(folder=settings.home / "provenance" / "keys", published=store, clock=clock)
     authority = f"{settings.vospace.authority}~vault"

@@ -218,6 +218,14 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "cloud_failed": (N_("Cloud %(cloud)s could not do this."), N_("Try again in a moment.")),
     "cloud_not_found": (N_("There is no cloud %(cloud)s."), N_("Choose one of the clouds.")),
     "server_not_found": (N_("There is no such machine."), N_("List the machines.")),
+    "record_not_made": (
+        N_("Nothing is written down of this job yet."),
+        N_("Wait for its end; a job that was removed before it ran leaves no record."),
+    ),
+    "too_large_to_trace": (
+        N_("The file has to be read whole to know what made it."),
+        N_("Ask on the command line: armillary why"),
+    ),
     "image_not_found": (N_("There is no such image."), N_("List the images.")),
     "image_ambiguous": (
         N_("Different images have the name %(name)s."),

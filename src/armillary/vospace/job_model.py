@@ -46,6 +46,8 @@ class Credential:
     may_read: bool = True
     may_write: bool = True
     confined: bool = False
+    job: str = ""
+    """of a running job that asked: its name"""
 
 
 @dataclass(frozen=True, kw_only=True)

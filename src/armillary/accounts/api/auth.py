@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import replace
 from typing import Protocol
 
@@ -21,6 +22,8 @@ STOCK_COOKIE = "CADC_SSO"
 """In which the stock clients keep what `/ac/login` gave them."""
 DELEGATION_HEADER = "x-cadc-delegationtoken"
 """In which they send a token a second time; some send it there alone."""
+_JOB_NAME = re.compile(r"\d{1,18}\.\d{1,9}\.\d{1,9}", re.ASCII)
+"""`12.0.1`: job and attempt."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -85,11 +88,8 @@ class Authenticator:
         """Return who bears a token of a kind that is sent as `Bearer`; raises Unauthorized."""
         secret, _, job = secret.partition(JOB_MARK)
         principal = self._token(secret, TokenKind.API, TokenKind.SESSION, TokenKind.JOB)
-        return (
-            replace(principal, facts={**principal.facts, "job": job})
-            if job and principal.of_job
-            else principal
-        )
+        named = principal.of_job and _JOB_NAME.fullmatch(job)
+        return replace(principal, facts={**principal.facts, "job": job}) if named else principal
 
     def basic(self, credentials: str, origin: str = "") -> Principal:
         """Return whose name and password (in Base64) these are; raises Unauthorized, and TooManyRequests by address."""

@@ -184,4 +184,5 @@ def _credential(who: Principal) -> Credential:
         may_read=who.allows("vospace:read"),
         may_write=who.allows("vospace:write"),
         confined=who.of_job,
+        job=who.job,
     )

@@ -48,10 +48,15 @@ class Witness:
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._size = 0
         self._more: Counter[int] = Counter()
+        self._looks = True
+
+    def look_away(self) -> None:
+        """Note nothing from now on: nobody writes records of jobs."""
+        self._looks = False
 
     def read(self, asker: Asker | None, node: Node) -> None:
         """Note that bytes of a file are about to be read."""
-        if asker is None or not asker.job:
+        if asker is None or not asker.job or not self._looks:
             return
         access = self._access(asker, Deed.READ, node)
         key = (access.deed, access.path, access.blob)
@@ -68,13 +73,13 @@ class Witness:
 
     def write(self, tree: Tree, asker: Asker, node: Node, sha256: str) -> None:
         """Note a file that is written, in the transaction that writes it."""
-        if asker.job and self._has_room(asker.job):
+        if asker.job and self._looks and self._has_room(asker.job):
             access = replace(self._access(asker, Deed.WRITE, node), sha256=sha256)
             self._remember(asker.job, (access.deed, access.path, access.blob), tree.note_access(access))
 
     def delete(self, tree: Tree, asker: Asker | None, node: Node) -> None:
         """Note a branch that is deleted, in the transaction that deletes it."""
-        if asker is not None and asker.job and self._has_room(asker.job):
+        if asker is not None and asker.job and self._looks and self._has_room(asker.job):
             access = self._access(asker, Deed.DELETE, node)
             self._remember(asker.job, (access.deed, access.path, access.blob), tree.note_access(access))
 
