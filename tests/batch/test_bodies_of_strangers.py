@@ -13,7 +13,7 @@ from batch_world import WHOLE, World
 from armillary.base.ids import WorkerId
 from armillary.batch.api import agent_router, shortcuts
 
-LARGE = 2**20
+LARGE = 2**21
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse
 from armillary.base.errors import ArmillaryError, TooLarge
 
 MAX_JSON = 64 * 2**20
-_OF_ANYBODY = 64 * 2**10
-"""octets of a body that is read before we know whose it is"""
+_OF_ANYBODY = 2**20
+"""octets of a body that is read before we know whose it is: a machine tells of its files when it registers"""
 
 
 class BoundedRoute(APIRoute):
