@@ -19,6 +19,7 @@ from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.accounts.trail import Trail
 from armillary.accounts.turnstile import Attempt
 from armillary.app.database import make_engine
+from armillary.app.wiring_crates import build_crates
 from armillary.app.wiring_inside import build_inside
 from armillary.base.clock import SystemClock
 from armillary.base.units import GiB
@@ -38,6 +39,7 @@ from armillary.portal.oidc import Provider
 from armillary.portal.shelf import Shelf
 from armillary.portal.use_records import UseRecords
 from armillary.provenance.clerk import Clerk, Place
+from armillary.provenance.freezing import Freezes
 from armillary.provenance.keys import PlatformKeys
 from armillary.provenance.service import Provenance
 from armillary.provenance.store import RecordStore
@@ -195,6 +197,29 @@ def provenance(desk: BatchDesk, vospace: VOSpaceService, clock: SystemClock, tmp
 
 
 @pytest.fixture
+def freezes(
+    provenance: Provenance,
+    desk: BatchDesk,
+    vospace: VOSpaceService,
+    fleet: FleetService,
+    accounts: AccountsService,
+    clock: SystemClock,
+    tmp_path: Path,
+) -> Freezes:
+    """What is kept for ever."""
+    return build_crates(
+        provenance=provenance,
+        batch=desk.service,
+        vospace=vospace,
+        fleet=fleet,
+        project=accounts.project,
+        platform="http://localhost",
+        database=make_engine(f"sqlite:///{tmp_path}/frozen.db", durable=False),
+        clock=clock,
+    ).freezes
+
+
+@pytest.fixture
 def client(
     accounts: AccountsService,
     fleet: FleetService,
@@ -206,6 +231,7 @@ def client(
     bounds: Bounds,
     provider: Provider | None,
     provenance: Provenance,
+    freezes: Freezes,
     clock: SystemClock,
     tmp_path: Path,
 ) -> TestClient:
@@ -235,6 +261,7 @@ def client(
         clock=clock,
         provider=provider,
         provenance=provenance,
+        freezes=freezes,
     )
     return TestClient(portal, base_url="http://localhost:8080")
 

@@ -169,7 +169,7 @@ class Freezes:
                 f"{found.path} is not open to everybody",
                 code="not_public",
                 facts={"path": found.path},
-                remedy=f"Share it first: vchmod o+r vos:{found.path.lstrip('/')}",
+                remedy=f"Share it first: vchmod -R o+r vos:{found.path.lstrip('/')}",
             )
         work = self._work(who, found)
         doi = found.doi
