@@ -16,7 +16,8 @@ from armillary.base.ids import CloudName
 from armillary.fleet.model import FleetServer, Limits
 
 PATIENCE_FIRST, PATIENCE_AGAIN = 3.0, 0.12
-"""seconds that a page waits for a cloud that it knows nothing of yet, and for one that it has seen before"""
+"""seconds that a page waits for a cloud that it knows nothing of lately, and for one that it has just seen"""
+LATELY = 60.0
 REST = 4.0
 """An answer that took a second is not asked for again within so many."""
 PROJECTS = 200
@@ -76,8 +77,11 @@ class Beside(Generic[T]):
     def look(self, project: Project) -> Told[T]:
         """Return what the clouds say; waits for those that answer at once, and not for the others."""
         mine = self.ask(project)
+        lately = time.monotonic() - LATELY
         new = [
-            seen.asking for seen in mine.values() if seen.asking and seen.answer is None and not seen.error
+            seen.asking
+            for seen in mine.values()
+            if seen.asking and not seen.error and (seen.answer is None or seen.ended < lately)
         ]
         old = [seen.asking for seen in mine.values() if seen.asking and seen.asking not in new]
         wait(new, timeout=PATIENCE_FIRST)
