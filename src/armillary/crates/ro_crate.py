@@ -7,7 +7,7 @@ and a description that is a pure function of the records can be made again and c
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from armillary.crates.layout import METADATA, PROV, Crate, Entry, Role, output_path
@@ -180,8 +180,10 @@ def _once(graph: Iterable[Record]) -> list[Record]:
 
 
 def _plain(value: Any) -> Any:
-    alone: list[Any] = value if isinstance(value, list) else []
-    return alone[0] if len(alone) == 1 else value
+    if not isinstance(value, list):
+        return value
+    several = cast("list[Any]", value)
+    return several[0] if len(several) == 1 else several
 
 
 def _program(job: JobRecord) -> str:
