@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -17,7 +17,9 @@ MOST_BYTES = 256 * 1024
 
 
 class BoundedRoute(APIRoute):
-    """A route that refuses bodies over `MOST_BYTES` before they are in memory."""
+    """A route that refuses bodies over `most` before they are in memory."""
+
+    most: ClassVar[int] = MOST_BYTES
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
@@ -30,11 +32,11 @@ class BoundedRoute(APIRoute):
                 nonlocal seen
                 message = await request.receive()
                 seen += len(message.get("body", b""))
-                _check(seen)
+                _check(seen, self.most)
                 return message
 
             declared = request.headers.get("content-length", "0")
-            _check(int(declared) if declared.isdecimal() else 0)
+            _check(int(declared) if declared.isdecimal() else 0, self.most)
             try:
                 return await handle(Request(request.scope, receive))
             except HTTPException as error:
@@ -46,8 +48,6 @@ class BoundedRoute(APIRoute):
         return bounded
 
 
-def _check(size: int) -> None:
-    if size > MOST_BYTES:
-        raise TooLarge(
-            "The request is too large.", facts={"limit_bytes": MOST_BYTES}, remedy="Send less at once."
-        )
+def _check(size: int, most: int) -> None:
+    if size > most:
+        raise TooLarge("The request is too large.", facts={"limit_bytes": most}, remedy="Send less at once.")

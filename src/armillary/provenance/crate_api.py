@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from armillary.accounts.model import Principal
 from armillary.base.clock import to_iso
 from armillary.base.ids import ClusterId
+from armillary.bounded import BoundedRoute
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import METADATA, PROV
 from armillary.crates.signing import Signature
@@ -24,6 +25,12 @@ from armillary.vospace.paths import VOSPath
 Number = Annotated[int, Path(ge=0, le=2**53)]
 Form = Literal["prov-json", "ro-crate-metadata"]
 _FORMS: dict[Form, str] = {"prov-json": PROV, "ro-crate-metadata": METADATA}
+
+
+class SignaturesRoute(BoundedRoute):
+    """Takes the signatures of as many jobs as a crate may have: some 300 bytes each."""
+
+    most = 400 * MAX_JOBS
 
 
 class Authenticator(Protocol):
@@ -111,7 +118,7 @@ def crate_router(
     *, exports: Exports, reruns: Reruns, imports: Imports, freezes: Freezes, authenticator: Authenticator
 ) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/api/v1/provenance", tags=["provenance"])
+    routes = APIRouter(prefix="/api/v1/provenance", tags=["provenance"], route_class=SignaturesRoute)
     signed_in = Depends(authenticator.principal_of)
 
     @routes.get("/crates/{target}")
