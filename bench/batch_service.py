@@ -38,11 +38,13 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.engines.embedded.together import Together
+from armillary.batch.holdings import Holdings
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group, Resources
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.holding_records import HoldingRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.fleet.fake import FakeCloud, fake_fleet
@@ -113,6 +115,7 @@ def serve(folder: Path) -> None:
         records=Records(database=database),
         fleet_records=FleetRecords(database=database),
         spool=spool,
+        files=Holdings(spool=spool, records=HoldingRecords(database=database)),
         logs=logs,
         clouds=fake_fleet(clock=clock, clouds=[cloud]),
         people=people,
@@ -131,7 +134,9 @@ def serve(folder: Path) -> None:
             people=people,
             issue_token=lambda _owner, _lifetime, _label: (new_hex(), new_hex()),
             revoke_token=lambda _owner, _reference: None,
-            issue_certificate=lambda name, lifetime, of: authority.issue_client(name, lifetime, job=True, of=of),
+            issue_certificate=lambda name, lifetime, of: authority.issue_client(
+                name, lifetime, job=True, of=of
+            ),
             vospace="localhost",
             clock=clock,
         ),

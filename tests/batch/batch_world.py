@@ -33,6 +33,7 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.genuine import WRONG_IMAGE, ImageCheck
+from armillary.batch.holdings import Holdings
 from armillary.batch.logs import LogFolder
 from armillary.batch.matching import Matcher, WorkerMatch, kind_of
 from armillary.batch.model import Group, InputFile, JobId, JobSpec, Machine, Resources, Submission, Wishes
@@ -45,6 +46,7 @@ from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.holding_records import HoldingRecords
 from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
@@ -173,6 +175,7 @@ class World:
             records=self.records,
             fleet_records=self.fleet_records,
             spool=self.spool,
+            files=Holdings(spool=self.spool, records=HoldingRecords(database=database)),
             logs=self.logs,
             clouds=self.fleet,
             people=self.people,

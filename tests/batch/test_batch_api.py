@@ -80,6 +80,20 @@ def test_blobs_are_sent_once_and_verified(client: TestClient) -> None:
     assert client.post(f"{API}/blobs/check", json={"sha256": [digest]}).json() == {"missing": []}
 
 
+def test_to_know_a_digest_is_not_to_have_the_bytes(world: World, client: TestClient) -> None:
+    """Records tell digests of files that not everybody who sees the record may read."""
+    digest = put(client, SCRIPT)
+    world.people.add("bea", world.project)
+    bea = {"Authorization": "Bearer bea"}
+    asked = client.post(f"{API}/blobs/check", json={"sha256": [digest]}, headers=bea)
+    assert asked.json() == {"missing": [digest]}
+    error = refused(client.post(f"{API}/clusters", json=a_submit(), headers=bea), 400, "blobs_missing")
+    assert error["facts"] == {"sha256": [digest]}
+    assert world.states() == {}
+    assert client.put(f"{API}/blobs/{digest}", content=SCRIPT, headers=bea).status_code == 201
+    assert client.post(f"{API}/clusters", json=a_submit(), headers=bea).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "code"),
     [

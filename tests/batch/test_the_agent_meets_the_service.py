@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import subprocess
 import sys
@@ -78,11 +79,9 @@ def until(found: Callable[[], bool]) -> None:
     raise AssertionError("it did not come to pass in 30 s")
 
 
-def put(client: httpx2.Client, world: World, content: bytes) -> dict[str, Any]:
-    with world.spool.writer() as writer:
-        writer.write(content)
-        blob = writer.commit()
-    return {"sha256": blob.sha256, "size": blob.size, "mode": 0o755}
+def put(client: httpx2.Client, content: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    return {**client.put(f"{API}/blobs/{digest}", content=content).json(), "mode": 0o755}
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ def test_jobs_are_run_and_their_files_and_words_come_back(world: World, tmp_path
             "image": "my-snapshot",
             "flavor": "c2-2gb-10",
             "jobs": [{**job, "proc": n, "arguments": [str(n)]} for n in range(3)],
-            "files": {"run.sh": put(client, world, SCRIPT), "in.txt": put(client, world, b"pixels")},
+            "files": {"run.sh": put(client, SCRIPT), "in.txt": put(client, b"pixels")},
         }
         assert client.post(f"{API}/clusters", json=body).status_code == 201
         until(lambda: client.get(f"{API}/clusters/1/events").json()["active"] == 0)
@@ -121,7 +120,7 @@ def test_jobs_are_run_and_their_files_and_words_come_back(world: World, tmp_path
         assert client.get(f"{API}/jobs/1.0/outputs/out.txt").content == b"pixels"
 
         slow = {**body, "jobs": [{"proc": 0, "executable": "sleep.sh"}]}
-        slow["files"] = {"sleep.sh": put(client, world, b"#!/bin/sh\necho asleep\nexec sleep 600\n")}
+        slow["files"] = {"sleep.sh": put(client, b"#!/bin/sh\necho asleep\nexec sleep 600\n")}
         client.post(f"{API}/clusters", json=slow)
         until(lambda: client.get(f"{API}/jobs/2.0/logs").content == b"asleep\n")
         world.queue.drain(WorkerId("w1"))
@@ -154,7 +153,7 @@ def test_a_job_that_is_held_and_released_goes_on_from_what_it_saved(world: World
             "image": "my-snapshot",
             "flavor": "c2-2gb-10",
             "jobs": [{**job, "when_to_transfer_output": "ON_EXIT_OR_EVICT"}],
-            "files": {"saves.sh": put(client, world, SAVES)},
+            "files": {"saves.sh": put(client, SAVES)},
         }
         client.post(f"{API}/clusters", json=body)
         until(lambda: client.get(f"{API}/jobs/1.0/logs").content == b"begun\n")

@@ -42,6 +42,7 @@ from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.holdings import Holdings
 from armillary.batch.ledger import Ledger
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group
@@ -52,6 +53,7 @@ from armillary.batch.spool import FolderSpool
 from armillary.batch.store.ended_records import EndedRecords
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.hardware_records import HardwareRecords
+from armillary.batch.store.holding_records import HoldingRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
 from armillary.batch.store.usage_records import UsageRecords
@@ -311,6 +313,7 @@ class WholePlatform:
             records=records,
             fleet_records=FleetRecords(database=database),
             spool=spool,
+            files=Holdings(spool=spool, records=HoldingRecords(database=database)),
             logs=logs,
             clouds=fleet,
             people=self.accounts,

@@ -22,6 +22,7 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.forecast import Forecaster
+from armillary.batch.holdings import Holdings
 from armillary.batch.ledger import Ledger
 from armillary.batch.load import Load
 from armillary.batch.logs import LogFolder
@@ -34,6 +35,7 @@ from armillary.batch.spool import FolderSpool
 from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.ended_records import EndedRecords
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.holding_records import HoldingRecords
 from armillary.batch.store.load_records import LoadRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all
@@ -77,6 +79,7 @@ class BatchDesk:
             records=records,
             fleet_records=FleetRecords(database=database),
             spool=self.spool,
+            files=Holdings(spool=self.spool, records=HoldingRecords(database=database)),
             logs=self.logs,
             clouds=fleet,
             people=accounts,

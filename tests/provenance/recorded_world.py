@@ -29,6 +29,7 @@ from armillary.batch.engines.embedded.parcels import OutputRef
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register, Session
 from armillary.batch.engines.embedded.terms import Terms
+from armillary.batch.holdings import Holdings
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import (
     Group,
@@ -47,6 +48,7 @@ from armillary.batch.spool import FolderSpool
 from armillary.batch.store.ended_records import EndedRecords
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.hardware_records import HardwareRecords
+from armillary.batch.store.holding_records import HoldingRecords
 from armillary.batch.store.records import Records
 from armillary.batch.store.tables import create_all as create_batch
 from armillary.crates.record import LineageStep, Person
@@ -187,6 +189,7 @@ class World:
             records=Records(database=self.database),
             fleet_records=self._machines,
             spool=self.spool,
+            files=Holdings(spool=self.spool, records=HoldingRecords(database=self.database)),
             logs=logs,
             clouds=self.fleet,
             people=self.accounts,
@@ -223,8 +226,8 @@ class World:
     # jobs
 
     def keep(self, content: bytes) -> tuple[str, int]:
-        """Put a file into the spool."""
-        with self.spool.writer() as writer:
+        """Put a file of Ada's into the spool."""
+        with self.batch.files.writer(self.ada) as writer:
             writer.write(content)
             blob = writer.commit()
         return blob.sha256, blob.size

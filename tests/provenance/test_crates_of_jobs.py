@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from recorded_world import World
 
-from armillary.accounts.model import Principal
+from armillary.accounts.model import Principal, Role
 from armillary.app.wiring_crates import Crates, build_crates
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import ClusterId
@@ -115,6 +115,20 @@ def test_jobs_run_again_on_the_same_image_with_the_same_inputs(
     assert after.spec["requirements"] == 'CloudName == "east"'
 
 
+def test_whoever_sees_a_projects_records_runs_its_jobs_again_though_others_sent_the_files(
+    world: World, crates: Crates
+) -> None:
+    world.submit()
+    job = world.run(world.worker(), lambda _who: None, files={"out.txt": b"counted\n"})
+    world.accounts.set_role(world.project.id, world.eve.person.id, Role.MEMBER)
+    crate = crates.exports.crate(world.eve, Target(cluster=job.cluster))
+    assert (
+        len(world.batch.files.missing(world.eve, (file.sha256 for file in crate.jobs[0].document.files))) == 2
+    )
+    done = crates.reruns.rerun(world.eve, crate, cloud=None, project="galaxies", key=None)
+    assert done.jobs == {0: str(job)}
+
+
 def test_nothing_runs_again_when_an_input_is_gone(world: World, crates: Crates, counted: JobId) -> None:
     crate = crates.exports.crate(world.ada, Target(cluster=counted.cluster))
     program = crate.jobs[0].document.executable
@@ -161,6 +175,11 @@ def test_twelve_jobs_carried_to_a_fresh_platform_run_again_there_and_make_the_sa
     brought = crates.imports.take(new.ada, cluster=crate.cluster.signature, jobs=signatures, keys=crate.keys)
     assert brought.jobs == [f"{cluster}.{proc}" for proc in range(12)]
     assert new.read(new.ada, IMAGE) == b"image of m51"
+    with pytest.raises(
+        Conflict
+    ) as refused:  # who knows the digests alone gets no bytes by records of their own
+        crates.imports.take(new.eve, cluster=crate.cluster.signature, jobs=signatures, keys=crate.keys)
+    assert refused.value.code == "contents_gone"
     again = crates.imports.take(new.ada, cluster=crate.cluster.signature, jobs=signatures, keys=crate.keys)
     assert (again.number, again.written) == (brought.number, [])
 

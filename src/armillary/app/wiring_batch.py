@@ -36,6 +36,7 @@ from armillary.batch.engines.embedded.together import Together
 from armillary.batch.engines.htcondor.joining import Reach
 from armillary.batch.forecast import Forecaster
 from armillary.batch.genuine import WRONG_IMAGE, ImageCheck
+from armillary.batch.holdings import Holdings
 from armillary.batch.ledger import Ledger
 from armillary.batch.load import Load
 from armillary.batch.logs import LogFolder
@@ -53,6 +54,7 @@ from armillary.batch.store.board_records import BoardRecords
 from armillary.batch.store.ended_records import EndedRecords
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.hardware_records import HardwareRecords
+from armillary.batch.store.holding_records import HoldingRecords
 from armillary.batch.store.load_records import LoadRecords
 from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
@@ -222,6 +224,7 @@ def build_batch(
             warn=notices.warnings,
             fleet_records=fleet_records,
             spool=spool,
+            files=Holdings(spool=spool, records=HoldingRecords(database=database)),
             logs=logs,
             clouds=fleet,
             people=accounts,

@@ -75,7 +75,9 @@ def build_crates(
     create_imports(database)
     create_frozen(database)
     tree = _Tree(vospace)
-    imports = Imports(store=ImportStore(database=database), spool=batch.spool, files=tree, clock=clock)
+    imports = Imports(
+        store=ImportStore(database=database), spool=batch.spool, sent=batch.files, files=tree, clock=clock
+    )
     exports = Exports(recorded=provenance, imported=imports, spool=batch.spool, tree=tree)
     reruns = Reruns(exports=exports, queue=batch, tree=tree, ask=ask)
     freezes = Freezes(

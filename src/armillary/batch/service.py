@@ -12,6 +12,7 @@ from armillary.base.clock import Clock
 from armillary.base.errors import Forbidden, Invalid, NotFound
 from armillary.base.ids import ClusterId, WorkerId
 from armillary.batch.explaining import Explainer, Waits, nothing_waits
+from armillary.batch.holdings import Holdings
 from armillary.batch.intake import SubmitRequest, with_inputs
 from armillary.batch.logs import FoundLine, LogFolder, Piece, search
 from armillary.batch.matching import Matcher
@@ -65,6 +66,7 @@ class BatchService:
         records: Records,
         fleet_records: FleetRecords,
         spool: Spool,
+        files: Holdings,
         logs: LogFolder,
         clouds: Clouds,
         people: People,
@@ -80,6 +82,7 @@ class BatchService:
         self._records = records
         self._fleet_records = fleet_records
         self._spool = spool
+        self._files = files
         self._logs = logs
         self._clouds = clouds
         self._people = people
@@ -97,8 +100,13 @@ class BatchService:
 
     @property
     def spool(self) -> Spool:
-        """Where the files of submits are sent before."""
+        """All bytes by their digests, for those who have looked who may read them."""
         return self._spool
+
+    @property
+    def files(self) -> Holdings:
+        """Where the files of submits are sent before."""
+        return self._files
 
     def submit(self, who: Principal, request: SubmitRequest) -> Submitted:
         """Check a submit, bind it to the image's digest, and queue its jobs: all of them, durably, or none.
@@ -120,7 +128,7 @@ class BatchService:
         check_policies(jobs)
         if request.wishes.notify_url is not None:
             check_url(request.wishes.notify_url)
-        self._check_blobs(request)
+        self._files.check(who, request.files)
         group = Group(project.id, image.sha512, request.flavor)
         cluster = self._engine.submit(
             Submission(
@@ -372,21 +380,3 @@ class BatchService:
             facts={"project": name},
             remedy="Name one of your projects.",
         )
-
-    def _check_blobs(self, request: SubmitRequest) -> None:
-        missing = self._spool.missing(file.sha256 for file in request.files.values())
-        if missing:
-            raise Invalid(
-                f"{len(missing)} file(s) were not sent",
-                code="blobs_missing",
-                facts={"sha256": missing[:1000]},
-                remedy="Send them to /api/v1/batch/blobs, then submit again.",
-            )
-        for path, file in request.files.items():
-            found = self._spool.path(file.sha256).stat().st_size
-            if found != file.size:
-                raise Invalid(
-                    f"{path} has {found} bytes, not {file.size}",
-                    code="size_mismatch",
-                    facts={"path": path, "size": found},
-                )

@@ -56,7 +56,10 @@ def kept_files(portal: Portal, visit: Visit, again: str) -> Kept:
     if not (again.isascii() and again.isdigit()) or len(again) > 16:
         return {}
     files = portal.board.inputs(visit.who, ClusterId(int(again)))
-    gone = set(portal.batch.spool.missing(file.sha256 for file in files))
+    portal.batch.files.vouch(
+        visit.who, (file.sha256 for file in files)
+    )  # whoever sees a submit sees its files
+    gone = set(portal.batch.files.missing(visit.who, (file.sha256 for file in files)))
     return {base_name(file.path): file for file in files if file.sha256 not in gone}
 
 
@@ -92,7 +95,7 @@ def queue_text(
             batch_name=submission.batch_name,
             submit_text=text,
             jobs=[to_spec(job.as_dict()) for job in submission.jobs],
-            files=spool_files(batch, submission.jobs, uploaded, kept),
+            files=spool_files(batch, who, submission.jobs, uploaded, kept),
             idempotency_key=key,
             wishes=Wishes(
                 accounting_group=submission.accounting_group,
@@ -165,7 +168,11 @@ def to_spec(spec: Mapping[str, Any]) -> JobSpec:
 
 
 def spool_files(
-    batch: BatchService, jobs: Sequence[ClientSpec], uploaded: Mapping[str, UploadFile], kept: Kept
+    batch: BatchService,
+    who: Principal,
+    jobs: Sequence[ClientSpec],
+    uploaded: Mapping[str, UploadFile],
+    kept: Kept,
 ) -> dict[str, InputFile]:
     """Put the uploaded files that the jobs name into the spool, each once; `kept` ones are there."""
     spooled: dict[str, tuple[str, int]] = {}
@@ -189,14 +196,14 @@ def spool_files(
                     remedy="Add the file to the form.",
                 )
             if name not in spooled:
-                spooled[name] = _spool(batch, uploaded[name].file)
+                spooled[name] = _spool(batch, who, uploaded[name].file)
             sha256, size = spooled[name]
             files[path] = InputFile(path=path, sha256=sha256, size=size, mode=mode)
     return files
 
 
-def _spool(batch: BatchService, file: IO[bytes]) -> tuple[str, int]:
-    with batch.spool.writer() as writer:
+def _spool(batch: BatchService, who: Principal, file: IO[bytes]) -> tuple[str, int]:
+    with batch.files.writer(who) as writer:
         while chunk := file.read(CHUNK):
             writer.write(chunk)
         blob = writer.commit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,14 @@ from armillary.provenance.exporting import MAX_JOBS, chunks_of
 from armillary.provenance.import_store import ImportStore
 
 _NAMED = 50
+
+
+class Sent(Protocol):
+    """What people have sent: `batch.holdings.Holdings`."""
+
+    def missing(self, who: Principal, digests: Iterable[str]) -> list[str]:
+        """Return which of these the caller must still send, though others may have."""
+        ...
 
 
 class Files(Protocol):
@@ -45,9 +53,10 @@ class Imported:
 class Imports:
     """Whoever brings records here says whose keys they trust, and sees them alone."""
 
-    def __init__(self, *, store: ImportStore, spool: Bytes, files: Files, clock: Clock) -> None:
+    def __init__(self, *, store: ImportStore, spool: Bytes, sent: Sent, files: Files, clock: Clock) -> None:
         self._store = store
         self._spool = spool
+        self._sent = sent
         self._files = files
         self._clock = clock
 
@@ -67,7 +76,7 @@ class Imports:
         """
         if len(jobs) > MAX_JOBS:
             raise Invalid(f"more than {MAX_JOBS} jobs", facts={"limit": MAX_JOBS})
-        self._require([cluster.sha256, *(job.sha256 for job in jobs)])
+        self._require(who, [cluster.sha256, *(job.sha256 for job in jobs)])
         trusted = {key_id(read_public(pem)): pem for pem in keys.values()}
         crate = Crate(
             cluster=self._signed(ClusterRecord, cluster, trusted),
@@ -83,7 +92,7 @@ class Imports:
                     facts={"job": job.document.job},
                 )
         contents = crate.contents()
-        self._require([entry.sha256 for entry in contents])
+        self._require(who, [entry.sha256 for entry in contents])
         written, kept = self._put_back(who, contents)
         number = self._store.add(who.person.id, crate, self._clock.now())
         return Imported(
@@ -140,8 +149,8 @@ class Imports:
             )
         return Signed(document=document, data=data, signature=signature)
 
-    def _require(self, digests: Sequence[str]) -> None:
-        missing = self._spool.missing(digests)
+    def _require(self, who: Principal, digests: Sequence[str]) -> None:
+        missing = self._sent.missing(who, digests)
         if missing:
             raise Conflict(
                 f"{len(missing)} contents were not sent before",

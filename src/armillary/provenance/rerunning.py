@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from armillary.accounts.model import Principal
 from armillary.base.errors import Conflict, Invalid
+from armillary.batch.holdings import Holdings
 from armillary.batch.intake import SubmitRequest
 from armillary.batch.service import Submitted
 from armillary.crates.layout import Crate
@@ -24,6 +25,11 @@ Ask = Callable[[Mapping[str, Any], str | None], SubmitRequest]
 
 class Queue(Protocol):
     """Where jobs are submitted: `batch.service.BatchService`."""
+
+    @property
+    def files(self) -> Holdings:
+        """What people have sent for their submits."""
+        ...
 
     def submit(self, who: Principal, request: SubmitRequest) -> Submitted:
         """Queue jobs."""
@@ -60,6 +66,8 @@ class Reruns:
             raise Invalid(f"not a cloud: {cloud!r}", facts={"field": "cloud"}, remedy="See: armillary clouds")
         self._exports.require_inputs(crate)
         self._require_unchanged(who, [job.document for job in crate.jobs])
+        # whoever may see the records of jobs may see their files
+        self._queue.files.vouch(who, (file.sha256 for job in crate.jobs for file in job.document.files))
         cluster = crate.cluster.document
         jobs = [job.document for job in crate.jobs]
         body: dict[str, Any] = {

@@ -71,12 +71,12 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
     may_write = Depends(writer)
 
     @routes.post("/blobs/check")
-    def check_blobs(body: BlobsCheckIn, _who: Annotated[Principal, may_write]) -> BlobsCheckOut:
-        return BlobsCheckOut(missing=service.spool.missing(body.sha256))
+    def check_blobs(body: BlobsCheckIn, who: Annotated[Principal, may_write]) -> BlobsCheckOut:
+        return BlobsCheckOut(missing=service.files.missing(who, body.sha256))
 
     @routes.put("/blobs/{sha256}", status_code=201)
-    async def put_blob(request: Request, sha256: str, _who: Annotated[Principal, may_write]) -> BlobOut:
-        blob = await take_body(request, service.spool.writer(), expected=sha256)
+    async def put_blob(request: Request, sha256: str, who: Annotated[Principal, may_write]) -> BlobOut:
+        blob = await take_body(request, service.files.writer(who), expected=sha256)
         return BlobOut(sha256=blob.sha256, size=blob.size)
 
     @routes.post("/clusters", status_code=201, openapi_extra=body_of(SubmitIn))
