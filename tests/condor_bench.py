@@ -140,10 +140,14 @@ class CondorBench:
         return {str(e.job): e.state.value for e in self.engine.changes(after=0, limit=10_000)}
 
     def last_words(self) -> str:
-        """What the schedd says of its jobs, and the ends of what the daemons have logged, for a test that fails."""
+        """Our last changes, what the schedd says of its jobs, and the ends of what the daemons have logged."""
+        ours = (
+            f"{e.at:%T} {e.job} {e.state.value} {dict(e.detail)}"
+            for e in self.engine.changes(after=0, limit=10_000)
+        )
         queue = self._pool.run("condor_q", "-nobatch", "-allusers").stdout
         machines = (one.logs() for one in self.machines.values())
-        return "\n".join((queue, self._pool.logs(), *machines))
+        return "\n".join((*list(ours)[-40:], queue, self._pool.logs(), *machines))
 
     def told_to_go(self, worker: str) -> bool:
         def avoided() -> bool:

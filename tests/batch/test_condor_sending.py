@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,8 +12,9 @@ import pytest
 from armillary.app.database import make_engine
 from armillary.base.bell import Bell
 from armillary.base.clock import VirtualClock
+from armillary.base.errors import Unavailable
 from armillary.base.ids import ClusterId, PersonId, ProjectId, Sha512
-from armillary.base.job_ads import HELD, IDLE, REMOVED, RUNNING
+from armillary.base.job_ads import COMPLETED, HELD, IDLE, REMOVED, RUNNING
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.engine import CondorEngine
 from armillary.batch.engines.htcondor.keys import JobKeys
@@ -40,6 +42,20 @@ class Schedd:
         self.queue: dict[str, dict[str, Any]] = {}
         self.submits = 0
         self.now = 1
+        self.mute: set[str] = set()
+        """calls whose next reply is lost: what was asked for is done, and nobody hears of it"""
+
+    def answers(self, call: str) -> None:
+        if call in self.mute:
+            self.mute.remove(call)
+            raise Unavailable("the reply was lost", code="htcondor_unavailable")
+
+    def ping(self) -> None:
+        pass
+
+    def starts_again(self) -> None:
+        """A schedd that starts keeps nothing of jobs that were removed, whatever they say of staying."""
+        self.queue = {name: ad for name, ad in self.queue.items() if ad["JobStatus"] != REMOVED}
 
     def submit(self, shared: Mapping[str, str], each: Sequence[Mapping[str, str]]) -> tuple[int, int]:
         self.submits += 1
@@ -58,9 +74,11 @@ class Schedd:
                 **forgets,
                 "EnteredCurrentStatus": 1,
             }
+        self.answers("submit")
         return self.submits, 0
 
     def query(self, constraint: str, projection: Sequence[str]) -> list[dict[str, Any]]:
+        self.answers("query")
         spooling = f"HoldReasonCode == {SPOOLING}" in constraint
         return [ad for ad in self.queue.values() if not spooling or ad.get("HoldReasonCode") == SPOOLING]
 
@@ -68,7 +86,12 @@ class Schedd:
         became = {"Remove": {"JobStatus": REMOVED, "RemoveReason": reason}, "Release": {"JobStatus": IDLE}}
         for name in jobs:
             self.moves(name, **became[action], HoldReasonCode=0)
+        self.queue = {name: ad for name, ad in self.queue.items() if not self.is_to_go(ad)}
+        self.answers("act")
         return len(jobs)
+
+    def is_to_go(self, ad: Mapping[str, Any]) -> bool:
+        return ad["JobStatus"] in {COMPLETED, REMOVED} and "ArmillaryDone" in ad
 
     def moves(self, name: str, **to: Any) -> None:
         self.now += 1
@@ -77,10 +100,12 @@ class Schedd:
     def edit(self, jobs: Sequence[str], attribute: str, value: str) -> None:
         for name in jobs:
             if attribute == "ArmillaryDone":
-                del self.queue[name]
+                self.queue[name][attribute] = True
             else:
                 assert self.queue[name]["JobStatus"] == HELD, "the figures first: it may run at once"
                 self.queue[name][attribute] = int(value)
+        self.queue = {name: ad for name, ad in self.queue.items() if not self.is_to_go(ad)}
+        self.answers("edit")
 
     def machines(self, constraint: str, projection: Sequence[str]) -> list[dict[str, Any]]:
         return []
@@ -141,6 +166,57 @@ def test_jobs_whose_files_the_schedd_has_forgotten_are_sent_anew(
         engine.tick()
     assert [(name, ad["JobStatus"]) for name, ad in schedd.queue.items()] == [("2.0", IDLE), ("2.1", IDLE)]
     assert {event.state for event in engine.changes(after=0)} == {JobState.IDLE}
+
+
+def ticks(engine: CondorEngine, times: int) -> None:
+    """Whatever the pool does not answer is asked for again."""
+    for _ in range(times):
+        with suppress(Unavailable):
+            engine.tick()
+
+
+@pytest.mark.parametrize("lost", ["act", "edit"])
+def test_a_schedd_that_starts_again_while_it_drops_what_it_forgot_loses_no_job(
+    engine: CondorEngine, schedd: Schedd, lost: str
+) -> None:
+    submitted(engine, 2)
+    schedd.mute = {lost}
+    for _ in range(30):
+        ticks(engine, 1)
+        schedd.starts_again()
+    ticks(engine, 150)
+    assert [ad["JobStatus"] for ad in schedd.queue.values()] == [IDLE, IDLE]
+    assert {event.state for event in engine.changes(after=0)} == {JobState.IDLE}
+
+
+@pytest.mark.parametrize("lost", ["act", "edit"])
+def test_jobs_that_were_sent_unheard_and_without_their_files_are_sent_anew(
+    engine: CondorEngine, schedd: Schedd, lost: str
+) -> None:
+    """The schedd took them and its answer was lost; what it had of them is removed, and that answer is lost, too."""
+    submitted(engine, 2)
+    schedd.mute = {"submit", lost}
+    for _ in range(4):
+        ticks(engine, 1)
+        schedd.starts_again()
+    ticks(engine, 150)
+    assert [ad["JobStatus"] for ad in schedd.queue.values()] == [IDLE, IDLE]
+    assert {event.state for event in engine.changes(after=0)} == {JobState.IDLE}
+
+
+def test_what_is_tried_again_is_sent_though_the_schedd_did_not_say_that_it_forgets_the_first(
+    engine: CondorEngine, schedd: Schedd
+) -> None:
+    schedd.submits = 1
+    cluster = submitted(engine, 1)
+    engine.tick()
+    assert engine.remove(Selection(cluster=cluster), reason="not this one") == 1
+    engine.tick()
+    assert schedd.queue["2.0"]["JobStatus"] == REMOVED
+    assert engine.retry(Selection(cluster=cluster)) == 1
+    schedd.mute = {"edit"}
+    ticks(engine, 4)
+    assert [(name, ad["JobStatus"]) for name, ad in schedd.queue.items()] == [("3.0", IDLE)]
 
 
 def state(engine: CondorEngine) -> JobState:

@@ -117,7 +117,7 @@ class Collecting:
         return True
 
     def dismiss_leftovers(self) -> None:
-        """Let the schedd forget jobs that were home before. Call it at the start."""
+        """Let the schedd forget jobs that were home before. Call it at the start, and now and then."""
         over = f"(JobStatus == {COMPLETED} || JobStatus == {REMOVED})"
         left: list[Sight] = []
         for ad in self._pool.query(f'{PLATFORM} == "{self._platform}" && {over}', PROJECTION):

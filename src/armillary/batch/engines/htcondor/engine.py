@@ -6,10 +6,10 @@ import logging
 from collections.abc import Collection
 from pathlib import Path
 
-from sqlalchemy import Connection, exists, insert, literal, select, true, update
+from sqlalchemy import Connection, exists, insert, literal, select
 
 from armillary.base.bell import Bell
-from armillary.base.errors import ArmillaryError
+from armillary.base.errors import ArmillaryError, Unavailable
 from armillary.base.ids import ClusterId, WorkerId
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.collecting import Collecting
@@ -19,9 +19,10 @@ from armillary.batch.engines.htcondor.machines import Machines
 from armillary.batch.engines.htcondor.orders import Orders
 from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.sending import Sender
+from armillary.batch.engines.htcondor.sending_again import send_again
 from armillary.batch.engines.htcondor.staging import Staging
 from armillary.batch.logs import LogFolder
-from armillary.batch.model import Demand, Event, JobState, Selection, Submission, WorkerReport
+from armillary.batch.model import Demand, Event, Selection, Submission, WorkerReport
 from armillary.batch.ports import Spool
 from armillary.batch.store.pool_tables import pool_jobs
 from armillary.batch.store.tables import clusters, jobs
@@ -121,7 +122,11 @@ class CondorEngine:
         if self._turns % LOOK_FOR_STRAYS == 0:
             self._sender.drop_strays()
         moved = self._follower.follow()
-        home = self._collecting.collect()
+        try:
+            home = self._collecting.collect()
+        except Unavailable:
+            self._restart(None)  # some may be home: only that the schedd may forget them did not reach it
+            raise
         if home:
             self._restart(home)  # what a person has retried since the schedd was told to remove it
         moved |= home
@@ -131,6 +136,7 @@ class CondorEngine:
         self._turns += 1
         if self._turns % LOOK_FOR_MISSING == 0:
             self._follower.missing()
+            self._collecting.dismiss_leftovers()
         if moved or refused:
             self._bell.ring("work", *(("cluster", cluster) for cluster in moved | refused))
 
@@ -151,7 +157,7 @@ class CondorEngine:
 
     def _restart(self, numbers: Collection[int] | None) -> None:
         with self._database.begin() as db:
-            _restart(db, numbers)
+            send_again(db, numbers)
 
 
 def _admit(db: Connection, cluster: int) -> None:
@@ -163,34 +169,3 @@ def _admit(db: Connection, cluster: int) -> None:
     values = (literal(value).label(name) for name, value in fresh.items())
     chosen = select(jobs.c.cluster, jobs.c.proc, jobs.c.priority, *values).where(jobs.c.cluster == cluster)
     db.execute(insert(pool_jobs).from_select(columns, chosen))
-
-
-def _restart(db: Connection, numbers: Collection[int] | None) -> None:
-    """Note jobs that are to run once more, after the schedd's own job of that name is over, as ones to be sent.
-
-    `numbers` are the clusters that are looked at; None: all.
-    """
-    waits = exists().where(
-        jobs.c.cluster == pool_jobs.c.cluster,
-        jobs.c.proc == pool_jobs.c.proc,
-        jobs.c.state == JobState.IDLE.value,
-    )
-    db.execute(
-        update(pool_jobs)
-        .where(
-            pool_jobs.c.done.is_(True), waits, true() if numbers is None else pool_jobs.c.cluster.in_(numbers)
-        )
-        .values(
-            done=False,
-            turn=pool_jobs.c.turn + 1,
-            schedd_cluster=None,
-            schedd_proc=None,
-            sending_since=None,
-            seen="",
-            status=1,
-            entered=0,
-            run=0,
-            completions=0,
-            memory_mib=None,
-        )
-    )

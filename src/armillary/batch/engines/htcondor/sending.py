@@ -18,10 +18,12 @@ from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.machines import avoided_by_group
 from armillary.batch.engines.htcondor.pacing import UNBOUNDED, room
 from armillary.batch.engines.htcondor.ports import Site
+from armillary.batch.engines.htcondor.sending_again import send_again
 from armillary.batch.engines.htcondor.sight import OURS, SPOOLING
 from armillary.batch.engines.htcondor.staging import Staging
 from armillary.batch.engines.htcondor.translate import (
     CLUSTER,
+    DONE,
     PLATFORM,
     PROC,
     TURN,
@@ -79,12 +81,24 @@ class Sender:
             f'{PLATFORM} == "{self._platform}" && JobStatus == {HELD} && HoldReasonCode == {SPOOLING}'
             f" && time() - EnteredCurrentStatus > {STRAY_AFTER}"
         )
-        names = [
-            f"{ad['ClusterId']}.{ad['ProcId']}" for ad in self._pool.query(strays, ["ClusterId", "ProcId"])
-        ]
-        if names:
-            self._pool.act("Remove", names, NO_FILES)
-        return len(names)
+        ads = self._pool.query(strays, [CLUSTER, PROC, TURN, "ClusterId", "ProcId"])
+        if ads:
+            with self._database.begin() as db:
+                for ad in ads:
+                    mine = and_(pool_jobs.c.cluster == ad[CLUSTER], pool_jobs.c.proc == ad[PROC])
+                    db.execute(update(pool_jobs).where(mine, pool_jobs.c.turn == ad[TURN]).values(done=True))
+                send_again(db, {int(ad[CLUSTER]) for ad in ads})
+            self._drop([f"{ad['ClusterId']}.{ad['ProcId']}" for ad in ads])
+        return len(ads)
+
+    def _drop(self, names: Sequence[str]) -> None:
+        """Have the schedd remove jobs that nobody wants, and keep nothing of them.
+
+        That nobody waits for their end is said first: a removed job that stays would be taken for one that a person
+        has removed, and goes without a word when the schedd is started again.
+        """
+        self._pool.edit(names, DONE, "true")
+        self._pool.act("Remove", names, NO_FILES)
 
     def _waiting(self) -> Sequence[Row[Any]]:
         query = (
@@ -139,7 +153,7 @@ class Sender:
             else:
                 there[ad[PROC], ad[TURN]] = name
         if halves:
-            self._pool.act("Remove", halves, NO_FILES)
+            self._drop(halves)
         self._record({(cluster, proc): name for (proc, _), name in there.items()})
         return set(there)
 
