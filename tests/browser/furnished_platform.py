@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pyotp
 from astropy.io import fits
+from platform_process import RunningPlatform
 from playwright.sync_api import APIRequestContext, APIResponse, BrowserContext, expect
+from pretended_workers import PretendedWorkers
 
 PASSWORD = "correct horse battery"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5TTPRkbTzdUL6UOPSOtsCEjtnjJMgkM9pO4ChMvd1p ada@laptop"
 ALLOCATION = {"cores": "4", "ram": "8", "disk": "50", "storage": "100", "batch_cores": "16"}
 SUBMIT = "executable = count.sh\narguments = $(Process)\nrequest_memory = 512M\n"
 ON_HOLD, AT_ONCE = SUBMIT + "hold = true\nqueue 40\n", SUBMIT + "queue 2\n"
+OVER = SUBMIT + "transfer_output_files = count.txt\nqueue 2\n"
 
 
 @dataclass
@@ -95,11 +98,12 @@ def snapshot(person: Person, machine: str) -> str:
     return where
 
 
-def furnish(*, admin: Person, stranger: Person, half: Person, password: str) -> Furnished:
+def furnish(*, platform: RunningPlatform, admin: Person, stranger: Person, half: Person) -> Furnished:
     """Give the administrator a machine, jobs, files, a key and a token, and two people who wait for a decision."""
-    admin.sign_in("admin", password)
+    admin.sign_in("admin", platform.password)
     admin.post("/keys", key=KEY, name="laptop")
-    admin.post("/tokens", label="scripts", days="7")
+    token = re.search(r'id="secret">([^<]+)<', admin.post("/tokens", label="scripts", days="7").text())
+    assert token, "no token is shown"
     form = admin.get("/machines/launch")
     image = re.search(r'<(?:option|input)[^>]*value="([0-9a-f]{128})"', form)
     assert image, "no image is offered"
@@ -107,9 +111,19 @@ def furnish(*, admin: Person, stranger: Person, half: Person, password: str) -> 
     made = {"image": f"/images/{image.group(1)}"}
     made |= {"machine": admin.find("/machines", r'href="(/machines/(?:east|west)/[0-9a-f-]{36})"')}
     script = {"name": "count.sh", "mimeType": "text/x-shellscript", "buffer": b"#!/bin/sh\nwc -c *\n"}
-    for text in (ON_HOLD, AT_ONCE):  # a few workers, and room beside them
-        admin.post("/jobs/submit", image=image.group(1), flavor="c2-2gb-10", submit_text=text, files=script)
+    batch = {"image": image.group(1), "flavor": "c2-2gb-10", "files": script}
+    admin.post("/jobs/submit", submit_text=ON_HOLD, **batch)
     admin.get("/files")
+    with PretendedWorkers(platform):
+        admin.post("/jobs/submit", submit_text=OVER, **batch)
+        page = admin.context.new_page()
+        page.goto("/jobs/2")
+        expect(page.get_by_role("main")).to_contain_text("2 completed", timeout=60_000)
+        page.close()
+    bearer = {"authorization": f"Bearer {token.group(1)}"}
+    kept = admin.http.post("/api/v1/provenance/frozen", data={"cluster": 2}, headers=bearer)
+    assert kept.status == 201, kept.text()
+    admin.post("/jobs/submit", submit_text=AT_ONCE, **batch)  # a few workers, and room beside them
     table = {"name": "stars.csv", "mimeType": "text/csv", "buffer": b"ra,dec\n10.5,41.2\n11.1,40.9\n"}
     admin.post("/files/home/admin", action="upload", files=table)
     admin.post("/groups", name="observers", description="Who observes.")

@@ -68,10 +68,13 @@ PAGES = {
     "/jobs/submit": "/jobs/submit",
     "/jobs/{cluster}": "/jobs/1",
     "/jobs/{cluster}/{proc}": "/jobs/1/0",
+    "/jobs/{cluster}/{proc}/record": "/jobs/2/0/record",
     "/jobs/usage": "/jobs/usage",
     "/workers": "/workers",
     "/files/{where:path}": "/files/home/admin",
     "/view/{where:path}": "/view/home/admin/m51.fits",
+    "/made-by/{where:path}": "/made-by/home/admin/frozen/cluster-2/outputs/2.0/count.txt",
+    "/frozen/{cluster}": "/frozen/2",
     "/shared": "/shared",
     "/shares": "/shares",
 }
@@ -153,7 +156,7 @@ def world(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Genera
             Person(chromium.new_context(base_url=platform.portal, reduced_motion="reduce"), platform.portal)
             for _ in range(3)
         )
-        yield furnish(admin=admin, stranger=stranger, half=half, password=platform.password)
+        yield furnish(platform=platform, admin=admin, stranger=stranger, half=half)
         for person in (admin, stranger, half):
             person.context.close()
 
