@@ -106,7 +106,7 @@ def test_notebooks_run_in_the_machine_and_open_no_port(golden: Golden, astronome
     path = f"{astronomer.machine}/inside/jupyter"
     astronomer.post(f"{path}/start")
     end = time.monotonic() + 400
-    while "hx-redirect" not in (reply := astronomer.http.get(f"{path}/standing")).headers:
+    while " data-go>" not in (reply := astronomer.http.get(f"{path}/standing")).text:
         assert "Try again" not in reply.text, reply.text
         assert time.monotonic() < end, reply.text
         time.sleep(0.5)
