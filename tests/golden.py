@@ -162,6 +162,32 @@ class Golden:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}{self.log()}"
         return done.stdout
 
+    def typed(self, environment: dict[str, str], secret: str, *command: str) -> str:
+        """Run a command that reads a password."""
+        done = subprocess.run(
+            command, input=secret + "\n", env=environment, cwd=self.work, text=True, capture_output=True,
+            timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr + self.log()
+        return done.stdout
+
+    def settle(self, *, project: str, batch_cores: int) -> None:
+        """Start without the demo, and have the astronomer register and be approved."""
+        started = json.loads(self.operate("up", "--json"))
+        for home in ("home", "admin"):
+            (self.home / "demo" / home).mkdir(parents=True)
+        login, password = ("armillary", "login", "--password-stdin"), "another secret than the demo's"
+        self.typed(
+            self.astronomers, password, "armillary", "register", "astro", "--name", "An Astronomer", "--email",
+            "astro@example.org", "--institute", "Elsewhere", "--project", project, "--cores", "2", "--ram", "8GiB",
+            "--disk", "50GiB", "--storage", "5GiB", "--batch-cores", str(batch_cores), "--reason", "To see it for myself",
+            "--password-stdin",
+        )  # fmt: skip
+        self.typed(self.administrators, started["admin_password"], *login, "admin")
+        (application,) = json.loads(self.administer("armillary", "admin", "applications", "--json"))
+        self.administer("armillary", "admin", "approve", application["id"])
+        self.typed(self.astronomers, password, *login, "astro")
+
     def submit(self, script: str, *, count: int) -> int:
         """Submit `count` jobs of a shell script that is given its number."""
         (self.work / "job.sh").write_text(f"#!/bin/sh\n{script}\n")

@@ -25,6 +25,7 @@ from armillary.batch.engines.htcondor.tokens import idtoken
 from htcondor_root import ENVIRONMENT, LAST_WORDS, MOUNTS, USER, root_of
 
 TRUST_DOMAIN = "pool.test"
+LOOPBACK = "127.0.0.1"
 
 _INIT = """\
 mount --bind "$state/condor" "$root/etc/condor"
@@ -37,12 +38,12 @@ rm -rf "$state"
 """  # and with this process, the first of its namespace, all the others end
 
 _CONFIG = """\
-CONDOR_HOST = 127.0.0.1
-COLLECTOR_HOST = 127.0.0.1:{port}
+CONDOR_HOST = {address}
+COLLECTOR_HOST = {address}:{port}
 DAEMON_LIST = MASTER, SHARED_PORT, COLLECTOR, NEGOTIATOR, SCHEDD
 USE_SHARED_PORT = True
 SHARED_PORT_PORT = {port}
-NETWORK_INTERFACE = 127.0.0.1
+NETWORK_INTERFACE = {address}
 BIND_ALL_INTERFACES = False
 ENABLE_IPV6 = False
 NETWORK_HOSTNAME = localhost
@@ -85,6 +86,7 @@ class Pool:
     suite: str
     root: Path
     state: Path
+    address: str
     port: int
     key: bytes
     init: int
@@ -120,7 +122,7 @@ class Pool:
         (tokens / "ours").write_text(self.token(USER))
         config = folder / "condor_config"
         config.write_text(
-            condor_config(collector=f"127.0.0.1:{self.port}", trust_domain=TRUST_DOMAIN, tokens=tokens)
+            condor_config(collector=f"{self.address}:{self.port}", trust_domain=TRUST_DOMAIN, tokens=tokens)
         )
         return config
 
@@ -138,30 +140,32 @@ class Pool:
         )
 
 
-def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
+def free_port(address: str = LOOPBACK) -> int:
+    """A port of this computer that nobody has at the moment."""
     with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
+        trial.bind((address, 0))
         return int(trial.getsockname()[1])
 
 
 @contextmanager
-def pool(suite: str) -> Iterator[Pool]:
-    """Run a pool for the time of a block."""
+def pool(suite: str, *, address: str = LOOPBACK) -> Iterator[Pool]:
+    """Run a pool for the time of a block, at an address of this computer."""
     root = root_of(suite)
     state = Path(tempfile.mkdtemp(prefix="armillary-pool-"))
     state.chmod(0o755)
-    port, key = free_port(), os.urandom(64)
+    port, key = free_port(address), os.urandom(64)
     shutil.copytree(root / "etc/condor", state / "condor", symlinks=True)
     for name in ("config.d", "passwords.d", "tokens.d"):
         (state / "condor" / name).mkdir(mode=0o700 if name != "config.d" else 0o755, exist_ok=True)
-    (state / "condor/config.d/99-test").write_text(_CONFIG.format(port=port, domain=TRUST_DOMAIN, user=USER))
+    (state / "condor/config.d/99-test").write_text(
+        _CONFIG.format(address=address, port=port, domain=TRUST_DOMAIN, user=USER)
+    )
     (state / "condor/passwords.d/POOL").write_bytes(key)
     (state / "condor/passwords.d/POOL").chmod(0o600)
     (state / "bench").mkdir()
     (state / "bench").chmod(0o777)
     # Each daemon looks its host's name up when it starts, and waits a minute for a resolver that does not answer.
-    (state / "hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+    (state / "hosts").write_text(f"127.0.0.1 localhost\n{address} {socket.gethostname()}\n")
     script = "root=$1 state=$2\n" + MOUNTS + _INIT
     with subprocess.Popen(
         ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", str(root), str(state)],
@@ -175,7 +179,7 @@ def pool(suite: str) -> Iterator[Pool]:
         try:
             assert process.stdout.readline() == "started\n"
             init = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
-            made = Pool(suite=suite, root=root, state=state, port=port, key=key, init=init)
+            made = Pool(suite=suite, root=root, state=state, address=address, port=port, key=key, init=init)
             _wait_until_up(made)
             yield made
         finally:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from armillary.app.settings import cache_directory
-from armillary.recipes import service as recipes
+from armillary.recipes.building import host_apt_options
 from armillary.recipes.mirror import KEYRING, sources_for
 from armillary.recipes.run import run as run_tool
 from armillary.recipes.run import tool
@@ -90,7 +90,7 @@ def _make(root: Path, suite: str) -> None:
         f"--include={PACKAGES[suite]},python3-minimal",
     ]
     options = [
-        *recipes._host_apt_options(),
+        *host_apt_options(),
         'Apt::Install-Recommends "false"',
         # An old clock, or a mirror that is behind, is no matter here.
         'Acquire::Check-Valid-Until "false"',

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from armillary.accounts.model import Person, Project, Role
+from armillary.accounts.model import CloudScope, GroupGrant, Person, Project, Role
 from armillary.accounts.service import AccountsService
+from armillary.accounts.trail import gathering
 from armillary.base.errors import Conflict, Invalid, NotFound
 from armillary.base.ids import PersonId, ProjectId
 from outside_engines import ON_BOTH
@@ -31,6 +32,33 @@ def test_a_role_is_given_changed_and_taken(accounts: AccountsService, a_member: 
     assert accounts.groups_of(bob.id) == {"m31"}
     with pytest.raises(NotFound):
         accounts.remove_member(project.id, bob.id)
+
+
+def test_roles_that_keystone_gives_and_takes_are_told_to_the_trail(
+    accounts: AccountsService, a_member: Member
+) -> None:
+    ada, project = a_member()
+    bob, _ = a_member("bob", "m31")
+    group = accounts.create_group("dishes")
+    given = GroupGrant(group_id=group.id, project_id=project.id, cloud_scope=None, role=Role.READER)
+    with gathering() as said:
+        accounts.grant(project.id, bob.id, Role.READER)
+        accounts.grant(project.id, bob.id, Role.MEMBER)
+        accounts.revoke_grant(project.id, bob.id, Role.READER)
+        accounts.grant_cloud_role(CloudScope.SYSTEM, ada.id, Role.READER)
+        accounts.revoke_cloud_role(CloudScope.SYSTEM, ada.id, Role.READER)
+        accounts.grant_to_group(given)
+        accounts.grant_to_group(given)
+        accounts.revoke_from_group(given)
+    assert said == [
+        "m51: role of bob:  → reader",
+        "m51: role of bob: reader → member, reader",
+        "m51: role of bob: member, reader → member",
+        "system: role of ada:  → reader",
+        "system: role of ada: reader → ",
+        "m51: role of the group dishes:  → reader",
+        "m51: role of the group dishes: reader → ",
+    ]
 
 
 def test_a_project_keeps_an_administrator(accounts: AccountsService, a_member: Member) -> None:

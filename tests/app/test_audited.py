@@ -54,6 +54,23 @@ def test_what_a_figure_was_and_is_now_is_kept_unless_it_was_refused(a_trail: Mak
     assert len(trail.entries(Asked(words="4 → 16"), limit=9)) == 1
 
 
+def test_of_what_is_asked_all_day_only_changes_of_figures_are_kept(a_trail: Make) -> None:
+    trail = a_trail()
+
+    def answer(request: Request) -> Response:
+        see(request.scope, "root")
+        if request.url.path.endswith("/quota"):
+            changed("/home/ada: quota", 1, 2)
+        return Response()
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])
+    client = TestClient(Audited(app, trail=trail, space=["/vault"]))
+    client.post("/vault/bytes")
+    client.post("/vault/quota")
+    found = [(entry.who, entry.target, entry.said) for entry in trail.entries(Asked(), limit=9)]
+    assert found == [("root", "/vault/quota", "/home/ada: quota: 1 → 2")]
+
+
 def add(trail: Trail, *targets: str, who: str = "ada", status: int = 303) -> None:
     for target in targets:
         trail.note(who=who, act="POST", target=target, origin="127.0.0.1", status=status)

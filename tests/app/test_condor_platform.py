@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ environment = "PATH=/opt/bin:/usr/bin:/bin BAND=r"
 request_memory = 64M
 queue
 """
+QUICK = """\
+#!/bin/sh
+wc -c < notes.txt > counted.txt
+vcp counted.txt vos:home/admin/counted.txt
+echo counted
+"""
+COUNTED = sha256(b"12\n").hexdigest()
 VCP = """\
 #!/usr/bin/python3
 # Stands for the client, which this image does not have: a certificate where all of them look, and the same addresses.
@@ -182,6 +190,37 @@ def test_a_job_in_the_pool_acts_for_its_owner_and_is_seen_while_it_runs(site: Si
     until(lambda: site.job(job)["state"] == "completed", lambda: f"{site.job(job)}\n{worker.logs()}")
     assert printed() == begun + "ended\n"
     assert site.job(job)["exit_code"] == 4
+
+
+def test_what_a_job_in_the_pool_did_is_on_record_and_is_done_again(site: Site) -> None:
+    """Its record is that of any engine's: what it read and wrote by its credential, its machine, its streams."""
+    job = site.submit(SUBMIT, job=QUICK)
+    until(lambda: site.job(job)["state"] == "completed", lambda: str(site.job(job)))
+    record = site.talk.get(f"/api/v1/batch/jobs/{job}/record")["record"]
+    program, notes = sha256(QUICK.encode()).hexdigest(), sha256(b"look at m51\n").hexdigest()
+    assert (record["executable"]["name"], record["executable"]["sha256"]) == ("job.sh", program)
+    assert [(one["action"], one["uri"].rpartition("/")[2], one["sha256"]) for one in record["accesses"]] == [
+        ("read", "notes.txt", notes),
+        ("write", "counted.txt", COUNTED),
+    ]
+    assert {one["name"]: one["sha256"] for one in record["outputs"]}["counted.txt"] == COUNTED
+    assert "_condor_stdout" in {one["name"] for one in record["outputs"]}
+    assert (record["attempt"], record["attempts"], record["exit_code"]) == (1, 1, 0)
+    assert record["submitted_at"] < record["started_at"] < record["ended_at"]
+    machine = record["machine"]
+    assert machine["kernel"].startswith(os.uname().release)
+    assert machine["agent_version"].startswith("HTCondor 23.")
+    assert (machine["cloud"], machine["flavor"]) == ("east", "c1-1gb-5")
+    assert machine["cpu_model"]
+
+    told = site.armillary("why", "vos:home/admin/counted.txt")
+    assert job in told.stdout, told.stderr
+    cluster = job.partition(".")[0]
+    assert site.armillary("export", cluster, "-o", "crate.zip").returncode == 0
+    verified = site.armillary("verify", "crate.zip")
+    assert verified.returncode == 0, verified.stdout
+    again = site.armillary("rerun", job)
+    assert again.returncode == 0, again.stdout + again.stderr
 
 
 def test_an_input_that_cannot_be_had_is_a_hold_that_says_why(site: Site) -> None:

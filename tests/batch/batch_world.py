@@ -184,6 +184,11 @@ class World:
             matcher=self.matcher,
             waits=self.queue.waits,
         )
+        self.genuine = ImageCheck(
+            manifest=self.manifests.get,
+            has=lambda image: image in self.manifests,
+            turn_away=lambda worker, why: self.fleet_records.set(worker, reason_code=WRONG_IMAGE, reason=why),
+        )
         self.agents = AgentService(
             queue=self.queue,
             register=self.register,
@@ -193,13 +198,7 @@ class World:
             logs=self.logs,
             bell=self.bell,
             credentials=self.credentials,
-            genuine=ImageCheck(
-                manifest=self.manifests.get,
-                has=lambda image: image in self.manifests,
-                turn_away=lambda worker, why: self.fleet_records.set(
-                    worker, reason_code=WRONG_IMAGE, reason=why
-                ),
-            ),
+            genuine=self.genuine,
             terms=self.terms,
         )
         self.scaler = Scaler(

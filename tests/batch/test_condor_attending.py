@@ -8,28 +8,37 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from anyio.from_thread import start_blocking_portal
+from fastapi import FastAPI
+from large_bodies import LARGE, post
 from sqlalchemy import Engine as Database
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from armillary.accounts.api.errors import install_error_handlers
 from armillary.app.database import make_engine
 from armillary.base.bell import Bell
 from armillary.base.clock import VirtualClock
 from armillary.base.errors import Unauthorized
 from armillary.base.ids import ClusterId, PersonId, ProjectId, Sha512
 from armillary.base.job_ads import IDLE, RUNNING
+from armillary.batch.api import pool_job_router
+from armillary.batch.calls import Calls
 from armillary.batch.engines.embedded.leases import Leases
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
+from armillary.batch.engines.embedded.register import Register
+from armillary.batch.engines.htcondor.admitting import Admission
 from armillary.batch.engines.htcondor.attending import Attending
 from armillary.batch.engines.htcondor.engine import CondorEngine
 from armillary.batch.engines.htcondor.following import Follower
 from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.ports import Pool, Site
+from armillary.batch.engines.htcondor.secrets import Secrets
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import Group, JobId, JobSpec, Resources, Selection, Submission, WrongState
 from armillary.batch.ports import Credential
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.pool_tables import pool_jobs
-from armillary.batch.store.tables import create_all
+from armillary.batch.store.tables import attempts, create_all, jobs
 
 BEGAN = 1_800_000_000
 SPEC = {
@@ -117,9 +126,11 @@ class World:
             db.execute(update(pool_jobs).values(schedd_cluster=1, schedd_proc=0))
         return cluster
 
-    def schedd_says(self, status: int, *, run: int, worker: str = "w1") -> None:
+    def schedd_says(self, status: int, *, run: int, worker: str = "w1", executing: int = 0) -> None:
         names = {"ArmillaryCluster": self.cluster, "ArmillaryProc": 0, "ArmillaryTurn": 1, "ClusterId": 1}
-        times = {"EnteredCurrentStatus": run, "JobCurrentStartDate": run, "JobCurrentStartExecutingDate": run}
+        times = {"EnteredCurrentStatus": run, "JobCurrentStartDate": run}
+        if executing:
+            times["JobCurrentStartExecutingDate"] = executing
         self.ads = [
             {**names, "ProcId": 0, "JobStatus": status, **times, "MachineAttrArmillaryWorker0": worker}
         ]
@@ -140,6 +151,18 @@ def test_a_job_that_begins_gets_a_credential_and_what_htcondor_cannot_bring(worl
     assert (begun.fetch, begun.given) == (["vos:ada/m51.fits"], ["BAND"])
     assert begun.credential is not None
     assert begun.credential.reference == "r1"
+
+
+def test_a_job_has_begun_when_it_says_so_and_not_when_the_schedd_is_asked_next(world: World) -> None:
+    world.schedd_says(RUNNING, run=BEGAN)
+    world.clock.advance(timedelta(seconds=10))
+    begun = world.clock.now()
+    world.attending.begin(world.key, run=BEGAN)
+    world.clock.advance(timedelta(seconds=1))
+    world.schedd_says(RUNNING, run=BEGAN, executing=BEGAN + 9)
+    with world.database.connect() as db:
+        assert db.execute(select(attempts.c.started_at, attempts.c.state)).one() == (begun, "running")
+        assert db.execute(select(jobs.c.started_at)).scalar_one() == begun
 
 
 def test_a_job_of_which_the_schedd_has_not_said_that_it_runs_waits(world: World) -> None:
@@ -201,3 +224,18 @@ def test_what_it_prints_is_seen_at_once_and_of_its_own_attempt_only(world: World
         world.attending.log(world.key, "stdout", attempt=2, offset=0, data=b"x")
     job = JobId(world.cluster, 0)
     assert world.logs.read(job, 1, "stdout", offset=0).data == b"one two"
+
+
+def test_a_large_body_is_read_only_with_the_key_of_a_job_that_runs(world: World) -> None:
+    app = FastAPI()
+    install_error_handlers(app)
+    admission = Admission(
+        register=Register(database=world.database, clock=world.clock), secrets=cast("Secrets", None)
+    )
+    calls = Calls(bell=Bell(), clock=world.clock)
+    app.include_router(pool_job_router(attending=world.attending, admission=admission, calls=calls))
+    with start_blocking_portal() as portal:
+        assert post(portal, app, "/agent/v1/pool/logs", LARGE, "x") == (401, "no_credentials", False)
+        assert post(portal, app, "/agent/v1/pool/logs", LARGE, world.key) == (409, "job_not_begun", False)
+        world.schedd_says(RUNNING, run=BEGAN)
+        assert post(portal, app, "/agent/v1/pool/logs", LARGE, world.key)[1:] == ("invalid_field", True)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import Engine as Database
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from armillary.app.database import make_engine
 from armillary.base.clock import VirtualClock
@@ -18,7 +18,7 @@ from armillary.batch.engines.embedded.register import Register
 from armillary.batch.engines.htcondor.machines import Machines
 from armillary.batch.engines.htcondor.ports import Pool, Site
 from armillary.batch.model import Group
-from armillary.batch.store.tables import create_all
+from armillary.batch.store.tables import create_all, workers
 
 GROUP = Group(ProjectId("p" * 32), Sha512("a" * 128), "c2-2gb-10")
 
@@ -88,6 +88,12 @@ def test_an_invited_machine_registers_by_its_ad(bench: Bench) -> None:
     assert bench.sees(ad("w1")) == ["w1"]
     (report,) = bench.queue.workers()
     assert (report.free.cpus, report.free.memory_mib, report.idle_since) == (2, 2048, report.registered_at)
+
+
+def test_which_htcondor_a_machine_runs_is_on_record(bench: Bench, database: Database) -> None:
+    bench.sees(ad("w1", CondorVersion="$CondorVersion: 23.9.6 2026-07-12 PackageID: 23.9.6+dfsg-2.1 $"))
+    with database.connect() as db:
+        assert db.execute(select(workers.c.agent_version)).scalars().all() == ["HTCondor 23.9.6"]
 
 
 def test_a_machine_that_has_said_nothing_new_is_not_written_down_again(

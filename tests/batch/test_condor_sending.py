@@ -19,6 +19,7 @@ from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.htcondor.engine import CondorEngine
 from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.ports import Pool, Site
+from armillary.batch.engines.htcondor.sending import TRIES
 from armillary.batch.engines.htcondor.sight import SPOOLING
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import (
@@ -202,6 +203,30 @@ def test_jobs_that_were_sent_unheard_and_without_their_files_are_sent_anew(
     ticks(engine, 150)
     assert [ad["JobStatus"] for ad in schedd.queue.values()] == [IDLE, IDLE]
     assert {event.state for event in engine.changes(after=0)} == {JobState.IDLE}
+
+
+def test_jobs_whose_files_did_not_arrive_are_sent_again_without_asking(
+    engine: CondorEngine, schedd: Schedd
+) -> None:
+    submitted(engine, 2)
+    schedd.mute = {"submit"}
+    ticks(engine, 2)
+    assert [(name, ad["JobStatus"]) for name, ad in schedd.queue.items()] == [("2.0", IDLE), ("2.1", IDLE)]
+    ticks(engine, 150)
+    assert [ad["JobStatus"] for ad in schedd.queue.values()] == [IDLE, IDLE]
+    assert {event.state for event in engine.changes(after=0)} == {JobState.IDLE}
+
+
+def test_jobs_whose_files_never_arrive_are_held_after_some_tries(
+    engine: CondorEngine, schedd: Schedd
+) -> None:
+    submitted(engine, 1)
+    for _ in range(TRIES):
+        schedd.submits, schedd.mute = 0, {"submit"}
+        assert state(engine) is JobState.IDLE
+        ticks(engine, 1)
+    assert state(engine) is JobState.HELD
+    assert schedd.queue == {}
 
 
 def test_what_is_tried_again_is_sent_though_the_schedd_did_not_say_that_it_forgets_the_first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import threading
@@ -201,6 +202,24 @@ def test_after_a_while_nobody_tries_any_more(world: World, hook: Heard) -> None:
         world.notices.tick()
         world.later(3600)
     assert len(hook.posts) == 15
+    assert world.outbox.about("cluster/1")[0].state == "given_up"
+
+
+def test_a_notice_that_breaks_whoever_sends_it_is_given_up_in_the_end(world: World, hook: Heard) -> None:
+    world.submit(wishes=Wishes(notify_url=hook.url))
+    run_all(world, 0)
+    tries: list[int] = []
+
+    def broken(delivery: Delivery) -> None:
+        tries.append(delivery.tries)
+        raise KeyError("owner")
+
+    world.senders[Channel.URL] = broken
+    for _ in range(30):
+        with contextlib.suppress(KeyError):
+            world.notices.tick()
+        world.later(301)
+    assert tries == list(range(1, 16))
     assert world.outbox.about("cluster/1")[0].state == "given_up"
 
 

@@ -33,6 +33,21 @@ def test_what_all_jobs_share_is_said_once_and_what_a_job_says_wins() -> None:
         {"jobs": 5, "common": {"executable": "a"}},
         {"jobs": [{"proc": 0, "executable": "a", "request_gpus": -1}]},
         {"jobs": [{"proc": 0, "executable": "a", "policy": {"periodic_held": "true"}}]},
+        # numbers that neither a database nor JSON has exactly
+        {"max_idle": 2**53 + 1},
+        {"max_materialize": 2**53 + 1},
+        *(
+            {"jobs": [{"proc": 0, "executable": "a", name: value}]}
+            for name, value in {
+                "allowed_execute_seconds": 2**53 + 1,
+                "allowed_job_seconds": 2**53 + 1,
+                "request_cpus": 2**63,
+                "request_memory_mib": 2**63,
+                "request_disk_kib": 2**63,
+                "concurrency_limits": {"sky": float("inf")},
+                "policy": {"retry_request_memory_mib": [2**53 + 1]},
+            }.items()
+        ),
     ],
 )
 def test_what_is_of_the_wrong_kind_is_refused(changed: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import zipfile
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -98,6 +99,25 @@ def snapshot(person: Person, machine: str) -> str:
     return where
 
 
+def import_of(person: Person, cluster: int) -> str:
+    """Bring the crate of a cluster in again, with a file in it that no record accounts for, and as it is; return the page of the first."""
+    crate = person.http.get(f"/jobs/{cluster}/crate.zip").body()
+    packed = BytesIO(crate)
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("notes.txt", b"by somebody else")
+    pages: list[str] = []
+    for name, data in (("changed.zip", packed.getvalue()), ("m51.zip", crate)):
+        file = {"name": name, "mimeType": "application/zip", "buffer": data}
+        pages.append(person.post("/crates", key="", crate=file).url.removeprefix(person.origin))
+    page = person.context.new_page()
+    page.goto(pages[1])
+    page.get_by_role("checkbox").check(timeout=60_000)
+    page.get_by_role("button", name="Import").click()
+    page.wait_for_url("**/imports/1*", timeout=60_000)
+    page.close()
+    return pages[0]
+
+
 def furnish(*, platform: RunningPlatform, admin: Person, stranger: Person, half: Person) -> Furnished:
     """Give the administrator a machine, jobs, files, a key and a token, and two people who wait for a decision."""
     admin.sign_in("admin", platform.password)
@@ -123,6 +143,7 @@ def furnish(*, platform: RunningPlatform, admin: Person, stranger: Person, half:
     bearer = {"authorization": f"Bearer {token.group(1)}"}
     kept = admin.http.post("/api/v1/provenance/frozen", data={"cluster": 2}, headers=bearer)
     assert kept.status == 201, kept.text()
+    made["crate"] = import_of(admin, 2)
     admin.post("/jobs/submit", submit_text=AT_ONCE, **batch)  # a few workers, and room beside them
     table = {"name": "stars.csv", "mimeType": "text/csv", "buffer": b"ra,dec\n10.5,41.2\n11.1,40.9\n"}
     admin.post("/files/home/admin", action="upload", files=table)

@@ -69,6 +69,13 @@ PAGES = {
     "/jobs/{cluster}": "/jobs/1",
     "/jobs/{cluster}/{proc}": "/jobs/1/0",
     "/jobs/{cluster}/{proc}/record": "/jobs/2/0/record",
+    "/jobs/{cluster}/keep": "/jobs/2/keep",
+    "/jobs/{cluster}/unfreeze": "/jobs/2/unfreeze",
+    "/rerun/{target}": "/rerun/2",
+    "/compare": "/compare?first=2&second=2.0",
+    "/crates": "/crates",
+    "/crates/{ticket}": "{crate}",
+    "/imports/{number}": "/imports/1",
     "/jobs/usage": "/jobs/usage",
     "/workers": "/workers",
     "/files/{where:path}": "/files/home/admin",
@@ -106,6 +113,8 @@ PARTS = {
     "/jobs/{cluster}/table": "a part of the submit's page",
     "/jobs/{cluster}/picture": "the cells of the picture",
     "/jobs/{cluster}/file": "a file",
+    "/jobs/{cluster}/crate.zip": "a file",
+    "/jobs/{cluster}/{proc}/crate.zip": "a file",
     "/jobs/{cluster}/{proc}/state": "a part of the job's page",
     "/jobs/{cluster}/{proc}/log/{stream}": "a part of the job's page",
     "/jobs/{cluster}/{proc}/log/{stream}/bytes": "a part of the job's page",
@@ -237,6 +246,60 @@ def test_a_page_is_accessible_and_fits(route: str, world: Furnished, tabs: dict[
     page.remove_listener("console", complain)
     page.remove_listener("pageerror", fail)
     assert complaints == []
+    assert found == []
+
+
+def views(admin: Person, machine: str) -> dict[str, str]:
+    """Pages that look otherwise than the one of their route in PAGES, with what they show made first."""
+    home = "/files/home/admin"
+    cloud = machine.split("/")[2]
+    link = r"(/s/[0-9a-f]{32}\.[0-9a-f]{32})"
+    admin.post(home, home, action="mkdir", name="to share")
+    note = {"name": "note.txt", "mimeType": "text/plain", "buffer": b"Seen at dawn.\n"}
+    admin.post(f"{home}/to share", home, action="upload", files=note)
+    shared = re.search(
+        link, admin.post(f"{home}/to share", home, action="link", days="7", lists="yes").text()
+    )
+    admin.post(home, home, action="upload", files={**note, "name": "gone.txt"})
+    deleted = admin.post(f"{home}/gone.txt", home, action="delete").url.removeprefix(admin.origin)
+    invited = admin.post("/groups/observers/invite", "/groups/observers", days="7", place="member").text()
+    join = re.search(r"(/join/[A-Za-z0-9_.-]+)", invited)
+    admin.post("/volumes", "/volumes", cloud=cloud, name="spare", size="5")
+    assert shared
+    assert join
+    return {
+        **{f"machine-{part}": f"{machine}?part={part}" for part in ("network", "disks", "history", "change")},
+        "machine-log": f"{machine}/log",
+        "machine-screen": f"{machine}/inside/screen",
+        "jupyter": f"{machine}/inside/jupyter/start",
+        "volume-delete": admin.find("/volumes", r'href="(/volumes/[^"]+/delete)"'),
+        "file-fits": f"{home}/m51.fits",
+        "file-table": f"{home}/stars.csv",
+        "file-text": f"{home}/to share/note.txt",
+        "folder-about": f"{home}/to share?about=1",
+        "folder-weights": f"{home}?weights=1",
+        "bin": f"{home}/.bin",
+        "undo": deleted,
+        "shared-folder": shared[1],
+        "join": join[1],
+    }
+
+
+def test_other_views_of_pages_are_accessible_and_fit(world: Furnished) -> None:
+    page = world.admin.context.new_page()
+    found: list[str] = []
+    for name, address in views(world.admin, world.made["machine"]).items():
+        for language, width in (("en", 1280), ("fr", 360)):
+            page.set_extra_http_headers({"accept-language": language})
+            page.set_viewport_size({"width": width, "height": 800})
+            answer = page.goto(address)
+            assert answer
+            assert answer.status == 200, f"{address}: {answer.status}"
+            page.screenshot(path=SCREENS / f"{name}-{language}-light-{width}.png", full_page=True)
+            if sticks := too_wide(page):
+                found.append(f"{name}, {language}, {width}: {sticks} pixels too wide: {widest(page)}")
+        found += [f"{name}: {one}" for one in violations(page)]
+    page.close()
     assert found == []
 
 

@@ -94,9 +94,8 @@ def test_an_image_is_dropped_breaks_off_goes_on_and_is_read_at_a_click(
     expect(row.locator("code.digest")).to_have_attribute("title", hashlib.md5(data).hexdigest())
 
     thumbnail = row.locator("img")
-    page.wait_for_function(
-        "(image) => image.complete && image.naturalWidth > 0", arg=thumbnail.element_handle(), timeout=60_000
-    )
+    expect(thumbnail).to_have_js_property("complete", True, timeout=60_000)
+    assert thumbnail.evaluate("(image) => image.naturalWidth") > 0
 
     row.get_by_role("link", name="View").click()
     viewer = page.locator("[data-viewer]")

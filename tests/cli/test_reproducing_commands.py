@@ -11,6 +11,9 @@ import pytest
 from terminal import Terminal
 from whole_platform import FLAVOR, PASSWORD, WholePlatform
 
+from armillary.accounts.model import Principal
+from armillary.provenance.disks import BREAKS
+
 SUBMIT = """executable = count.sh
 arguments = $(Process)
 transfer_input_files = stars.txt
@@ -78,19 +81,27 @@ def test_twelve_jobs_are_frozen_carried_away_and_make_the_same_on_a_fresh_platfo
     (key,) = platform.provenance.published_keys()
     frozen = vera.json("freeze", counted, "--title", "Counted")
     assert (frozen["image_kept"], frozen["path"]) == (["east"], f"/home/vera/frozen/cluster-{counted}")
-    report = vera.json("export", counted, "-o", "counted.zip")
+    report = vera.json("export", counted, "--with-image", "-o", "counted.zip")
     assert (report["verdict"], len(report["jobs"])) == ("good", 12)
+    with zipfile.ZipFile("counted.zip") as archive:
+        assert archive.read("image/disk.qcow2") == b"bytes of the machine"
     assert vera("verify", "counted.zip", "--key", key.id).exit_code == 0
     assert vera.json("compare", "counted.zip", counted)["same"]
     vera("unfreeze", counted, "--yes")
 
     fresh = another()
     fresh.space.ensure_home(fresh.vera)
+    fresh.east.delete(fresh.project, fresh.image.id)
     process = fresh.start_worker(tmp_path / "other-worker")
     try:
         vera("login", "vera", "--url", fresh.url, "--password-stdin", stdin=PASSWORD + "\n")
         vera("import", "counted.zip", "--key", "0" * 64, status=1)
-        name = vera.json("import", "counted.zip", "--key", key.id)["name"]
+        brought = vera.json("import", "counted.zip", "--key", key.id)
+        assert (brought["image"]["cloud"], brought["image"]["sent"]) == ("east", True)
+        (image,) = fresh.east.images(fresh.project)
+        assert (image.sha512, image.name) == (platform.image.sha512, "my-snapshot")
+        assert not vera.json("import", "counted.zip", "--key", key.id)["image"]["sent"]
+        name = brought["name"]
         found = vera.json("rerun", name)
         assert found["same"]
         assert {one["outcome"] for one in found["files"]} == {"identical"}
@@ -98,6 +109,37 @@ def test_twelve_jobs_are_frozen_carried_away_and_make_the_same_on_a_fresh_platfo
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_an_image_that_was_changed_does_not_leave_home_and_half_a_crate_is_none(
+    vera: Terminal, platform: WholePlatform, count: Callable[[int], str]
+) -> None:
+    counted = count(1)
+    vera("export", counted, "--with-image", "-o", "crate")
+    (key,) = platform.provenance.published_keys()
+    Path("crate/image/disk.qcow2").write_bytes(b"bytes of a machine!")
+    found = vera.json("verify", "crate", status=1)
+    assert [(one["what"], one["path"]) for one in found["findings"]] == [("image", "image/disk.qcow2")]
+    assert "image: image/disk.qcow2" in vera("import", "crate", "--key", key.id, status=1).output
+    vera("export", counted, "--with-image", "-o", "whole.zip")
+    Path("half.zip").write_bytes(Path("whole.zip").read_bytes()[:-300])
+    vera("import", "half.zip", "--key", key.id, status=2)
+    platform.east.faults.breaks = [7, 0, *[0] * BREAKS]
+    vera("export", counted, "--with-image", "-o", "broken.zip", status=3)
+    assert not [place for place in Path().iterdir() if "broken" in place.name]
+    platform.east.faults.breaks = [7, 0, 0]
+    assert vera.json("export", counted, "--with-image", "-o", "mended.zip")["verdict"] == "good"
+
+
+def test_a_cluster_is_frozen_with_its_image(
+    vera: Terminal, platform: WholePlatform, count: Callable[[int], str]
+) -> None:
+    counted = count(1)
+    frozen = vera.json("freeze", counted, "--with-image")
+    assert frozen["image_included"]
+    disk = platform.space.open_bytes(Principal(person=platform.vera), f"{frozen['path']}/image/disk.qcow2")
+    assert b"".join(disk.chunks) == b"bytes of the machine"
+    vera("unfreeze", counted, "--yes")
 
 
 def test_what_is_changed_in_a_crate_is_named_and_each_part_of_it_can_be_had_alone(

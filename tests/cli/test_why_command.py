@@ -9,11 +9,15 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from terminal import Terminal
 from whole_platform import FLAVOR, WholePlatform
 
 from armillary.accounts.model import Principal
+from armillary.cli.session import connect
+from armillary.client.comparing import OnPlatform
+from armillary.client.crates import Crates
 
 SUBMIT = "executable = count.sh\narguments = m51\ntransfer_input_files = m51.txt\nqueue\n"
 
@@ -56,5 +60,10 @@ def test_a_job_is_told_from_its_record_and_anybody_can_check_it(
     platform.space.put_bytes(Principal(person=platform.vera), "/home/vera/9.cat", [b"9\n"])
     told = vera("why", "vos:me/9.cat").stdout
     assert f"Job {job} wrote these bytes" in told
+    with click.Context(click.Command("compare")), connect() as http:
+        side = OnPlatform(crates=Crates(http=http), target=job)
+        assert side.holds("vos:/home/vera/9.cat", brought["found.cat"])
+        assert not side.holds("vos:/home/vera/9.cat", "0" * 64)
+        assert not side.holds("vos:/home/vera/gone.cat", brought["found.cat"])
     platform.space.put_bytes(Principal(person=platform.vera), "/home/vera/own.cat", [b"own\n"])
     assert vera("why", "/home/vera/own.cat", status=1).stdout.count("No record has these bytes") == 1

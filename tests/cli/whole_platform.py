@@ -270,7 +270,7 @@ class WholePlatform:
             batch=self.batch,
             vospace=self.space,
             fleet=fleet,
-            project=self.accounts.project,
+            accounts=self.accounts,
             platform=place.platform,
             database=database,
             clock=clock,

@@ -1,98 +1,13 @@
-"""A crate of two jobs, as a platform would write it."""
+"""Crates on disk."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from made_crates import DISK, a_crate, with_image, write
 
-from armillary.crates.canonical import digest
-from armillary.crates.describing import descriptions
-from armillary.crates.layout import Crate, Role, Signed
-from armillary.crates.record import (
-    ClusterRecord,
-    Content,
-    Image,
-    JobRecord,
-    LineageStep,
-    Machine,
-    Person,
-)
-from armillary.crates.signing import key_id, public_pem, sign
-
-BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
-IMAGE = "ab" * 64
-BYTES = {
-    "program": b"#!/bin/sh\nsort $1 > $2\n",
-    "input": b"3\n1\n2\n",
-    "0.txt": b"1\n2\n3\n",
-    "1.txt": b"3\n2\n1\n",
-    "dir/deep file.txt": b"deep\n",
-}
-Built = tuple[Path, Crate, Ed25519PrivateKey]
-
-
-def content(name: str, data: bytes, **more: Any) -> Content:
-    return Content(name=name, sha256=digest(data), size=len(data), **more)
-
-
-def a_cluster(**more: Any) -> ClusterRecord:
-    lineage = [
-        LineageStep(kind="recipe", name="debian-13", sha256="cd" * 32),
-        LineageStep(kind="base", name="debian-13", sha512="ef" * 64, at=BEGAN),
-        LineageStep(kind="machine", name="prep", by=Person(name="ada"), at=BEGAN + timedelta(hours=1)),
-        LineageStep(kind="snapshot", name="my-snapshot", sha512=IMAGE, by=Person(name="ada")),
-    ]
-    facts: dict[str, Any] = {
-        "platform": "https://armillary.example", "cluster": 12, "batch_name": "sorting", "owner": Person(name="ada"),
-        "project": Person(name="m51"), "submitted_at": BEGAN + timedelta(days=1), "submit_text": "queue 2\n",
-        "jobs": 2, "flavor": "c1", "image": Image(name="my-snapshot", sha512=IMAGE, lineage=lineage),
-    }  # fmt: skip
-    return ClusterRecord(**(facts | more))
-
-
-def a_job(of: str, proc: int, **more: Any) -> JobRecord:
-    outputs = [content(f"{proc}.txt", BYTES[f"{proc}.txt"], uri=f"vos://x!vault/home/ada/{proc}.txt")]
-    if proc:
-        outputs.append(content("dir/deep file.txt", BYTES["dir/deep file.txt"]))
-        outputs.append(content("../up", b"up"))
-    began = BEGAN + timedelta(days=1, minutes=proc)
-    facts: dict[str, Any] = {
-        "cluster": of, "job": f"12.{proc}", "attempt": 1, "attempts": 1,
-        "executable": content("sort.sh", BYTES["program"], mode=0o755), "arguments": ["in.txt", f"{proc} é.txt"],
-        "environment": {"LC ALL": "C"}, "inputs": [content("in.txt", BYTES["input"])],
-        "spec": {"executable": "sort.sh", "request_cpus": 1},
-        "machine": Machine(flavor="c1", worker="w1", image_sha512=IMAGE, cpu_model="A CPU", cloud="embedded"),
-        "submitted_at": began, "started_at": began, "ended_at": began + timedelta(seconds=1), "exit_code": 0,
-        "signal": None, "succeeded": True, "usage": {"wall_seconds": 1.25}, "outputs": outputs,
-    }  # fmt: skip
-    return JobRecord(**(facts | more))
-
-
-def a_crate(key: Ed25519PrivateKey, **of_second: Any) -> Crate:
-    cluster = a_cluster()
-    data = cluster.canonical()
-    signed = Signed(document=cluster, data=data, signature=sign(data, key=key))
-    jobs = [a_job(signed.sha256, 0), a_job(signed.sha256, 1, **of_second)]
-    papers = [
-        Signed(document=job, data=job.canonical(), signature=sign(job.canonical(), key=key)) for job in jobs
-    ]
-    return Crate(cluster=signed, jobs=papers, keys={key_id(key.public_key()): public_pem(key.public_key())})
-
-
-def write(crate: Crate, root: Path) -> Path:
-    by_digest = {digest(data): data for data in [*BYTES.values(), b"up"]}
-    files = {entry.path: entry.data for entry in crate.papers()}
-    files |= {entry.path: by_digest[entry.sha256] for entry in crate.contents()}
-    for path, data in {**files, **descriptions(crate)}.items():
-        place = root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        assert data is not None
-        place.write_bytes(data)
-    assert any(entry.role is Role.INPUT for entry in crate.contents())
-    return root
+from armillary.crates.layout import Crate
 
 
 @pytest.fixture(scope="session")
@@ -114,3 +29,15 @@ def place(crate: Crate, tmp_path: Path) -> Path:
 def with_second_job(signing_key: Ed25519PrivateKey, tmp_path: Path) -> Callable[..., Path]:
     """Write a crate whose second job's record says something else."""
     return lambda **facts: write(a_crate(signing_key, **facts), tmp_path / "other")
+
+
+@pytest.fixture
+def disked(signing_key: Ed25519PrivateKey, tmp_path: Path) -> Callable[..., Path]:
+    """Write a crate with a machine image, whose record somebody has signed."""
+
+    def make(*, signer: Ed25519PrivateKey = signing_key, data: bytes = DISK) -> Path:
+        place = write(with_image(signing_key, signer, data), tmp_path / "disked")
+        (place / "image" / "disk.qcow2").write_bytes(data)
+        return place
+
+    return make

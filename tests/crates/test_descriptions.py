@@ -4,12 +4,23 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from made_crates import a_crate
 from prov.model import ProvDocument
 
-from armillary.crates.describing import descriptions
-from armillary.crates.layout import METADATA, PROV, Crate
+from armillary.crates.canonical import digest
+from armillary.crates.describing import descriptions, wording
+from armillary.crates.layout import METADATA, PROV, WORDING, Crate
 from armillary.crates.prov import prov_json
 from armillary.crates.ro_crate import ro_crate_metadata
+
+WORDED = {
+    "1": {
+        METADATA: "31e589d442233cad04806b4afb8aad3d42a72a616386b2d15915b963b42907cc",
+        PROV: "a1695fdd11ae845fda0921ddc5fdc47e47cb8bc56922011f55140bb5db90d05f",
+    }
+}
+"""SHA-256 of what each wording says of one crate: crates are verified years after they were made."""
 
 
 def test_prov_json_is_read_by_the_library_of_prov(crate: Crate) -> None:
@@ -23,19 +34,38 @@ def test_prov_json_is_read_by_the_library_of_prov(crate: Crate) -> None:
     assert again == document
 
 
+VOCABULARY = {
+    "Activity": {"name", "startTime", "endTime", "comment"},
+    "ActivityDescription": {"name", "version", "description", "docurl", "type", "subtype"},
+    "Agent": {"name", "type", "comment", "email", "affiliation", "phone", "address", "url"},
+    "ConfigFile": {"name", "location", "comment"},
+    "DatasetEntity": {"name", "location", "generatedAtTime", "invalidatedAtTime", "comment"},
+    "Entity": {"name", "location", "generatedAtTime", "invalidatedAtTime", "comment"},
+    "Parameter": {"name", "value"},
+    "WasConfiguredBy": {"artefactType"},
+}
+"""Classes of ProvenanceDM 1.0 and their attributes, after the VO-DML document of the recommendation."""
+VALUES = {"type": {"Person", "Organization", "SoftwareAgent"}, "artefactType": {"Parameter", "ConfigFile"}}
+
+
 def test_prov_speaks_the_ivoas_terms(crate: Crate) -> None:
-    text = json.dumps(prov_json(crate))
-    for term in (
-        "Activity",
-        "ActivityDescription",
-        "DatasetEntity",
-        "ConfigFile",
-        "Parameter",
-        "Agent",
-        "Individual",
-    ):
-        assert term in text
-    assert prov_json(crate)["prefix"]["voprov"].startswith("http://www.ivoa.net/")
+    """Whatever is called `voprov:` is in the data model, and stands on a thing of the class that has it."""
+    document = prov_json(crate)
+    spoken: set[str] = set()
+    for kind, statements in document.items():
+        for name, facts in statements.items() if kind != "prefix" else ():
+            types = facts.get("prov:type", [])
+            qualified = [one["$"] for one in (types if isinstance(types, list) else [types])]
+            classes = [one.partition(":")[2] for one in qualified if one.startswith("voprov:")]
+            assert set(classes) <= VOCABULARY.keys(), name
+            spoken |= set(classes)
+            known: set[str] = set().union(*(VOCABULARY[one] for one in classes))
+            for key, value in facts.items():
+                if key.startswith("voprov:"):
+                    attribute = key.partition(":")[2]
+                    assert attribute in known, (name, key)
+                    assert value in VALUES.get(attribute, {value}), (name, key, value)
+    assert spoken == VOCABULARY.keys()
 
 
 def test_each_file_of_a_crate_is_described_and_each_reference_leads_somewhere(
@@ -64,8 +94,20 @@ def test_descriptions_are_the_same_whenever_they_are_made(crate: Crate) -> None:
     assert set(descriptions(crate)) == {METADATA, PROV}
 
 
+def test_who_words_the_descriptions_otherwise_gives_the_wording_another_number(
+    with_second_job: Callable[..., Path],
+) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    said = descriptions(a_crate(key, succeeded=False, exit_code=3))
+    assert {path: wording(path, json.loads(data)) for path, data in said.items()} == {
+        METADATA: WORDING,
+        PROV: WORDING,
+    }
+    assert {path: digest(data) for path, data in said.items()} == WORDED[WORDING]
+
+
 def test_a_failed_job_says_why(with_second_job: Callable[..., Path]) -> None:
     place = with_second_job(succeeded=False, exit_code=3)
     graph = {record["@id"]: record for record in json.loads((place / METADATA).read_text())["@graph"]}
     assert graph["#job-12.1"]["error"] == "exit code 3"
-    assert graph["#job-12.1"]["actionStatus"] == {"@id": "http://schema.org/FailedActionStatus"}
+    assert graph["#job-12.1"]["actionStatus"] == "http://schema.org/FailedActionStatus"

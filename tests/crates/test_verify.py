@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from armillary.base.errors import Invalid
 from armillary.crates.canonical import digest
 from armillary.crates.describing import descriptions
-from armillary.crates.layout import METADATA, Crate, output_path
+from armillary.crates.layout import METADATA, PROV, Crate, output_path
 from armillary.crates.shelves import open_shelf
 from armillary.crates.signing import key_id, public_pem, sign
 from armillary.crates.verify import Report, load, verify
@@ -142,6 +142,20 @@ def test_a_record_of_another_cluster_is_named(with_second_job: Callable[..., Pat
     )
 
 
+@pytest.mark.parametrize("name", [METADATA, PROV])
+def test_a_description_in_the_words_of_another_version_is_told_apart_and_not_judged(
+    name: str, place: Path
+) -> None:
+    before = {METADATA: '"version": "1"', PROV: '"armillary:wording": "1"'}[name]
+    text = (place / name).read_text()
+    assert text.count(before) == 1
+    (place / name).write_text(text.replace(before, before.replace('"1"', '"2"')).replace("12.1", "12.one"))
+    report = check(place)
+    assert (report.good, report.unjudged) == (True, [name])
+    (place / name).write_text(text.replace(before, '"said": "nothing"'))
+    assert named(check(place)) == [("description", "content_differs", name)]
+
+
 def test_a_description_that_says_something_else_is_named(place: Path) -> None:
     prov = place / "prov.json"
     prov.write_text(prov.read_text().replace("ada", "eve"))
@@ -159,7 +173,33 @@ def test_a_link_in_place_of_an_output_is_not_followed(place: Path, tmp_path: Pat
     output = place / "outputs/12.0/0.txt"
     output.rename(tmp_path / "elsewhere")
     output.symlink_to(tmp_path / "elsewhere")
-    assert named(check(place)) == [("output", "missing", "outputs/12.0/0.txt")]
+    assert named(check(place)) == [
+        ("extra", "link", "outputs/12.0/0.txt"),
+        ("output", "missing", "outputs/12.0/0.txt"),
+    ]
+
+
+def test_a_folder_that_is_a_link_is_not_followed(place: Path, tmp_path: Path) -> None:
+    shutil.move(place / "outputs", tmp_path / "elsewhere")
+    (place / "outputs").symlink_to(tmp_path / "elsewhere")
+    found = named(check(place))
+    assert {(what, code) for what, code, _ in found} == {("output", "missing"), ("extra", "link")}
+
+
+def test_an_archive_that_was_damaged_anywhere_is_judged_and_never_breaks_the_judge(
+    place: Path, tmp_path: Path
+) -> None:
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", place))
+    whole = packed.read_bytes()
+    bad = 0
+    size = len(whole)
+    for at in [*range(11, size, size // 100), *range(size - 400, size, 5)]:  # its list of files is at the end
+        packed.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            bad += not check(packed).good
+        except Invalid:  # the archive is none any more
+            bad += 1
+    assert bad > 60, "the rest are moments and modes, which no record speaks of"
 
 
 def test_what_is_no_crate_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from armillary.base.errors import ArmillaryError, Invalid, TooLarge
 from armillary.disks import bounded
-from armillary.disks.manifests import unpacked
+from armillary.disks.manifests import packed, unpacked
 from armillary.disks.model import Bounds
 from armillary.disks.reading import read_image
 from small_images import DEBIAN, debugfs, ext4, program, qcow2, run, with_table
@@ -128,6 +128,15 @@ def test_there_are_bounds_on_files_depth_names_and_bytes(raw: Path) -> None:
     assert any("deeper than" in problem for problem in shallow.problems)
     few = read_image(raw, bounds=Bounds(depth=0, problems=0))
     assert few.files == []
+
+
+def test_a_list_that_is_larger_than_memory_is_for_is_neither_made_nor_read(raw: Path) -> None:
+    found = read_image(raw)
+    with pytest.raises(Invalid) as refused:
+        packed(found, most=500)
+    assert refused.value.code == "image_too_big"
+    assert unpacked(packed(found), most=500) is None
+    assert unpacked(packed(found)) == found
 
 
 def test_names_that_are_no_text_or_no_names_do_no_harm(tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ def test_nova_says_over_limit_with_413_and_seconds() -> None:
     assert answer(413, "quota of requests", Retry_After="3").code == "cloud_busy"
 
 
+def test_cinder_says_a_full_quota_with_413_and_no_time_to_wait() -> None:
+    full = answer(413, "Requested volume or snapshot exceeds allowed gigabytes quota.", Retry_After="0")
+    assert (type(full), full.code) == (QuotaExceeded, "quota_exceeded")
+
+
 def test_a_moment_to_come_back_is_read_too() -> None:
     when = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert 50 < answer(503, Retry_After=when).facts["retry_after"] <= 60

@@ -168,6 +168,9 @@ def test_a_lineage_goes_from_the_snapshot_by_its_machine_to_the_recipe(
         "sha512": base.sha512,
         "recipe": {"name": "debian-12", "version": "1", "inputs_sha256": "c6"},
         "created": "2026-11-22T20:21:19Z",
+        "snapshot": [{"suite": "bookworm", "date": "2026-11-22T02:09:05Z", "sha256": "ab" * 32}],
+        "lock_sha256": "cd" * 32,
+        "size": 1,
     }
     steps = (
         client(fleet, project, contents(fleet, tmp_path), **built)
@@ -180,6 +183,11 @@ def test_a_lineage_goes_from_the_snapshot_by_its_machine_to_the_recipe(
         ("image", "base", ""),
         ("recipe", "debian-12", ""),
     ]
+    assert steps[-1]["facts"] == {
+        "snapshot": built["snapshot"],
+        "lock_sha256": built["lock_sha256"],
+        "version": "1",
+    }
 
 
 def test_a_lineage_ends_where_an_image_is_gone_and_in_no_circle(

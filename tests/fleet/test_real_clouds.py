@@ -14,7 +14,14 @@ from armillary.accounts.passwords import Passwords
 from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.app.database import make_engine
 from armillary.base.clock import SystemClock
-from armillary.base.errors import Conflict, NotFound, PreconditionFailed, QuotaExceeded, Unavailable
+from armillary.base.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    PreconditionFailed,
+    QuotaExceeded,
+    Unavailable,
+)
 from armillary.base.ids import CloudName, ImageId, Sha512
 from armillary.base.units import GiB, MiB
 from armillary.fleet.model import FleetImage
@@ -86,7 +93,23 @@ def test_an_image_is_copied_whole_and_once_with_its_name_and_properties(
     assert {copy.id} == ids
     assert (copy.name, copy.size, copy.min_disk, copy.login) == ("mine", image.size, 1, "debian")
     assert copy.properties["hw_disk_bus"] == "virtio"
+    assert "stores" not in copy.properties  # Glance's own word, which it lets nobody write
     assert (copy.visibility, copy.owner) == ("private", project.id)
+
+
+def test_an_image_that_is_kept_is_not_deleted_until_it_is_let_go(
+    fleet: FleetService, project: Project
+) -> None:
+    image = upload(fleet, project)
+    for protected in (True, True):
+        fleet.protect_image(EAST, project, image.id, protected=protected)
+    with pytest.raises(Forbidden) as refused:
+        fleet.delete_image(EAST, project, image.id)
+    assert (refused.value.code, "armillary unfreeze" in refused.value.remedy) == ("image_protected", True)
+    assert [one.id for one in fleet.images(EAST, project)] == [image.id]
+    fleet.protect_image(EAST, project, image.id, protected=False)
+    fleet.delete_image(EAST, project, image.id)
+    assert fleet.images(EAST, project) == []
 
 
 def test_a_wrong_copy_leaves_no_image(fleet: FleetService, clouds: RealClouds, project: Project) -> None:

@@ -149,7 +149,7 @@ def test_a_browser_that_is_signed_in_sees_pictures(
     for name in ("vault", "arc"):
         url = f"https://{space.host}/{name}/files{PLACE}?PREVIEW=thumbnail"
         assert session.get(url).status_code == 401
-        got = session.get(url, cookies={"armillary_session": cookie})
+        got = session.get(url, cookies={"__Host-armillary_session": cookie})
         assert got.headers["content-type"] == "image/png"
         assert len(got.content) < 30_000
 

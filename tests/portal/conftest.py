@@ -19,7 +19,7 @@ from armillary.accounts.service import AccountsService, AccountsStore
 from armillary.accounts.trail import Trail
 from armillary.accounts.turnstile import Attempt
 from armillary.app.database import make_engine
-from armillary.app.wiring_crates import build_crates
+from armillary.app.wiring_crates import Crates, build_crates
 from armillary.app.wiring_inside import build_inside
 from armillary.base.clock import SystemClock
 from armillary.base.units import GiB
@@ -31,6 +31,7 @@ from armillary.notices.model import Channel
 from armillary.notices.service import Notices
 from armillary.notices.tables import create_all as create_notices
 from armillary.portal.app import create_portal
+from armillary.portal.chores import Chores
 from armillary.portal.inside.relay import Bounds
 from armillary.portal.keys import KeyRing
 from armillary.portal.machinery import Machinery
@@ -39,6 +40,7 @@ from armillary.portal.oidc import Provider
 from armillary.portal.shelf import Shelf
 from armillary.portal.use_records import UseRecords
 from armillary.provenance.clerk import Clerk, Place
+from armillary.provenance.doi import Registrar
 from armillary.provenance.freezing import Freezes
 from armillary.provenance.keys import PlatformKeys
 from armillary.provenance.service import Provenance
@@ -197,7 +199,13 @@ def provenance(desk: BatchDesk, vospace: VOSpaceService, clock: SystemClock, tmp
 
 
 @pytest.fixture
-def freezes(
+def registrar() -> Registrar | None:
+    """Of DOIs: none, but where tests say so."""
+    return None
+
+
+@pytest.fixture
+def crates(
     provenance: Provenance,
     desk: BatchDesk,
     vospace: VOSpaceService,
@@ -205,18 +213,32 @@ def freezes(
     accounts: AccountsService,
     clock: SystemClock,
     tmp_path: Path,
-) -> Freezes:
-    """What is kept for ever."""
+    registrar: Registrar | None,
+) -> Crates:
+    """What carries jobs away and keeps them."""
     return build_crates(
         provenance=provenance,
         batch=desk.service,
         vospace=vospace,
         fleet=fleet,
-        project=accounts.project,
+        accounts=accounts,
         platform="http://localhost",
         database=make_engine(f"sqlite:///{tmp_path}/frozen.db", durable=False),
         clock=clock,
-    ).freezes
+        registrar=registrar,
+    )
+
+
+@pytest.fixture
+def freezes(crates: Crates) -> Freezes:
+    """What is kept for ever."""
+    return crates.freezes
+
+
+@pytest.fixture
+def chores(clock: SystemClock) -> Chores:
+    """Work of pages, done at once."""
+    return Chores(clock=clock, run=lambda work: work())
 
 
 @pytest.fixture
@@ -231,7 +253,8 @@ def client(
     bounds: Bounds,
     provider: Provider | None,
     provenance: Provenance,
-    freezes: Freezes,
+    crates: Crates,
+    chores: Chores,
     clock: SystemClock,
     tmp_path: Path,
 ) -> TestClient:
@@ -261,7 +284,7 @@ def client(
         clock=clock,
         provider=provider,
         provenance=provenance,
-        freezes=freezes,
+        archive=crates.archive(chores),
     )
     return TestClient(portal, base_url="http://localhost:8080")
 
@@ -289,6 +312,23 @@ def project(accounts: AccountsService) -> Project:
 def ada(client: TestClient, project: Project) -> Browser:
     """A member of `galaxies`, signed in."""
     return Browser(client).sign_in("ada")
+
+
+@pytest.fixture
+def outsider(accounts: AccountsService, project: Project) -> str:
+    """The user name of somebody with a project of their own, who has nothing to do with `galaxies`."""
+    application = accounts.register(
+        user_name="eve",
+        full_name="Eve",
+        email="eve@example.org",
+        institute="Elsewhere",
+        password=PASSWORD,
+        project_name="comets",
+        requested=ALLOCATION,
+        reason="To look.",
+    )
+    accounts.approve(application.id, by=accounts.person_named("admin").id)
+    return "eve"
 
 
 @pytest.fixture

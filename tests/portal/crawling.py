@@ -14,7 +14,7 @@ from starlette.routing import Match
 
 LINKS = re.compile(r'<a\b[^>]*?\bhref="([^"#]+)')
 LINES = re.compile(r"<code data-command>(.*?)</code>", re.DOTALL)
-OTHERS = re.compile(r"/(?:arc|vault|console)/|.*/screen(?:/elsewhere)?$")
+OTHERS = re.compile(r"/(?:api|arc|vault|console)/|.*/screen(?:/elsewhere)?$")
 """Answered by other services of the platform, beside the portal; and screens, which clouds in memory have not."""
 MOST_OF_A_KIND = 4
 """Addresses of one page that are opened: `/jobs/7` and `/jobs/8` are the same page."""

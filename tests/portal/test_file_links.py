@@ -70,6 +70,20 @@ def test_a_folder_shows_what_is_in_it_and_nothing_beside(
         assert "run/<b>.html" in archive.namelist()
 
 
+def test_the_zip_of_a_shared_folder_follows_no_links_out_of_it(
+    ada: Browser, folder: str, guest: TestClient, vospace: VOSpaceService, accounts: AccountsService
+) -> None:
+    who = Principal(person=accounts.person_named("ada"))
+    authority = vospace.authorities[0].replace("/", "~")
+    vospace.make_link(who, "/home/ada/run/out", f"vos://{authority}/home/ada/secret")
+    own = ada.client.post(folder, data={"csrf": ada.token(), "action": "zip"})
+    with zipfile.ZipFile(io.BytesIO(own.content)) as archive:
+        assert archive.read("run/out") == b"secret"
+    there = link(ada.post(folder, {"action": "link", "days": "7", "lists": "yes"}))
+    with zipfile.ZipFile(io.BytesIO(guest.get(f"{there}?download=1").content)) as archive:
+        assert archive.namelist() == ["run/", "run/<b>.html"]
+
+
 def test_a_link_may_show_nothing_but_a_download(ada: Browser, folder: str, guest: TestClient) -> None:
     there = link(ada.post(folder, {"action": "link", "days": "1", "lists": "no"}))
     assert "html" not in guest.get(there).text.partition("<main")[2].partition("</main>")[0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,10 @@ def test_downloads_carry_a_credential_of_their_own_and_no_password(
     assert told["auth"]["application_credential_id"] == credential.id
     assert credential.project_id == project.id
     assert credential.expires_at
+    longer = ada.client.post("/access/clouds.yaml", data={"csrf": ada.token(), "days": "0030999999"})
+    assert longer.status_code == 200
+    ends = [one.expires_at for one in accounts.application_credentials_of(credential.person_id)]
+    assert all(end and end - credential.created_at < timedelta(days=31) for end in ends)
     openrc = ada.post("/access/openrc/east", {"days": "30"})
     assert "export OS_APPLICATION_CREDENTIAL_SECRET=" in openrc
     assert PASSWORD not in openrc
@@ -142,3 +147,21 @@ def test_an_image_that_cannot_be_read_says_why(
     page = ada.get(f"/images/{odd.sha512}/compare?to={odd.sha512}")
     page = ada.get(f"/images/{odd.sha512}/compare?to={odd.sha512}")
     assert "neither a file system that we know nor a partition table" in page
+
+
+def test_a_snapshot_shows_what_it_goes_back_to(
+    ada: Browser, clouds: list[FakeCloud], project: Project
+) -> None:
+    base = clouds[0].images(project)[0]
+    said = {
+        "base_image_ref": base.id,
+        "instance_uuid": "7f3c",
+        "armillary_snapshot_of": "<b>bench</b>",
+        "armillary_snapshot_by": "ada",
+    }
+    made = clouds[0].add_image("with-software", b"disk with more", project=project, properties=said)
+    page = ada.get(f"/images/{made.sha512}")
+    row = page.partition('<ol class="flow"')[2].partition("</ol>")[0]
+    places = [row.index(word) for word in ("debian-12", "&lt;b&gt;bench", "with-software")]
+    assert places == sorted(places)
+    assert f'href="/images/{base.sha512}"' in row

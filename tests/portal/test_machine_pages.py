@@ -269,6 +269,7 @@ def test_a_machine_begins_anew_only_when_one_is_sure(ada: Browser, server: Fleet
 def test_a_volume_is_made_attached_detached_and_deleted(
     ada: Browser, clouds: list[FakeCloud], project: Project, server: FleetServer
 ) -> None:
+    ada.post(f"{path_of(server)}/volumes/attach", {"name": "data", "size": "9" * 5000}, status=400)
     ada.post(f"{path_of(server)}/volumes/attach", {"name": "data", "size": "5"})
     [volume] = clouds[0].parts.volumes(project)
     assert "/dev/vdb" in ada.get(f"{path_of(server)}?part=disks")

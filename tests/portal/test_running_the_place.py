@@ -53,6 +53,22 @@ def test_a_wrong_request_for_more_keeps_what_was_typed(ada: Browser) -> None:
     assert "This must be a whole number." in page
 
 
+def test_people_come_in_pages_and_are_found_whatever_the_case(
+    admin: Browser, accounts: AccountsService
+) -> None:
+    for number in range(98):
+        accounts.create_person(user_name=f"p{number:03}", full_name=f"Élodie 100% {number}")
+    everybody = len(accounts.people())
+    first = admin.get("/admin/people")
+    assert f"{everybody} in all" in first
+    assert first.count("<tr><td>") == 50
+    assert "page=2" in first
+    assert "page=2" not in admin.get(f"/admin/people?page={10**30}")
+    assert "98 in all" in admin.get("/admin/people?q=%C3%A9lodie")
+    assert "98 in all" in admin.get("/admin/people?q=100%25")
+    assert "p001" not in admin.get("/admin/people?q=1_0")
+
+
 def test_people_are_found_switched_off_and_made_administrators(
     admin: Browser, accounts: AccountsService
 ) -> None:
@@ -133,7 +149,8 @@ def test_the_trail_is_searched_paged_and_downloaded(admin: Browser, office: Offi
     found = admin.get("/admin/trail?result=refused&who=%3Dcmd()")
     assert "192.0.2.2" in found
     assert "/x/" not in found
-    admin.get("/admin/trail?since=yesterday", status=400)
+    for nonsense in ("since=yesterday", "until=9999-12-31", f"before={10**30}"):
+        admin.get(f"/admin/trail?{nonsense}", status=400)
     rows = list(csv.reader(io.StringIO(admin.get("/admin/trail.csv"))))
     assert rows[0] == ["at", "who", "act", "target", "origin", "status", "said"]
     assert rows[1][1:] == ["'=cmd()", "POST", "/admin", "192.0.2.2", "403", ""]

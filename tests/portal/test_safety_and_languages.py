@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from babel.messages.mofile import write_mo
+from fastapi.testclient import TestClient
 from portal_visitor import APPLICATION, REGISTRATION, Browser
 
 from armillary.portal import catalogues
@@ -148,6 +149,8 @@ def test_every_answer_carries_the_headers_that_keep_scripts_out(stranger: Browse
         headers = stranger.client.get(path).headers
         assert "script-src 'self'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+        ours = None if path.startswith("/static/") else "same-origin"  # the viewer's frame is of no origin
+        assert headers.get("cross-origin-resource-policy") == ours
     page = stranger.get("/register")
     assert not re.search(r"<script(?![^>]*\ssrc=)|\sstyle=|\son\w+=|https?://", page)
 
@@ -162,3 +165,23 @@ def test_cookies_are_not_for_scripts_nor_for_other_sites(stranger: Browser, proj
     [cookie] = [c for c in reply.headers.get_list("set-cookie") if c.startswith("armillary_session=")]
     assert "HttpOnly" in cookie
     assert "samesite=lax" in cookie.lower()
+
+
+def test_over_tls_no_page_of_another_host_name_can_plant_a_session(
+    stranger: Browser, project: object
+) -> None:
+    visitor = Browser(TestClient(stranger.client.app, base_url="https://localhost:8443"))
+    visitor.sign_in("ada")
+    [cookie] = [one for one in visitor.client.cookies.jar if "session" in one.name]
+    assert (cookie.name, cookie.secure, cookie.path, cookie.domain_specified) == (
+        "__Host-armillary_session",
+        True,
+        "/",
+        False,
+    )
+    assert "Sign out" in visitor.get("/")
+    visitor.client.cookies.delete(cookie.name)
+    visitor.client.cookies.set("armillary_session", str(cookie.value))
+    assert "Sign out" not in visitor.get("/")
+    visitor.sign_in("ada").post("/sign-out")
+    assert not [one for one in visitor.client.cookies.jar if one.name == cookie.name]

@@ -100,6 +100,22 @@ def test_a_cookie_that_somebody_else_wrote_leads_to_no_other_site(
     assert (reply.status_code, reply.headers["location"]) == (303, "/")
 
 
+def test_a_cookie_that_somebody_else_wrote_adds_no_identity_to_an_account(
+    visitor: Browser, project: Project, accounts: AccountsService
+) -> None:
+    eve = Browser(TestClient(visitor.client.app, base_url="http://localhost:8080"))
+    address = there_and_back(eve)
+    [written] = [one for one in eve.client.cookies.jar if one.name == JOURNEY_COOKIE]
+    signs_in = str(written.value)
+    assert r"\"adds\": \"\"" in signs_in
+    visitor.sign_in("ada")
+    for adds in ("true", rf"\"{eve.token()}\""):
+        written.value = signs_in.replace(r"\"adds\": \"\"", rf"\"adds\": {adds}")
+        visitor.client.cookies.jar.set_cookie(written)
+        come_back(visitor, address, status=403)
+    assert accounts.identities_of(accounts.person_named("ada").id) == []
+
+
 def test_another_site_adds_no_identity_to_an_account(visitor: Browser, project: Project) -> None:
     visitor.sign_in("ada")
     visitor.get("/sign-in/oidc?add=yes", status=403)

@@ -96,11 +96,15 @@ class World:
     folder: Path
     place: Place = PLACE
     large: int = LARGE
+    url: str = ""
+    """of another database than SQLite in the folder"""
+    homes: bool = True
+    """whether everybody has used VOSpace already"""
     bytes: MemoryBytes = field(default_factory=MemoryBytes)
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock()
-        self.database = make_engine(f"sqlite:///{self.folder}/records.db", durable=False)
+        self.database = make_engine(self.url or f"sqlite:///{self.folder}/records.db", durable=False)
         store = AccountsStore(engine=self.database)
         store.create_all()
         create_batch(self.database)
@@ -148,12 +152,13 @@ class World:
             groups=self.accounts.groups_of,
             quota=lambda _: GiB(1),
         )
-        for who in (self.ada, self.eve):
+        self.ended = EndedRecords(database=self.database)
+        self.space.witness.ask(self.ended.at_work)
+        for who in (self.ada, self.eve) if self.homes else ():
             self.space.ensure_home(who.person)
         self.queue = EmbeddedQueue(database=self.database, clock=self.clock, terms=terms)
         self._register = Register(database=self.database, clock=self.clock, terms=terms)
         self._machines = FleetRecords(database=self.database)
-        self.ended = EndedRecords(database=self.database)
         logs = LogFolder(directory=self.folder / "logs")
 
         def issue_token(owner: PersonId, lifetime: timedelta, label: str) -> tuple[str, str]:
@@ -232,7 +237,13 @@ class World:
             blob = writer.commit()
         return blob.sha256, blob.size
 
-    def submit(self, count: int = 1, *, data: Mapping[str, object] | None = None) -> int:
+    def submit(
+        self,
+        count: int = 1,
+        *,
+        data: Mapping[str, object] | None = None,
+        submit_text: str = "executable = run.sh\nqueue\n",
+    ) -> int:
         """Queue jobs that run `run.sh` on `in.txt`."""
         program, pixels = self.keep(b"#!/bin/sh\n"), self.keep(b"pixels")
         inputs = (
@@ -248,7 +259,7 @@ class World:
                 project_name="galaxies",
                 image_name="my-snapshot",
                 batch_name="count",
-                submit_text="executable = run.sh\nqueue\n",
+                submit_text=submit_text,
                 jobs=tuple(
                     JobSpec(
                         proc=proc,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +13,13 @@ from recorded_world import PLACE, Killed, World
 from sqlalchemy import text
 
 from armillary.accounts.model import JOB_MARK, Principal, TokenKind
-from armillary.base.errors import Unavailable
+from armillary.base.errors import NotFound, QuotaExceeded, Unavailable
+from armillary.batch.ended import Ending
 from armillary.batch.model import JobId, Selection
-from armillary.provenance.clerk import Place
-from armillary.vospace.access_model import Deed
+from armillary.batch.store.ended_records import EndedRecords
+from armillary.provenance.clerk import Clerk, Place
+from armillary.vospace.model import Change
+from armillary.vospace.paths import VOSPath
 
 
 def job(cluster: int, proc: int = 0) -> JobId:
@@ -159,10 +164,34 @@ def test_nobody_writes_into_the_record_of_somebody_elses_job(world: World) -> No
     own = world.accounts.issue_token(world.eve.person.id, kind=TokenKind.JOB, lifetime=timedelta(hours=1))
     forger = world.authenticator.bearer(f"{own.secret}{JOB_MARK}1.0.1")
     world.write(forger, "/home/eve/forged", b"not ada's")
-    assert [one.deed for one in world.space.witness.of_jobs(["1.0.1"])] == [Deed.WRITE]
-    world.run(world.worker())
+    assert world.space.witness.of_jobs(["1.0.1"]) == []
+
+    def act(who: Principal) -> None:
+        world.write(who, "/home/ada/own", b"ada's")
+        world.write(forger, "/home/eve/forged", b"not ada's")
+        assert len(world.space.witness.of_jobs(["1.0.1"])) == 1
+        world.space.delete(who, "/home/ada/own")
+
+    world.run(world.worker(), act)
     world.clerk.tick()
-    assert world.provenance.record(world.ada, job(1))[0].record.accesses == []
+    deeds = [one.action for one in world.provenance.record(world.ada, job(1))[0].record.accesses]
+    assert deeds == ["write", "delete"]
+
+
+def test_a_mark_of_a_job_that_is_not_at_work_leaves_nothing_behind(world: World) -> None:
+    own = world.accounts.issue_token(world.ada.person.id, kind=TokenKind.JOB, lifetime=timedelta(hours=1))
+    marked = {
+        name: world.authenticator.bearer(f"{own.secret}{JOB_MARK}{name}") for name in ("99.0.1", "1.0.1")
+    }
+    world.write(marked["99.0.1"], "/home/ada/a", b"of no job")
+    world.submit()
+    world.write(marked["1.0.1"], "/home/ada/b", b"of a job that waits")
+    world.run(world.worker(), lambda _who: world.write(marked["1.0.1"], "/home/ada/c", b"of one that runs"))
+    world.clerk.tick()
+    world.write(marked["1.0.1"], "/home/ada/e", b"of one that is written down")
+    assert world.space.witness.of_jobs(["99.0.1", "1.0.1"]) == []
+    [access] = world.provenance.record(world.ada, job(1))[0].record.accesses
+    assert access.uri.endswith("/c")
 
 
 def test_a_record_that_was_changed_in_the_database_is_refused(world: World) -> None:
@@ -198,3 +227,56 @@ def test_a_mark_that_is_no_jobs_name_marks_nothing(world: World) -> None:
     own = world.accounts.issue_token(world.ada.person.id, kind=TokenKind.JOB, lifetime=timedelta(hours=1))
     who = world.authenticator.bearer(f"{own.secret}{JOB_MARK}{'x' * 300}")
     assert (who.of_job, who.job) == (True, "")
+
+
+def test_whoever_asks_for_a_record_does_not_wait_for_a_clerk_who_is_long_at_it(world: World) -> None:
+    busy, go_on = threading.Event(), threading.Event()
+
+    class Slow(EndedRecords):
+        def endings(self, *, after: int, limit: int) -> list[Ending]:
+            busy.set()
+            assert go_on.wait(60)
+            return []
+
+    clerk = Clerk(
+        endings=Slow(database=world.database), store=world.store, witness=world.space.witness,
+        mark=world.space.mark, lineage=lambda _project, _image: (), signer=world.keys, clock=world.clock,
+        place=world.place,
+    )  # fmt: skip
+    with ThreadPoolExecutor(1) as beside:
+        loop = beside.submit(clerk.tick)
+        assert busy.wait(60)
+        assert clerk.tick(patience=0) == 0
+        go_on.set()
+        assert loop.result(60) == 0
+
+
+def test_a_job_of_which_no_document_can_be_made_keeps_no_others_from_being_written_down(world: World) -> None:
+    world.submit(data={"attributes": {"Odd": 2**53 + 1}})
+    world.submit()
+    session = world.worker()
+    for _ in range(2):
+        world.run(session)
+    assert world.clerk.tick() == 1
+    assert world.clerk.tick() == 0
+    assert world.provenance.record(world.ada, job(2))
+    with pytest.raises(NotFound) as refused:
+        world.provenance.record(world.ada, job(1))
+    assert refused.value.code == "record_not_made"
+
+
+def test_a_copy_that_was_undone_hides_no_read_that_comes_after_it(world: World) -> None:
+    world.write(world.ada, "/home/ada/a.fits", b"stars")
+    world.space.set_properties(world.admin, VOSPath.parse("/home/ada"), Change(quota=8))
+
+    def act(job: Principal) -> None:
+        with pytest.raises(QuotaExceeded):
+            world.space.copy(job, "/home/ada/a.fits", "/home/ada/b.fits")
+        assert world.read(job, "/home/ada/a.fits") == b"stars"
+
+    world.submit()
+    made = world.run(world.worker(), act)
+    world.clerk.tick()
+    [access] = world.provenance.record(world.ada, made)[0].record.accesses
+    assert (access.action, access.count) == ("read", 1)
+    assert access.uri.endswith("/home/ada/a.fits")

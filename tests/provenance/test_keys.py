@@ -45,9 +45,27 @@ def test_whoever_is_second_to_make_the_first_key_takes_the_one_that_is_there(
     assert both[0].sign(b"{}") == both[1].sign(b"{}")
 
 
-def test_a_key_that_is_lost_is_missed_by_name(world: World) -> None:
-    for file in (world.folder / "keys").glob("*.pem"):
+@pytest.mark.parametrize("lost", ["*.pem", "current"])
+def test_a_key_that_is_lost_is_missed_by_name_and_its_remedy_works(world: World, lost: str) -> None:
+    world.submit()
+    world.run(world.worker())
+    world.clerk.tick()
+    signed, _ = world.provenance.record(world.ada, JobId.parse("1.0"))
+    for file in (world.folder / "keys").glob(lost):
         file.unlink()
-    with pytest.raises(Unavailable) as refused:
-        world.restart()
-    assert refused.value.code == "signing_key_missing"
+    keys = PlatformKeys(folder=world.folder / "keys", published=world.store, clock=world.clock)
+    if lost != "current":
+        with pytest.raises(Unavailable) as refused:
+            keys.sign(b"{}")
+        assert refused.value.code == "signing_key_missing"
+    new = keys.rotate()
+    assert keys.sign(b"{}").key == new.id
+    world.restart()
+    assert world.provenance.is_signed(signed), "the public half is in the records"
+
+
+def test_a_platform_that_runs_says_that_its_key_was_taken_away(world: World) -> None:
+    for file in (world.folder / "keys").iterdir():
+        file.unlink()
+    with pytest.raises(Unavailable, match="cannot be read"):
+        world.keys.sign(b"{}")

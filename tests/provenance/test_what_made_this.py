@@ -12,6 +12,7 @@ from armillary.base.errors import NotFound
 from armillary.batch.model import JobId
 from armillary.crates.canonical import digest
 from armillary.provenance.model import JOB_PROPERTY, RECORD_PROPERTY, Verdict
+from armillary.provenance.service import CANDIDATES
 from armillary.vospace.model import Change
 
 CATALOGUE = "/home/ada/m51.cat"
@@ -144,3 +145,15 @@ def test_who_may_not_see_the_job_does_not_see_its_record(world: World) -> None:
         world.provenance.record(world.eve, job)
     world.write(world.eve, "/home/eve/same.cat", b"7 sources")
     assert world.provenance.why(world.eve, "/home/eve/same.cat").verdict is Verdict.UNKNOWN
+
+
+def test_a_job_that_made_what_many_made_after_it_is_still_found(world: World) -> None:
+    """Files such as empty tables are made a thousand times, by everybody."""
+    job = counting(world)
+    for _ in range(CANDIDATES + 1):
+        world.submit()
+        world.run(world.worker(), files={"same.cat": b"7 sources"})
+    while world.clerk.tick():
+        pass
+    found = world.provenance.why(world.ada, CATALOGUE)
+    assert (found.verdict, found.makers[0].job) == (Verdict.MADE, str(job))

@@ -9,6 +9,8 @@ import pytest
 from armillary.accounts.model import Principal
 from armillary.base.clock import VirtualClock
 from armillary.base.errors import Conflict, Forbidden, NotFound
+from armillary.vospace.core.names import CAME_FROM
+from armillary.vospace.core.properties import change_of
 from armillary.vospace.model import Change
 from armillary.vospace.service import Bins, VOSpaceService
 
@@ -36,6 +38,17 @@ def test_what_was_deleted_comes_back_as_it_was(bins: Bins, space: VOSpaceService
     bins.restore(ada, "/home/ada", binned)
     assert b"".join(space.open_bytes(ada, "/home/ada/run/a.fits").chunks) == b"abc"
     assert bins.contents(ada, "/home/ada") == []
+
+
+def test_where_something_goes_back_to_is_nobodys_to_choose(
+    bins: Bins, space: VOSpaceService, ada: Principal
+) -> None:
+    space.put_bytes(ada, "/home/ada/a", [b"abc"])
+    folder = f"/home/ada/.bin/{bins.put(ada, '/home/ada/a')}"
+    with pytest.raises(Forbidden):
+        space.set_properties(
+            ada, folder, lambda node: change_of([(CAME_FROM, "/home/ada/.ssh/authorized_keys")], node)
+        )
 
 
 def test_what_is_in_the_bin_counts_until_it_goes_for_good(

@@ -65,6 +65,10 @@ def test_the_rest_of_a_broken_download_does_not_count(links: Links, ada: Princip
     links.fetch(links.secret(link), TOP)
     with pytest.raises(NotFound):
         links.fetch(links.secret(link), TOP)
+    few = links.make(ada, "/home/ada/run/a.fits", lifetime=WEEK, most=1)
+    assert b"".join(links.fetch(links.secret(few), TOP, 1).chunks) == b"bc"
+    with pytest.raises(NotFound):  # or one byte less would be had without end
+        links.fetch(links.secret(few), TOP, 1)
     more = links.make(ada, "/home/ada/run/a.fits", lifetime=WEEK)
     assert b"".join(links.fetch(links.secret(more), TOP, 1).chunks) == b"bc"
     assert [one.used for one in links.mine(ada) if one.id == more.id] == [0]

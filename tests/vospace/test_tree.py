@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from armillary.accounts.model import Principal, TokenKind
+from armillary.accounts.trail import gathering
 from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, Unauthorized
 from armillary.base.units import GiB
 from armillary.vospace.bytes import MemoryBytes
@@ -244,6 +245,17 @@ def test_a_link_gives_no_access_to_its_target(space: VOSpaceService, ada: Princi
     space.make_link(eve, "/home/eve/x", "vos://armillary.example~vault/home/ada/x")
     with pytest.raises(Forbidden):
         space.open_bytes(eve, "/home/eve/x")
+
+
+def test_a_quota_that_is_set_is_told_to_the_trail(
+    space: VOSpaceService, ada: Principal, root: Principal
+) -> None:
+    space.ensure_home(ada.person)
+    with gathering() as said:
+        space.set_properties(root, "/home/ada", Change(quota=100))
+        space.set_properties(root, "/home/ada", Change(quota=200))
+        space.set_properties(root, "/home/ada", Change(drops_quota=True))
+    assert said == ["/home/ada: quota:  → 100", "/home/ada: quota: 100 → 200", "/home/ada: quota: 200 → "]
 
 
 def test_quota_counts_new_bytes_only(space: VOSpaceService, ada: Principal) -> None:

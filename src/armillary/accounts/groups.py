@@ -7,6 +7,7 @@ from armillary.accounts.core.rules import Findings
 from armillary.accounts.group_names import need_free_group_name, retire_group_name
 from armillary.accounts.model import Group, GroupGrant, Person
 from armillary.accounts.store import Records
+from armillary.accounts.trail import changed
 from armillary.base.errors import NotFound
 from armillary.base.ids import PersonId, new_hex
 
@@ -101,10 +102,10 @@ class Groups(ServiceBase):
     def grant_to_group(self, given: GroupGrant) -> None:
         """Give a role to the members of a group; they may have it already."""
         with self._store.write() as records:
-            _need(records, given.group_id)
-            if given.project_id is not None:
-                need_project(records, given.project_id)
+            group, place = _need(records, given.group_id), _place(records, given)
+            there = given in records.groups.grants(given.group_id)
             records.groups.grant(given)
+            changed(f"{place}: role of the group {group.name}", given.role if there else None, given.role)
 
     def revoke_from_group(self, given: GroupGrant) -> None:
         """Take a role from the members of a group; raises NotFound if they were not given it."""
@@ -116,6 +117,8 @@ class Groups(ServiceBase):
                     facts={"group": given.group_id, "role": given.role.value},
                 )
             records.groups.revoke(given)
+            group, place = _need(records, given.group_id), _place(records, given)
+            changed(f"{place}: role of the group {group.name}", given.role, None)
 
 
 def _check(name: str | None, description: str | None) -> None:
@@ -124,6 +127,13 @@ def _check(name: str | None, description: str | None) -> None:
         findings.text("name", name, longest=64)
     findings.text("description", description or "", longest=DESCRIPTION_MAX, required=False, lines=True)
     findings.settle()
+
+
+def _place(records: Records, given: GroupGrant) -> str:
+    """Return the name of what a role is given in."""
+    if given.project_id is not None:
+        return need_project(records, given.project_id).name
+    return str(given.cloud_scope)
 
 
 def _need(records: Records, group_id: str) -> Group:

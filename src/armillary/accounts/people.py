@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from armillary.accounts.base_service import need_free_user_name, need_person, storable
@@ -41,6 +41,11 @@ class People(Proving):
         """Return everybody, by user name."""
         with self._store.read() as records:
             return records.people.all()
+
+    def find_people(self, words: str, *, skip: int = 0, limit: int = 50) -> tuple[Sequence[Person], int]:
+        """Return some of those whose names, address or institute have the words in them, and how many they are."""
+        with self._store.read() as records:
+            return records.people.found(words.strip(), skip=skip, limit=limit)
 
     def create_person(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from armillary.accounts.base_service import (
@@ -44,6 +44,11 @@ class Projects(ServiceBase):
         """Return every project, by name."""
         with self._store.read() as records:
             return records.projects.all()
+
+    def find_projects(self, words: str, *, skip: int = 0, limit: int = 50) -> tuple[Sequence[Project], int]:
+        """Return some of the projects with the words in their name or description, and how many they are."""
+        with self._store.read() as records:
+            return records.projects.found(words.strip(), skip=skip, limit=limit)
 
     def create_project(
         self,
@@ -206,9 +211,10 @@ class Projects(ServiceBase):
     def grant(self, project_id: ProjectId, person_id: PersonId, role: Role) -> None:
         """Add one role to those that a person has in a project (Identity v3); it may be there already."""
         with self._store.write() as records:
-            need_project(records, project_id)
-            need_person(records, person_id)
+            project, person = need_project(records, project_id), need_person(records, person_id)
+            before = records.projects.roles(project_id, person_id)
             records.projects.grant(project_id, person_id, role)
+            changed(f"{project.name}: role of {person.user_name}", _named(before), _named(before | {role}))
 
     def revoke_grant(self, project_id: ProjectId, person_id: PersonId, role: Role) -> None:
         """Take one role from those that a person has in a project (Identity v3).
@@ -217,13 +223,16 @@ class Projects(ServiceBase):
             NotFound: the person does not have it.
         """
         with self._store.write() as records:
-            if role not in records.projects.roles(project_id, person_id):
+            before = records.projects.roles(project_id, person_id)
+            if role not in before:
                 raise NotFound(
                     "This person does not have that role in the project.",
                     code="grant_not_found",
                     facts={"project": project_id, "person": person_id, "role": role.value},
                 )
             records.projects.revoke(project_id, person_id, role)
+            project, person = need_project(records, project_id), need_person(records, person_id)
+            changed(f"{project.name}: role of {person.user_name}", _named(before), _named(before - {role}))
 
     def cloud_grants(
         self, *, scope: CloudScope | None = None, person_id: PersonId | None = None
@@ -235,8 +244,9 @@ class Projects(ServiceBase):
     def grant_cloud_role(self, scope: CloudScope, person_id: PersonId, role: Role) -> None:
         """Add one role to those that a person has in a cloud scope; it may be there already."""
         with self._store.write() as records:
-            need_person(records, person_id)
+            person, before = need_person(records, person_id), records.projects.cloud_roles(scope, person_id)
             records.projects.grant_cloud_role(scope, person_id, role)
+            changed(f"{scope.value}: role of {person.user_name}", _named(before), _named(before | {role}))
 
     def revoke_cloud_role(self, scope: CloudScope, person_id: PersonId, role: Role) -> None:
         """Take one role from those that a person has in a cloud scope.
@@ -245,13 +255,16 @@ class Projects(ServiceBase):
             NotFound: the person does not have it.
         """
         with self._store.write() as records:
-            if role not in records.projects.cloud_roles(scope, person_id):
+            before = records.projects.cloud_roles(scope, person_id)
+            if role not in before:
                 raise NotFound(
                     "This person does not have that role there.",
                     code="grant_not_found",
                     facts={"scope": scope.value, "person": person_id, "role": role.value},
                 )
             records.projects.revoke_cloud_role(scope, person_id, role)
+            who = need_person(records, person_id).user_name
+            changed(f"{scope.value}: role of {who}", _named(before), _named(before - {role}))
 
 
 def _check_tags(findings: Findings, tags: tuple[str, ...]) -> None:

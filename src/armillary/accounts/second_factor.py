@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyotp
 
 from armillary.accounts.base_service import need_person
@@ -25,6 +27,11 @@ class SecondFactors(Proving):
         if kept is None or kept.confirmed_at is None:
             return None
         return SecondFactor(since=kept.confirmed_at, recovery_codes=len(kept.recovery))
+
+    def with_second_factor(self, people: Collection[PersonId]) -> frozenset[PersonId]:
+        """Return which of some people have one."""
+        with self._store.read() as records:
+            return records.proofs.confirmed_among(people)
 
     def begin_second_factor(self, person_id: PersonId) -> str:
         """Return the secret to be given to an authenticator; nothing is asked for until it is confirmed.

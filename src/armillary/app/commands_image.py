@@ -1,4 +1,4 @@
-"""`armillary image build|import|recipes`: base images on this machine."""
+"""`armillary image build|rebuild|import|recipes`: base images on this machine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import rich_click as click
 
 from armillary.app.settings import load_settings
 from armillary.base.units import format_size
-from armillary.cli.output import Columns, emit, emit_one, say, voices
-from armillary.cli.words import argument, option
+from armillary.cli.image_contents import DIFFERENCES, differences
+from armillary.cli.output import Columns, Voice, emit, emit_one, say, voice, voices
+from armillary.cli.words import argument, context, option
 
 if TYPE_CHECKING:
     from armillary.recipes.model import BuiltImage
+    from armillary.recipes.rebuilding import Rebuilt
 
 _FIELDS: Columns = [
     ("Name", "name"),
@@ -25,6 +27,15 @@ _FIELDS: Columns = [
     ("Manifest", "manifest"),
     ("Kernel", "kernel"),
 ]
+
+_REBUILT: Columns = [
+    ("Name", "name"),
+    ("Lock", "lock_sha256"),
+    ("Was", "sha512"),
+    ("Is", "again"),
+    ("File", "path"),
+]
+_DIFFERS = 1
 
 _cache_option = option(
     "--cache",
@@ -55,6 +66,42 @@ def build(name: str, cache: Path | None, mirror: str | None, refresh: bool) -> N
     _show(service.build(name, cache=directory, progress=say, mirror=mirror, refresh=refresh))
 
 
+@image_group.command("rebuild", epilog="Example: armillary image rebuild debian-12 --packages ./packages")
+@argument("subject", metavar="NAME|FILE")
+@_cache_option
+@option(
+    "--packages",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep packages here, and use those there.",
+)
+@option("--mirror", "mirrors", metavar="URL", multiple=True, help="Ask this mirror first; can be repeated.")
+@option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Leave the new image here.")
+@option("--trust", is_flag=True, help="Run what FILE says, although this computer did not build it.")
+@voices
+def rebuild(
+    subject: str,
+    cache: Path | None,
+    packages: Path | None,
+    mirrors: tuple[str, ...],
+    output: Path | None,
+    trust: bool,
+) -> None:
+    """Make an image again of the very packages that it was made of, and compare the two.
+
+    NAME is a recipe whose image was built here; FILE an image that was built by a recipe, or the lock.json beside it.
+    The exit status is 1 when a file differs.
+    """
+    from armillary.recipes.rebuilding import rebuild
+
+    directory = cache or load_settings().cache
+    found = rebuild(
+        subject, cache=directory, packages=packages, mirrors=mirrors, output=output, trust=trust, progress=say
+    )
+    _tell(found)
+    if found.verdict == "different":
+        context().exit(_DIFFERS)
+
+
 @image_group.command(
     "import", epilog="Example: armillary image import debian-12-genericcloud.qcow2 --sha256 4f9d…"
 )
@@ -82,6 +129,25 @@ def recipes() -> None:
         for recipe in service.recipes().values()
     ]
     emit(known, columns=[("NAME", "name"), ("VERSION", "version"), ("TITLE", "title")], identity="name")
+
+
+_VERDICTS = {
+    "identical": "It is the same, bit for bit.",
+    "same files": "Every file is the same; the bytes of the disk are not.",
+    "different": "Files differ.",
+    "alone": "There is no image to compare it with.",
+}
+
+
+def _tell(found: Rebuilt) -> None:
+    for name, (was, now) in sorted(found.tools.items()):
+        say(f"Another {name} made it: {was}; now {now}")
+    if voice() is Voice.TABLE:
+        say(_VERDICTS[found.verdict])
+        if found.verdict == "different" and found.differences:
+            emit(differences(found.differences), columns=DIFFERENCES, identity="name")
+            return
+    emit_one(found.as_dict(), fields=_REBUILT, identity="verdict")
 
 
 def _show(image: BuiltImage) -> None:

@@ -16,6 +16,7 @@ from typing import Literal, cast
 
 import rich_click as click
 
+from armillary.app.interop.crate_validator import CrateValidator, Severity
 from armillary.app.interop.furnishing import furnish
 from armillary.app.interop.target import Engine, from_clouds_yaml, own_platform
 from armillary.app.interop.tempest import Outcome, Tempest, default_workers
@@ -23,7 +24,7 @@ from armillary.app.settings import load_settings
 from armillary.base.errors import Invalid
 from armillary.cli.main import LazyGroup
 from armillary.cli.output import say
-from armillary.cli.words import option
+from armillary.cli.words import argument, option
 
 Credentials = Literal["dynamic", "pre-provisioned"]
 _SSH = r"test_host_name_is_same_as_server_name|test_verify_created_server_vcpus"
@@ -40,7 +41,7 @@ _BOOTS = r"tempest\.api\.compute\.(servers|images|volumes)\.|VolumesActionsTest\
 )
 @click.pass_context
 def interop(context: click.Context) -> None:
-    """Let OpenStack's own test suite and the stock clients judge us.
+    """Let OpenStack's own test suite, the stock clients and the validator of RO-Crates judge us.
 
     Without a command: all of them, one after the other, the machines of the QEMU engine included (an hour without
     KVM). Exit status 1 when one of them is not content.
@@ -104,6 +105,29 @@ def tempest(
         os_cloud=os_cloud, workspace=workspace, json_file=json_file,
     )  # fmt: skip
     context.exit(0 if content else 1)
+
+
+@interop.command(name="crate", epilog="Example: armillary interop crate cluster-12.zip")
+@argument("crate", type=click.Path(path_type=Path, exists=True))
+@option(
+    "--severity", type=click.Choice(["required", "recommended", "optional"]), default="required",
+    show_default=True, help="What has to be met.",
+)  # fmt: skip
+@click.pass_context
+def crate_(context: click.Context, crate: Path, severity: str) -> None:
+    """Have the community's validator of RO-Crates judge a crate, a zip or a folder, as a Process Run Crate.
+
+    It is installed once, beside the base images, and works without a network. Exit status 1 when it finds something.
+    Whether the crate is what its platform signed is another question: `armillary verify`.
+    """
+    validator = CrateValidator(cache=load_settings().cache, say=say)
+    validator.install()
+    with tempfile.TemporaryDirectory() as scratch:
+        found = validator.judge(crate, scratch=Path(scratch), severity=cast("Severity", severity))
+    for issue in found.issues:
+        click.echo(issue)
+    say(f"{found.checks} checks, {len(found.issues)} issues")
+    context.exit(0 if found.passed else 1)
 
 
 def _judge(

@@ -17,6 +17,7 @@ COMMANDS = {
     "reset-password": "armillary.app.commands_daemon:reset_password",
     "doctor": "armillary.app.commands_doctor:doctor",
     "fsck": "armillary.app.commands_fsck:fsck",
+    "sweep": "armillary.app.commands_sweep:sweep",
     "signing-key": "armillary.app.commands_keys:signing_key",
     "demo": "armillary.app.commands_demo:demo",
     "interop": "armillary.app.commands_interop:interop",

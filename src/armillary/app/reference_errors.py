@@ -244,7 +244,7 @@ Every refusal has a code, a status, a sentence, the facts behind it, and one rem
 | Image | a page with the sentence, as Glance sends |
 | VOSpace | text: the standard's fault, the sentence, the remedy; our code is in the header `x-armillary-code` |
 
-VOSpace sends another status for three codes, as its clients expect: `quota_exceeded` 413, `node_locked` 423,
+VOSpace sends another status for four codes, as its clients expect: `quota_exceeded` 413, `node_locked` and `node_frozen` 423,
 `operation_not_supported` 501. A code with `–` comes from a command on your side. Codes of the daemon's own commands (`app.…`), or
 of the making of a machine (`cloud.engines`), never travel over HTTP; their status only says of which kind they are. `…` stands for a name or a figure.
 

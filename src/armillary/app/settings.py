@@ -103,7 +103,8 @@ class Settings(BaseSettings):
     )
     guest_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
         default=[],
-        description="further loopback ports of this computer that machines of embedded clouds reach at their gateway",
+        description="further TCP ports of this computer that machines of embedded clouds reach: those of its loopback at"
+        " their gateway, and those of its other addresses there",
     )
     clouds: list[CloudTable] = Field(default_factory=default_clouds)
     batch: BatchTable = BatchTable()

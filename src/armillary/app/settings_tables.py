@@ -87,6 +87,11 @@ class BatchTable(_Table):
     warm_workers: bool = Field(
         default=True, description="workers begin from a checkpoint of their image where the cloud has one"
     )
+    check_images: bool = Field(
+        default=True,
+        description="look into each image that jobs wait for, so that every worker is asked whether it is one; "
+        "the image is fetched once for that, and workers that come sooner are not asked",
+    )
     notify_hosts: list[str] = Field(
         default=[],
         description="where jobs' `notify_url` may go besides the Internet: names, NAME:PORT, addresses or networks",

@@ -12,7 +12,12 @@ from armillary.app.settings import Settings
 from armillary.base.clock import SystemClock
 from armillary.base.errors import NotFound, Unavailable
 from armillary.base.ids import PersonId
+from armillary.batch.logs import LogFolder
 from armillary.batch.spool import FolderSpool
+from armillary.batch.store.ended_records import EndedRecords
+from armillary.batch.store.named_bytes import NamedBytes
+from armillary.batch.store.tables import create_all as create_batch
+from armillary.batch.sweeping import Sweeper
 from armillary.provenance.keys import PlatformKeys
 from armillary.provenance.store import RecordStore
 from armillary.provenance.store import create_all as create_provenance
@@ -109,6 +114,28 @@ def open_keys(settings: Settings) -> Generator[PlatformKeys]:
         store = RecordStore(database=room, big=FolderSpool(directory=settings.home / "batch" / "spool"))
         folder = settings.home / "provenance" / "keys"
         yield PlatformKeys(folder=folder, published=store, clock=SystemClock())
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def open_sweeper(settings: Settings) -> Generator[Sweeper]:
+    """Yield what makes room on this platform's disk, whether it runs or not. Raises as `open_keys`."""
+    _refuse_nothing(settings)
+    database = open_records(settings.records_url)
+    try:
+        bring_up_to_date(database, "platform")
+        batch, records = (database.execution_options(room=room) for room in ("batch", "provenance"))
+        create_batch(batch)
+        create_provenance(records)
+        spool = FolderSpool(directory=settings.home / "batch" / "spool")
+        yield Sweeper(
+            spool=spool,
+            logs=LogFolder(directory=settings.home / "batch" / "logs"),
+            named=[NamedBytes(database=batch), RecordStore(database=records, big=spool).named],
+            active=EndedRecords(database=batch).active,
+            clock=SystemClock(),
+        )
     finally:
         database.dispose()
 

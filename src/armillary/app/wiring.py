@@ -34,7 +34,7 @@ from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import Settings
 from armillary.app.wiring_accounts import build_accounts
 from armillary.app.wiring_batch import Batch, build_batch
-from armillary.app.wiring_clouds import build_clouds
+from armillary.app.wiring_clouds import audit_roles, build_clouds
 from armillary.app.wiring_crates import build_crates, registrar_of
 from armillary.app.wiring_inside import build_inside, welcome_of
 from armillary.app.wiring_machines import EXPIRY_SECONDS, SAMPLE_SECONDS, build_machinery, fleet_routes
@@ -48,7 +48,6 @@ from armillary.batch.api import (
     agent_call_router,
     agent_router,
     call_router,
-    pool_job_router,
     proc_router,
     shortcuts,
 )
@@ -64,6 +63,7 @@ from armillary.fleet.sdk import open_clouds
 from armillary.fleet.service import FleetService
 from armillary.notices.api import notices_router
 from armillary.portal.app import create_portal
+from armillary.portal.chores import Chores
 from armillary.portal.inside.proxy import InsideProxy
 from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
@@ -171,6 +171,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         most=settings.audit.entries,
     )
     trail.create_all()
+    audit_roles(clouds, trail)
     telling = build_notices(
         settings=settings,
         database=database.execution_options(room="notices"),
@@ -273,7 +274,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
     app.include_router(call_router(service=batch.service, calls=batch.calls, authenticator=authenticator))
     app.include_router(agent_call_router(agents=batch.agents, calls=batch.calls))
     if batch.condor:
-        app.include_router(pool_job_router(attending=batch.condor.attending, calls=batch.calls))
+        app.include_router(batch.condor.routes(batch.calls))
     app.include_router(
         people_services(
             service=accounts,
@@ -301,7 +302,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         batch=batch.service,
         vospace=vospace,
         fleet=fleet,
-        project=accounts.project,
+        accounts=accounts,
         platform=addresses.url,
         database=database.execution_options(room="provenance"),
         clock=clock,
@@ -322,7 +323,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
             keys=keys,
             inside=inside,
             provenance=recording.provenance,
-            freezes=crates.freezes,
+            archive=crates.archive(Chores(clock=clock)),
             provider=build_provider(settings.oidc, clock),
             office=Office(
                 notices=telling.notices,
@@ -347,7 +348,7 @@ def build_platform(*, settings: Settings, clock: Clock, addresses: Addresses) ->
         )
     else:
         loops.append(Loop(name="job policies", seconds=60, work=batch.policy_watch.tick))
-    loops.append(Loop(name="load", seconds=60, work=batch.board.load.tick))
+    loops += [Loop(name=name, seconds=60, work=work) for name, work in batch.minutely.items()]
     loops.append(Loop(name="notices", seconds=5, work=batch.notices.tick))
     watch = Watch(
         accounts=accounts,

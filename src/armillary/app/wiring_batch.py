@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +37,7 @@ from armillary.batch.engines.htcondor.joining import Reach
 from armillary.batch.forecast import Forecaster
 from armillary.batch.genuine import WRONG_IMAGE, ImageCheck
 from armillary.batch.holdings import Holdings
+from armillary.batch.inspecting import Inspecting
 from armillary.batch.ledger import Ledger
 from armillary.batch.load import Load
 from armillary.batch.logs import LogFolder
@@ -91,6 +92,8 @@ class Batch:
     evaluators: Sequence[Evaluator]
     errands: ThreadPoolExecutor
     polls: ThreadPoolExecutor
+    minutely: Mapping[str, Callable[[], None]]
+    """what is to be done once a minute, by name"""
 
 
 def build_batch(
@@ -164,6 +167,11 @@ def build_batch(
         gateway=lambda cloud: guest_gateway(fleet.settings(cloud).guest_url, addresses),
         warm=settings.batch.warm_workers,
     )
+    genuine = ImageCheck(
+        manifest=contents.manifest,
+        has=contents.has,
+        turn_away=lambda worker, why: fleet_records.set(worker, reason_code=WRONG_IMAGE, reason=why),
+    )
     condor = None
     if settings.batch.engine == "htcondor":
         condor = build_condor(
@@ -184,6 +192,7 @@ def build_batch(
                 gateway=guest_gateway(fleet.settings(cloud).guest_url, addresses),
             ),
             secret=telling.secret,
+            genuine=genuine,
         )
     engine = condor.engine if condor else queue
     # Errands may last (an image is copied); polls of clouds may hang. Neither may keep the other waiting.
@@ -199,6 +208,13 @@ def build_batch(
         to_others=settings.mail.to_others,
     )
     calls = Calls(bell=bell, clock=clock)
+    load = Load(records=LoadRecords(database=database), people=accounts, clock=clock)
+    inspecting = Inspecting(
+        demand=engine.demand,
+        has=contents.has,
+        look=lambda project, image: contents.look(accounts.project(project), image),
+        clock=clock,
+    )
     draining = Draining(database=database, clouds=fleet, clock=clock)
     usage = UsageRecords(database=database)
     return Batch(
@@ -216,7 +232,7 @@ def build_batch(
             people=accounts,
             clock=clock,
             forecaster=Forecaster(clouds=fleet, records=fleet_records, matcher=matcher, clock=clock),
-            load=Load(records=LoadRecords(database=database), people=accounts, clock=clock),
+            load=load,
         ),
         service=BatchService(
             engine=engine,
@@ -244,11 +260,7 @@ def build_batch(
             bell=bell,
             credentials=credentials,
             hardware=hardware,
-            genuine=ImageCheck(
-                manifest=contents.manifest,
-                has=contents.has,
-                turn_away=lambda worker, why: fleet_records.set(worker, reason_code=WRONG_IMAGE, reason=why),
-            ),
+            genuine=genuine,
             terms=terms,
         ),
         calls=calls,
@@ -304,4 +316,6 @@ def build_batch(
         evaluators=(at_exit, every_minute, at_match),
         errands=errands,
         polls=polls,
+        minutely={"load": load.tick}
+        | ({"images of jobs": inspecting.tick} if settings.batch.check_images else {}),
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 from armillary.accounts.certificates import Authority
 from armillary.accounts.service import AccountsService
+from armillary.accounts.trail import Trail
 from armillary.app.acceleration import choose_acceleration
 from armillary.app.addresses import GUEST_HOST, Addresses
+from armillary.app.audited import Audited
 from armillary.app.database import make_engine
 from armillary.app.schema import bring_up_to_date
 from armillary.app.settings import CloudTable, Settings
@@ -35,6 +37,12 @@ from armillary.cloud.ports import Fabric, Hypervisor
 from armillary.cloud.volumes.ports import VolumeDisks
 
 _SPARE_PROCESSORS = 0.5
+
+
+def audit_roles(clouds: Mapping[CloudName, Cloud], trail: Trail) -> None:
+    """Have the trail told of the roles that Keystone gives and takes, and of nothing else that clouds are asked."""
+    for cloud in clouds.values():
+        cloud.app = Audited(cloud.app, trail=trail, space=("/",))
 
 
 def build_clouds(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from fastapi import APIRouter
 from sqlalchemy import Engine
 
 from armillary.app.settings import HTCondorTable, Settings
@@ -14,8 +15,11 @@ from armillary.base.bell import Bell
 from armillary.base.clock import Clock
 from armillary.base.errors import Unavailable
 from armillary.base.ids import CloudName, new_hex
+from armillary.batch.api import pool_job_router
+from armillary.batch.calls import Calls
 from armillary.batch.engines.embedded.queue import EmbeddedQueue
 from armillary.batch.engines.embedded.register import Register
+from armillary.batch.engines.htcondor.admitting import Admission
 from armillary.batch.engines.htcondor.attending import Attending
 from armillary.batch.engines.htcondor.config import condor_config
 from armillary.batch.engines.htcondor.engine import CondorEngine
@@ -24,6 +28,7 @@ from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.pool import CondorPool
 from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.secrets import Secrets
+from armillary.batch.genuine import ImageCheck
 from armillary.batch.logs import LogFolder
 from armillary.batch.ports import Credentials, Spool
 from armillary.batch.store.hardware_records import HardwareRecords
@@ -37,6 +42,11 @@ class Condor:
     enrolment: CondorEnrolment
     pool: CondorPool
     attending: Attending
+    admission: Admission
+
+    def routes(self, calls: Calls) -> APIRouter:
+        """Return those for machines of the pool and what stands beside its jobs."""
+        return pool_job_router(attending=self.attending, admission=self.admission, calls=calls)
 
 
 def build_condor(
@@ -54,6 +64,7 @@ def build_condor(
     hardware: HardwareRecords,
     reach: Callable[[CloudName], Reach],
     secret: bytes,
+    genuine: ImageCheck,
 ) -> Condor:
     """Make the engine over the pool of the settings; it need not answer yet. Files on their way: `home/batch/condor`."""
     table = settings.htcondor
@@ -62,6 +73,13 @@ def build_condor(
     lease = timedelta(seconds=table.lease_seconds)
     site = Site(database=database, clock=clock, pool=pool, platform=platform, lease=lease)
     keys = JobKeys(secret=secret)
+    secrets = Secrets(
+        key_file=table.key_file or Path("POOL"),
+        trust_domain=table.trust_domain,
+        token_life=timedelta(hours=table.token_hours),
+        clock=clock,
+        new_id=new_hex,
+    )
     return Condor(
         engine=CondorEngine(
             site=site,
@@ -77,13 +95,7 @@ def build_condor(
         ),
         enrolment=CondorEnrolment(
             register=register,
-            secrets=Secrets(
-                key_file=table.key_file or Path("POOL"),
-                trust_domain=table.trust_domain,
-                token_life=timedelta(hours=table.token_hours),
-                clock=clock,
-                new_id=new_hex,
-            ),
+            secrets=secrets,
             terms=PoolTerms(
                 collector=table.collector_for_workers or table.collector,
                 trust_domain=table.trust_domain,
@@ -92,6 +104,7 @@ def build_condor(
             ),
             reach=reach,
         ),
+        admission=Admission(register=register, secrets=secrets, genuine=genuine),
         pool=pool,
     )
 

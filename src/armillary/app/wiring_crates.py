@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -12,17 +12,22 @@ from fastapi import APIRouter
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from armillary.accounts.model import Principal, Project
+from armillary.accounts.model import Principal
+from armillary.accounts.service import AccountsService
 from armillary.app.settings_tables import DoiTable
-from armillary.base.clock import Clock
+from armillary.base.clock import Clock, to_iso
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
-from armillary.base.ids import ProjectId
 from armillary.batch.api.taking import request_of
 from armillary.batch.api.wire_submit import JobSpecIn, SubmitIn
 from armillary.batch.intake import SubmitRequest
 from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
+from armillary.portal.archive import Archive
+from armillary.portal.chores import Chores
+from armillary.provenance.bundling import Bundles
 from armillary.provenance.crate_api import Authenticator, crate_router
+from armillary.provenance.disk_api import disk_router
+from armillary.provenance.disks import Disks
 from armillary.provenance.doi import DataCite, Registrar
 from armillary.provenance.exporting import Exports
 from armillary.provenance.freezing import Freezes
@@ -33,9 +38,11 @@ from armillary.provenance.import_store import create_all as create_imports
 from armillary.provenance.importing import Imports
 from armillary.provenance.rerunning import Reruns
 from armillary.provenance.service import Provenance
+from armillary.provenance.unpacking import Unpacking
 from armillary.vospace.model import Node
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import VOSpaceService
+from armillary.vospace.service.access import HOME_DEPTH
 from armillary.vospace.service.freezing import Freezing
 
 
@@ -46,17 +53,40 @@ class Crates:
     exports: Exports
     reruns: Reruns
     imports: Imports
+    unpacking: Unpacking
     freezes: Freezes
+    disks: Disks
+
+    def archive(self, chores: Chores) -> Archive:
+        """Return what the portal's pages work with."""
+        return Archive(
+            exports=self.exports,
+            disks=self.disks,
+            freezes=self.freezes,
+            reruns=self.reruns,
+            imports=self.imports,
+            unpacking=self.unpacking,
+            chores=chores,
+        )
 
     def routes(self, authenticator: Authenticator) -> APIRouter:
         """Return the HTTP interface."""
-        return crate_router(
-            exports=self.exports,
-            reruns=self.reruns,
-            imports=self.imports,
-            freezes=self.freezes,
-            authenticator=authenticator,
+        routes = APIRouter()
+        # before the other, where `image` would be the name of a form
+        routes.include_router(
+            disk_router(exports=self.exports, disks=self.disks, authenticator=authenticator)
         )
+        routes.include_router(
+            crate_router(
+                exports=self.exports,
+                reruns=self.reruns,
+                imports=self.imports,
+                freezes=self.freezes,
+                disks=self.disks,
+                authenticator=authenticator,
+            )
+        )
+        return routes
 
 
 def build_crates(
@@ -65,7 +95,7 @@ def build_crates(
     batch: BatchService,
     vospace: VOSpaceService,
     fleet: FleetService,
-    project: Callable[[ProjectId], Project],
+    accounts: AccountsService,
     platform: str,
     database: Engine,
     clock: Clock,
@@ -74,23 +104,34 @@ def build_crates(
     """Make them over the services that know records, jobs, files and clouds. `platform` is our address."""
     create_imports(database)
     create_frozen(database)
-    tree = _Tree(vospace)
+    tree = CrateSpace(vospace)
     imports = Imports(
         store=ImportStore(database=database), spool=batch.spool, sent=batch.files, files=tree, clock=clock
     )
-    exports = Exports(recorded=provenance, imported=imports, spool=batch.spool, tree=tree)
+    exports = Exports(recorded=provenance, imported=imports, spool=batch.spool, sent=batch.files, tree=tree)
     reruns = Reruns(exports=exports, queue=batch, tree=tree, ask=ask)
+    disks = Disks(fleet=fleet, memberships=accounts, signer=provenance, clock=clock, platform=platform)
+    kept = FrozenStore(database=database)
     freezes = Freezes(
         exports=exports,
-        store=FrozenStore(database=database),
+        store=kept,
         space=tree,
         images=fleet,
-        project=project,
+        bundles=Bundles(exports=exports, disks=disks, space=tree, store=kept),
+        project=accounts.project,
         registrar=registrar,
         clock=clock,
         platform=platform,
     )
-    return Crates(exports=exports, reruns=reruns, imports=imports, freezes=freezes)
+    unpacking = Unpacking(imports=imports, sent=batch.files, disks=disks)
+    return Crates(
+        exports=exports,
+        reruns=reruns,
+        imports=imports,
+        unpacking=unpacking,
+        freezes=freezes,
+        disks=disks,
+    )
 
 
 def registrar_of(table: DoiTable) -> Registrar | None:
@@ -131,7 +172,7 @@ def ask(body: Mapping[str, Any], key: str | None) -> SubmitRequest:
         ) from error
 
 
-class _Tree:
+class CrateSpace:
     """VOSpace as reruns look at it."""
 
     def __init__(self, space: VOSpaceService) -> None:
@@ -156,7 +197,15 @@ class _Tree:
             return False
         return True
 
+    def identity(self, who: Principal, path: VOSPath) -> str | None:
+        try:
+            node = self._space.node(who, path)
+        except NotFound:
+            return None
+        return f"{node.id} {to_iso(node.created_at)}"  # a database may give a number again
+
     def make_folder(self, who: Principal, path: VOSPath) -> None:
+        self._space.ensure_home(who.person)  # theirs may be the first word that they have with VOSpace
         self._space.make_container(who, path, parents=True)
 
     def write(self, who: Principal, path: VOSPath, chunks: Iterator[bytes], size: int) -> None:
@@ -177,10 +226,19 @@ class _Tree:
         except ArmillaryError:
             return False
 
+    def room(self, who: Principal, path: VOSPath) -> int | None:
+        """Return what is left in the home that a path is in. Raises what VOSpace refuses."""
+        if len(path.names) < HOME_DEPTH:
+            return None
+        home = self._space.node(who, VOSPath(path.names[:HOME_DEPTH]))
+        return None if home.quota is None else max(0, home.quota - home.used)
+
     def put(self, who: Principal, uri: str, chunks: Iterator[bytes], size: int) -> None:
-        path = self._path(uri)
-        self._space.make_container(who, path.parent, parents=True)
-        self._space.put_bytes(who, path, chunks, length=size)
+        self.make_place(who, uri)
+        self._space.put_bytes(who, self._path(uri), chunks, length=size)
+
+    def make_place(self, who: Principal, uri: str) -> None:
+        self.make_folder(who, self._path(uri).parent)
 
     def _path(self, uri: str) -> VOSPath:
         """Return where a file of a record is here: at its own path, also when the record is another platform's."""

@@ -17,7 +17,7 @@ from armillary.crates.record import LineageStep
 from armillary.fleet.lineage import Lineages
 from armillary.fleet.service import FleetService
 from armillary.provenance.beside import Beside
-from armillary.provenance.clerk import Clerk, Place
+from armillary.provenance.clerk import PATIENCE, Clerk, Place
 from armillary.provenance.keys import PlatformKeys
 from armillary.provenance.lineage import lineage_of
 from armillary.provenance.service import Provenance
@@ -52,8 +52,10 @@ def build_provenance(
     create_all(database)
     if not settings.provenance.records:
         vospace.witness.look_away()
+    vospace.witness.ask(batch.ended.at_work)
     store = RecordStore(database=database, big=batch.service.spool)
     keys = PlatformKeys(folder=settings.home / "provenance" / "keys", published=store, clock=clock)
+    keys.current()  # one that is lost is told at the start, not at the end of the first job
     authority = f"{settings.vospace.authority}~vault"
     clerk = Clerk(
         endings=batch.ended,
@@ -76,7 +78,7 @@ def build_provenance(
         space=vospace,
         keys=keys,
         authority=authority,
-        write_down=clerk.tick if settings.provenance.records else lambda: 0,
+        write_down=(lambda: clerk.tick(patience=PATIENCE)) if settings.provenance.records else lambda: 0,
     )
     beside = Beside(store=store, space=vospace, active=batch.ended.active, keys=keys.public)
     return Recording(provenance=provenance, clerk=clerk, beside=beside, store=store, keys=keys)

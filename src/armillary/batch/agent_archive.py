@@ -14,7 +14,19 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 BESIDE = "beside"
 """The module that stands beside jobs of HTCondor's."""
 _OF_BESIDE = frozenset(
-    ("__init__", "basics", "calls", "keeper", "keeping", "launch", "server", "slots", "staging", "streams")
+    (
+        "__init__",
+        "basics",
+        "calls",
+        "keeper",
+        "keeping",
+        "launch",
+        "measuring",
+        "server",
+        "slots",
+        "staging",
+        "streams",
+    )
 ) | {"websocket", BESIDE}
 
 

@@ -15,7 +15,7 @@ from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
 from armillary.base.errors import Forbidden, NotFound
 from armillary.base.ids import CloudName
-from armillary.batch.seeing import WRITE, out_of_scope
+from armillary.batch.seeing import need_write
 from armillary.batch.store.tables import drained
 
 audit = logging.getLogger("armillary.audit")
@@ -87,8 +87,7 @@ class Draining:
             raise Forbidden(
                 "Only an administrator of the platform drains clouds.", code="not_an_administrator"
             )
-        if not who.allows(WRITE):
-            raise out_of_scope(WRITE)
+        need_write(who)
         if cloud not in self._clouds.clouds():
             raise NotFound(
                 f"There is no cloud {cloud}.",

@@ -40,6 +40,22 @@ class EndedAttempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlierAttempt:
+    """An attempt that does not count: its machine was lost or gave it back, or the job was run again."""
+
+    number: int
+    worker: str
+    cloud: str | None
+    server: str | None
+    image: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    exit_code: int | None
+    signal: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndedJob:
     """One job that is over. Without an attempt nothing of it ever ran."""
 
@@ -57,6 +73,8 @@ class EndedJob:
     inputs: Sequence[InputFile]
     attempt: EndedAttempt | None
     outputs: Sequence[OutputView]
+    earlier: Sequence[EarlierAttempt] = ()
+    """the last of those before, oldest first"""
 
 
 @dataclass(frozen=True, kw_only=True)

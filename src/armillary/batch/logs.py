@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import struct
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -97,6 +99,17 @@ class LogFolder:
         for stream in ("stdout", "stderr"):
             with contextlib.suppress(FileNotFoundError), self._path(job, attempt, stream).open("rb") as file:
                 os.fsync(file.fileno())
+
+    def older(self, before: datetime) -> Iterator[tuple[int, int]]:
+        """Yield the clusters of whose jobs nothing was taken since a moment, and how many bytes of them are kept."""
+        for folder in sorted(self._directory.glob("[0-9]*"), key=lambda one: int(one.name)):
+            about = [entry.stat() for entry in os.scandir(folder)]
+            if all(one.st_mtime < before.timestamp() for one in about):
+                yield int(folder.name), sum(one.st_size for one in about)
+
+    def remove(self, cluster: int) -> None:
+        """Forget the streams of a cluster's jobs."""
+        shutil.rmtree(self._directory / str(cluster), ignore_errors=True)
 
     def _write(self, file: IO[bytes], offset: int, data: bytes) -> None:
         done = 0

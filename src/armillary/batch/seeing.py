@@ -23,6 +23,12 @@ def scope_of(who: Principal, people: People) -> Scope:
     return [project for project in mine if bound in (None, project)]
 
 
+def need_write(who: Principal) -> None:
+    """Raise Forbidden `scope_missing` for a limited token that is not for changing anything, such as a job's."""
+    if not who.allows(WRITE):
+        raise out_of_scope(WRITE)
+
+
 def out_of_scope(scope: str) -> Forbidden:
     """Say that a limited token is not for this."""
     return Forbidden(

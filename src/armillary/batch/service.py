@@ -19,7 +19,7 @@ from armillary.batch.matching import Matcher
 from armillary.batch.model import Group, JobId, JobState, Refusal, Selection, Submission, Wishes
 from armillary.batch.policy.service import check_policies
 from armillary.batch.ports import Clouds, Engine, People, Spool
-from armillary.batch.seeing import WRITE, out_of_scope, scope_of
+from armillary.batch.seeing import need_write, scope_of
 from armillary.batch.sizes import check_memory, check_sizes, flavors_named, warnings
 from armillary.batch.store.fleet_records import FleetRecords
 from armillary.batch.store.records import Records, Scope
@@ -325,8 +325,7 @@ class BatchService:
 
     def _narrowed(self, who: Principal, jobs: Selection) -> Selection:
         """Return what of a selection the caller may change. Raises Forbidden when it is somebody else's."""
-        if not who.allows(WRITE):
-            raise out_of_scope(WRITE)
+        need_write(who)
         scope = self._scope(who)
         if jobs.cluster is not None:
             owner, project = self._records.owner_of(scope, jobs.cluster)
@@ -359,8 +358,7 @@ class BatchService:
         return scope_of(who, self._people)
 
     def _project(self, who: Principal, name: str) -> Project:
-        if not who.allows(WRITE):
-            raise out_of_scope(WRITE)
+        need_write(who)
         bound = who.token.project_id if who.token else None
         for membership in self._people.projects_of(who.person.id):
             project = membership.project

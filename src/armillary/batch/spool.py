@@ -8,8 +8,9 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from armillary.base.errors import Invalid, NotFound, OutOfSpace, PreconditionFailed, TooLarge
@@ -18,6 +19,7 @@ from armillary.batch.ports import Blob, BlobWriter
 
 MAX_BLOB = Bytes(64 * 2**30)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_ASIDE = "aside-"
 
 
 class FolderSpool:
@@ -58,8 +60,36 @@ class FolderSpool:
         """Remove what crashes left half written. Call it before anybody writes; returns how many."""
         left = list(self._incoming.iterdir())
         for file in left:
-            file.unlink(missing_ok=True)
+            if file.name.startswith(_ASIDE):  # killed while it was decided whether this goes: it stays
+                place = self.place(file.name.removeprefix(_ASIDE))
+                place.parent.mkdir(exist_ok=True)
+                file.replace(place)
+            else:
+                file.unlink(missing_ok=True)
         return len(left)
+
+    def older(self, before: datetime) -> Iterator[tuple[str, int]]:
+        """Yield digest and size of the blobs that nobody has sent since a moment. Empty ones make no room."""
+        for folder in sorted(self._directory.glob("[0-9a-f][0-9a-f]")):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    about = entry.stat(follow_symlinks=False)
+                    old = about.st_size and about.st_mtime < before.timestamp()
+                    if old and _DIGEST.fullmatch(entry.name):
+                        yield entry.name, about.st_size
+
+    def remove(self, sha256: str, before: datetime) -> bool:
+        """Remove a blob, unless somebody sends it again at this moment; returns whether it is gone."""
+        place, aside = self.place(sha256), self._incoming / f"{_ASIDE}{sha256}"
+        try:
+            place.rename(aside)
+        except FileNotFoundError:
+            return False
+        if aside.stat().st_mtime >= before.timestamp():
+            aside.replace(place)
+            return False
+        aside.unlink()
+        return True
 
 
 class _Writer:

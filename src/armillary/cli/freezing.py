@@ -15,18 +15,20 @@ _FIELDS: Columns = [
     ("Folder", lambda one: f"vos:{one['path'].lstrip('/')}"),
     ("Page", "page"),
     ("Image", lambda one: f"sha512 {one['image_sha512'][:16]}…"),
+    ("Image in the folder", lambda one: "yes" if one["image_included"] else None),
     ("Image kept on", lambda one: " ".join(one["image_kept"]) or None),
     ("DOI", "doi"),
     ("DOI is", "doi_state"),
 ]
 
 
-@click.command(epilog="Example: armillary freeze 12 --to vos:me/papers/m51 --title 'Sources in M51'")
+@click.command(epilog="Example: armillary freeze 12 --with-image --to vos:me/papers/m51")
 @cluster_argument
 @option("--to", metavar="vos:PLACE", help="A folder that is made; else frozen/cluster-NUMBER in your home.")
 @option("--title", help="What it is called; else the batch name.")
+@option("--with-image", is_flag=True, help="The bytes of the machine image, too, and not only its digest.")
 @voices
-def freeze(cluster: int, to: str | None, title: str | None) -> None:
+def freeze(cluster: int, to: str | None, title: str | None, with_image: bool) -> None:
     """Keep a cluster with all that made its results: a crate in VOSpace that nobody changes or deletes by accident.
 
     Its image refuses to be deleted, too, on each cloud where it is the project's own. Share the folder as you share any other;
@@ -35,11 +37,10 @@ def freeze(cluster: int, to: str | None, title: str | None) -> None:
     from armillary.client.crates import Crates
 
     with connect() as http:
-        found = Crates(http=http).freeze(cluster, to=to, title=title)
+        found = Crates(http=http).freeze(cluster, to=to, title=title, with_image=with_image)
     if not found["image_kept"]:
-        say(
-            "note: no cloud keeps the image: it is somebody else's, or out of reach. The crate has its digest."
-        )
+        has = "it" if with_image else "its digest"
+        say(f"note: no cloud keeps the image: it is somebody else's, or out of reach. The crate has {has}.")
     _show(found)
 
 

@@ -17,6 +17,8 @@ from armillary.cli.words import argument, option
 
 _ENDINGS = (".qcow2", ".img", ".raw")
 _ASK_EVERY = 1.0
+DIFFERENCES: Columns = [("", "sign"), ("KIND", "kind"), ("NAME", "name"), ("WAS", "was"), ("IS", "is")]
+"""The columns of a table of differences between two images."""
 
 
 @click.command(epilog="Example: armillary image packages with-software --source python")
@@ -77,14 +79,7 @@ def diff(before: str, after: str, project: str | None) -> None:
     if voice() is Voice.JSON:
         emit_one(found, fields=[], identity="")
         return
-    columns: Columns = [
-        ("", "sign"),
-        ("KIND", "kind"),
-        ("NAME", "name"),
-        ("WAS", "was"),
-        ("IS", "is"),
-    ]
-    emit(_rows(found), columns=columns, identity="name", empty="Every file is the same in both.")
+    emit(differences(found), columns=DIFFERENCES, identity="name", empty="Every file is the same in both.")
 
 
 @click.command(epilog="Example: armillary image lineage with-software")
@@ -150,7 +145,8 @@ def _compare_files(before: str, after: str) -> Mapping[str, Any]:
     return shape(compare(_manifest(before), _manifest(after)))
 
 
-def _rows(found: Mapping[str, Any]) -> Sequence[Record]:
+def differences(found: Mapping[str, Any]) -> Sequence[Record]:
+    """Return a comparison of two images as the rows of a table."""
     rows: list[Record] = []
     for sign, key in (("+", "added"), ("-", "removed")):
         for package in found["packages"][key]:

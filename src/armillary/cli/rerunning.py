@@ -17,7 +17,7 @@ from armillary.cli.words import argument, context, option
 
 if TYPE_CHECKING:
     from armillary.client.batch import Batch
-    from armillary.client.comparing import Outcome, Side
+    from armillary.crates.runs import Outcome, Side
 
 _FAILED = 1
 IMPORTED = "import-"
@@ -63,7 +63,7 @@ def rerun(
     from armillary.client.comparing import OnPlatform
     from armillary.client.crates import Crates
 
-    name = _target(target)
+    name = target_name(target)
     with connect() as http:
         batch, crates = Batch(http=http), Crates(http=http)
         reply = crates.rerun(name, cloud=cloud, project=project)
@@ -101,7 +101,7 @@ def compare(first: str, second: str, rtol: float, atol: float, ignore: tuple[str
         _report(one, other, rtol=rtol, atol=atol, ignore=ignore)
 
 
-def _target(name: str) -> str:
+def target_name(name: str) -> str:
     """Return the name of a cluster or job, or of one that was imported, as the platform takes it."""
     from armillary.client.targets import read_target
 
@@ -111,8 +111,9 @@ def _target(name: str) -> str:
 
 @contextmanager
 def _side(name: str) -> Generator[Side]:
-    from armillary.client.comparing import InCrate, OnPlatform
+    from armillary.client.comparing import OnPlatform
     from armillary.client.crates import Crates
+    from armillary.crates.runs import InCrate
     from armillary.crates.shelves import open_shelf
     from armillary.crates.verify import verify
 
@@ -129,7 +130,7 @@ def _side(name: str) -> Generator[Side]:
             yield InCrate(shelf=shelf, crate=report.crate)
         return
     with connect() as http:
-        yield OnPlatform(crates=Crates(http=http), target=_target(name))
+        yield OnPlatform(crates=Crates(http=http), target=target_name(name))
 
 
 def _wait(batch: Batch, cluster: int, platform: str) -> None:
@@ -147,8 +148,8 @@ def _report(
     ignore: Sequence[str],
     cluster: int | None = None,
 ) -> None:
-    from armillary.client.comparing import Comparing
     from armillary.crates.comparing import Tolerance
+    from armillary.crates.runs import Comparing
 
     tolerance = Tolerance(relative=rtol, absolute=atol, ignore=ignore)
     with Comparing(first=first, second=second, tolerance=tolerance) as comparing:

@@ -13,7 +13,10 @@ from armillary.client.submitfile import CLUSTER
 
 SUBMIT, EXECUTE, EVICTED, TERMINATED, IMAGE_SIZE, ABORTED, HELD, RELEASED = 0, 1, 4, 5, 6, 9, 12, 13
 """HTCondor's numbers of events"""
+END = "...\n"
+"""the last line of each event"""
 _ON_WORKER = {"claimed", "running"}
+_FROM = "Job submitted from host: <armillary>"
 
 
 class EventLogs:
@@ -74,10 +77,13 @@ def catch_up(batch: Batch, *, notes: Notes, platform: str, cluster: int) -> None
             break
 
 
-def render(event: Mapping[str, Any], *, before: str | None, spec: Mapping[str, Any] | None = None) -> str:
+def render(
+    event: Mapping[str, Any], *, before: str | None, spec: Mapping[str, Any] | None = None, note: str = ""
+) -> str:
     """Return one event in HTCondor's form, or nothing for a change that it has no event for.
 
-    `before` is the state that the job had, None at its first event; `spec` is what the job asked for.
+    `before` is the state that the job had, None at its first event; `spec` is what the job asked for, and `note` what
+    the event of its submission is to say besides.
     """
     detail: dict[str, Any] = dict(event.get("detail") or {})
     reason = _line(detail.get("reason"))
@@ -85,7 +91,7 @@ def render(event: Mapping[str, Any], *, before: str | None, spec: Mapping[str, A
     asked = spec or {}
     texts: list[str] = []
     if before is None:
-        texts.append(_event(SUBMIT, event, "Job submitted from host: <armillary>"))
+        texts.append(_event(SUBMIT, event, _FROM, note))
     elif state == "idle" and before in _ON_WORKER:
         texts.append(_evicted(event, detail, reason, asked))
     elif state == "idle" and before == "held":
@@ -93,7 +99,7 @@ def render(event: Mapping[str, Any], *, before: str | None, spec: Mapping[str, A
     elif (
         state == "idle"
     ):  # a person runs it again after its end, which HTCondor has no event for: its next life
-        texts.append(_event(SUBMIT, event, "Job submitted from host: <armillary>"))
+        texts.append(_event(SUBMIT, event, _FROM, note))
     if state == "running":
         where = f"{event.get('worker') or 'worker'}@{event.get('cloud') or 'cloud'}"
         texts.append(_event(EXECUTE, event, f"Job executing on host: <{where}>", f"SlotName: slot1@{where}"))
@@ -207,7 +213,7 @@ def _event(number: int, event: Mapping[str, Any], text: str, *more: str) -> str:
     cluster, _, proc = str(event["job"]).partition(".")
     moment = datetime.fromisoformat(event["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     head = f"{number:03} ({int(cluster):03}.{int(proc):03}.000) {moment} {text}\n"
-    return head + "".join(f"\t{line}\n" for line in more if line) + "...\n"
+    return head + "".join(f"\t{line}\n" for line in more if line) + END
 
 
 def _file(spec: Mapping[str, Any], cluster: int) -> Path:

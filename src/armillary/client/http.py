@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
@@ -15,6 +15,7 @@ from armillary.base.errors import Invalid
 from armillary.client.errors import ClientError, Unreachable
 
 _CHUNK = 1 << 18
+Meet = Callable[[Mapping[str, str]], Callable[[int], None]]
 _PART, _NO_SUCH_RANGE = 206, 416
 
 
@@ -77,9 +78,17 @@ class Armillary:
             if marker is None:
                 return found, told
 
-    def post(self, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None) -> Any:
-        """POST JSON and return the JSON answer."""
-        return self._json("POST", path, json=body, headers=headers)
+    def post(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        patience: float | None = None,
+    ) -> Any:
+        """POST JSON and return the JSON answer, for which we wait `patience` seconds."""
+        options: dict[str, Any] = {} if patience is None else {"timeout": patience}
+        return self._json("POST", path, json=body, headers=headers, **options)
 
     def put(self, path: str, body: Any) -> Any:
         """PUT JSON and return the JSON answer."""
@@ -101,16 +110,26 @@ class Armillary:
                 while chunk := source.read(_CHUNK):
                     yield chunk
 
-        headers = {"Content-Length": str(file.stat().st_size), "Content-Type": "application/octet-stream"}
-        self._json("PUT", path, content=chunks(), headers=headers)
+        self.send_chunks(path, chunks(), file.stat().st_size)
+
+    def send_chunks(
+        self, path: str, chunks: Iterator[bytes], size: int, *, patience: float | None = None, **query: Any
+    ) -> Any:
+        """PUT `size` bytes, streamed, and return the JSON answer, for which we wait `patience` seconds."""
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        options: dict[str, Any] = {} if patience is None else {"timeout": patience}
+        return self._json("PUT", path, content=chunks, headers=headers, params=_given(query), **options)
 
     def read_bytes(self, path: str, **query: Any) -> tuple[bytes, Mapping[str, str]]:
         """GET a small answer as bytes, with its headers."""
         response = self._request("GET", path, params=_given(query))
         return response.content, response.headers
 
-    def receive_file(self, path: str, into: BinaryIO) -> str:
-        """GET bytes into a file, streamed, from where the file ends on; return the SHA-256 of the whole file."""
+    def receive_file(self, path: str, into: BinaryIO, *, meet: Meet | None = None, **query: Any) -> str:
+        """GET bytes into a file, streamed, from where the file ends on; return the SHA-256 of the whole file.
+
+        `meet` is shown the headers before anything is written, and returns who is told of each piece's length.
+        """
         into.seek(0)
         digest = hashlib.sha256()
         while chunk := into.read(_CHUNK):
@@ -118,7 +137,7 @@ class Armillary:
         have = into.tell()
         headers = {"Range": f"bytes={have}-"} if have else {}
         try:
-            with self._http.stream("GET", path, headers=headers) as response:
+            with self._http.stream("GET", path, headers=headers, params=_given(query)) as response:
                 if have and response.status_code == _NO_SUCH_RANGE:
                     return digest.hexdigest()  # it was whole
                 if response.status_code >= 400:
@@ -128,9 +147,12 @@ class Armillary:
                     into.seek(0)
                     into.truncate()
                     digest = hashlib.sha256()
+                tell = meet(response.headers) if meet else None
                 for chunk in response.iter_bytes(_CHUNK):
                     digest.update(chunk)
                     into.write(chunk)
+                    if tell:
+                        tell(len(chunk))
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         return digest.hexdigest()

@@ -10,6 +10,7 @@ A crate has no list of its own that could be forged: which files it has, and wha
     inputs/SHA256            each content once, whoever used it
     outputs/12.0/NAME        what came back
     written/12.0/PATH        what the job left in VOSpace by itself
+    image/disk.qcow2         the machine image, if it was wanted, with its signed record
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from armillary.crates.canonical import digest
-from armillary.crates.record import ClusterRecord, Content, Document, JobRecord
+from armillary.crates.record import ClusterRecord, Content, Document, ImageRecord, JobRecord
 from armillary.crates.signing import Signature
 
 Kind = TypeVar("Kind", bound=Document)
 METADATA, PROV, SUBMIT = "ro-crate-metadata.json", "prov.json", "submit.sub"
 CLUSTER, SIGNED = "records/cluster.json", ".sig"
+IMAGE = "image/image.json"
+WORDING = "1"
+"""Of the descriptions: another number when the same records are described otherwise. They say it of themselves."""
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f%\\]+")
 
 
@@ -83,6 +87,8 @@ class Crate:
     cluster: Signed[ClusterRecord]
     jobs: Sequence[Signed[JobRecord]]
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    image: Signed[ImageRecord] | None = None
+    """of the machine image, when its bytes are in the crate, too: at `disk_path`"""
 
     def contents(self) -> list[Entry]:
         """Return the inputs and outputs: what is as large as the people's data."""
@@ -121,6 +127,8 @@ class Crate:
         ]
         for job in self.jobs:
             found += _signed(job, record_path(job.document.job))
+        if self.image:
+            found += _signed(self.image, IMAGE)
         found += [_bytes(key_path(key), Role.KEY, pem.encode()) for key, pem in sorted(self.keys.items())]
         return found
 
@@ -133,6 +141,11 @@ def record_path(job: str) -> str:
 def key_path(key: str) -> str:
     """Return where a public key lies."""
     return f"keys/{key}.pem"
+
+
+def disk_path(image: ImageRecord) -> str:
+    """Return where the bytes of the machine image lie."""
+    return f"image/disk.{image.disk_format}"
 
 
 def input_path(sha256: str) -> str:

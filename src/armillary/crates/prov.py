@@ -11,18 +11,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from armillary.crates.layout import Crate
-from armillary.crates.record import ClusterRecord, Content, JobRecord, LineageStep
+from armillary.crates.layout import WORDING, Crate
+from armillary.crates.record import Access, ClusterRecord, Content, JobRecord, LineageStep
 
 Record = dict[str, Any]
 _MOST_DERIVATIONS = 10_000
 """of one job: beyond that `used` and `wasGeneratedBy` say it alone, or they would be as many as inputs times outputs"""
 PREFIXES = {
-    "voprov": "http://www.ivoa.net/documents/ProvenanceDM/voprov#",
+    "voprov": "http://www.ivoa.net/documents/ProvenanceDM/index.html#",
     "armillary": "https://w3id.org/armillary/terms#",
+    "md5": "urn:md5:",
     "sha256": "urn:sha256:",
     "sha512": "urn:sha512:",
 }
+
+
+PLATFORM = "at:platform"
 
 
 class _Story:
@@ -47,10 +51,18 @@ def prov_json(crate: Crate) -> Record:
     """Return the PROV-JSON document of a crate."""
     cluster = crate.cluster.document
     story = _Story(cluster.platform.rstrip("/"))
-    owner = _agent(story, "people", cluster.owner.name, "prov:Person", "Individual")
-    project = _agent(story, "projects", cluster.project.name, "prov:Organization", "Organization")
+    owner = _agent(story, "people", cluster.owner.name, "Person")
+    project = _agent(story, "projects", cluster.project.name, "Organization")
     platform = story.element(
-        "agent", "at:platform", {"prov:type": _qname("prov:SoftwareAgent"), "prov:label": cluster.platform}
+        "agent",
+        PLATFORM,
+        {
+            "prov:type": [_qname("prov:SoftwareAgent"), _qname("voprov:Agent")],
+            "prov:label": cluster.platform,
+            "voprov:name": cluster.platform,
+            "voprov:type": "SoftwareAgent",
+            "armillary:wording": WORDING,
+        },
     )
     story.relation("actedOnBehalfOf", {"prov:delegate": owner, "prov:responsible": project})
     submit = story.element(
@@ -73,7 +85,7 @@ def prov_json(crate: Crate) -> Record:
         story.relation(
             "wasAssociatedWith", {"prov:activity": activity, "prov:agent": platform, "prov:role": "provider"}
         )
-        story.relation("used", {"prov:activity": activity, "prov:entity": image, "prov:role": "image"})
+        _used(story, activity, image, "image", artefact="ConfigFile")
         _files(story, signed.document, activity, owner)
     return story.document
 
@@ -104,7 +116,7 @@ def _files(story: _Story, job: JobRecord, activity: str, owner: str) -> None:
     given: list[str] = []
     if job.executable:
         program = _file(story, job.executable, "ConfigFile")
-        story.relation("used", {"prov:activity": activity, "prov:entity": program, "prov:role": "executable"})
+        _used(story, activity, program, "executable", artefact="ConfigFile")
         given.append(program)
     for place, argument in enumerate(job.arguments):
         parameter = story.element(
@@ -114,18 +126,16 @@ def _files(story: _Story, job: JobRecord, activity: str, owner: str) -> None:
                 "prov:type": _qname("voprov:Parameter"),
                 "voprov:name": f"argument {place}",
                 "prov:value": argument,
+                "voprov:value": argument,
             },
         )
-        story.relation(
-            "used", {"prov:activity": activity, "prov:entity": parameter, "prov:role": "parameter"}
-        )
+        _used(story, activity, parameter, "parameter", artefact="Parameter")
     for file in job.sources:
         name = _file(story, file, "DatasetEntity")
-        story.relation(
-            "used",
-            {"prov:activity": activity, "prov:entity": name, "prov:role": "input", "voprov:name": file.name},
-        )
+        _used(story, activity, name, "input", called=file.name)
         given.append(name)
+    for access in job.unknown:
+        _unknown(story, access, activity)
     if len(given) * len(job.results) > _MOST_DERIVATIONS:
         given = []
     for file in job.results:
@@ -148,6 +158,33 @@ def _files(story: _Story, job: JobRecord, activity: str, owner: str) -> None:
             story.relation("wasDerivedFrom", {"prov:generatedEntity": name, "prov:usedEntity": source})
 
 
+def _unknown(story: _Story, access: Access, activity: str) -> None:
+    """Say what was read or written whose bytes were replaced, or were too many, before their SHA-256 was taken."""
+    name = story.element(
+        "entity",
+        f"md5:{access.md5}",
+        {
+            "prov:type": _qname("voprov:DatasetEntity"),
+            "voprov:name": access.uri,
+            "voprov:location": access.uri,
+            "armillary:md5": access.md5,
+            "armillary:bytes": access.size,
+        },
+    )
+    if access.action == "read":
+        _used(story, activity, name, "input", called=access.uri)
+    else:
+        story.relation(
+            "wasGeneratedBy",
+            {
+                "prov:entity": name,
+                "prov:activity": activity,
+                "prov:time": _time(access.at),
+                "prov:role": "output",
+            },
+        )
+
+
 def _image(story: _Story, cluster: ClusterRecord) -> str:
     image = story.element("entity", f"sha512:{cluster.image.sha512}", _image_facts(cluster.image.name))
     before: str | None = None
@@ -156,7 +193,7 @@ def _image(story: _Story, cluster: ClusterRecord) -> str:
         if before is not None and before != name:
             story.relation("wasDerivedFrom", {"prov:generatedEntity": name, "prov:usedEntity": before})
         if step.by:
-            agent = _agent(story, "people", step.by.name, "prov:Person", "Individual")
+            agent = _agent(story, "people", step.by.name, "Person")
             story.relation("wasAttributedTo", {"prov:entity": name, "prov:agent": agent})
         before = name
     if before is not None and before != image:
@@ -171,7 +208,7 @@ def _step(story: _Story, cluster: ClusterRecord, place: int, step: LineageStep) 
         "entity",
         f"at:clusters/{cluster.cluster}/lineage/{place}",
         {
-            "prov:type": _qname("voprov:ConfigFile"),
+            "prov:type": _qname("voprov:Entity"),
             "voprov:name": f"{step.kind} {step.name}",
             "voprov:generatedAtTime": _time(step.at) if step.at else None,
         },
@@ -196,8 +233,27 @@ def _facts(file: Content, kind: str) -> Record:
     }
 
 
-def _agent(story: _Story, folder: str, name: str, kind: str, role: str) -> str:
-    facts = {"prov:type": [_qname(kind), _qname("voprov:Agent")], "voprov:name": name, "voprov:type": role}
+def _used(
+    story: _Story,
+    activity: str,
+    entity: str,
+    role: str,
+    *,
+    artefact: str | None = None,
+    called: str | None = None,
+) -> None:
+    """Say what a job used. `artefact`: it is configured by it, as ProvenanceDM has it, which to PROV is a use."""
+    facts: Record = {"prov:activity": activity, "prov:entity": entity, "prov:role": role}
+    if artefact:
+        facts |= {"prov:type": _qname("voprov:WasConfiguredBy"), "voprov:artefactType": artefact}
+    if called:
+        facts["armillary:name"] = called
+    story.relation("used", facts)
+
+
+def _agent(story: _Story, folder: str, name: str, kind: str) -> str:
+    types = [_qname(f"prov:{kind}"), _qname("voprov:Agent")]
+    facts = {"prov:type": types, "voprov:name": name, "voprov:type": kind}
     return story.element("agent", f"at:{folder}/{_local(name)}", facts)
 
 

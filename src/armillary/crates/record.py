@@ -25,12 +25,14 @@ from armillary.crates.canonical import canonical, parse
 
 JOB_FORMAT = "armillary-job-record/1"
 CLUSTER_FORMAT = "armillary-cluster-record/1"
+IMAGE_FORMAT = "armillary-image-record/1"
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sha512 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 Size = Annotated[int, Field(ge=0)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
+"""A path or the URI of one: a path of VOSpace has 4096 bytes at most, each of which may be escaped by three."""
 
 
 class Document(BaseModel):
@@ -93,6 +95,21 @@ class Image(Document):
     """empty: nobody on this platform saw it made"""
 
 
+class ImageRecord(Document):
+    """A machine image whose bytes are in a crate: all that it takes to have it on another cloud, too."""
+
+    format: Literal["armillary-image-record/1"] = IMAGE_FORMAT
+    platform: str
+    """that hands it out"""
+    name: Name
+    sha512: Sha512
+    size: Size
+    disk_format: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,16}$")]
+    min_disk_gib: Size
+    properties: dict[str, str] = Field(default_factory=dict[str, str])
+    """Glance's and people's: the system inside, the hardware that it wants"""
+
+
 class ClusterRecord(Document):
     """What all jobs of one submit share."""
 
@@ -137,12 +154,29 @@ class Access(Document):
     at: Moment
     """of the first of them"""
     action: Literal["read", "write", "delete", "list", "change"]
-    uri: str
+    uri: Name
     sha256: Sha256 | None = None
     """None: the bytes were replaced before anybody could take their SHA-256"""
     md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
     size: Size | None = None
+    attempt: int | None = None
+    """None: the one that counts"""
     count: Annotated[int, Field(ge=1)] = 1
+
+
+class Attempt(Document):
+    """An attempt that does not count: its machine was lost or gave it back, or the job was run again."""
+
+    number: int
+    worker: str
+    cloud: str | None = None
+    server: str | None = None
+    image_sha512: Sha512
+    started_at: Moment
+    ended_at: Moment | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    error: str | None = None
 
 
 class JobRecord(Document):
@@ -155,6 +189,8 @@ class JobRecord(Document):
     attempt: int
     """the one whose outputs are the job's"""
     attempts: int
+    earlier: list[Attempt] = Field(default_factory=list[Attempt])
+    """the last of the others, oldest first; what they did in VOSpace is among `accesses`"""
     executable: Content | None
     """None: a program of the image, named in `spec`"""
     arguments: list[str]
@@ -193,26 +229,33 @@ class JobRecord(Document):
 
     @property
     def reads(self) -> list[Access]:
-        """The first read of each path in VOSpace, but for what it had written there itself."""
-        found: dict[str, Access] = {}
-        own: set[str] = set()
+        """The first read of each version of a file in VOSpace, but for what it had written there itself."""
+        found: dict[tuple[str, str | None], Access] = {}
+        own: set[tuple[str, str | None]] = set()
         for access in self.accesses:
+            version = (access.uri, access.md5)
             if access.action == "write":
-                own.add(access.uri)
-            elif access.action == "read" and access.uri not in own:
-                found.setdefault(access.uri, access)
+                own.add(version)
+            elif access.action == "read" and version not in own:
+                found.setdefault(version, access)
         return list(found.values())
 
     @property
     def writes(self) -> list[Access]:
-        """What it left in VOSpace: the last write of each path that it did not delete after."""
+        """What it left in VOSpace: the last write of each path that it did not delete after, nor a folder around it."""
         found: dict[str, Access] = {}
-        for access in self.accesses:
-            if access.action == "write":
+        deleted: set[str] = set()
+        for access in reversed(self.accesses):
+            if access.action == "delete":
+                deleted.add(access.uri)
+            elif access.action == "write" and access.uri not in found and not _within(access.uri, deleted):
                 found[access.uri] = access
-            elif access.action == "delete":
-                found.pop(access.uri, None)
-        return list(found.values())
+        return list(found.values())[::-1]
+
+    @property
+    def unknown(self) -> list[Access]:
+        """What it read or left in VOSpace whose SHA-256 nobody could take: it was replaced first, or is very large."""
+        return [access for access in (*self.reads, *self.writes) if access.sha256 is None]
 
     @property
     def sources(self) -> list[Content]:
@@ -227,6 +270,15 @@ class JobRecord(Document):
     def submission(self) -> dict[str, Any]:
         """Return the job's spec whole, as it is submitted."""
         return {**self.spec, "arguments": list(self.arguments), "environment": dict(self.environment)}
+
+
+def _within(uri: str, folders: set[str]) -> bool:
+    """Whether a path is one of these, or below one."""
+    while folders and uri:
+        if uri in folders:
+            return True
+        uri = uri.rpartition("/")[0]
+    return False
 
 
 def _contents(accesses: list[Access]) -> list[Content]:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any, cast
 from urllib.parse import quote
 
-from armillary.crates.layout import METADATA, PROV, Crate, Entry, Role, output_path
-from armillary.crates.record import ClusterRecord, JobRecord, Person
+from armillary.crates.layout import METADATA, PROV, WORDING, Crate, Entry, Role, disk_path, output_path
+from armillary.crates.record import Access, ClusterRecord, ImageRecord, JobRecord, Person
 
 Record = dict[str, Any]
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -23,12 +23,14 @@ _FORMATS = {
     Role.SUBMIT: "text/plain",
 }
 """What inputs and outputs are, nobody has said."""
+_DISKS = {"qcow2": "application/x-qemu-disk"}
 
 
 def ro_crate_metadata(crate: Crate) -> Record:
     """Return the JSON-LD of `ro-crate-metadata.json`."""
     cluster = crate.cluster.document
     entries = [*crate.papers(), *crate.contents()]
+    disks = [crate.image.document] if crate.image else []
     actions = [_action(crate, job.document) for job in crate.jobs]
     title = cluster.batch_name or f"Cluster {cluster.cluster}"
     root: Record = {
@@ -41,13 +43,18 @@ def ro_crate_metadata(crate: Crate) -> Record:
         "author": {"@id": _person_id(cluster.owner)},
         "publisher": {"@id": _project_id(cluster)},
         "conformsTo": [{"@id": _PROFILE}],
-        "hasPart": [{"@id": _id(entry.path)} for entry in entries] + [{"@id": PROV}],
+        "hasPart": [
+            *_refs(_id(entry.path) for entry in entries),
+            *_refs(map(disk_path, disks)),
+            {"@id": PROV},
+        ],
         "mentions": [{"@id": action["@id"]} for action in actions],
     }
     graph = [
         {
             "@id": METADATA,
             "@type": "CreativeWork",
+            "version": WORDING,
             "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
             "about": {"@id": "./"},
         },
@@ -62,8 +69,10 @@ def ro_crate_metadata(crate: Crate) -> Record:
         {"@id": PROV, "@type": "File", "name": "W3C PROV", "encodingFormat": "application/json"},
         *_people(cluster),
         *_software(cluster, crate),
-        *(_file(entry) for entry in entries),
+        *(_file(entry, cluster.platform) for entry in entries),
+        *(_disk(image) for image in disks),
         *actions,
+        *(_unknown(access) for job in crate.jobs for access in job.document.unknown),
         *(value for job in crate.jobs for value in _values(job.document)),
     ]
     return {"@context": ["https://w3id.org/ro/crate/1.1/context", _TERMS], "@graph": _once(graph)}
@@ -89,11 +98,11 @@ def _action(crate: Crate, job: JobRecord) -> Record:
         "agent": {"@id": _person_id(cluster.owner)},
         "instrument": _refs([_program_id(job), _image_id(cluster)]),
         "object": _refs([_id(f"inputs/{file.sha256}") for file in job.sources])
+        + _refs([_version(access) for access in job.unknown if access.action == "read"])
         + _refs([f"#job-{job.job}-argument-{n}" for n in range(len(job.arguments))]),
-        "result": _refs([_id(output_path(job.job, file.name)) for file in job.results]),
-        "actionStatus": {
-            "@id": f"http://schema.org/{'Completed' if job.succeeded else 'Failed'}ActionStatus"
-        },
+        "result": _refs([_id(output_path(job.job, file.name)) for file in job.results])
+        + _refs([_version(access) for access in job.unknown if access.action == "write"]),
+        "actionStatus": f"http://schema.org/{'Completed' if job.succeeded else 'Failed'}ActionStatus",
         "environment": _refs(
             [f"#job-{job.job}-environment-{quote(name, safe='')}" for name in job.environment]
         ),
@@ -148,6 +157,8 @@ def _software(cluster: ClusterRecord, crate: Crate) -> list[Record]:
         "sha512": cluster.image.sha512,
         "description": f"The machine image that the jobs ran on. {lineage}".strip(),
     }
+    if crate.image:
+        image["encoding"] = {"@id": disk_path(crate.image.document)}
     inside = [
         {"@id": _program_id(job.document), "@type": "SoftwareApplication", "name": _program(job.document),
          "url": {"@id": cluster.platform}, "softwareVersion": f"of the image sha512:{cluster.image.sha512}",
@@ -157,7 +168,7 @@ def _software(cluster: ClusterRecord, crate: Crate) -> list[Record]:
     return [image, *inside]
 
 
-def _file(entry: Entry) -> Record:
+def _file(entry: Entry, platform: str) -> Record:
     about: Record = {
         "@id": _id(entry.path),
         "@type": "File",
@@ -169,8 +180,40 @@ def _file(entry: Entry) -> Record:
     if entry.content and entry.content.uri:
         about["identifier"] = entry.content.uri
     if entry.program:
-        about |= {"@type": ["File", "SoftwareSourceCode"], "version": f"sha256:{entry.sha256}"}
+        about |= {
+            "@type": ["File", "SoftwareSourceCode"],
+            "version": f"sha256:{entry.sha256}",
+            "url": {"@id": platform},
+        }
     return about
+
+
+def _disk(image: ImageRecord) -> Record:
+    return {
+        "@id": disk_path(image),
+        "@type": "File",
+        "name": f"Disk of the machine image {image.name}",
+        "contentSize": str(image.size),
+        "sha512": image.sha512,
+        "encodingFormat": _DISKS.get(image.disk_format, "application/octet-stream"),
+    }
+
+
+def _unknown(access: Access) -> Record:
+    """Describe bytes that are not here, and of which no SHA-256 was taken: they are named all the same."""
+    return {
+        "@id": _version(access),
+        "@type": "CreativeWork",
+        "name": access.uri,
+        "identifier": access.uri,
+        "contentSize": str(access.size or 0),
+        "description": f"Not in this crate: these bytes were replaced, or were too many, before their SHA-256 was taken. "
+        f"Their MD5 is {access.md5}.",
+    }
+
+
+def _version(access: Access) -> str:
+    return f"urn:md5:{access.md5}?={quote(access.uri, safe='')}"
 
 
 def _once(graph: Iterable[Record]) -> list[Record]:

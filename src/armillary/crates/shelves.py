@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -15,6 +18,21 @@ from armillary.base.errors import Invalid, NotFound
 _CHUNK = 1 << 20
 MAX_PAPER = 64 << 20
 MAX_FILES = 2_000_000
+MAX_DIRECTORY = 256 << 20
+"""bytes of a zip's own list of files: `zipfile` makes objects of it all, some ten times as large"""
+_END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_TAIL = 65_535 + 22
+_HEADER = 30
+"""bytes before the name of a file in a zip"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oddity:
+    """Something in a crate that no platform makes, whatever the records say."""
+
+    path: str
+    code: str
+    message: str
 
 
 class Shelf(Protocol):
@@ -26,6 +44,10 @@ class Shelf(Protocol):
 
     def chunks(self, path: str) -> Iterator[bytes]:
         """Yield a file's bytes. Raises NotFound."""
+        ...
+
+    def oddities(self) -> Sequence[Oddity]:
+        """Return what is wrong with it as a folder or zip: links, paths that lead out of it, files that share bytes."""
         ...
 
 
@@ -45,10 +67,22 @@ class Folder:
 
     def chunks(self, path: str) -> Iterator[bytes]:
         place = self._root / path
-        if not place.is_file() or stat.S_ISLNK(place.lstat().st_mode):
+        if not place.is_file() or place.resolve() != self._root.resolve() / path:
             raise NotFound(f"{path} is not in the crate", facts={"path": path})
         with place.open("rb") as file:
             yield from _pieces(file)
+
+    def oddities(self) -> Sequence[Oddity]:
+        found: list[Oddity] = []
+        for folder, folders, files in os.walk(self._root):
+            for name in [*folders, *files]:
+                place = Path(folder, name)
+                mode, path = place.lstat().st_mode, place.relative_to(self._root).as_posix()
+                if stat.S_ISLNK(mode):
+                    found.append(_link(path))
+                elif not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+                    found.append(Oddity(path=path, code="no_file", message="is neither a file nor a folder"))
+        return found
 
 
 class Zip:
@@ -63,18 +97,42 @@ class Zip:
             raise _too_many()
         return found
 
+    def oddities(self) -> Sequence[Oddity]:
+        found: list[Oddity] = []
+        end = 0
+        for info in sorted(self._archive.infolist(), key=lambda info: info.header_offset):
+            name = info.filename
+            parts = name.removesuffix("/").split("/")
+            if name.startswith("/") or "\\" in name or any(part in {"", ".", ".."} for part in parts):
+                found.append(
+                    Oddity(path=name, code="unsafe_path", message="would not lie in the crate's folder")
+                )
+            if stat.S_ISLNK(info.external_attr >> 16):
+                found.append(_link(name))
+            if info.header_offset < end:
+                message = "shares its bytes with another file, as zip bombs do"
+                found.append(Oddity(path=name, code="overlap", message=message))
+            end = max(end, info.header_offset + _HEADER + len(name.encode()) + info.compress_size)
+        return found
+
     def chunks(self, path: str) -> Iterator[bytes]:
         try:
+            if self._archive.getinfo(path).compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise _unreadable(path, "it is packed in a way that no crate is")
             file = self._archive.open(path)
         except KeyError as error:
             raise NotFound(f"{path} is not in the crate", facts={"path": path}) from error
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
             raise _unreadable(path, error) from error
         with file:
             try:
                 yield from _pieces(file)
-            except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+            except (zipfile.BadZipFile, OSError, EOFError, ValueError, zlib.error) as error:
                 raise _unreadable(path, error) from error
+
+
+NO_ZIP = (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, struct.error)
+"""What `zipfile.ZipFile` raises of bytes that are none, or damaged: NotImplementedError where a version is claimed that it does not know."""
 
 
 @contextmanager
@@ -84,8 +142,12 @@ def open_shelf(place: Path) -> Generator[Shelf]:
         yield Folder(root=place)
         return
     try:
+        with place.open("rb") as file:
+            size = directory_size(file)
+        if size > MAX_DIRECTORY:
+            raise _too_many()
         archive = zipfile.ZipFile(place)
-    except (OSError, zipfile.BadZipFile) as error:
+    except NO_ZIP as error:
         raise Invalid(
             f"{place} is no crate: neither a folder nor a zip file that can be read",
             code="no_crate",
@@ -105,12 +167,31 @@ def whole(shelf: Shelf, path: str) -> bytes:
     return bytes(found)
 
 
+def directory_size(file: IO[bytes]) -> int:
+    """Return how many bytes the zip's list of files has, by the records at its end, as `zipfile` will read them."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - _TAIL - 76))
+    tail = file.read()
+    sizes = [0]
+    at = tail.rfind(_END)
+    if at >= 0 and len(tail) >= at + 16:
+        sizes.append(struct.unpack_from("<I", tail, at + 12)[0] % 0xFFFFFFFF)
+    if at >= 76 and tail[at - 20 : at - 16] == _LOCATOR_64 and tail[at - 76 : at - 72] == _END_64:
+        sizes.append(struct.unpack_from("<Q", tail, at - 76 + 40)[0])
+    file.seek(0)
+    return max(sizes)
+
+
+def _link(path: str) -> Oddity:
+    return Oddity(path=path, code="link", message="is a link, which leads to bytes that nobody signed")
+
+
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield chunk
 
 
-def _unreadable(path: str, error: Exception) -> Invalid:
+def _unreadable(path: str, error: object) -> Invalid:
     return Invalid(f"{path} cannot be read: {error}", code="unreadable_file", facts={"path": path})
 
 

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,14 +19,30 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
-from armillary.crates.canonical import digest
-from armillary.crates.describing import descriptions
-from armillary.crates.layout import CLUSTER, SIGNED, Crate, Entry, Role, Signed, key_path, record_path
-from armillary.crates.record import ClusterRecord, Document, JobRecord, read
+from armillary.crates.canonical import canonical, digest
+from armillary.crates.describing import descriptions, wording
+from armillary.crates.layout import (
+    CLUSTER,
+    IMAGE,
+    SIGNED,
+    WORDING,
+    Crate,
+    Entry,
+    Role,
+    Signed,
+    disk_path,
+    key_path,
+    record_path,
+)
+from armillary.crates.record import ClusterRecord, Document, ImageRecord, JobRecord, read
 from armillary.crates.shelves import Shelf, whole
 from armillary.crates.signing import Signature, key_id, read_public, verifies
 
 Kind = TypeVar("Kind", bound=Document)
+MAX_PAPERS = 1 << 30
+"""bytes of records, signatures, keys and descriptions together, which are kept in memory"""
+MAX_KEYS = 1000
+_NAMED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +76,13 @@ class Report:
     files: int = 0
     octets: int = 0
     trusted: Collection[str] = field(default_factory=tuple[str, ...])
+    unjudged: Sequence[str] = ()
+    """descriptions that another version of this software made, in other words: they are not held against the records"""
+
+    @property
+    def absent(self) -> int:
+        """How many jobs of the cluster are not in it: of a part of a cluster, or one that somebody took records out of."""
+        return self.crate.cluster.document.jobs - len(self.crate.jobs) if self.crate else 0
 
     @property
     def good(self) -> bool:
@@ -66,10 +90,13 @@ class Report:
         return not self.findings
 
 
-def verify(shelf: Shelf, *, trusted: Collection[str] = (), image: Path | None = None) -> Report:
+def verify(
+    shelf: Shelf, *, trusted: Collection[str] = (), image: Path | None = None, complete: bool = False
+) -> Report:
     """Check a crate. `trusted`: fingerprints of the only keys that count; none: any key of the crate's own.
 
-    `image`: a machine image's file, to be the one that the records name.
+    `image`: a machine image's file, to be the one that the records name. `complete`: all jobs of the cluster have to
+    be there; a crate of some of them is good, so that nothing else tells when records were taken out.
     """
     checker = _Checker(shelf, frozenset(trusted))
     crate = checker.crate()
@@ -79,8 +106,15 @@ def verify(shelf: Shelf, *, trusted: Collection[str] = (), image: Path | None = 
     checker.files(crate)
     if image:
         checker.image(crate, image)
+    if complete:
+        checker.jobs(crate)
     return Report(
-        findings=checker.findings, crate=crate, files=checker.seen, octets=checker.octets, trusted=trusted
+        findings=checker.findings,
+        crate=crate,
+        files=checker.seen,
+        octets=checker.octets,
+        trusted=trusted,
+        unjudged=checker.unjudged,
     )
 
 
@@ -99,6 +133,18 @@ def load(shelf: Shelf) -> Crate:
     return crate
 
 
+def _once(data: bytes) -> Any:
+    """Read JSON in which no name comes twice: of two values one reader takes the first, another the last."""
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a name comes twice")
+        return found
+
+    return json.loads(data, object_pairs_hook=members)
+
+
 class _Checker:
     def __init__(self, shelf: Shelf, trusted: frozenset[str]) -> None:
         self._shelf = shelf
@@ -109,8 +155,14 @@ class _Checker:
             Finding(what="extra", code="twice", path=name, message="comes more than once, with bytes that may differ")
             for name, count in Counter(names).items() if count > 1
         ]  # fmt: skip
+        self.findings += [
+            Finding(what="extra", code=one.code, path=one.path, message=one.message)
+            for one in shelf.oddities()
+        ]
+        self._left = MAX_PAPERS
         self.seen = 0
         self.octets = 0
+        self.unjudged: list[str] = []
 
     def crate(self) -> Crate | None:
         """Return the crate as its records say it should be, or None when they cannot be read."""
@@ -120,15 +172,20 @@ class _Checker:
             name for name in self._names if name.startswith("records/") and name.endswith(".json") and name != CLUSTER
         )  # fmt: skip
         jobs = [found for place in places if (found := self._signed(JobRecord, place, keys))]
+        image = self._signed(ImageRecord, IMAGE, keys) if IMAGE in self._names else None
         if cluster is None:
             return None
         jobs.sort(key=lambda job: job.document.proc)
         used = {key: pem for key, (pem, _) in keys.items()}
-        return Crate(cluster=cluster, jobs=jobs, keys=used)
+        return Crate(cluster=cluster, jobs=jobs, keys=used, image=image)
 
     def bindings(self, crate: Crate) -> None:
         """Check that the records belong together, and to this one image."""
         image = crate.cluster.document.image.sha512
+        if crate.image and crate.image.document.sha512 != image:
+            other = crate.image.document.sha512
+            found = f"is of an image other than the cluster's: sha512 {other[:16]}…, not {image[:16]}…"
+            self._found(Role.IMAGE, "image_differs", IMAGE, found)
         for signed in crate.jobs:
             job = signed.document
             path = record_path(job.job)
@@ -142,8 +199,10 @@ class _Checker:
                 )
             if job.cluster != crate.cluster.sha256:
                 self._found("record", "other_cluster", path, "belongs to another cluster's record", job.job)
-            if job.machine.image_sha512 != image:
-                found = f"ran on an image other than the cluster's: sha512 {job.machine.image_sha512[:16]}…, not {image[:16]}…"
+            others = [job.machine.image_sha512, *(one.image_sha512 for one in job.earlier)]
+            other = next((one for one in others if one != image), None)
+            if other is not None:
+                found = f"ran on an image other than the cluster's: sha512 {other[:16]}…, not {image[:16]}…"
                 self._found("image", "image_differs", path, found, job.job)
 
     def files(self, crate: Crate) -> None:
@@ -153,6 +212,9 @@ class _Checker:
         for entry in entries:
             if entry.role not in {Role.RECORD, Role.SIGNATURE, Role.KEY}:  # those have been read
                 self._content(entry)
+        if crate.image:
+            known.add(disk_path(crate.image.document))
+            self._disk(crate.image.document)
         sure = not any(finding.what in {"record", "signature", "key"} for finding in self.findings)
         for path, data in descriptions(crate).items():
             known.add(path)
@@ -167,22 +229,38 @@ class _Checker:
 
     def image(self, crate: Crate, place: Path) -> None:
         """Check a machine image's file against the digest in the records."""
-        hasher = hashlib.sha512()
         with place.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                hasher.update(chunk)
+            found = hashlib.file_digest(file, "sha512").hexdigest()
         wanted = crate.cluster.document.image.sha512
-        if hasher.hexdigest() != wanted:
-            message = f"has sha512 {hasher.hexdigest()[:16]}…, and the jobs ran on {wanted[:16]}…"
+        if found != wanted:
+            message = f"has sha512 {found[:16]}…, and the jobs ran on {wanted[:16]}…"
             self._found("image", "image_differs", place.name, message)
+
+    def jobs(self, crate: Crate) -> None:
+        """Check that each job of the cluster has its record here."""
+        there = {job.document.proc for job in crate.jobs}
+        jobs = crate.cluster.document.jobs
+        absent = list(islice((proc for proc in range(jobs) if proc not in there), _NAMED))
+        if absent:
+            named = tuple(f"{crate.cluster.document.cluster}.{proc}" for proc in absent)
+            message = f"{jobs - len(there)} of {jobs} jobs have no record here"
+            self._found("record", "incomplete", CLUSTER, message, *named)
+
+    def _whole(self, path: str) -> bytes:
+        data = whole(self._shelf, path)
+        self._left -= len(data)
+        if self._left < 0:
+            raise Invalid(
+                f"the records, signatures and keys have more than {MAX_PAPERS >> 20} MiB together",
+                code="no_crate",
+            )
+        return data
 
     def _keys(self) -> dict[str, tuple[str, Ed25519PublicKey]]:
         found: dict[str, tuple[str, Ed25519PublicKey]] = {}
-        for name in sorted(self._names):
-            if not name.startswith("keys/"):
-                continue
+        for name in sorted(name for name in self._names if name.startswith("keys/"))[:MAX_KEYS]:
             try:
-                pem = whole(self._shelf, name).decode("ascii")
+                pem = self._whole(name).decode("ascii")
                 key = read_public(pem)
             except (ArmillaryError, UnicodeDecodeError):
                 self._found("key", "unreadable_key", name, "is no Ed25519 public key")
@@ -197,7 +275,7 @@ class _Checker:
         self, kind: type[Kind], path: str, keys: dict[str, tuple[str, Ed25519PublicKey]]
     ) -> Signed[Kind] | None:
         try:
-            data = whole(self._shelf, path)
+            data = self._whole(path)
             document = read(kind, data)
         except NotFound:
             self._found("record", "missing", path, "is missing")
@@ -215,14 +293,13 @@ class _Checker:
         elif not verifies(data, signature, key=keys[signature.key][1]):
             self._found("signature", "bad_signature", path + SIGNED, f"does not hold for {path}")
         elif self._trusted and signature.key not in self._trusted:
-            self._found(
-                "key", "untrusted_key", path + SIGNED, f"signed by {signature.key}, which is not trusted"
-            )
+            message = f"signed by {signature.key}, and you trust {', '.join(sorted(self._trusted)[:3])} alone"
+            self._found("key", "untrusted_key", path + SIGNED, message)
         return Signed(document=document, data=data, signature=signature)
 
     def _signature(self, path: str) -> Signature | None:
         try:
-            return Signature.model_validate_json(whole(self._shelf, path))
+            return Signature.model_validate_json(self._whole(path))
         except NotFound:
             self._found("signature", "missing", path, "is missing")
         except (ArmillaryError, ValidationError):
@@ -230,7 +307,14 @@ class _Checker:
         return None
 
     def _content(self, entry: Entry) -> None:
-        hasher, size = hashlib.sha256(), 0
+        self._bytes("sha256", entry.sha256, entry)
+
+    def _disk(self, image: ImageRecord) -> None:
+        entry = Entry(path=disk_path(image), role=Role.IMAGE, size=image.size, sha256="")
+        self._bytes("sha512", image.sha512, entry)
+
+    def _bytes(self, kind: str, wanted: str, entry: Entry) -> None:
+        hasher, size = hashlib.new(kind), 0
         try:
             for chunk in self._shelf.chunks(entry.path):
                 hasher.update(chunk)
@@ -244,16 +328,21 @@ class _Checker:
             self._found(entry.role, "unreadable_file", entry.path, error.message, *entry.jobs)
             return
         self.octets += size
-        if size != entry.size or hasher.hexdigest() != entry.sha256:
-            message = (
-                f"is not the {entry.role} that was recorded (sha256 {entry.sha256[:16]}…, {entry.size} bytes)"
-            )
+        if size != entry.size or hasher.hexdigest() != wanted:
+            message = f"is not the {entry.role} that was recorded ({kind} {wanted[:16]}…, {entry.size} bytes)"
             self._found(entry.role, "content_differs", entry.path, message, *entry.jobs)
 
     def _description(self, path: str, data: bytes, *, sure: bool) -> None:
         """Compare a description with what the records say; `sure`: that the records do."""
         try:
-            same = json.loads(whole(self._shelf, path)) == json.loads(data)
+            found = self._whole(path)
+            same = found == data
+            if not same:
+                said = _once(found)
+                same = canonical(said) == canonical(_once(data))
+                if not same and wording(path, said) not in {None, WORDING}:
+                    self.unjudged.append(path)
+                    return
         except NotFound:
             self._found(Role.DESCRIPTION, "missing", path, "is missing")
         except (ArmillaryError, ValueError, RecursionError):

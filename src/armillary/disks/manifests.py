@@ -8,14 +8,16 @@ import zlib
 from dataclasses import astuple
 from typing import Any
 
+from armillary.base.errors import Invalid
 from armillary.disks.model import VERSION, File, Manifest, Package
 
-MOST_BYTES = 1 << 30
-"""of JSON: more than any honest image has"""
+MOST_BYTES = 256 << 20
+"""of JSON: more than any honest image has. The platform reads it into its memory."""
+_GZIP = 16 + zlib.MAX_WBITS
 
 
-def packed(manifest: Manifest) -> bytes:
-    """Return the manifest's bytes."""
+def packed(manifest: Manifest, *, most: int = MOST_BYTES) -> bytes:
+    """Return the manifest's bytes. Raises Invalid `image_too_big`."""
     document = {
         "version": VERSION,
         "system": manifest.system,
@@ -28,14 +30,24 @@ def packed(manifest: Manifest) -> bytes:
             for f in manifest.files
         ],
     }
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(text) > most:
+        raise Invalid(
+            f"The list of what is on the image has {len(text)} bytes, and {most} is the most.",
+            code="image_too_big",
+            facts={"what": "bytes of its list", "limit": most},
+        )
+    return gzip.compress(text, compresslevel=6, mtime=0)
 
 
-def unpacked(data: bytes) -> Manifest | None:
-    """Return the manifest that bytes are; None for those of another version, or of none."""
+def unpacked(data: bytes, *, most: int = MOST_BYTES) -> Manifest | None:
+    """Return the manifest that bytes are; None for those of another version, or of none, or that are too many."""
     try:
-        document: dict[str, Any] = json.loads(gzip.decompress(data))
+        unpacker = zlib.decompressobj(wbits=_GZIP)
+        text = unpacker.decompress(data, most)
+        if not unpacker.eof:
+            return None
+        document: dict[str, Any] = json.loads(text)
         if document["version"] != VERSION:
             return None
         return Manifest(
@@ -46,7 +58,7 @@ def unpacked(data: bytes) -> Manifest | None:
             packages=[_package(*row) for row in document["packages"]],
             files=[_file(*row) for row in document["files"]],
         )
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
+    except (zlib.error, ValueError, KeyError, TypeError):
         return None
 
 

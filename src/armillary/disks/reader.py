@@ -8,24 +8,20 @@ those that it was told, and has little memory: what is read was made by stranger
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from pathlib import Path
 
+from armillary.base.confined import confine
 from armillary.base.errors import ArmillaryError, Invalid
 from armillary.disks.manifests import packed
 from armillary.disks.reading import read_image
 
 MEMORY = 3 << 30
-_FILES = 64
 
 
 def main() -> int:
     """Read what we are asked to, once."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+    confine(memory=MEMORY)
     asked = json.loads(sys.stdin.readline())
     try:
         manifest = read_image(

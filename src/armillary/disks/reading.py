@@ -9,7 +9,7 @@ from pathlib import Path
 from armillary.disks import software
 from armillary.disks.model import Bounds, File, Manifest
 from armillary.disks.opening import open_disk
-from armillary.disks.volumes import systems
+from armillary.disks.volumes import systems, text
 from armillary.disks.walking import Progress, walk
 
 
@@ -39,6 +39,17 @@ def read_image(
         problems=[*problems, *tree.problems, *known.problems],
         clean=root.clean and all(mounted.clean for mounted in mounts.values()),
     )
+
+
+def read_file(path: Path, name: str, *, most: int = 16 << 20) -> str:
+    """Return the text of one file of an image; empty if it has none of that name.
+
+    Raises:
+        Invalid: it cannot be read, or has no system.
+    """
+    with open_disk(path) as disk:
+        root, _, _ = systems(disk)
+        return text(root.root, *name.split("/"), most=most)
 
 
 def _owned(files: list[File], owners: dict[str, str]) -> list[File]:

@@ -75,17 +75,18 @@ def _mounts(root: FileSystem, others: list[FileSystem]) -> dict[str, FileSystem]
     by_name = {f"UUID={fs.uuid}".lower(): fs for fs in others}
     by_name |= {f"LABEL={fs.label}".lower(): fs for fs in others if fs.label}
     mounts: dict[str, FileSystem] = {}
-    for line in _text(root.root, "etc", "fstab").splitlines():
+    for line in text(root.root, "etc", "fstab", most=_MOST_FSTAB).splitlines():
         fields = line.split()
         if len(fields) >= 2 and fields[0].replace('"', "").lower() in by_name and fields[1] != "/":
             mounts[fields[1].strip("/")] = by_name[fields[0].replace('"', "").lower()]
     return mounts
 
 
-def _text(node: Node, *names: str) -> str:
+def text(node: Node, *names: str, most: int) -> str:
+    """Return the text of a file below `node`, of at most so many bytes; empty if there is none."""
     try:
         for name in names:
             node = next(child for found, child in node.entries() if found == name)
-        return node.open().read(_MOST_FSTAB).decode(errors="replace") if node.kind == "file" else ""
+        return node.open().read(most).decode(errors="replace") if node.kind == "file" else ""
     except FAULTS:
         return ""

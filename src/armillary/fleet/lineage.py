@@ -13,6 +13,8 @@ from armillary.base.ids import CloudName
 from armillary.fleet.model import FleetImage
 
 MOST_STEPS = 40
+# of a recipe; each package by its digest is in the lock, which lies in the image
+_TOLD = ("title", "tools", "sources", "wheels", "snapshot", "lock_sha256")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,10 @@ class Lineages:
 
     def of(self, project: Project, image: FleetImage) -> list[Step]:
         """Return the image and all that it goes back to, as far as it is known."""
-        known = self._known(project)
+        return self.among(image, self._known(project))
+
+    def among(self, image: FleetImage, known: Sequence[FleetImage]) -> list[Step]:
+        """The same for who has asked the clouds already: `known` are their images, the oldest first."""
         steps: list[Step] = []
         seen: set[str] = set()
         current: FleetImage | None = image
@@ -122,6 +127,5 @@ def _recipe_step(manifest: Mapping[str, Any]) -> Step:
         name=str(recipe.get("name") or imported.get("source") or manifest.get("name") or ""),
         id=str(recipe.get("inputs_sha256") or imported.get("sha256") or ""),
         at=str(manifest.get("created") or ""),
-        facts={key: manifest[key] for key in ("title", "tools", "sources", "wheels") if key in manifest}
-        | {"version": recipe.get("version")},
+        facts={key: manifest[key] for key in _TOLD if key in manifest} | {"version": recipe.get("version")},
     )

@@ -137,9 +137,11 @@ class FleetService(Tending):
         """Make an image with the name, formats, properties and digest of `like`; whole, or nothing stays."""
         return self._cloud(cloud).images.upload(project, like, chunks)
 
-    def image_bytes(self, cloud: CloudName, project: Project, image_id: ImageId) -> Iterator[bytes]:
-        """An image's bytes, in pieces; whether they are what its digest says is for the caller to find out."""
-        return self._cloud(cloud).images.open(project, image_id)
+    def image_bytes(
+        self, cloud: CloudName, project: Project, image_id: ImageId, *, offset: int = 0
+    ) -> Iterator[bytes]:
+        """An image's bytes from `offset` on; whether they are what its digest says is for the caller to find out."""
+        return self._cloud(cloud).images.open(project, image_id, offset=offset)
 
     def snapshot(
         self,

@@ -66,6 +66,12 @@ class Sending:
         if send is None:
             self._outbox.settle(delivery, GIVEN_UP, said="this platform sends none", next_at=now)
             return
+        if (
+            delivery.tries > _TRIES
+        ):  # nobody came back from any try: what breaks its sender goes on breaking it
+            log.error("notice %s: given up, since no try of it ended", delivery.id)
+            self._outbox.settle(delivery, GIVEN_UP, said="no try of it ended", next_at=now)
+            return
         try:
             send(delivery)
         except ArmillaryError as error:

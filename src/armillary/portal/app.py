@@ -14,6 +14,7 @@ from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.batch.board import Board
 from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
+from armillary.portal.archive import Archive
 from armillary.portal.context import Portal
 from armillary.portal.inside.service import Inside
 from armillary.portal.keys import KeyRing
@@ -25,6 +26,7 @@ from armillary.portal.pages import (
     admin,
     admin_people,
     admin_place,
+    crates,
     files,
     front,
     frozen,
@@ -34,6 +36,7 @@ from armillary.portal.pages import (
     images,
     job,
     jobs,
+    keeping,
     launching,
     machine_parts,
     machines,
@@ -42,6 +45,7 @@ from armillary.portal.pages import (
     oidc,
     places,
     profile,
+    rerunning,
     security,
     shared,
     signing_in,
@@ -55,7 +59,6 @@ from armillary.portal.security import SecurityHeaders
 from armillary.portal.shelf import Shelf
 from armillary.portal.static_files import TerminalFiles, VersionedFiles
 from armillary.portal.visit import SignInNeeded
-from armillary.provenance.freezing import Freezes
 from armillary.provenance.service import Provenance
 from armillary.vospace.service import VOSpaceService
 
@@ -79,6 +82,9 @@ ROOMS = (
     image_contents,
     submit,  # before the jobs, as what has a number below /jobs is a submit of old
     workers,
+    keeping,  # before the jobs, whose actions and numbers are any word there
+    rerunning,
+    crates,
     jobs,
     job,
     files,
@@ -109,7 +115,7 @@ def create_portal(
     office: Office,
     clock: Clock,
     provenance: Provenance | None = None,
-    freezes: Freezes | None = None,
+    archive: Archive | None = None,
     provider: Provider | None = None,
 ) -> FastAPI:
     """Return the portal as an application of its own, to be mounted at `/` behind everything else."""
@@ -125,7 +131,7 @@ def create_portal(
         inside=inside,
         office=office,
         provenance=provenance,
-        freezes=freezes,
+        archive=archive,
         provider=provider,
         clock=clock,
         renderer=Renderer(),
@@ -159,10 +165,8 @@ def create_portal(
     def sign_in_first(request: Request, _error: Exception) -> Response:
         visit = portal.visit(request)
         to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        if request.headers.get("hx-request"):  # a part of a page: send the whole page to the form
-            response = Response(status_code=204)
-            response.headers["hx-redirect"] = "/sign-in"
-            return response
+        if request.headers.get("hx-request"):
+            return visit.leave("/sign-in")  # its way back would be to a part
         return visit.go("/sign-in", to=to if request.method == "GET" else "/")
 
     app.add_exception_handler(ArmillaryError, refused)

@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from armillary.accounts.cookies import session_of
 from armillary.accounts.model import Membership, Principal, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.accounts.trail import see
@@ -18,6 +19,7 @@ from armillary.base.errors import NotFound, Unauthorized
 from armillary.batch.board import Board
 from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
+from armillary.portal.archive import Archive
 from armillary.portal.forms import Form
 from armillary.portal.i18n import choose_locale
 from armillary.portal.inside.service import Inside
@@ -29,14 +31,12 @@ from armillary.portal.rendering import Renderer
 from armillary.portal.security import (
     FORM_FIELD,
     NONCE_COOKIE,
-    SESSION_COOKIE,
     bounded,
     check_csrf,
     csrf_token,
 )
 from armillary.portal.shelf import Shelf
 from armillary.portal.visit import Visit
-from armillary.provenance.freezing import Freezes
 from armillary.provenance.service import Provenance
 from armillary.vospace.service import VOSpaceService
 
@@ -66,8 +66,8 @@ class Portal:
     office: Office
     clock: Clock
     renderer: Renderer
-    freezes: Freezes | None = None
-    """what is kept for ever"""
+    archive: Archive | None = None
+    """what carries jobs with their records away, and keeps them"""
     provenance: Provenance | None = None
     """what made results"""
     provider: Provider | None = None
@@ -75,7 +75,7 @@ class Portal:
 
     def visit(self, request: Request) -> Visit:
         """Who visits, signed in or not, and in which project and language."""
-        session = request.cookies.get(SESSION_COOKIE, "")
+        session = session_of(request)
         nonce = request.cookies.get(NONCE_COOKIE, "")
         fresh = "" if nonce else secrets.token_urlsafe(32)
         principal = self._principal(session)
@@ -108,7 +108,7 @@ class Portal:
             TooLarge: it is larger than who sends it may send.
             Forbidden: it came from elsewhere.
         """
-        known = await run_in_threadpool(self._principal, request.cookies.get(SESSION_COOKIE, ""))
+        known = await run_in_threadpool(self._principal, session_of(request))
         request = bounded(request, most=FORM_BYTES if known else STRANGERS_BYTES)
         data = await request.form(max_files=FORM_PARTS, max_fields=FORM_PARTS, max_part_size=4 * 2**20)
         check_csrf(request, data.get(FORM_FIELD))

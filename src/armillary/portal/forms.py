@@ -12,6 +12,11 @@ from armillary.portal.i18n import N_
 ALLOCATION_FIELDS = ("cores", "ram", "disk", "storage", "batch_cores")
 
 
+def whole(text: str | None, *, digits: int = 9) -> int | None:
+    """Read a whole number with so many digits at most; None for whatever else there is."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 class Form:
     """A form that was sent, after its token was checked."""
 
@@ -52,9 +57,9 @@ class Form:
         figures: dict[str, int] = {}
         errors: dict[str, str] = {}
         for name in ALLOCATION_FIELDS:
-            typed = self.text(name)
-            if typed.isascii() and typed.isdigit() and len(typed) < 10:
-                figures[name] = int(typed)
+            figure = whole(self.text(name))
+            if figure is not None:
+                figures[name] = figure
             else:
                 errors[f"requested.{name}"] = N_("This must be a whole number.")
         if errors:

@@ -35,11 +35,11 @@ class Journey:
     nonce: str
     verifier: str
     to: str
-    adds: bool
-    """whether the identity is for the account that is signed in"""
+    adds: str
+    """the token of the form by which somebody who is signed in has the identity added to the account; empty: it signs in"""
 
     @classmethod
-    def begin(cls, *, to: str, adds: bool) -> Journey:
+    def begin(cls, *, to: str, adds: str) -> Journey:
         """Return a new one, with secrets of its own."""
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         return cls(state=state, nonce=nonce, verifier=verifier, to=to, adds=adds)

@@ -12,6 +12,7 @@ from armillary.base.units import format_size
 from armillary.portal import i18n, letters
 from armillary.portal.static_files import static
 from armillary.portal.wording import NOTICES, STATES, ErrorText, Worded, error_text
+from armillary.portal.wording_differences import difference
 
 
 def moment(value: datetime | None) -> str:
@@ -79,6 +80,9 @@ class Renderer:
         def day(value: date) -> str:
             return letters.day(locale, value)
 
+        def differs(said: str) -> str:
+            return difference(catalogue.gettext, said)
+
         def wording(error: Worded) -> ErrorText:
             return error_text(catalogue, error)
 
@@ -94,6 +98,7 @@ class Renderer:
             day=day,
             notice=notice,
             error_text=wording,
+            difference=differs,
         )
         names: dict[str, Any] = environment.globals
         names.update(languages=i18n.LOCALES, static=static)

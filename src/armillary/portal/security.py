@@ -10,10 +10,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from armillary.accounts.cookies import session_of
 from armillary.base.errors import Forbidden, TooLarge
 from armillary.base.units import format_size
 
-SESSION_COOKIE = "armillary_session"
 NONCE_COOKIE = "armillary_csrf"
 FORM_FIELD = "csrf"
 _TOKEN_BYTES = 16
@@ -69,7 +69,7 @@ def check_csrf(request: Request, token: object) -> None:
     nonce = request.cookies.get(NONCE_COOKIE, "")
     origin = request.headers.get("origin")
     foreign = bool(origin) and urlsplit(str(origin)).netloc != request.headers.get("host", "")
-    if foreign or not is_csrf_token(token, nonce, request.cookies.get(SESSION_COOKIE, "")):
+    if foreign or not is_csrf_token(token, nonce, session_of(request)):
         raise Forbidden(
             "This form is too old, or it did not come from this portal.",
             code="forged_request",
@@ -84,7 +84,7 @@ def bounded(request: Request, *, most: int) -> Request:
         TooLarge: it announces more. Reading it raises the same when more comes.
     """
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced[:20]) > most:
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > most:
         raise _too_large(most)
     seen = 0
 
@@ -122,6 +122,8 @@ class SecurityHeaders:
                     headers.setdefault(name, value)
                 if not str(scope.get("path", "")).startswith("/static/"):
                     headers.setdefault("cache-control", "no-store")
+                    # pages of machines are of the same site where their names are below ours, and get our cookies sent
+                    headers.setdefault("cross-origin-resource-policy", "same-origin")
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

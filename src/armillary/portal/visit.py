@@ -140,6 +140,16 @@ class Visit:
         target = f"{path}?{urlencode(query)}" if query else path
         return self._with_cookies(RedirectResponse(target, 303))
 
+    def leave(self, path: str, /, **query: str) -> Response:
+        """Answer as `go`, also a part of a page that asked for itself: the whole page goes."""
+        answer = self.go(path, **query)
+        if not self.request.headers.get("hx-request"):
+            return answer
+        # htmx would follow by itself, and look there for the part
+        return self._with_cookies(
+            Response(status_code=204, headers={"hx-redirect": answer.headers["location"]})
+        )
+
     def _with_cookies(self, response: Response) -> Response:
         for name, value in self.cookies.items():
             self.set_cookie(response, name, value, max_age=52 * WEEK)

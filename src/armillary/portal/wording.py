@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from armillary.portal.i18n import N_
 from armillary.portal.wording_machines import MACHINES
 from armillary.portal.wording_people import PEOPLE, PEOPLE_NOTICES
+from armillary.portal.wording_records import RECORD_NOTICES, RECORDS
 from armillary.portal.wording_signing_in import SIGNING_IN
 from armillary.portal.wording_waiting import WAITING
 
@@ -145,6 +146,7 @@ NOTICES: Mapping[str, str] = {
     "token-revoked": N_("The token is revoked."),
     **PEOPLE_NOTICES,
     "wishes-kept": N_("Your choice is kept."),
+    **RECORD_NOTICES,
     "signed-out": N_("You are signed out."),
 }
 
@@ -218,14 +220,6 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "cloud_failed": (N_("Cloud %(cloud)s could not do this."), N_("Try again in a moment.")),
     "cloud_not_found": (N_("There is no cloud %(cloud)s."), N_("Choose one of the clouds.")),
     "server_not_found": (N_("There is no such machine."), N_("List the machines.")),
-    "record_not_made": (
-        N_("Nothing is written down of this job yet."),
-        N_("Wait for its end; a job that was removed before it ran leaves no record."),
-    ),
-    "too_large_to_trace": (
-        N_("The file has to be read whole to know what made it."),
-        N_("Ask on the command line: armillary why"),
-    ),
     "image_not_found": (N_("There is no such image."), N_("List the images.")),
     "image_ambiguous": (
         N_("Different images have the name %(name)s."),
@@ -235,6 +229,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     **MACHINES,
     **PEOPLE,
     **SIGNING_IN,
+    **RECORDS,
     "bad_key": (
         N_("This is not an ssh public key."),
         N_("Paste the one line of a file like ~/.ssh/id_ed25519.pub."),

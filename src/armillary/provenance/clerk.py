@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from armillary.base.clock import Clock
-from armillary.base.errors import ArmillaryError
+from armillary.base.errors import ArmillaryError, Invalid
 from armillary.base.ids import ProjectId
 from armillary.batch.ended import EndedAttempt, EndedCluster, EndedJob, Ending
 from armillary.batch.model import JobId
@@ -30,6 +30,8 @@ AT_ONCE = 200
 """endings in one round"""
 ROUNDS = 5
 """at a tick; then others may write, too"""
+PATIENCE = 2.0
+"""seconds that whoever asks for a record waits for the clerk, who may be at the SHA-256 of a large file"""
 _MARKS_AT_ONCE = 200
 
 
@@ -102,10 +104,17 @@ class Clerk:
         self._lock = threading.Lock()
         self._clusters: dict[int, tuple[EndedCluster, SignedCluster]] = {}
 
-    def tick(self) -> int:
-        """Write down what has ended; return how many jobs that were."""
-        with self._lock:
+    def tick(self, *, patience: float = -1) -> int:
+        """Write down what has ended; return how many jobs that were.
+
+        With `patience`, in seconds, nothing is done when somebody else is at it for longer.
+        """
+        if not self._lock.acquire(timeout=patience):
+            return 0
+        try:
             return sum(self._round() for _ in range(ROUNDS))
+        finally:
+            self._lock.release()
 
     def _round(self) -> int:
         after = self._store.progress()
@@ -119,18 +128,25 @@ class Clerk:
         new = [(job, attempt) for job, attempt in ran if (job.id, attempt.number) not in known]
         made = self._write(new)
         self._store.add([one for one, _ in made], seq=ended[-1].seq)
-        self._witness.forget([name for job in jobs for name in _names(job)])
+        self._witness.forget([name for job in jobs for name in _names(job, job.attempt)])
         return len(made)
 
     def _write(self, jobs: Sequence[tuple[EndedJob, EndedAttempt]]) -> list[tuple[Made, list[Mark]]]:
         accesses: dict[str, list[JobAccess]] = {}
-        for one in self._witness.of_jobs([f"{job.id}.{attempt.number}" for job, attempt in jobs]):
-            accesses.setdefault(one.job, []).append(one)
+        names = {name: str(job.id) for job, attempt in jobs for name in _names(job, attempt)}
+        for one in self._witness.of_jobs(list(names)):
+            accesses.setdefault(names[one.job], []).append(one)
         made: list[tuple[Made, list[Mark]]] = []
         for job, attempt in jobs:
             # A token's mark is its bearer's word: nobody writes into the record of somebody else's job.
-            own = [a for a in accesses.get(f"{job.id}.{attempt.number}", ()) if a.person_id == job.owner]
-            made.append(self._made(job, attempt, merged(own)))
+            own = [a for a in accesses.get(str(job.id), ()) if a.person_id == job.owner]
+            try:
+                made.append(self._made(job, attempt, merged(own)))
+            except (
+                Invalid,
+                ValueError,
+            ):  # one job of which no document can be made keeps no other's from being made
+                log.exception("job %s leaves no record", job.id)
         marks = [mark for _, some in made for mark in some]
         for first in range(0, len(marks), _MARKS_AT_ONCE):
             self._mark(marks[first : first + _MARKS_AT_ONCE])
@@ -204,6 +220,7 @@ class Clerk:
         return self._store.add_cluster(signed)
 
 
-def _names(job: EndedJob) -> list[str]:
-    """Return how the credentials of a job's attempts name it; of very many attempts, the last."""
-    return [f"{job.id}.{number}" for number in range(max(1, job.attempts - 50), job.attempts + 1)]
+def _names(job: EndedJob, attempt: EndedAttempt | None) -> list[str]:
+    """Return how the credentials of a job's attempts name it."""
+    numbers = {one.number for one in job.earlier} | ({attempt.number} if attempt else set[int]())
+    return [f"{job.id}.{number}" for number in sorted(numbers)]

@@ -2,9 +2,10 @@
 
 # no `from __future__ import annotations` here: FastAPI could not resolve what closes over `who`
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
@@ -15,6 +16,7 @@ from armillary.bounded import BoundedRoute
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import METADATA, PROV
 from armillary.crates.signing import Signature
+from armillary.provenance.disks import Disks
 from armillary.provenance.exporting import IMPORTED, MAX_JOBS, Exports, Target
 from armillary.provenance.freezing import Freezes
 from armillary.provenance.frozen_store import Frozen
@@ -24,6 +26,8 @@ from armillary.vospace.paths import VOSPath
 
 Number = Annotated[int, Path(ge=0, le=2**53)]
 Form = Literal["prov-json", "ro-crate-metadata"]
+OCTETS = "X-Armillary-Octets"
+"""Header: how many bytes the files of a crate have together; it is packed while it is sent."""
 _FORMS: dict[Form, str] = {"prov-json": PROV, "ro-crate-metadata": METADATA}
 
 
@@ -57,16 +61,18 @@ class ImportIn(BaseModel):
     cluster: Signature
     jobs: Annotated[list[Signature], Field(min_length=1, max_length=MAX_JOBS)]
     keys: Annotated[dict[str, str], Field(max_length=100)]
+    image: Signature | None = None
 
 
 class ImportOut(BaseModel):
-    """`name` is what `rerun` takes. `kept`: files in VOSpace that are there with other bytes."""
+    """`name` is what `rerun` takes. `kept`: files in VOSpace that are there with other bytes; `refused`: no right to write."""
 
     name: str
     platform: str
     jobs: list[str]
     written: list[str]
     kept: list[str]
+    refused: list[str]
 
 
 class FreezeIn(BaseModel):
@@ -77,6 +83,7 @@ class FreezeIn(BaseModel):
     cluster: Annotated[int, Field(ge=0, le=2**53)]
     to: Annotated[str, Field(max_length=4096)] | None = None
     title: Annotated[str, Field(max_length=500)] | None = None
+    with_image: bool = False
 
 
 class CiteIn(BaseModel):
@@ -96,6 +103,7 @@ class FrozenOut(BaseModel):
     page: str
     image_sha512: str
     image_kept: list[str]
+    image_included: bool
     frozen_at: str
     doi: str | None
     doi_state: str | None
@@ -115,19 +123,39 @@ class RerunOut(BaseModel):
 
 
 def crate_router(
-    *, exports: Exports, reruns: Reruns, imports: Imports, freezes: Freezes, authenticator: Authenticator
+    *,
+    exports: Exports,
+    reruns: Reruns,
+    imports: Imports,
+    freezes: Freezes,
+    disks: Disks,
+    authenticator: Authenticator,
 ) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/api/v1/provenance", tags=["provenance"], route_class=SignaturesRoute)
+    of_known = type("KnownRoute", (SignaturesRoute,), {"knows": staticmethod(authenticator.principal_of)})
+    routes = APIRouter(prefix="/api/v1/provenance", tags=["provenance"], route_class=of_known)
     signed_in = Depends(authenticator.principal_of)
 
     @routes.get("/crates/{target}")
-    def crate(target: str, who: Annotated[Principal, signed_in]) -> Response:
-        """A crate as a zip: records, signatures, descriptions, inputs and outputs."""
+    def crate(
+        target: str,
+        who: Annotated[Principal, signed_in],
+        image: bool = False,
+        project: Annotated[str | None, Query(max_length=255)] = None,
+    ) -> Response:
+        """A crate as a zip: records, signatures, descriptions, inputs and outputs; with `image` the machine image."""
         chosen = Target.parse(target)
-        headers = {"Content-Disposition": f'attachment; filename="crate-{chosen}.zip"'}
-        chunks = exports.archive(who, chosen)
-        return StreamingResponse(chunks, media_type="application/zip", headers=headers)
+        found = exports.crate(who, chosen)
+        if image:
+            disk = disks.disk(who, found, project=project)
+            parcel = exports.pack(who, disk.crate, disks.chunks(disk))
+        else:
+            parcel = exports.pack(who, found)
+        headers = {
+            "Content-Disposition": f'attachment; filename="crate-{chosen}.zip"',
+            OCTETS: str(parcel.octets),
+        }
+        return StreamingResponse(parcel.chunks, media_type="application/zip", headers=headers)
 
     @routes.get("/crates/{target}/records")
     def records(target: str, who: Annotated[Principal, signed_in]) -> dict[str, Any]:
@@ -143,16 +171,17 @@ def crate_router(
 
     @routes.post("/imports", status_code=201)
     def bring(body: ImportIn, who: Annotated[Principal, signed_in]) -> ImportOut:
-        done = imports.take(who, cluster=body.cluster, jobs=body.jobs, keys=body.keys)
+        done = imports.take(who, cluster=body.cluster, jobs=body.jobs, keys=body.keys, image=body.image)
         return ImportOut(
             name=f"{IMPORTED}{done.number}",
             platform=done.platform,
             jobs=list(done.jobs),
             written=list(done.written),
             kept=list(done.kept),
+            refused=list(done.refused),
         )
 
-    def frozen_out(found: Frozen) -> FrozenOut:
+    def frozen_out(who: Principal, found: Frozen) -> FrozenOut:
         return FrozenOut(
             cluster=found.cluster,
             title=found.title,
@@ -160,6 +189,7 @@ def crate_router(
             page=freezes.page_of(found.cluster),
             image_sha512=found.image,
             image_kept=list(found.image_kept),
+            image_included=freezes.has_image(who, found),
             frozen_at=to_iso(found.at),
             doi=found.doi,
             doi_state=found.doi_state,
@@ -168,20 +198,23 @@ def crate_router(
     @routes.post("/frozen", status_code=201)
     def freeze(body: FreezeIn, who: Annotated[Principal, signed_in]) -> FrozenOut:
         to = place_of(who, body.to) if body.to else None
-        return frozen_out(freezes.freeze(who, ClusterId(body.cluster), to=to, title=body.title))
+        return frozen_out(
+            who,
+            freezes.freeze(who, ClusterId(body.cluster), to=to, title=body.title, with_image=body.with_image),
+        )
 
     @routes.delete("/frozen/{cluster}")
     def unfreeze(cluster: Number, who: Annotated[Principal, signed_in]) -> FrozenOut:
-        return frozen_out(freezes.unfreeze(who, ClusterId(cluster)))
+        return frozen_out(who, freezes.unfreeze(who, ClusterId(cluster)))
 
     @routes.post("/frozen/{cluster}/doi")
     def cite(cluster: Number, body: CiteIn, who: Annotated[Principal, signed_in]) -> FrozenOut:
-        return frozen_out(freezes.cite(who, ClusterId(cluster), publish=body.publish))
+        return frozen_out(who, freezes.cite(who, ClusterId(cluster), publish=body.publish))
 
     @routes.get("/crates/{target}/{form}")
     def description(target: str, form: Form, who: Annotated[Principal, signed_in]) -> Response:
         """What a crate says of itself, alone: `prov-json` or `ro-crate-metadata`."""
-        found = exports.crate(who, Target.parse(target))
+        found = replace(exports.crate(who, Target.parse(target)), image=None)
         return Response(descriptions(found)[_FORMS[form]], media_type="application/json")
 
     @routes.post("/reruns", status_code=201)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +47,14 @@ class Bytes(Protocol):
 
     def path(self, sha256: str) -> Path:
         """Return where a content is. Raises NotFound."""
+        ...
+
+
+class Sent(Protocol):
+    """What people have sent: `batch.holdings.Holdings`."""
+
+    def missing(self, who: Principal, digests: Iterable[str]) -> list[str]:
+        """Return which of these the caller must still send, though others may have."""
         ...
 
 

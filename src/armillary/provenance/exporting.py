@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from armillary.accounts.model import Principal
@@ -11,8 +11,8 @@ from armillary.base.errors import Conflict, NotFound, TooLarge
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.crates.describing import descriptions
-from armillary.crates.layout import Crate, Entry, Role, Signed
-from armillary.provenance.crate_ports import Bytes, ImportedRecords, Recorded, Tree
+from armillary.crates.layout import Crate, Entry, Role, Signed, disk_path
+from armillary.provenance.crate_ports import Bytes, ImportedRecords, Recorded, Sent, Tree
 from armillary.vospace.archives import Entry as Packed
 from armillary.vospace.archives import zipped
 
@@ -43,13 +43,24 @@ class Target:
         return IMPORTED + name if self.imported else name
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """A crate on its way out. `octets`: of its files, the descriptions not counted."""
+
+    octets: int
+    chunks: Iterator[bytes]
+
+
 class Exports:
     """Puts crates together."""
 
-    def __init__(self, *, recorded: Recorded, imported: ImportedRecords, spool: Bytes, tree: Tree) -> None:
+    def __init__(
+        self, *, recorded: Recorded, imported: ImportedRecords, spool: Bytes, sent: Sent, tree: Tree
+    ) -> None:
         self._recorded = recorded
         self._imported = imported
         self._spool = spool
+        self._sent = sent
         self._tree = tree
 
     def crate(self, who: Principal, target: Target) -> Crate:
@@ -95,15 +106,14 @@ class Exports:
 
     def require_contents(self, who: Principal, crate: Crate) -> None:
         """Raise Conflict `contents_gone`, with the list, when bytes that the records name can no longer be had."""
-        entries = crate.contents()
-        missing = set(self._spool.missing([entry.sha256 for entry in entries]))
-        gone = [entry for entry in entries if entry.sha256 in missing and not self._in_tree(who, entry)]
+        elsewhere = self._not_in_spool(who, crate.contents())
+        gone = [entry for entry in elsewhere if not self._in_tree(who, entry)]
         if gone:
             raise _gone(gone)
 
     def chunks(self, who: Principal, entry: Entry) -> Iterator[bytes]:
         """Yield the bytes of an input or output, from wherever they are."""
-        if not self._spool.missing([entry.sha256]):
+        if not self._not_in_spool(who, [entry]):
             return chunks_of(self._spool.path(entry.sha256))
         uri = entry.content.uri if entry.content else None
         assert uri is not None, "it was looked for before"
@@ -113,10 +123,30 @@ class Exports:
         """Yield bytes that a crate's records name. Raises NotFound when they name none such, or those are gone."""
         for entry in self.crate(who, target).contents():
             if entry.sha256 == sha256:
-                if self._spool.missing([sha256]) and not self._in_tree(who, entry):
-                    raise _gone([entry])
-                return self.chunks(who, entry)
+                return self.held(who, entry)
         raise NotFound(f"no record of {target} names {sha256}", facts={"sha256": sha256})
+
+    def held(self, who: Principal, entry: Entry) -> Iterator[bytes]:
+        """Yield the bytes of an input or output. Raises Conflict `contents_gone` when they are nowhere any more."""
+        if self._not_in_spool(who, [entry]) and not self._in_tree(who, entry):
+            raise _gone([entry])
+        return self.chunks(who, entry)
+
+    def lies_at(self, who: Principal, name: str) -> str | None:
+        """Return the SHA-256 of what is in VOSpace now, at `vos:/home/…`, for those who may read it."""
+        return self._tree.sha256(who, f"vos:///{name.removeprefix('vos:/')}")
+
+    def _not_in_spool(self, who: Principal, entries: Sequence[Entry]) -> list[Entry]:
+        """Return what the caller does not have by the spool.
+
+        What a job read or wrote in VOSpace is had there, by those who may read it: that somebody's spool has the same
+        bytes opens it to nobody else. What a job brought home is had there, though it may have written the same.
+        """
+        missing = set(self._spool.missing([entry.sha256 for entry in entries]))
+        private = [entry for entry in entries if entry.content and entry.content.uri]
+        unsent = set(self._sent.missing(who, [entry.sha256 for entry in private]))
+        elsewhere = {id(entry) for entry in private if entry.sha256 in unsent}
+        return [entry for entry in entries if entry.sha256 in missing or id(entry) in elsewhere]
 
     def _in_tree(self, who: Principal, entry: Entry) -> bool:
         uri = entry.content.uri if entry.content else None
@@ -124,17 +154,26 @@ class Exports:
 
     def archive(self, who: Principal, target: Target) -> Iterator[bytes]:
         """Yield a crate as a zip. What is wrong with it is said before its first byte."""
-        crate = self.crate(who, target)
-        self.require_contents(who, crate)
-        return zipped(self._packed(who, crate))
+        return self.pack(who, self.crate(who, target)).chunks
 
-    def _packed(self, who: Principal, crate: Crate) -> Iterator[Packed]:
+    def pack(self, who: Principal, crate: Crate, image: Iterator[bytes] | None = None) -> Parcel:
+        """Return a crate as a zip, with its image if its bytes are given. Raises as `require_contents`."""
+        crate = crate if image else replace(crate, image=None)
+        self.require_contents(who, crate)
+        octets = sum(entry.size for entry in [*crate.papers(), *crate.contents()])
+        octets += crate.image.document.size if crate.image else 0
+        return Parcel(octets=octets, chunks=zipped(self._packed(who, crate, image or iter(()))))
+
+    def _packed(self, who: Principal, crate: Crate, image: Iterator[bytes]) -> Iterator[Packed]:
         at = crate.cluster.document.submitted_at
         papers = [(entry.path, entry.data or b"") for entry in crate.papers()]
         for path, data in [*descriptions(crate).items(), *papers]:
             yield Packed(name=path, modified_at=at, length=len(data), chunks=[data])
         for entry in crate.contents():
             yield Packed(name=entry.path, modified_at=at, length=entry.size, chunks=self.chunks(who, entry))
+        if crate.image:
+            disk = crate.image.document
+            yield Packed(name=disk_path(disk), modified_at=at, length=disk.size, chunks=image)
 
 
 def chunks_of(place: Path) -> Iterator[bytes]:

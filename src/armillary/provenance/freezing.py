@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from armillary.accounts.model import Principal, Project
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Conflict, Forbidden, NotFound
 from armillary.base.ids import CloudName, ClusterId, ImageId, ProjectId, Sha512
+from armillary.batch.seeing import need_write
 from armillary.crates.describing import descriptions
-from armillary.crates.layout import Crate
+from armillary.crates.layout import IMAGE, Crate
 from armillary.fleet.model import FleetImage
+from armillary.provenance.bundling import Bundles, no_room
 from armillary.provenance.doi import Registrar, Work
 from armillary.provenance.exporting import Exports, Target
 from armillary.provenance.frozen_store import Frozen, FrozenStore
@@ -22,21 +26,29 @@ _FOLDER = "frozen"
 
 
 class Space(Protocol):
-    """VOSpace as far as bundles need it."""
+    """VOSpace as far as what is frozen there needs it."""
 
     def exists(self, who: Principal, path: VOSPath) -> bool: ...
-
-    def make_folder(self, who: Principal, path: VOSPath) -> None: ...
-
-    def write(self, who: Principal, path: VOSPath, chunks: Iterator[bytes], size: int) -> None: ...
-
-    def delete(self, who: Principal, path: VOSPath) -> None: ...
 
     def freeze(self, who: Principal, path: VOSPath, name: str) -> int: ...
 
     def thaw(self, who: Principal, path: VOSPath, name: str) -> int: ...
 
     def is_public(self, path: VOSPath) -> bool: ...
+
+    def room(self, who: Principal, path: VOSPath) -> int | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ahead:
+    """What freezing would write, and why it would be refused. `room`: bytes that are left there; None: no limit."""
+
+    path: VOSPath
+    jobs: int
+    files: int
+    octets: int
+    room: int | None
+    refusals: Sequence[ArmillaryError]
 
 
 class Images(Protocol):
@@ -61,6 +73,7 @@ class Freezes:
         store: FrozenStore,
         space: Space,
         images: Images,
+        bundles: Bundles,
         project: Callable[[ProjectId], Project],
         registrar: Registrar | None,
         clock: Clock,
@@ -71,40 +84,81 @@ class Freezes:
         self._store = store
         self._space = space
         self._images = images
+        self._bundles = bundles
         self._project = project
         self._registrar = registrar
         self._clock = clock
         self._platform = platform.rstrip("/")
+        self._lock = threading.Lock()
+        self._busy: set[int] = set()
 
-    def freeze(self, who: Principal, cluster: ClusterId, *, to: VOSPath | None, title: str | None) -> Frozen:
+    @property
+    def can_cite(self) -> bool:
+        """Whether this platform gives DOIs."""
+        return self._registrar is not None
+
+    def ahead(
+        self, who: Principal, cluster: ClusterId, *, to: VOSPath | None, with_image: bool = False
+    ) -> Ahead:
+        """Say what `freeze` would do, and all that it would refuse.
+
+        Raises:
+            NotFound: there is no such cluster for the caller, or no job of it is over.
+        """
+        crate = self._exports.crate(who, Target(cluster=cluster))
+        path = to or _usual_place(who, cluster)
+        entries = [*crate.papers(), *crate.contents()]
+        described = descriptions(crate)
+        octets = sum(entry.size for entry in entries) + sum(len(data) for data in described.values())
+        room = self._space.room(who, path)
+        refusals = list(self._refusals(who, crate, path))
+        if with_image:
+            try:
+                octets += self._bundles.image_size(who, crate)
+            except ArmillaryError as nowhere:
+                refusals.append(nowhere)
+        if room is not None and octets > room:
+            refusals.append(no_room(octets, room))
+        return Ahead(
+            path=path,
+            jobs=len(crate.jobs),
+            files=len(entries) + len(described),
+            octets=octets,
+            room=room,
+            refusals=refusals,
+        )
+
+    def freeze(
+        self,
+        who: Principal,
+        cluster: ClusterId,
+        *,
+        to: VOSPath | None,
+        title: str | None,
+        with_image: bool = False,
+    ) -> Frozen:
         """Write the crate of a cluster into VOSpace, and have it and the image stay. After a failure nothing stays.
+
+        `with_image`: the bytes of the machine image, too, and not only its digest.
 
         Raises:
             Conflict: it is frozen already, jobs of it are not over, the folder is there, or contents are gone.
+            QuotaExceeded: the folder's owner has no room for it.
         """
-        known = self._store.find(cluster)
-        if known is not None:
-            raise Conflict(
-                f"cluster {cluster} is frozen already, at {known.path}",
-                code="frozen_already",
-                facts={"cluster": cluster, "path": known.path},
-                remedy=f"To do it anew: armillary unfreeze {cluster}",
-            )
         crate = self._exports.crate(who, Target(cluster=cluster))
+        path = to or _usual_place(who, cluster)
+        with self._alone(who, cluster):
+            self._lock_again(who, cluster)
+            self._bundles.sweep(who, cluster)
+            for refusal in self._refusals(who, crate, path):
+                raise refusal
+            return self._freeze(who, crate, path, title=title, with_image=with_image)
+
+    def _freeze(
+        self, who: Principal, crate: Crate, path: VOSPath, *, title: str | None, with_image: bool
+    ) -> Frozen:
         record = crate.cluster.document
-        if len(crate.jobs) < record.jobs:
-            raise Conflict(
-                f"{record.jobs - len(crate.jobs)} of {record.jobs} jobs have no record yet",
-                code="cluster_not_over",
-                facts={"jobs": record.jobs, "recorded": len(crate.jobs)},
-                remedy=f"Wait for their end: armillary watch {cluster}",
-            )
-        self._exports.require_contents(who, crate)
-        path = to or VOSPath(("home", who.person.user_name, _FOLDER, f"cluster-{cluster}"))
-        if self._space.exists(who, path):
-            raise Conflict(
-                f"{path} is there already", code="duplicate_node", remedy="Name another with --to."
-            )
+        cluster = ClusterId(record.cluster)
         made = Frozen(
             cluster=cluster,
             person=who.person.id,
@@ -115,14 +169,15 @@ class Freezes:
             image_kept=[],
             at=self._clock.now(),
         )
+        self._bundles.write(who, path, crate, with_image=with_image)
         try:
-            self._write(who, path, crate)
             self._store.put(made)  # before anything is frozen, so that unfreeze always finds it
             self._space.freeze(who, path, str(cluster))
             made = replace(made, image_kept=self._protect(made, protected=True))
             self._store.put(made)
         except BaseException:
-            self._undo(who, made, path)
+            self._bundles.undo(who, path, cluster)
+            self._store.remove(cluster)
             raise
         return made
 
@@ -133,6 +188,10 @@ class Freezes:
             NotFound: it is not frozen. Forbidden: it is neither theirs, nor are they an administrator.
             Conflict: it has a DOI that is public, code `doi_is_public`.
         """
+        with self._alone(who, cluster):
+            return self._unfreeze(who, cluster)
+
+    def _unfreeze(self, who: Principal, cluster: ClusterId) -> Frozen:
         found = self._owned(who, cluster)
         if found.doi_state == "findable" and not who.person.is_admin:
             raise Conflict(
@@ -146,17 +205,23 @@ class Freezes:
         path = VOSPath.parse(found.path)
         if self._space.exists(who, path):
             self._space.thaw(who, path, str(cluster))
+        if all(one.cluster == cluster for one in self._store.of_image(found.image)):
+            self._protect(
+                found, protected=False
+            )  # before it is forgotten: or a kill would leave it kept for ever
         self._store.remove(cluster)
-        if not self._store.of_image(found.image):
-            self._protect(found, protected=False)
         return found
 
     def cite(self, who: Principal, cluster: ClusterId, *, publish: bool) -> Frozen:
         """Give a frozen cluster a DOI: a draft, or with `publish` one for ever, once its folder is public.
 
         Raises:
-            Unavailable: `doi_not_configured`, `doi_failed`. Conflict: the folder is not public, `not_public`.
+            NotFound: `doi_not_configured`. Unavailable: `doi_failed`. Conflict: the folder is not public, `not_public`.
         """
+        with self._alone(who, cluster):
+            return self._cite(who, cluster, publish=publish)
+
+    def _cite(self, who: Principal, cluster: ClusterId, *, publish: bool) -> Frozen:
         found = self._owned(who, cluster)
         if self._registrar is None:
             raise NotFound(
@@ -189,32 +254,43 @@ class Freezes:
         """Whether everybody may read the bundle."""
         return self._space.is_public(VOSPath.parse(found.path))
 
+    def has_image(self, who: Principal, found: Frozen) -> bool:
+        """Whether the bytes of the machine image are in the bundle."""
+        path = VOSPath.parse(found.path)
+        return self._space.exists(who, VOSPath((*path.names, *IMAGE.split("/"))))
+
     def page_of(self, cluster: int) -> str:
         """Return the address of the landing page."""
         return f"{self._platform}/frozen/{cluster}"
 
-    def _write(self, who: Principal, path: VOSPath, crate: Crate) -> None:
-        folders: set[VOSPath] = set()
-
-        def put(name: str, chunks: Iterator[bytes], size: int) -> None:
-            place = VOSPath((*path.names, *name.split("/")))
-            if place.parent not in folders:
-                self._space.make_folder(who, place.parent)
-                folders.add(place.parent)
-            self._space.write(who, place, chunks, size)
-
-        for entry in crate.papers():
-            put(entry.path, iter([entry.data or b""]), entry.size)
-        for name, data in descriptions(crate).items():
-            put(name, iter([data]), len(data))
-        for entry in crate.contents():
-            put(entry.path, self._exports.chunks(who, entry), entry.size)
-
-    def _undo(self, who: Principal, made: Frozen, path: VOSPath) -> None:
+    def _refusals(self, who: Principal, crate: Crate, path: VOSPath) -> Iterator[ArmillaryError]:
+        record = crate.cluster.document
+        known = self._store.find(record.cluster)
+        if known is not None:
+            yield Conflict(
+                f"cluster {record.cluster} is frozen already, at {known.path}",
+                code="frozen_already",
+                facts={"cluster": record.cluster, "path": known.path},
+                remedy=f"To do it anew: armillary unfreeze {record.cluster}",
+            )
+        if len(crate.jobs) < record.jobs:
+            yield Conflict(
+                f"{record.jobs - len(crate.jobs)} of {record.jobs} jobs have no record yet",
+                code="cluster_not_over",
+                facts={"jobs": record.jobs, "recorded": len(crate.jobs)},
+                remedy=f"Wait for their end: armillary watch {record.cluster}",
+            )
+        try:
+            self._exports.require_contents(who, crate)
+        except ArmillaryError as gone:
+            yield gone
         if self._space.exists(who, path):
-            self._space.thaw(who, path, str(made.cluster))
-            self._space.delete(who, path)
-        self._store.remove(made.cluster)
+            yield Conflict(
+                f"{path} is there already",
+                code="duplicate_node",
+                facts={"path": str(path)},
+                remedy="Name another with --to.",
+            )
 
     def _protect(self, found: Frozen, *, protected: bool) -> list[str]:
         """Have clouds keep the image, or let it go; return which did. What is another's is theirs to keep."""
@@ -245,14 +321,53 @@ class Freezes:
             )
         return found
 
+    def _lock_again(self, who: Principal, cluster: ClusterId) -> None:
+        """Lock a bundle of the caller's, and its image, that was written and noted when the platform was killed."""
+        known = self._store.find(cluster)
+        if known is None or known.person != who.person.id:
+            return
+        path = VOSPath.parse(known.path)
+        if self._space.exists(who, path):
+            self._space.freeze(who, path, str(cluster))
+            if not known.image_kept:
+                self._store.put(replace(known, image_kept=self._protect(known, protected=True)))
+
+    @contextmanager
+    def _alone(self, who: Principal, cluster: int) -> Generator[None]:
+        """Do one thing at a time to a cluster: of two that freeze it at once the second would undo what the first has done.
+
+        Raises:
+            Forbidden: by a credential that changes nothing of batch, such as a job's.
+        """
+        need_write(who)
+        with self._lock:
+            if cluster in self._busy:
+                raise Conflict(
+                    f"cluster {cluster} is being frozen, unfrozen or cited at this moment",
+                    code="freeze_under_way",
+                    facts={"cluster": cluster},
+                    remedy="Wait until that is over.",
+                )
+            self._busy.add(cluster)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy.discard(cluster)
+
     def _work(self, who: Principal, found: Frozen) -> Work:
         crate = self._exports.crate(who, Target(cluster=ClusterId(found.cluster)))
-        owner = crate.cluster.document.owner.name
+        owner = crate.cluster.document.owner
         return Work(
             title=found.title,
-            creators=(who.person.full_name if found.person == who.person.id else owner,),
+            # whose jobs they are, also when somebody else of the project keeps and cites them
+            creators=(who.person.full_name if owner.id == who.person.id else owner.name,),
             publisher=crate.cluster.document.project.name,
             year=found.at.year,
             url=self.page_of(found.cluster),
             description=f"{len(crate.jobs)} jobs on machine image sha512 {found.image}, with signed records.",
         )
+
+
+def _usual_place(who: Principal, cluster: ClusterId) -> VOSPath:
+    return VOSPath(("home", who.person.user_name, _FOLDER, f"cluster-{cluster}"))

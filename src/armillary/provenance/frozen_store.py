@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, MetaData, Row, String, Table, Text, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy import Engine as Database
 
 from armillary.columns import Moment
@@ -27,6 +41,16 @@ frozen = Table(
     Column("doi", String(255)),
     Column("doi_state", String(16)),  # draft, findable
 )
+
+frozen_begun = Table(
+    "provenance_frozen_begun",
+    metadata,
+    Column("cluster", BigInteger, primary_key=True, autoincrement=False),
+    Column("person", String(64), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("node", String(64), nullable=False),
+)
+"""folders that are being written: those of a process that was killed are found by it"""
 
 
 def create_all(database: Database) -> None:
@@ -50,6 +74,16 @@ class Frozen:
     doi_state: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A folder that is being written. `node` tells it from another that comes to the same path."""
+
+    cluster: int
+    person: str
+    path: str
+    node: str
+
+
 class FrozenStore:
     """One row a cluster."""
 
@@ -57,11 +91,29 @@ class FrozenStore:
         self._database = database
 
     def put(self, one: Frozen) -> None:
-        """Keep a row, in place of the one that is there."""
+        """Keep a row, in place of the one that is there; what was begun for it is done."""
         with self._database.begin() as db:
             db.execute(delete(frozen).where(frozen.c.cluster == one.cluster))
+            db.execute(delete(frozen_begun).where(_is(one.cluster, one.person)))
             values = {**one.__dict__, "image_kept": ",".join(one.image_kept)}
             db.execute(insert(frozen).values(values))
+
+    def begin(self, one: Begun) -> None:
+        """Note a folder before anything is in it."""
+        with self._database.begin() as db:
+            db.execute(delete(frozen_begun).where(_is(one.cluster, one.person)))
+            db.execute(insert(frozen_begun).values(one.__dict__))
+
+    def begun(self, cluster: int, person: str) -> Begun | None:
+        """Return the folder that was being written."""
+        with self._database.connect() as db:
+            row = db.execute(select(frozen_begun).where(_is(cluster, person))).mappings().first()
+        return Begun(**row) if row is not None else None
+
+    def end(self, cluster: int, person: str) -> None:
+        """Forget what was begun."""
+        with self._database.begin() as db:
+            db.execute(delete(frozen_begun).where(_is(cluster, person)))
 
     def cite(self, cluster: int, doi: str, state: str) -> None:
         """Note a DOI."""
@@ -83,6 +135,10 @@ class FrozenStore:
         """Return all that ran on an image."""
         with self._database.connect() as db:
             return [_frozen(row) for row in db.execute(select(frozen).where(frozen.c.image == image))]
+
+
+def _is(cluster: int, person: str) -> ColumnElement[bool]:
+    return and_(frozen_begun.c.cluster == cluster, frozen_begun.c.person == person)
 
 
 def _frozen(row: Row[Any]) -> Frozen:

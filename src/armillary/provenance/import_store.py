@@ -10,14 +10,18 @@ from datetime import datetime
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Integer,
     MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
+    delete,
+    func,
     insert,
     select,
+    update,
 )
 from sqlalchemy import Engine as Database
 
@@ -47,6 +51,14 @@ import_jobs = Table(
     Column("signature", Text, nullable=False),
 )
 
+import_images = Table(
+    "provenance_import_images",
+    metadata,
+    Column("import", BigInteger, primary_key=True, autoincrement=False, key="number"),
+    Column("signature", Text, nullable=False),
+)
+"""the imports that brought their machine image along"""
+
 
 def create_all(database: Database) -> None:
     """Make the tables that are missing."""
@@ -62,12 +74,22 @@ class ImportedJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listed:
+    """An import as a list shows it."""
+
+    number: int
+    jobs: int
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Found:
     """An import."""
 
     cluster: Signature
     jobs: Sequence[ImportedJob]
     keys: Mapping[str, str]
+    image: Signature | None = None
 
 
 class ImportStore:
@@ -83,6 +105,7 @@ class ImportStore:
         with self._database.begin() as db:
             known = db.execute(same).scalar()
             if known is not None:
+                _note_image(db, int(known), crate)
                 return int(known)
             values = {
                 "person": person,
@@ -103,7 +126,21 @@ class ImportStore:
                     for job in crate.jobs
                 ],
             )
+            _note_image(db, number, crate)
         return number
+
+    def of(self, person: str, *, limit: int) -> list[Listed]:
+        """Return what a person has imported, the newest first."""
+        query = (
+            select(imports.c.id, imports.c.at, func.count(import_jobs.c.proc).label("jobs"))
+            .join(import_jobs, import_jobs.c.number == imports.c.id)
+            .where(imports.c.person == person)
+            .group_by(imports.c.id, imports.c.at)
+            .order_by(imports.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.connect() as db:
+            return [Listed(number=row.id, jobs=row.jobs, at=row.at) for row in db.execute(query)]
 
     def find(self, number: int, person: str | None) -> Found | None:
         """Return an import, of one person if one is given."""
@@ -114,6 +151,9 @@ class ImportStore:
             row = db.execute(query).first()
             if row is None:
                 return None
+            image = db.execute(
+                select(import_images.c.signature).where(import_images.c.number == number)
+            ).scalar()
             jobs = db.execute(
                 select(import_jobs).where(import_jobs.c.number == number).order_by(import_jobs.c.proc)
             ).all()
@@ -124,7 +164,17 @@ class ImportStore:
                 for job in jobs
             ],
             keys=json.loads(row.keys),
+            image=Signature.model_validate_json(image) if image else None,
         )
+
+
+def _note_image(db: Connection, number: int, crate: Crate) -> None:
+    """Keep what was said last of the image: the same records may come with it later, and keys with a new one."""
+    if crate.image is None:
+        return
+    db.execute(delete(import_images).where(import_images.c.number == number))
+    db.execute(insert(import_images).values(number=number, signature=crate.image.signature.model_dump_json()))
+    db.execute(update(imports).where(imports.c.id == number).values(keys=json.dumps(dict(crate.keys))))
 
 
 def _name(crate: Crate) -> str:

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
-from armillary.base.errors import Conflict, Invalid, NotFound
+from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
+from armillary.batch.seeing import need_write
 from armillary.crates.layout import Crate, Entry, Role, Signed
-from armillary.crates.record import ClusterRecord, JobRecord, Kind, read
+from armillary.crates.record import ClusterRecord, ImageRecord, JobRecord, Kind, read
 from armillary.crates.signing import Signature, key_id, read_public, verifies
-from armillary.provenance.crate_ports import Bytes
+from armillary.provenance.crate_ports import Bytes, Sent
 from armillary.provenance.exporting import MAX_JOBS, chunks_of
-from armillary.provenance.import_store import ImportStore
+from armillary.provenance.import_store import ImportStore, Listed
+from armillary.provenance.model import MAX_RECORDS
 
 _NAMED = 50
 
 
-class Sent(Protocol):
-    """What people have sent: `batch.holdings.Holdings`."""
-
-    def missing(self, who: Principal, digests: Iterable[str]) -> list[str]:
-        """Return which of these the caller must still send, though others may have."""
-        ...
-
-
 class Files(Protocol):
-    """VOSpace, where what jobs read and wrote by themselves goes back to."""
+    """VOSpace, where what jobs read by themselves goes back to."""
 
     def sha256(self, who: Principal, uri: str) -> str | None:
         """Return the SHA-256 of what is there now, or None."""
@@ -36,6 +30,10 @@ class Files(Protocol):
 
     def put(self, who: Principal, uri: str, chunks: Iterator[bytes], size: int) -> None:
         """Write a file, with the folders above it. Raises what VOSpace refuses."""
+        ...
+
+    def make_place(self, who: Principal, uri: str) -> None:
+        """Make the folders above a file. Raises what VOSpace refuses."""
         ...
 
 
@@ -48,6 +46,8 @@ class Imported:
     platform: str
     written: Sequence[str]
     kept: Sequence[str]
+    refused: Sequence[str] = ()
+    """where the caller may not write"""
 
 
 class Imports:
@@ -67,25 +67,33 @@ class Imports:
         cluster: Signature,
         jobs: Sequence[Signature],
         keys: Mapping[str, str],
+        image: Signature | None = None,
     ) -> Imported:
         """Take records whose documents and contents are in the spool. The same again is the same import.
 
         Raises:
             Conflict: documents or contents were not sent before, code `contents_gone`.
             Invalid: a signature does not hold, code `bad_signature`, or the records do not belong together.
+            TooLarge: the records are more than a crate's.
         """
+        need_write(who)
         if len(jobs) > MAX_JOBS:
             raise Invalid(f"more than {MAX_JOBS} jobs", facts={"limit": MAX_JOBS})
-        self._require(who, [cluster.sha256, *(job.sha256 for job in jobs)])
+        papers = [cluster, *jobs, *([image] if image else [])]
+        self._require(who, [one.sha256 for one in papers])
+        self._require_small(papers)
         trusted = {key_id(read_public(pem)): pem for pem in keys.values()}
         crate = Crate(
             cluster=self._signed(ClusterRecord, cluster, trusted),
             jobs=[self._signed(JobRecord, job, trusted) for job in jobs],
             keys=trusted,
+            image=self._signed(ImageRecord, image, trusted) if image else None,
         )
-        image = crate.cluster.document.image.sha512
+        sha512 = crate.cluster.document.image.sha512
+        if crate.image and crate.image.document.sha512 != sha512:
+            raise Invalid("the image is not the one that the jobs ran on", code="bad_record")
         for job in crate.jobs:
-            if job.document.cluster != crate.cluster.sha256 or job.document.machine.image_sha512 != image:
+            if job.document.cluster != crate.cluster.sha256 or job.document.machine.image_sha512 != sha512:
                 raise Invalid(
                     f"job {job.document.job} is not of this cluster and its image",
                     code="bad_record",
@@ -93,7 +101,7 @@ class Imports:
                 )
         contents = crate.contents()
         self._require(who, [entry.sha256 for entry in contents])
-        written, kept = self._put_back(who, contents)
+        written, kept, refused = self._put_back(who, contents)
         number = self._store.add(who.person.id, crate, self._clock.now())
         return Imported(
             number=number,
@@ -101,7 +109,12 @@ class Imports:
             platform=crate.cluster.document.platform,
             written=written,
             kept=kept,
+            refused=refused,
         )
+
+    def of(self, who: Principal, *, limit: int) -> list[Listed]:
+        """Return what the caller has imported, the newest first."""
+        return self._store.of(who.person.id, limit=limit)
 
     def crate(self, who: Principal, number: int, proc: int | None) -> Crate:
         """Return imported records; of one job, if `proc` is given. Raises NotFound for what others imported."""
@@ -118,23 +131,41 @@ class Imports:
             cluster=self._signed(ClusterRecord, found.cluster, found.keys),
             jobs=[self._signed(JobRecord, job.signature, found.keys) for job in jobs],
             keys=found.keys,
+            image=self._signed(ImageRecord, found.image, found.keys) if found.image else None,
         )
 
-    def _put_back(self, who: Principal, entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
-        """Write what jobs read and wrote in VOSpace to where it was; what is there with other bytes is kept."""
+    def _put_back(self, who: Principal, entries: Sequence[Entry]) -> tuple[list[str], list[str], list[str]]:
+        """Write what jobs read in VOSpace to where it was; what is there with other bytes is kept.
+
+        What they wrote they write again, into folders that they find here as there: stock `vcp` leaves a file alone
+        that is there with the same bytes, so that a result which had been put back would not be seen to be made.
+
+        Where the caller may not write, such as in the home of somebody of another name, the bytes stay in the spool.
+        """
         written: list[str] = []
         kept: list[str] = []
+        refused: list[str] = []
         for entry in entries:
             uri = entry.content.uri if entry.content else None
             if uri is None or entry.role not in {Role.INPUT, Role.OUTPUT}:
                 continue
+            if entry.role is Role.OUTPUT:
+                try:
+                    self._files.make_place(who, uri)
+                except (Forbidden, NotFound):
+                    refused.append(uri)
+                continue
             now = self._files.sha256(who, uri)
             if now is None:
-                self._files.put(who, uri, chunks_of(self._spool.path(entry.sha256)), entry.size)
-                written.append(uri)
+                try:
+                    self._files.put(who, uri, chunks_of(self._spool.path(entry.sha256)), entry.size)
+                except (Forbidden, NotFound):
+                    refused.append(uri)
+                else:
+                    written.append(uri)
             elif now != entry.sha256:
                 kept.append(uri)
-        return written, kept
+        return written, kept, refused
 
     def _signed(self, kind: type[Kind], signature: Signature, keys: Mapping[str, str]) -> Signed[Kind]:
         data = self._spool.path(signature.sha256).read_bytes()
@@ -148,6 +179,16 @@ class Imports:
                 remedy="See what is wrong with the crate: armillary verify CRATE",
             )
         return Signed(document=document, data=data, signature=signature)
+
+    def _require_small(self, records: Sequence[Signature]) -> None:
+        """Refuse, before they are read, what somebody calls records and is larger than those of a crate can be."""
+        octets = sum(self._spool.path(record.sha256).stat().st_size for record in records)
+        if octets > MAX_RECORDS:
+            raise TooLarge(
+                f"{octets} bytes of records; a crate has at most {MAX_RECORDS}",
+                facts={"bytes": octets, "limit": MAX_RECORDS},
+                remedy="Import a crate of fewer jobs.",
+            )
 
     def _require(self, who: Principal, digests: Sequence[str]) -> None:
         missing = self._sent.missing(who, digests)

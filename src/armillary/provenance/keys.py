@@ -36,7 +36,7 @@ class PlatformKeys:
     """
 
     def __init__(self, *, folder: Path, published: Published, clock: Clock) -> None:
-        """Load the current key of `folder`, or make one, and publish it."""
+        """Make the first key of `folder`, unless one is named there. Nothing is read yet: a key that was lost can be changed."""
         self._folder = folder
         self._published = published
         self._clock = clock
@@ -45,18 +45,20 @@ class PlatformKeys:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not (folder / _CURRENT).exists():
             self._name(self._make(), first=True)
-        self._publish(self.current())
+            self.current()
 
     def current(self) -> Ed25519PrivateKey:
-        """Return the key that signs now.
+        """Return the key that signs now; from its first use on it is published.
 
         Raises:
             Unavailable: it cannot be read, code `signing_key_missing`.
         """
         with self._lock:
-            name = (self._folder / _CURRENT).read_text().strip()
+            name = self._current_name()
             if name not in self._known:
-                self._known[name] = self._load(name)
+                key = self._load(name)
+                self._publish(key)
+                self._known[name] = key
             return self._known[name]
 
     def sign(self, document: bytes) -> Signature:
@@ -72,8 +74,15 @@ class PlatformKeys:
 
     def public(self) -> list[PublicKey]:
         """Return all keys that ever signed, the oldest first."""
-        current = key_id(self.current().public_key())
+        current = self._current_name()
         return [replace(key, current=key.id == current) for key in self._published.public_keys()]
+
+    def _current_name(self) -> str:
+        place = self._folder / _CURRENT
+        try:
+            return place.read_text().strip()
+        except (OSError, ValueError) as error:
+            raise _missing(place) from error
 
     def _publish(self, key: Ed25519PrivateKey) -> PublicKey:
         public = key.public_key()

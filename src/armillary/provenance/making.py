@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from armillary.batch.ended import EndedAttempt, EndedCluster, EndedJob
+from armillary.batch.ended import EarlierAttempt, EndedAttempt, EndedCluster, EndedJob
+from armillary.crates import withholding
 from armillary.crates.record import (
     Access,
+    Attempt,
     ClusterRecord,
     Content,
     Image,
@@ -20,6 +23,8 @@ from armillary.crates.record import (
 from armillary.vospace.access_model import Deed, JobAccess
 from armillary.vospace.paths import VOSPath, to_uri
 
+_MOST_OF_PATHS = 4 << 20
+"""bytes of the paths of accesses, each of which is written as three at most: a document has 64 MiB"""
 _APART = frozenset({"arguments", "environment"})
 
 
@@ -32,11 +37,11 @@ def cluster_record(cluster: EndedCluster, *, platform: str, lineage: Sequence[Li
         owner=Person(name=cluster.owner_name, id=cluster.owner),
         project=Person(name=cluster.project_name, id=cluster.project),
         submitted_at=cluster.submitted_at,
-        submit_text=cluster.submit_text,
+        submit_text=withholding.from_text(cluster.submit_text),
         jobs=cluster.jobs,
         flavor=cluster.flavor,
         image=Image(name=cluster.image_name, sha512=cluster.image, lineage=list(lineage)),
-        wishes=dict(cluster.wishes),
+        wishes=_wishes(cluster.wishes),
     )
 
 
@@ -54,9 +59,10 @@ def job_record(
     """Return the record of one job.
 
     `digests` has the SHA-256 of bytes that were read or written, by their key in the byte store. Of `accesses` the
-    first `most` are named.
+    first `most` are named, or fewer, if their paths are very long.
     """
     executable, inputs = _inputs(job)
+    named = _room_for(accesses, most)
     given: Mapping[str, Any] = job.spec.get("environment") or {}
     ended = attempt.ended_at or job.finished_at
     return JobRecord(
@@ -64,9 +70,10 @@ def job_record(
         job=str(job.id),
         attempt=attempt.number,
         attempts=job.attempts,
+        earlier=[_earlier(one, cluster) for one in job.earlier],
         executable=executable,
-        arguments=[str(one) for one in job.spec.get("arguments") or ()],
-        environment={str(name): str(value) for name, value in given.items()},
+        arguments=withholding.from_arguments([str(one) for one in job.spec.get("arguments") or ()]),
+        environment=withholding.from_environment({str(name): str(value) for name, value in given.items()}),
         inputs=inputs,
         spec=_spec(job),
         machine=_machine(attempt, cluster),
@@ -78,11 +85,21 @@ def job_record(
         succeeded=job.succeeded,
         state="removed" if job.state == "removed" else "completed",
         error=attempt.error or (None if job.succeeded else job.reason),
-        usage={name: float(value) for name, value in attempt.usage.items()},
+        usage={name: float(value) for name, value in attempt.usage.items() if math.isfinite(value)},
         outputs=[Content(name=one.name, sha256=one.sha256, size=one.size) for one in job.outputs],
-        accesses=[_access(one, digests, authority) for one in accesses[:most]],
-        accesses_dropped=max(0, len(accesses) - most),
+        accesses=[_access(one, attempt.number, digests, authority) for one in accesses[:named]],
+        accesses_dropped=len(accesses) - named,
     )
+
+
+def _room_for(accesses: Sequence[JobAccess], most: int) -> int:
+    """Return how many of the first accesses a document has room for: paths may be long."""
+    left = _MOST_OF_PATHS
+    for number, one in enumerate(accesses[:most]):
+        left -= len(one.path.encode())
+        if left < 0:
+            return number
+    return min(len(accesses), most)
 
 
 def contents_of(record: JobRecord) -> set[str]:
@@ -107,7 +124,14 @@ def _inputs(job: EndedJob) -> tuple[Content | None, list[Content]]:
 
 
 def _spec(job: EndedJob) -> dict[str, Any]:
-    return {name: value for name, value in job.spec.items() if name not in _APART}
+    return withholding.from_value({name: value for name, value in job.spec.items() if name not in _APART})
+
+
+def _wishes(wishes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: withholding.from_address(str(value)) if name == "notify_url" else withholding.from_value(value)
+        for name, value in wishes.items()
+    }
 
 
 def _machine(attempt: EndedAttempt, cluster: EndedCluster) -> Machine:
@@ -129,8 +153,24 @@ def _machine(attempt: EndedAttempt, cluster: EndedCluster) -> Machine:
     )
 
 
-def _access(access: JobAccess, digests: Mapping[str, str], authority: str) -> Access:
+def _earlier(attempt: EarlierAttempt, cluster: EndedCluster) -> Attempt:
+    return Attempt(
+        number=attempt.number,
+        worker=attempt.worker,
+        cloud=attempt.cloud,
+        server=attempt.server,
+        image_sha512=attempt.image or cluster.image,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        exit_code=attempt.exit_code,
+        signal=attempt.signal,
+        error=attempt.error,
+    )
+
+
+def _access(access: JobAccess, counted: int, digests: Mapping[str, str], authority: str) -> Access:
     file = bool(access.md5)
+    number = int(access.job.rpartition(".")[2])
     return Access(
         at=access.at,
         action="read" if access.deed is Deed.READ else "write" if access.deed is Deed.WRITE else "delete",
@@ -139,6 +179,7 @@ def _access(access: JobAccess, digests: Mapping[str, str], authority: str) -> Ac
         md5=access.md5 or None,
         size=access.length if file else None,
         count=access.count,
+        attempt=None if number == counted else number,
     )
 
 
@@ -146,7 +187,7 @@ def merged(accesses: Sequence[JobAccess]) -> list[JobAccess]:
     """Return accesses with those that are noted twice as one: after a restart nobody knows what was noted before it."""
     found: dict[tuple[Any, ...], JobAccess] = {}
     for one in accesses:
-        key = (one.deed, one.path, one.blob, one.md5)
+        key = (one.job, one.deed, one.path, one.blob, one.md5)
         first = found.get(key)
         if first is None:
             found[key] = one

@@ -16,6 +16,8 @@ RECORD_PROPERTY = "ivo://armillary/provenance#record"
 JOB_PROPERTY = "ivo://armillary/provenance#job"
 """On the same node: the job, as `12.0`."""
 MARKS = frozenset({RECORD_PROPERTY, JOB_PROPERTY})
+MAX_RECORDS = 128 << 20
+"""bytes of the records that are in memory for one request"""
 
 
 @dataclass(frozen=True, kw_only=True)

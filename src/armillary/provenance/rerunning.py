@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from armillary.accounts.model import Principal
-from armillary.base.errors import Conflict, Invalid
+from armillary.base.errors import ArmillaryError, Conflict, Invalid
 from armillary.batch.holdings import Holdings
 from armillary.batch.intake import SubmitRequest
 from armillary.batch.service import Submitted
 from armillary.crates.layout import Crate
-from armillary.crates.record import Content, JobRecord
+from armillary.crates.record import Access, Content, JobRecord
+from armillary.crates.withholding import WITHHELD
 from armillary.provenance.crate_ports import Tree
 from armillary.provenance.exporting import Exports
 
@@ -59,13 +60,14 @@ class Reruns:
         """Queue the jobs of a crate as a new cluster, pinned to a cloud if one is named.
 
         Raises:
-            Conflict: `contents_gone`, `inputs_changed`: with the list; nothing was queued.
+            Conflict: `contents_gone`, `inputs_changed`, `secrets_withheld`: with the list; nothing was queued.
             NotFound: no cloud has an image with the digest.
         """
         if cloud is not None and not _CLOUD.fullmatch(cloud):
             raise Invalid(f"not a cloud: {cloud!r}", facts={"field": "cloud"}, remedy="See: armillary clouds")
         self._exports.require_inputs(crate)
         self._require_unchanged(who, [job.document for job in crate.jobs])
+        _require_arguments([job.document for job in crate.jobs])
         # whoever may see the records of jobs may see their files
         self._queue.files.vouch(who, (file.sha256 for job in crate.jobs for file in job.document.files))
         cluster = crate.cluster.document
@@ -85,19 +87,42 @@ class Reruns:
             "files": _files(jobs),
         }
         submitted = self._queue.submit(who, self._ask(body, key))
+        if without := _without(jobs):
+            submitted = replace(submitted, warnings=[*submitted.warnings, without])
         return Rerun(submitted=submitted, jobs={job.proc: job.job for job in jobs})
+
+    def refusals(self, who: Principal, crate: Crate) -> list[ArmillaryError]:
+        """Return why these jobs could not be run again now, as far as that is to do with their inputs."""
+        found: list[ArmillaryError] = []
+        try:
+            self._exports.require_inputs(crate)
+        except ArmillaryError as gone:
+            found.append(gone)
+        try:
+            self._require_unchanged(who, [job.document for job in crate.jobs])
+        except ArmillaryError as changed:
+            found.append(changed)
+        try:
+            _require_arguments([job.document for job in crate.jobs])
+        except ArmillaryError as secret:
+            found.append(secret)
+        return found
+
+    def withheld(self, crate: Crate) -> list[str]:
+        """Return the names of variables that the jobs would run without, since no record has their values."""
+        return _withheld([job.document for job in crate.jobs])
 
     def _require_unchanged(self, who: Principal, jobs: Sequence[JobRecord]) -> None:
         """Refuse when a file that a job read in VOSpace by itself has other bytes now, or is gone."""
-        asked: dict[str, str | None] = {}
+        asked: dict[tuple[str | None, ...], str] = {}
         wrong: list[dict[str, str]] = []
         for job in jobs:
             for access in job.reads:
-                if access.uri not in asked:
-                    asked[access.uri] = self._tree.md5(who, access.uri)
-                now = asked[access.uri]
-                if access.md5 is not None and now != access.md5:
-                    wrong.append({"job": job.job, "uri": access.uri, "now": "changed" if now else "gone"})
+                read = access.uri, access.md5, access.sha256
+                if read not in asked:
+                    asked[read] = self._now(who, access)
+                if asked[read]:
+                    wrong.append({"job": job.job, "uri": access.uri, "now": asked[read]})
         if wrong:
             first = ", ".join(f"{one['uri']} ({one['now']})" for one in wrong[:3])
             raise Conflict(
@@ -107,9 +132,45 @@ class Reruns:
                 remedy="Put the recorded bytes back where they were, from a crate or the bin.",
             )
 
+    def _now(self, who: Principal, access: Access) -> str:
+        """Return what has become of bytes that were read: `gone`, `changed`, or nothing."""
+        if access.md5 is None:
+            return ""
+        now = self._tree.md5(who, access.uri)
+        if now is None:
+            return "gone"
+        if now != access.md5:
+            return "changed"
+        # Other bytes of the same MD5 can be made on purpose. Of the bytes that were read the SHA-256 is known already.
+        same = access.sha256 is None or self._tree.sha256(who, access.uri) == access.sha256
+        return "" if same else "changed"
+
+
+def _require_arguments(jobs: Sequence[JobRecord]) -> None:
+    """Refuse jobs that were given a secret as an argument: without it they would do something else."""
+    secret = [job.job for job in jobs if any(WITHHELD in argument for argument in job.arguments)]
+    if secret:
+        raise Conflict(
+            f"{len(secret)} jobs were given a secret as an argument, and no record has it: {', '.join(secret[:3])}",
+            code="secrets_withheld",
+            facts={"jobs": secret[:_NAMED], "count": len(secret)},
+            remedy="Submit them by hand, from the submit file in the crate.",
+        )
+
+
+def _withheld(jobs: Sequence[JobRecord]) -> list[str]:
+    return sorted({name for job in jobs for name, value in job.environment.items() if WITHHELD in value})
+
+
+def _without(jobs: Sequence[JobRecord]) -> str:
+    """Return what to tell of variables that the jobs are run without."""
+    names = _withheld(jobs)
+    return f"run without what no record has, since it is secret: {', '.join(names[:_NAMED])}" if names else ""
+
 
 def _spec(job: JobRecord, cloud: str | None) -> dict[str, Any]:
     spec = {**job.submission(), "proc": job.proc, "on_hold": False}
+    spec["environment"] = {name: value for name, value in job.environment.items() if WITHHELD not in value}
     if cloud is not None:
         before = spec.get("requirements")
         pin = f'CloudName == "{cloud}"'

@@ -11,9 +11,10 @@ from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.batch.views import ClusterView, JobDetail
 from armillary.crates.record import JobRecord
-from armillary.crates.signing import read_public, verifies
+from armillary.crates.signing import Signature, read_public, verifies
 from armillary.provenance.model import (
     JOB_PROPERTY,
+    MAX_RECORDS,
     Maker,
     PublicKey,
     Signed,
@@ -29,6 +30,7 @@ from armillary.vospace.service import VOSpaceService
 
 CANDIDATES = 50
 """Jobs that made the same bytes, that are looked at."""
+_PAGE = 100
 
 
 class Jobs(Protocol):
@@ -43,6 +45,8 @@ class Keys(Protocol):
     """The platform's keys."""
 
     def public(self) -> list[PublicKey]: ...
+
+    def sign(self, document: bytes) -> Signature: ...
 
 
 class Provenance:
@@ -69,6 +73,10 @@ class Provenance:
     def published_keys(self) -> list[PublicKey]:
         """Return all keys that ever signed, the oldest first."""
         return self._keys.public()
+
+    def sign(self, document: bytes) -> Signature:
+        """Vouch for canonical bytes in the platform's name."""
+        return self._keys.sign(document)
 
     def record(self, who: Principal, job: JobId) -> tuple[SignedJob, SignedCluster]:
         """Return the record of a job that is over.
@@ -107,19 +115,39 @@ class Provenance:
         return found
 
     def job_records(
-        self, who: Principal, cluster: ClusterId, *, procs: Sequence[int] | None = None
+        self,
+        who: Principal,
+        cluster: ClusterId,
+        *,
+        procs: Sequence[int] | None = None,
+        most: int = MAX_RECORDS,
     ) -> list[SignedJob]:
-        """Return the records of a cluster's jobs that are over, in order; of some, if `procs` are given."""
+        """Return the records of a cluster's jobs that are over, in order; of some, if `procs` are given.
+
+        Raises:
+            NotFound: as `record`. TooLarge: they are more than `most` bytes.
+        """
         self._jobs.cluster(who, cluster)
         self._write_down()
         if procs is not None:
-            found = (self._store.job(JobId(cluster, proc)) for proc in sorted(procs))
-            return [one for one in found if one is not None]
-        return list(self._all_of(cluster))
+            some = (self._store.job(JobId(cluster, proc)) for proc in sorted(procs))
+            return [one for one in some if one is not None]
+        found: list[SignedJob] = []
+        octets = 0
+        for one in self._all_of(cluster):
+            found.append(one)
+            octets += len(one.document)
+            if octets > most:
+                raise TooLarge(
+                    f"the records of cluster {cluster} have more than {most} bytes",
+                    facts={"limit": most},
+                    remedy="Ask for single jobs of it: CLUSTER.JOB",
+                )
+        return found
 
     def _all_of(self, cluster: ClusterId) -> Iterator[SignedJob]:
         after = -1
-        while page := self._store.jobs_of(cluster, after=after):
+        while page := self._store.jobs_of(cluster, after=after, limit=_PAGE):
             yield from page
             after = page[-1].job.proc
 
@@ -181,10 +209,12 @@ class Provenance:
     def _makers(self, who: Principal, node: Node, sha256: str) -> list[tuple[Maker, SignedJob]]:
         """Return the jobs that made these bytes: first the one that wrote them here, then the newest."""
         uri = to_uri(node.path, self._authority)
-        jobs = self._store.makers(sha256, limit=CANDIDATES)
-        marked = node.properties.get(JOB_PROPERTY)
+        marked = _marked(node)
+        # the one that the file names may be older than all that others made
+        jobs: list[JobId] = [marked] if marked else []
+        jobs += self._store.makers(sha256, limit=CANDIDATES)
         found: list[tuple[Maker, SignedJob]] = []
-        for job in sorted(jobs, key=lambda one: str(one) != marked):
+        for job in dict.fromkeys(jobs):
             if not self._may_see(who, job):
                 continue
             signed = self._store.job(job)
@@ -202,11 +232,8 @@ class Provenance:
 
     def _before(self, who: Principal, node: Node, uri: str) -> SignedJob | None:
         """Return the record of the job that wrote a file which has other bytes now."""
-        try:
-            job = JobId.parse(node.properties.get(JOB_PROPERTY, ""))
-        except Invalid:
-            return None
-        signed = self._store.job(job) if self._may_see(who, job) else None
+        job = _marked(node)
+        signed = self._store.job(job) if job and self._may_see(who, job) else None
         if signed and any(one.action == "write" and one.uri == uri for one in signed.record.accesses):
             return signed
         return None
@@ -215,6 +242,14 @@ class Provenance:
         found = self._store.cluster(signed.job.cluster)
         assert found is not None, "it is kept before its jobs are"
         return found
+
+
+def _marked(node: Node) -> JobId | None:
+    """Return the job that a file names; whoever may write it may have set that."""
+    try:
+        return JobId.parse(node.properties.get(JOB_PROPERTY, ""))
+    except Invalid:
+        return None
 
 
 def _maker(record: JobRecord, sha256: str, uri: str) -> Maker | None:

@@ -277,6 +277,16 @@ class RecordStore:
             rows = db.execute(query.where(~later.exists()).order_by(jobs.c.proc).limit(limit)).all()
         return [self._job_of(row) for row in rows]
 
+    def named(self, digests: Collection[str]) -> set[str]:
+        """Return those of some digests that records name as what jobs made, or that are records themselves."""
+        asked = frozenset(digests)
+        found: set[str] = set()
+        with self._reading.connect() as db:
+            for query in (select(makers.c.sha256), select(jobs.c.digest).where(jobs.c.document.is_(None))):
+                rows = db.execute(query, execution_options={"yield_per": 10_000}).scalars()
+                found |= {one for digest_ in rows if (one := digest_.hex()) in asked}
+        return found
+
     def makers(self, sha256: str, *, limit: int = 200) -> list[JobId]:
         """Return jobs that made certain bytes, the newest first."""
         query = select(makers.c.cluster, makers.c.proc).where(makers.c.sha256 == bytes.fromhex(sha256))

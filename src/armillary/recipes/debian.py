@@ -32,7 +32,7 @@ def debian_12() -> Recipe:
     """Return the recipe of the base image."""
     return Recipe(
         name="debian-12",
-        version="1",
+        version="2",
         title="Debian 12 (bookworm), cloud kernel, BIOS boot",
         suite="bookworm",
         python="3.11",

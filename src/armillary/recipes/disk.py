@@ -6,6 +6,7 @@ import io
 import os
 import shlex
 import shutil
+import struct
 import subprocess
 import tarfile
 import uuid
@@ -31,6 +32,9 @@ ext4 = {
   features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
 }
 """
+
+
+_FIRST_INODE = 11  # those before it are the file system's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +110,11 @@ def installed_packages(status: str) -> dict[str, str]:
     return packages
 
 
-def make_disk(
-    system: Path, *, disk: Path, size: Bytes, root_uuid: str, boot: BootFiles, epoch: int | None = None
-) -> None:
+def make_disk(system: Path, *, disk: Path, size: Bytes, root_uuid: str, boot: BootFiles, epoch: int) -> None:
     """Write the raw disk `disk`: the archive's tree as ext4 in one partition, with GRUB in front of it.
 
-    No file is younger than `epoch`, in seconds since 1970, where that is known. Nothing is mounted. Where we are not root, fakeroot or a user namespace keeps the owners right.
+    Made twice of one archive it is the same byte for byte, and nothing in it is younger than `epoch`, in seconds since
+    1970. Nothing is mounted. Where we are not root, a user namespace or fakeroot keeps the owners right.
     """
     work = disk.parent
     config = work / "mke2fs.conf"
@@ -127,19 +130,18 @@ def make_disk(
     unpack = [tool("tar"), "-xp", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
     unpack += ["-f", str(system), "-C", str(work / "tree")]
     # device nodes are not unpacked (a user may not make them); the kernel fills /dev
+    # which of several packages made a directory last is chance, and so is its time
     older = (
-        "true"
-        if epoch is None
-        else f"find tree -newermt @{epoch} -exec touch --no-dereference --date=@{epoch} {{}} +"
+        f"find tree \\( -type d -o -newermt @{epoch} \\) -exec touch --no-dereference --date=@{epoch} {{}} +"
     )
     script = (
         f"mkdir -p tree && {shlex.join(unpack)} && mkdir -p tree/dev && {older} && {shlex.join(make)}"
         " && rm -rf tree"
     )
-    env = {"MKE2FS_CONFIG": str(config)}
-    if epoch is not None:
-        env["E2FSPROGS_FAKE_TIME"] = str(epoch)
+    # mke2fs takes files in the order of the locale
+    env = {"MKE2FS_CONFIG": str(config), "E2FSPROGS_FAKE_TIME": str(epoch), "LC_ALL": "C"}
     run([*as_root(), "sh", "-c", script], what="making the file system", env=env, cwd=work)
+    _forget_the_making(disk, epoch=epoch, work=work)
     area = boot_area(
         boot_img=boot.boot_img,
         core_img=boot.core_img,
@@ -148,6 +150,25 @@ def make_disk(
     )
     with disk.open("r+b") as file:
         file.write(area)
+
+
+def _forget_the_making(disk: Path, *, epoch: int, work: Path) -> None:
+    """Put `epoch` in place of the moments at which mke2fs saw each file read and changed."""
+    with disk.open("rb") as file:
+        file.seek(FIRST_PARTITION * SECTOR + 1024)
+        count, *_, free = struct.unpack("<5I", file.read(20))
+    moment = f"@{epoch}"
+    fields = ("atime", "ctime")
+    lines = "".join(
+        f"set_inode_field <{number}> {name} {moment}\n"
+        for number in range(_FIRST_INODE, count - free + 1)
+        for name in fields
+    )
+    script = work / "times"
+    script.write_text(lines, encoding="ascii")
+    place = f"{disk}?offset={FIRST_PARTITION * SECTOR}"
+    env = {"E2FSPROGS_FAKE_TIME": str(epoch)}
+    run([tool("debugfs"), "-w", "-f", str(script), place], what="setting times of files", env=env)
 
 
 def as_root() -> list[str]:

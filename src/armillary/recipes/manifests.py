@@ -22,10 +22,17 @@ class Manifests:
 
     def of(self, sha512: str) -> Mapping[str, Any] | None:
         """Return what was written down when an image was built or imported here; None for others."""
+        return self._with("sha512", sha512)
+
+    def locked(self, sha256: str) -> Mapping[str, Any] | None:
+        """Return what was written down when an image of this lock was built here; None for others."""
+        return self._with("lock_sha256", sha256)
+
+    def _with(self, field: str, value: str) -> Mapping[str, Any] | None:
         for path in self._images.glob("*/manifest.json"):
             if path not in self._read:
                 self._read[path] = _read(path)
-            if sha512 and self._read[path].get("sha512") == sha512:
+            if value and self._read[path].get(field) == value:
                 return self._read[path]
         return None
 

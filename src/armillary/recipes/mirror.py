@@ -18,7 +18,8 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)")
 _BUILT_IN = re.compile(r"my \$(mirror|secmirror)\s*=\s*'(https?://[^'$]+)'")
-_HELPER = "/usr/lib/apt/apt-helper"
+APT_HELPER = "/usr/lib/apt/apt-helper"
+"""apt's own downloader, with this computer's settings of proxies and certificates."""
 _POCKETS = ("", "-updates", "-security")
 
 
@@ -77,7 +78,7 @@ def released(sources: Iterable[AptSource], *, work: Path) -> list[dict[str, str]
         for suite in source.suites:
             url = f"{source.uri.rstrip('/')}/dists/{suite}/InRelease"
             try:
-                run([_HELPER, "download-file", url, str(target)], what="reading the index of packages")
+                run([APT_HELPER, "download-file", url, str(target)], what="reading the index of packages")
                 index = target.read_bytes()
             except (BuildFailed, OSError):
                 continue

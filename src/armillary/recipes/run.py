@@ -16,6 +16,8 @@ _TAIL = 12
 PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
+    "debugfs": "e2fsprogs",
+    "dpkg-deb": "dpkg",
     "qemu-img": "qemu-utils",
     "tar": "tar",
 }

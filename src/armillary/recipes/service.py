@@ -8,30 +8,24 @@ import json
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from armillary.base.clock import Clock, SystemClock, from_iso, to_iso
+from armillary.base.clock import Clock, SystemClock, to_iso
 from armillary.base.errors import NotFound
 from armillary.base.ids import Sha512
 from armillary.base.units import Bytes
+from armillary.recipes.building import first_lock, make
 from armillary.recipes.debian import recipes
-from armillary.recipes.disk import BootFiles, boot_files, make_disk, overlay_tar, to_qcow2
-from armillary.recipes.mirror import KEYRING, released, sources_for
-from armillary.recipes.model import AptSource, BuiltImage, GuestFile, Progress, Recipe
-from armillary.recipes.run import missing_tools, run, tool
-from armillary.recipes.wheels import wheel_files
+from armillary.recipes.disk import BootFiles
+from armillary.recipes.lock import Lock
+from armillary.recipes.mirror import sources_for
+from armillary.recipes.model import AptSource, BuiltImage, Progress, Recipe
+from armillary.recipes.run import missing_tools, tool
 
-__all__ = ["build", "default_cache", "missing_tools", "recipe_named", "recipes"]
+__all__ = ["build", "build_recipe", "default_cache", "missing_tools", "recipe_named", "recipes"]
 
-_PASSED_ON = (
-    "Acquire::http::Proxy",
-    "Acquire::https::Proxy",
-    "Acquire::Check-Valid-Until",
-    "Acquire::Check-Date",
-)
 _CHUNK = 1 << 20
 
 
@@ -86,8 +80,27 @@ def build(
         NotFound: no such recipe.
         BuildFailed: with what failed, what it said and what to do.
     """
-    recipe = recipe_named(recipe_name)
-    sources = sources_for(recipe.suite, mirror=mirror or os.environ.get("ARMILLARY_DEBIAN_MIRROR"))
+    return build_recipe(
+        recipe_named(recipe_name), cache=cache, progress=progress, mirror=mirror, refresh=refresh, clock=clock
+    )
+
+
+def origin_of(recipe: Recipe, *, mirror: str | None = None) -> tuple[AptSource, ...]:
+    """Return the mirrors that a recipe's image is built from here; `mirror` as for `build`."""
+    return sources_for(recipe.suite, mirror=mirror or os.environ.get("ARMILLARY_DEBIAN_MIRROR"))
+
+
+def build_recipe(
+    recipe: Recipe,
+    *,
+    cache: Path | None = None,
+    progress: Progress = lambda _: None,
+    mirror: str | None = None,
+    refresh: bool = False,
+    clock: Clock | None = None,
+) -> BuiltImage:
+    """Return the image of a recipe that need not be one of ours; as `build` does."""
+    sources = origin_of(recipe, mirror=mirror)
     key = recipe.key(sources)
     images = (cache or default_cache()) / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -102,95 +115,41 @@ def build(
             shutil.rmtree(left, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=f".building-{key}-", dir=images))
         try:
-            _build_in(work, recipe, sources, progress, clock or SystemClock())
+            begun = first_lock(recipe, sources, work=work, clock=clock or SystemClock(), progress=progress)
+            lock, boot = make(begun, work=work, image=work / "image", progress=progress)
+            progress("computing the digest")
+            facts = _manifest(lock, work / "image/disk.qcow2", boot, clock or SystemClock())
+            write_manifest(work / "image/manifest.json", facts)
             replace_directory(work / "image", target)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return load(target)
 
 
-PACKAGED_BY = ("mmdebstrap", "mke2fs", "qemu-img", "tar")
+PACKAGED_BY = ("mmdebstrap", "mke2fs", "debugfs", "qemu-img", "tar")
 
 
-def _build_in(
-    work: Path, recipe: Recipe, sources: tuple[AptSource, ...], progress: Progress, clock: Clock
-) -> None:
-    root_uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, recipe.digest(sources)))
-    snapshot = released(sources, work=work)
-    # what a build writes is as old as the packages that it is made of, and not as the day of the build
-    epoch = max((int(from_iso(one["date"]).timestamp()) for one in snapshot), default=None)
-    progress("fetching Python packages")
-    files = {**wheel_files(recipe, work=work), **recipe.files}
-    options = _host_apt_options()
-    stanzas = "\n".join(source.as_deb822(KEYRING) for source in sources)
-    files["root/armillary/sources"] = GuestFile(content=stanzas.encode())
-    files["root/armillary/apt.conf"] = GuestFile(content="".join(f"{line}\n" for line in options).encode())
-    files["root/armillary/setup.sh"] = GuestFile(content=recipe.setup.encode(), mode=0o755)
-    (work / "overlay.tar").write_bytes(overlay_tar(files))
-    (work / "debian.sources").write_text(stanzas, encoding="utf-8")
-    progress(
-        f"installing {recipe.suite} with {len(recipe.packages)} packages and what they need (a minute or two)"
-    )
-    system = work / "system.tar"
-    command = [tool("mmdebstrap"), "--quiet", "--variant=apt", "--format=tar", "--skip=output/dev"]
-    command += ['--aptopt=Apt::Install-Recommends "false"', *(f"--aptopt={line}" for line in options)]
-    command += ["--include=" + ",".join(recipe.packages)]
-    command += [f"--customize-hook=tar-in {work / 'overlay.tar'} /"]
-    command += [
-        f'--customize-hook=chroot "$1" env ROOT_UUID={root_uuid}{_at(epoch)} sh /root/armillary/setup.sh'
-    ]
-    with system.open("wb") as output:
-        # the ramdisk is made once, by the setup, when its configuration is there
-        env = {"INITRD": "No", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-        arguments = [recipe.suite, "-", str(work / "debian.sources")]
-        run([*command, *arguments], what="installing the system", env=env, stdout=output, cwd=work)
-    boot = boot_files(system)
-    progress("making the file system and the boot loader")
-    disk = work / "disk.raw"
-    make_disk(system, disk=disk, size=recipe.size, root_uuid=root_uuid, boot=boot, epoch=epoch)
-    system.unlink()
-    progress("converting to qcow2")
-    image = work / "image"
-    image.mkdir()
-    to_qcow2(disk, image / "disk.qcow2")
-    disk.unlink()
-    (image / "vmlinuz").write_bytes(boot.kernel)
-    (image / "initrd.img").write_bytes(boot.initrd)
-    progress("computing the digest")
-    manifest = _manifest(recipe, sources, image / "disk.qcow2", boot, clock)
-    manifest["snapshot"] = snapshot
-    write_manifest(image / "manifest.json", manifest)
-
-
-def _at(epoch: int | None) -> str:
-    return "" if epoch is None else f" SOURCE_DATE_EPOCH={epoch}"
-
-
-def _host_apt_options() -> list[str]:
-    """Return the settings of this computer's apt that reaching its mirrors may need."""
-    lines = run([tool("apt-config"), "dump"], what="reading apt's configuration").splitlines()
-    return [line for line in lines if line.startswith(tuple(f'{name} "' for name in _PASSED_ON))]
-
-
-def _manifest(
-    recipe: Recipe, sources: tuple[AptSource, ...], disk: Path, boot: BootFiles, clock: Clock
-) -> dict[str, object]:
-    versions = {
-        name: run([tool(name), "--version"], what=name).splitlines()[0] for name in ("mmdebstrap", "qemu-img")
-    }
+def _manifest(lock: Lock, disk: Path, boot: BootFiles, clock: Clock) -> dict[str, object]:
+    recipe = lock.recipe
     return {
         "name": recipe.name,
         "title": recipe.title,
         "created": to_iso(clock.now()),
-        "recipe": {"name": recipe.name, "version": recipe.version, "inputs_sha256": recipe.digest(sources)},
+        "recipe": {
+            "name": recipe.name,
+            "version": recipe.version,
+            "inputs_sha256": recipe.digest(lock.sources),
+        },
+        "snapshot": list(lock.snapshot),
+        "lock_sha256": lock.sha256,
         "sha512": sha512_of(disk),
         "size": disk.stat().st_size,
         "virtual_size": recipe.size,
         "disk_format": "qcow2",
         "properties": dict(recipe.properties),
-        "tools": versions,
-        "sources": [source.uri for source in sources],
-        "wheels": list(recipe.wheels),
+        "tools": dict(lock.tools),
+        "sources": [source.uri for source in lock.sources],
+        "wheels": [wheel.file for wheel in lock.wheels],
         "packages": dict(sorted(boot.packages.items())),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from armillary.recipes.model import BuildFailed, GuestFile, Recipe
@@ -13,25 +14,50 @@ from armillary.recipes.run import run
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any")
 
 
-def wheel_files(recipe: Recipe, *, work: Path) -> dict[str, GuestFile]:
-    """Return the files that the recipe's wheels put into the image, scripts included.
+def fetch_wheels(recipe: Recipe, *, folder: Path) -> list[Path]:
+    """Fetch the recipe's wheels into `folder`, and return them.
 
     Dependencies come along, but for those that the distribution's own packages provide.
 
     Raises:
         BuildFailed: pip could not fetch them.
     """
-    target = work / "wheels"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", recipe.python]
-    command += [part for platform in _PLATFORMS for part in ("--platform", platform)]
-    run([*command, "--dest", str(target), *recipe.wheels], what="fetching Python packages for the image")
-    files: dict[str, GuestFile] = {}
-    for wheel in sorted(target.glob("*.whl")):
-        if wheel.name.split("-")[0].replace("_", "-").lower() not in recipe.wheels_from_system:
-            files |= unpack(wheel, python=recipe.python)
-    if not files:
+    run([*_pip(recipe.python, folder), *recipe.wheels], what="fetching Python packages for the image")
+    found = [
+        wheel
+        for wheel in sorted(folder.glob("*.whl"))
+        if wheel.name.split("-")[0].replace("_", "-").lower() not in recipe.wheels_from_system
+    ]
+    if not found:
         raise BuildFailed("pip fetched no Python packages for the image")
+    return found
+
+
+def fetch_wheel(file: str, sha256: str, *, python: str, folder: Path) -> None:
+    """Fetch the one wheel that is called so and has this digest; it is not there afterwards if nobody has it."""
+    name, version, *_ = file.split("-")
+    wanted = folder / f".{file}.txt"
+    wanted.write_text(f"{name}=={version} --hash=sha256:{sha256}\n", encoding="utf-8")
+    try:
+        run([*_pip(python, folder), "--no-deps", "--requirement", str(wanted)], what=f"fetching {file}")
+    except BuildFailed:
+        return
+    finally:
+        wanted.unlink()
+
+
+def _pip(python: str, folder: Path) -> list[str]:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", python]
+    command += [part for platform in _PLATFORMS for part in ("--platform", platform)]
+    return [*command, "--dest", str(folder)]
+
+
+def wheel_files(wheels: Iterable[Path], *, python: str) -> dict[str, GuestFile]:
+    """Return the files that wheels put into the image, scripts included."""
+    files: dict[str, GuestFile] = {}
+    for wheel in wheels:
+        files |= unpack(wheel, python=python)
     return files
 
 

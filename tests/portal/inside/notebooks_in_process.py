@@ -34,12 +34,19 @@ def answer(scope: Any, body: bytes) -> tuple[int, list[tuple[bytes, bytes]], byt
         ]
     if scope["path"] == "/moved":
         return 302, [(b"location", b"http://localhost/lab/tree?a=b")], b""
+    if scope["path"] == "/nowhere":
+        return 302, [(b"location", b"http://[")], b""
     return 200, said, json.dumps(told).encode()
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await receive()
+        if scope["path"] == "/led-away":
+            elsewhere = [(b"location", b"ws://127.0.0.1:1/")]
+            await send({"type": "websocket.http.response.start", "status": 302, "headers": elsewhere})
+            await send({"type": "websocket.http.response.body", "body": b""})
+            return
         offered = scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": offered[0] if offered else None})
         headers = dict(scope["headers"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -162,6 +163,7 @@ def test_nobody_goes_inside_of_a_worker(
     said = ada.client.post(f"{path_of(worker, 'shell')}/ticket", data={"csrf": ada.token()})
     assert said.status_code == 409
     assert "worker" in said.json()["message"]
+    assert "worker" in ada.get(f"/machines/east/{worker.id}/inside/screen/elsewhere", status=409)
 
 
 def test_terminals_are_pages_with_a_policy_that_lets_no_foreign_script_in(
@@ -269,6 +271,21 @@ class TestWhereOnlyOneMayBeOpen:
         with opened(ada, first) as line, opened(ada, second) as late:
             heard(line, b"login: ")
             assert ended(late) == (1013, "too_many_sessions")
+
+
+class TestWhereMachinesAreSilent:
+    @pytest.fixture
+    def bounds(self) -> Bounds:
+        return Bounds(reach=0.3)
+
+    def test_nobody_waits_for_ever(
+        self, ada: Browser, server: FleetServer, clouds: list[FakeCloud], inside: Inside
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            clouds[0].ssh_at = SshAddress(host="127.0.0.1", port=silent.getsockname()[1])
+            with opened(ada, ticket(ada, server, "shell")) as line:
+                assert ended(line) == (4502, "ssh_unreachable")
+        assert inside.sessions == 0
 
 
 def test_a_console_that_does_not_answer_is_told_by_its_code(

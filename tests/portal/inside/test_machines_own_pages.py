@@ -7,7 +7,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from armillary.accounts.model import Project
 from armillary.fleet.fake import FakeCloud
 from armillary.fleet.model import FleetServer
 from armillary.fleet.service import FleetService
-from armillary.portal.inside.proxy import COOKIE, InsideProxy
+from armillary.portal.inside.proxy import COOKIE, MOST_SOCKETS, InsideProxy
 from armillary.portal.inside.service import Inside
 
 PROGRAM = Path(__file__).with_name("notebooks_in_process.py")
@@ -128,6 +128,25 @@ def test_a_machine_can_neither_replace_our_cookie_nor_set_one_elsewhere_nor_open
 
 def test_where_a_machine_sends_the_browser_stays_at_its_origin(elsewhere: TestClient, origin: str) -> None:
     assert elsewhere.get(f"{origin}/moved").headers["location"] == "/lab/tree?a=b"
+    assert elsewhere.get(f"{origin}/nowhere").status_code == 302
+
+
+def test_cookies_of_a_machine_are_kept_by_the_browser_alone(elsewhere: TestClient, origin: str) -> None:
+    elsewhere.get(f"{origin}/hostile")
+    only_ours = {"cookie": f"{COOKIE}={elsewhere.cookies[COOKIE]}"}
+    elsewhere.cookies.clear()
+    assert "cookie" not in dict(told(elsewhere.get(f"{origin}/lab", headers=only_ours))["headers"])
+
+
+def test_who_comes_again_comes_by_the_same_way(
+    ada: Browser, server: FleetServer, origin: str, elsewhere: TestClient, inside: Inside
+) -> None:
+    cookie = elsewhere.cookies[COOKIE]
+    assert elsewhere.get(begun(ada, server)).status_code == 303
+    assert (inside.tunnels.count, elsewhere.cookies[COOKIE]) == (1, cookie)
+    ada.sign_in("ada")  # another session, which ends by itself
+    assert elsewhere.get(begun(ada, server)).status_code == 303
+    assert inside.tunnels.count == 2
 
 
 def test_the_cookie_is_for_no_script_and_for_this_host_alone(
@@ -175,6 +194,34 @@ def test_pages_of_other_origins_change_nothing_there(
     assert reply.status_code == 403
     with pytest.raises(WebSocketDisconnect):
         socket_to(elsewhere, origin, foreign).__enter__()
+
+
+def test_pages_of_other_machines_embed_nothing_of_this_one_and_may_link_to_it(
+    elsewhere: TestClient, origin: str
+) -> None:
+    picture = {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"}
+    assert elsewhere.get(f"{origin}/api/contents/x", headers=picture).status_code == 403
+    assert elsewhere.get(f"{origin}/lab", headers=picture | {"sec-fetch-mode": "navigate"}).status_code == 200
+    own = picture | {"sec-fetch-site": "same-origin"}
+    assert elsewhere.get(f"{origin}/api/contents/x", headers=own).status_code == 200
+
+
+def test_a_machine_leads_no_connection_of_ours_elsewhere(elsewhere: TestClient, origin: str) -> None:
+    headers = {"origin": origin, "cookie": f"{COOKIE}={elsewhere.cookies[COOKIE]}"}
+    with pytest.raises(WebSocketDisconnect):
+        elsewhere.websocket_connect(
+            origin.replace("http", "ws", 1) + "/led-away", headers=headers
+        ).__enter__()
+
+
+def test_no_more_than_so_many_websockets_are_open_to_one_machine(elsewhere: TestClient, origin: str) -> None:
+    with ExitStack() as all_of_them:
+        for _ in range(MOST_SOCKETS):
+            assert all_of_them.enter_context(socket_to(elsewhere, origin)).receive_text()
+        with pytest.raises(WebSocketDisconnect):
+            socket_to(elsewhere, origin).__enter__()
+    with socket_to(elsewhere, origin) as kernel:
+        assert kernel.receive_text()
 
 
 def test_a_post_that_does_not_say_whence_it_comes_is_refused(elsewhere: TestClient, origin: str) -> None:

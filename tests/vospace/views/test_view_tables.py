@@ -124,6 +124,13 @@ def test_a_votable_is_read_row_by_row() -> None:
     assert rows(file.getvalue(), "99:200")["more"] is False
 
 
+def test_a_votable_that_counts_its_rows_in_other_digits_is_not_believed() -> None:
+    text = "<VOTABLE><RESOURCE><TABLE nrows='²'><FIELD name='a' datatype='int'/><DATA><TABLEDATA>"
+    text += "<TR><TD>1</TD></TR><TR><TD>2</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
+    found = rows(text.encode(), "1:1")
+    assert (found["rows"], found["total"], found["more"]) == ([["1"]], None, True)
+
+
 def test_entities_of_a_votable_are_not_believed() -> None:
     bomb = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b SYSTEM "file:///etc/passwd">]>
     <VOTABLE><RESOURCE><TABLE><FIELD name="n" datatype="char"/><DATA><TABLEDATA><TR><TD>&b;&a;</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"""

@@ -1,12 +1,11 @@
 """Accounts over HTTP: who asks, our JSON API, and our error shape."""
 
-from armillary.accounts.api.auth import SESSION_COOKIE, Authenticator, principal_of
+from armillary.accounts.api.auth import Authenticator, principal_of
 from armillary.accounts.api.errors import AsciiJSON, install_error_handlers
 from armillary.accounts.api.people_services import group_authorities, people_services
 from armillary.accounts.api.router import router
 
 __all__ = [
-    "SESSION_COOKIE",
     "AsciiJSON",
     "Authenticator",
     "group_authorities",

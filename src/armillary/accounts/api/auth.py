@@ -11,13 +11,13 @@ from typing import Protocol
 from starlette.requests import HTTPConnection, Request
 
 from armillary.accounts.certificates import ClientIdentity
+from armillary.accounts.cookies import session_of
 from armillary.accounts.model import JOB_MARK, Person, Principal, TokenKind
 from armillary.accounts.service import AccountsService
 from armillary.accounts.trail import origin_of, see
 from armillary.base.errors import Forbidden, Unauthorized
 from armillary.base.ids import PersonId
 
-SESSION_COOKIE = "armillary_session"
 STOCK_COOKIE = "CADC_SSO"
 """In which the stock clients keep what `/ac/login` gave them."""
 DELEGATION_HEADER = "x-cadc-delegationtoken"
@@ -40,7 +40,7 @@ class Authenticator:
 
     Tried in this order, and the first that is there decides: `Authorization: Bearer` (API, session and job
     tokens; Keystone's open clouds, not this), `Authorization: Basic`, `X-CADC-DelegationToken` with such a token,
-    the cookie `armillary_session` (or `CADC_SSO`, as the stock clients call it), the TLS client certificate in `scope["state"]["peer_certificate"]` (DER). `principal_of` is a FastAPI dependency.
+    the cookie of a session (or `CADC_SSO`, as the stock clients call it), the TLS client certificate in `scope["state"]["peer_certificate"]` (DER). `principal_of` is a FastAPI dependency.
     """
 
     def __init__(self, *, service: AccountsService, certificates: Certificates | None = None) -> None:
@@ -77,7 +77,7 @@ class Authenticator:
         delegated = request.headers.get(DELEGATION_HEADER, "").strip()
         if delegated:
             return self._from_header("bearer", delegated)
-        cookie = request.cookies.get(SESSION_COOKIE) or request.cookies.get(STOCK_COOKIE, "").strip('"')
+        cookie = session_of(request) or request.cookies.get(STOCK_COOKIE, "").strip('"')
         if cookie:
             _refuse_other_sites(request)
             return self._token(cookie, TokenKind.SESSION)

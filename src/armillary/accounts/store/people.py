@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from armillary.accounts.core.lockout import Failures
 from armillary.accounts.model import Person
+from armillary.accounts.store.finding import found
 from armillary.accounts.store.tables import PERSON_COLUMNS, failures, people, person_of
 from armillary.base.ids import PersonId
 
@@ -53,6 +54,12 @@ class PeopleTable:
         """Everybody, by user name."""
         rows = self._db.execute(select(*PERSON_COLUMNS).order_by(people.c.user_name)).mappings()
         return [person_of(row) for row in rows]
+
+    def found(self, words: str, *, skip: int, limit: int) -> tuple[list[Person], int]:
+        """Some of those whose names, address or institute have the words in them, by user name; and how many they are."""
+        within = (people.c.user_name, people.c.full_name, people.c.email, people.c.institute)
+        rows, count = found(self._db, PERSON_COLUMNS, words=words, within=within, skip=skip, limit=limit)
+        return [person_of(row) for row in rows], count
 
     def administrators(self) -> list[Person]:
         """People who administer the platform and can sign in; service identities do not count."""

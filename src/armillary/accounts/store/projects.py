@@ -31,6 +31,7 @@ from armillary.accounts.model import (
     Project,
     Role,
 )
+from armillary.accounts.store.finding import found
 from armillary.accounts.store.tables import (
     PERSON_COLUMNS,
     application_of,
@@ -79,6 +80,12 @@ class ProjectsTable:
         """Every project, by name."""
         rows = self._db.execute(select(projects).order_by(projects.c.name)).mappings()
         return [project_of(row) for row in rows]
+
+    def found(self, words: str, *, skip: int, limit: int) -> tuple[list[Project], int]:
+        """Some of those with the words in their name or description, by name; and how many they are."""
+        within = (projects.c.name, projects.c.description)
+        rows, count = found(self._db, list(projects.c), words=words, within=within, skip=skip, limit=limit)
+        return [project_of(row) for row in rows], count
 
     def change(self, project_id: ProjectId, **values: Any) -> None:
         """Set columns of a project."""

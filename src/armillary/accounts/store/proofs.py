@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,6 +41,11 @@ class ProofsTable:
         """The second factor that a person is asked for."""
         kept = self.of(person_id)
         return kept if kept is not None and kept.confirmed_at is not None else None
+
+    def confirmed_among(self, ids: Collection[PersonId]) -> frozenset[PersonId]:
+        """Those of some people who are asked for a second factor."""
+        known = second_factors.c.person_id.in_(ids) & second_factors.c.confirmed_at.is_not(None)
+        return frozenset(map(PersonId, self._db.scalars(select(second_factors.c.person_id).where(known))))
 
     def add(self, person_id: PersonId, secret: str) -> None:
         """Insert one that is not confirmed."""

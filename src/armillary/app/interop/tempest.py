@@ -6,18 +6,17 @@ import os
 import re
 import subprocess
 import time
-import venv
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from armillary.app.interop.furnishing import Furnished
+from armillary.app.interop.private import PrivateEnvironment, Say
 from armillary.app.interop.target import Target
 from armillary.base.errors import Unavailable
 
 VERSION = "47.0.0"
-Say = Callable[[str], None]
 
 _CONFIGURATION = """\
 [DEFAULT]
@@ -111,36 +110,17 @@ class Tempest:
     """The suite, installed under `cache` once for all runs."""
 
     def __init__(self, *, cache: Path, say: Say) -> None:
-        self._home = cache / "tools" / f"tempest-{VERSION}"
+        self._own = PrivateEnvironment(
+            cache=cache, name="tempest", wanted=f"tempest=={VERSION}", constraints="tempest_constraints.txt"
+        )
         self._say = say
 
     def install(self) -> None:
-        """Install it if it is not there: the version that the lists are made for, with what it was seen to run with.
-
-        Raises:
-            Unavailable: pip could not.
-        """
-        done = self._home / "installed"
-        if done.exists():
-            return
-        self._say(f"installing tempest {VERSION} (once)")
-        venv.create(self._home, with_pip=True, clear=True)
-        with as_file(files("armillary.app.interop") / "tempest_constraints.txt") as constraints:
-            command = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", constraints]
-            ran = subprocess.run(
-                [self._program("python"), *command, f"tempest=={VERSION}"],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-        if ran.returncode:
-            raise Unavailable(
-                f"tempest could not be installed: {ran.stderr.strip()[-500:]}",
-                code="tempest_not_installed",
-                remedy="pip must reach a package index (pip config list shows which one)",
-            )
-        done.touch()
+        """Install it if it is not there: the version that the lists are made for. Raises Unavailable: pip could not."""
+        self._own.install(self._say)
 
     def _program(self, name: str) -> Path:
-        return self._home / "bin" / name
+        return self._own.program(name)
 
     def configure(
         self, workspace: Path, *, target: Target, has: Furnished, dynamic: bool, validate: bool, workers: int

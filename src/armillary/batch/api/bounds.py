@@ -51,7 +51,7 @@ def is_large(request: Request) -> bool:
 def refusal(request: Request, at_most: int = MAX_JSON) -> ArmillaryError | None:
     """Return why a JSON body is not read, if it is not."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) <= at_most:
+    if length.isdecimal() and int(length) <= at_most:
         return None
     if not length and "transfer-encoding" not in request.headers:
         return None  # no body

@@ -13,13 +13,23 @@ from starlette.concurrency import run_in_threadpool
 
 from armillary.base.errors import ArmillaryError, Invalid, Unauthorized
 from armillary.batch.api.agents import LOOK_AGAIN, credential_wire
-from armillary.batch.api.bounds import BoundedRoute
+from armillary.batch.api.bounds import known
 from armillary.batch.api.calls import POLICY, AgentCallsOut, carry_call, told
 from armillary.batch.api.shortcut import session_key
-from armillary.batch.api.wire_agent import CredentialWire, LogsOut, MachineFacts, OkOut, Stream
+from armillary.batch.api.wire_agent import (
+    CredentialWire,
+    LogsOut,
+    MachineFacts,
+    MeasuredWire,
+    OkOut,
+    Secret,
+    Stream,
+)
 from armillary.batch.api.wire_submit import Wire
 from armillary.batch.calls import Calls, Side
+from armillary.batch.engines.htcondor.admitting import Admission
 from armillary.batch.engines.htcondor.attending import Attending
+from armillary.disks.probing import Answers
 
 POLL_SECONDS = 25.0
 
@@ -45,6 +55,19 @@ class StartOut(Wire):
     fetch: list[str]
     given: list[str]
     credential: CredentialWire | None
+
+
+class JoinIn(Wire):
+    """`POST join`, without a key: the one-time token of the user data, and what the machine is made of (`POST probe`)."""
+
+    bootstrap_token: Secret
+    measured: MeasuredWire | None = None
+
+
+class JoinOut(Wire):
+    """The token with which the machine joins the pool. May be asked for again until it has."""
+
+    token: str
 
 
 class FailIn(RunIn):
@@ -75,13 +98,14 @@ class JobLogsIn(Wire):
     data: Annotated[str, StringConstraints(max_length=2_800_000)]
 
 
-def pool_job_router(*, attending: Attending, calls: Calls) -> APIRouter:
+def pool_job_router(*, attending: Attending, admission: Admission, calls: Calls) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/agent/v1/pool", tags=["agent"], route_class=BoundedRoute)
 
     def key_of(request: Request) -> str:
         return session_key(request)
 
+    of_running_jobs = known(lambda request: attending.attended(session_key(request)))
+    routes = APIRouter(prefix="/agent/v1/pool", tags=["agent"], route_class=of_running_jobs)
     with_key = Depends(key_of)
 
     @routes.post("/start")
@@ -95,6 +119,12 @@ def pool_job_router(*, attending: Attending, calls: Calls) -> APIRouter:
             given=list(begun.given),
             credential=credential_wire(begun.credential) if begun.credential else None,
         )
+
+    @routes.post("/join")
+    def join(body: JoinIn) -> JoinOut:
+        told = body.measured
+        measured = Answers(files=told.files, folders=told.folders) if told else None
+        return JoinOut(token=admission.admit(body.bootstrap_token, measured))
 
     @routes.post("/fail")
     def fail(body: FailIn, key: Annotated[str, with_key]) -> OkOut:

@@ -11,6 +11,10 @@ Short = Annotated[str, StringConstraints(max_length=255)]
 Text = Annotated[str, StringConstraints(max_length=32_768)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=32_768)]
 """A ClassAd expression, as text."""
+Size = Annotated[int, Field(le=2**40)]
+Share = Annotated[float, Field(allow_inf_nan=False, le=1e12)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
 JobName = Annotated[str, StringConstraints(pattern=r"^\d{1,18}\.\d{1,9}$")]
 """`cluster.proc`, as HTCondor writes it."""
 
@@ -37,7 +41,7 @@ class PolicyIn(Wire):
 
     success_exit_code: int = Field(default=0, ge=0, le=255)
     retry_until: Expression | None = None
-    retry_request_memory_mib: list[int] = Field(default_factory=list[int], max_length=100)
+    retry_request_memory_mib: list[Size] = Field(default_factory=list[int], max_length=100)
     on_exit_remove: Expression | None = None
     on_exit_hold: Expression | None = None
     on_exit_hold_reason: Expression | None = None
@@ -71,9 +75,9 @@ class JobSpecIn(Wire):
     transfer_input_files: list[Text] = Field(default_factory=list[str], max_length=10_000)
     transfer_output_files: list[Text] | None = None
     transfer_output_remaps: dict[str, Text] = Field(default_factory=dict[str, str])
-    request_cpus: int = Field(default=1, ge=1)
-    request_memory_mib: int = Field(default=512, ge=1)
-    request_disk_kib: int = Field(default=1024, ge=0)
+    request_cpus: int = Field(default=1, ge=1, le=2**20)
+    request_memory_mib: int = Field(default=512, ge=1, le=2**31)
+    request_disk_kib: int = Field(default=1024, ge=0, le=2**53 - 1)
     max_retries: int = Field(default=0, ge=0, le=1000)
     priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
     on_hold: bool = False
@@ -81,7 +85,7 @@ class JobSpecIn(Wire):
     request_gpus: int = Field(default=0, ge=0, le=1000)
     requirements: Expression | None = None
     rank: Expression | None = None
-    concurrency_limits: dict[Short, float] = Field(default_factory=dict[str, float])
+    concurrency_limits: dict[Short, Share] = Field(default_factory=dict[str, float])
     stream_output: bool = False
     stream_error: bool = False
     when_to_transfer_output: Literal["ON_EXIT", "ON_EXIT_OR_EVICT", "ON_SUCCESS"] = "ON_EXIT"
@@ -90,8 +94,8 @@ class JobSpecIn(Wire):
     transfer_checkpoint_files: list[Text] = Field(default_factory=list[str], max_length=10_000)
     kill_signal: int = Field(default=15, ge=1, le=64)
     kill_seconds: int | None = Field(default=None, ge=0, le=86_400)
-    allowed_execute_seconds: int | None = Field(default=None, ge=1)
-    allowed_job_seconds: int | None = Field(default=None, ge=1)
+    allowed_execute_seconds: Seconds | None = None
+    allowed_job_seconds: Seconds | None = None
     attributes: dict[Short, Expression] = Field(default_factory=dict[str, str])
     policy: PolicyIn | None = None
 
@@ -111,8 +115,8 @@ class SubmitIn(Wire):
     batch_name: Short | None = None
     submit_text: Annotated[str, StringConstraints(max_length=1_048_576)] = ""
     accounting_group: Short | None = None
-    max_materialize: int | None = Field(default=None, ge=1)
-    max_idle: int | None = Field(default=None, ge=1)
+    max_materialize: Count | None = None
+    max_idle: Count | None = None
     notification: Literal["NEVER", "COMPLETE", "ERROR", "ALWAYS"] = "NEVER"
     notify_user: Short | None = None
     notify_url: Annotated[str, StringConstraints(max_length=2048)] | None = None

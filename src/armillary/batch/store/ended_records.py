@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, or_, select
 from sqlalchemy import Engine as Database
 
+from armillary.base.errors import Invalid
 from armillary.base.ids import ClusterId, PersonId, ProjectId
-from armillary.batch.ended import EndedAttempt, EndedCluster, EndedJob, Ending
+from armillary.batch.ended import EarlierAttempt, EndedAttempt, EndedCluster, EndedJob, Ending
 from armillary.batch.model import JobId, JobState
 from armillary.batch.store.hardware_records import hardware
 from armillary.batch.store.specs import whole_inputs, whole_spec
@@ -18,6 +19,8 @@ from armillary.batch.store.tables import attempts, clusters, events, jobs, machi
 from armillary.batch.views import OutputView
 
 _OVER = (JobState.COMPLETED.value, JobState.REMOVED.value)
+REMEMBERED = 50
+"""attempts of a job, the last ones, that records are made of"""
 _WISHES = ("accounting_group", "max_materialize", "max_idle", "notification", "notify_user", "notify_url")
 
 
@@ -27,21 +30,14 @@ class EndedRecords:
     def __init__(self, *, database: Database) -> None:
         self._database = database.execution_options(readonly=True)
 
-    def endings(self, *, after: int, limit: int, before: datetime | None = None) -> list[Ending]:
-        """Return what came to its end beyond a number, oldest first; with `before` nothing that is newer."""
+    def endings(self, *, after: int, limit: int) -> list[Ending]:
+        """Return what came to its end beyond a number, oldest first."""
         query = select(events.c.seq, events.c.cluster, events.c.proc).where(
             events.c.seq > after, events.c.state.in_(_OVER)
         )
-        if before is not None:
-            query = query.where(events.c.at < before)
         with self._database.connect() as db:
             rows = db.execute(query.order_by(events.c.seq).limit(limit))
             return [Ending(row.seq, JobId(ClusterId(row.cluster), row.proc)) for row in rows]
-
-    def last(self) -> int:
-        """Return the number of the last change of any job's state."""
-        with self._database.connect() as db:
-            return int(db.execute(select(func.max(events.c.seq))).scalar() or 0)
 
     def jobs(self, ids: Collection[JobId]) -> list[EndedJob]:
         """Return those of some jobs that are over."""
@@ -51,7 +47,33 @@ class EndedRecords:
             rows = db.execute(_query().where(_these(ids), jobs.c.state.in_(_OVER))).all()
             brought = _outputs(db, rows)
             told = _hardware(db, {row.worker for row in rows if row.worker})
-        return [_job(row, brought.get((row.cluster, row.proc), []), told) for row in rows]
+            before = _earlier(db, [row for row in rows if row.attempts > 1])
+        return [
+            _job(row, brought.get((row.cluster, row.proc), []), told, before.get((row.cluster, row.proc), []))
+            for row in rows
+        ]
+
+    def at_work(self, name: str, owner: PersonId) -> bool:
+        """Whether a credential's name, as `12.0.1`, is of a person's job that is not over, and of an attempt of late."""
+        named, _, number = name.rpartition(".")
+        try:
+            job, attempt = JobId.parse(named), int(number)
+        except (ValueError, Invalid):
+            return False
+        query = (
+            select(attempts.c.number)
+            .join(jobs, and_(jobs.c.cluster == attempts.c.cluster, jobs.c.proc == attempts.c.proc))
+            .where(
+                attempts.c.cluster == job.cluster,
+                attempts.c.proc == job.proc,
+                attempts.c.number == attempt,
+                attempts.c.owner == owner,
+                attempts.c.number > jobs.c.attempts - REMEMBERED,
+                jobs.c.state.not_in(_OVER),
+            )
+        )
+        with self._database.connect() as db:
+            return db.execute(query).first() is not None
 
     def cluster(self, number: int) -> EndedCluster | None:
         """Return a submit."""
@@ -64,14 +86,6 @@ class EndedRecords:
         query = select(jobs.c.proc).where(jobs.c.cluster == number, jobs.c.state.not_in(_OVER)).limit(1)
         with self._database.connect() as db:
             return db.execute(query).first() is not None
-
-    def outputs_with(self, sha256: str, job: JobId) -> list[str]:
-        """Return the names under which a job brought these bytes."""
-        query = select(outputs.c.name).where(
-            outputs.c.cluster == job.cluster, outputs.c.proc == job.proc, outputs.c.sha256 == sha256
-        )
-        with self._database.connect() as db:
-            return list(db.execute(query).scalars())
 
 
 def _these(ids: Collection[JobId]) -> Any:
@@ -128,6 +142,35 @@ def _outputs(db: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[int, int], 
     return found
 
 
+def _earlier(db: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[int, int], list[EarlierAttempt]]:
+    """Return the last attempts of some jobs but for the ones that count."""
+    found: dict[tuple[int, int], list[EarlierAttempt]] = {}
+    for first in range(0, len(rows), 200):
+        some = [
+            and_(
+                attempts.c.cluster == row.cluster, attempts.c.proc == row.proc,
+                attempts.c.number != row.number, attempts.c.number > row.attempts - REMEMBERED,
+            )
+            for row in rows[first : first + 200]
+        ]  # fmt: skip
+        query = (
+            select(attempts, machines.c.cloud, machines.c.server_id,
+                   func.coalesce(workers.c.image, machines.c.image).label("machine_image"))
+            .outerjoin(machines, machines.c.id == attempts.c.worker)
+            .outerjoin(workers, workers.c.id == attempts.c.worker)
+            .where(or_(*some))
+            .order_by(attempts.c.number)
+        )  # fmt: skip
+        for row in db.execute(query):
+            one = EarlierAttempt(
+                number=row.number, worker=row.worker, cloud=row.cloud, server=row.server_id,
+                image=row.machine_image, started_at=row.started_at or row.claimed_at, ended_at=row.ended_at,
+                exit_code=row.exit_code, signal=row.signal, error=row.error,
+            )  # fmt: skip
+            found.setdefault((row.cluster, row.proc), []).append(one)
+    return found
+
+
 def _hardware(db: Connection, names: set[str]) -> dict[str, list[tuple[datetime, Mapping[str, Any]]]]:
     found: dict[str, list[tuple[datetime, Mapping[str, Any]]]] = {}
     query = select(hardware).where(hardware.c.worker.in_(names)).order_by(hardware.c.since)
@@ -140,6 +183,7 @@ def _job(
     row: Row[Any],
     brought: Sequence[OutputView],
     told: Mapping[str, list[tuple[datetime, Mapping[str, Any]]]],
+    earlier: Sequence[EarlierAttempt],
 ) -> EndedJob:
     return EndedJob(
         id=JobId(ClusterId(row.cluster), row.proc),
@@ -156,6 +200,7 @@ def _job(
         inputs=whole_inputs(row),
         attempt=_attempt(row, told.get(row.worker or "", [])) if row.number else None,
         outputs=brought,
+        earlier=earlier,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import JSON, Column, String, Table, insert, select
 from sqlalchemy import Engine as Database
@@ -44,11 +43,3 @@ class HardwareRecords:
         while len(self._known) >= _MOST:
             self._known.pop(next(iter(self._known)), None)
         self._known[worker] = dict(facts)
-
-    def of(self, workers: set[str]) -> Mapping[str, Mapping[str, Any]]:
-        """Return what workers said last, by worker."""
-        if not workers:
-            return {}
-        query = select(hardware).where(hardware.c.worker.in_(workers)).order_by(hardware.c.since)
-        with self._database.execution_options(readonly=True).connect() as db:
-            return {row.worker: row.facts for row in db.execute(query)}

@@ -11,7 +11,8 @@ from typing import cast
 
 import rich_click as click
 
-from armillary.base.errors import ArmillaryError, Conflict
+from armillary.base.errors import ArmillaryError
+from armillary.cli.condor.installing import write_tools
 from armillary.cli.condor.reaching import Reach
 from armillary.cli.output import say
 from armillary.cli.session import connect
@@ -20,6 +21,11 @@ from armillary.cli.words import argument, context, option
 Tool = Callable[[Sequence[str], Reach], int]
 TOOLS = {
     "condor_submit": ("armillary.cli.condor.submit:condor_submit", "Submit a submit file.", "catalogue.sub"),
+    "condor_submit_dag": (
+        "armillary.cli.condor.dag:condor_submit_dag",
+        "Run a DAG by the DAGMan of this machine.",
+        "flow.dag",
+    ),
     "condor_q": ("armillary.cli.condor.queue:condor_q", "Show jobs that wait, run or are held.", "-nobatch"),
     "condor_history": ("armillary.cli.condor.queue:condor_history", "Show jobs that are over.", "-limit 5"),
     "condor_rm": ("armillary.cli.condor.acting:REMOVE", "Remove jobs.", "12 13.4"),
@@ -87,19 +93,7 @@ def install(directory: Path, overwrite: bool) -> None:
 
     They are not installed by themselves: on a machine that has HTCondor they would hide it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    mark = "# Armillary under HTCondor's name"
-    for name in TOOLS:
-        file = directory / name
-        if not overwrite and file.exists() and mark not in file.read_text(errors="replace"):
-            raise Conflict(
-                f"{file} is there already, and is not ours",
-                code="not_ours",
-                remedy="Choose another directory, or say --overwrite.",
-            )
-        python = shlex.quote(sys.executable)
-        file.write_text(f'#!/bin/sh\n{mark}\nexec {python} -m armillary.cli.condor {name} "$@"\n')
-        file.chmod(0o755)
+    write_tools(directory, TOOLS, overwrite=overwrite)
     say(
         f"{len(TOOLS)} commands are in {directory}. Use them: export PATH={shlex.quote(str(directory))}:$PATH"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from armillary.cli.condor.options import Options, read
 from armillary.cli.condor.reaching import Reach
 from armillary.cli.machines import chosen_machine
 from armillary.cli.session import choose_project
+from armillary.client.nodelog import NODES, note_node
 from armillary.client.submitfile import LocalAccess, Submission, read_submit
 
 _KNOWN = {
@@ -80,6 +82,8 @@ def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
         click.echo(f"{reply['jobs']} job(s) submitted to cluster {cluster}.")
     if any(job.log for job in submission.jobs):
         _begin_log(reach, cluster)
+    if NODES in os.environ:
+        _note_node(options, cluster)
     return 0
 
 
@@ -126,6 +130,18 @@ def _begin_log(reach: Reach, cluster: int) -> None:
         fetching=False,
         tell=lambda _event, _all: None,
     ).catch_up()
+
+
+def _note_node(options: Options, cluster: int) -> None:
+    """Tell the DAG that has this node where DAGMan wants to read of it."""
+    said = dict(line.split("=", 1) for line in options.said.get("append", []) if "=" in line)
+    if "dagman_log" in said:
+        note_node(
+            Path(os.environ[NODES]),
+            cluster=cluster,
+            log=said["dagman_log"],
+            note=said.get("submit_event_notes", ""),
+        )
 
 
 def _text(options: Options) -> str:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from armillary.accounts.model import Principal, Role, TokenKind
 from armillary.accounts.service import AccountsService
+from armillary.accounts.trail import see
 from armillary.base.errors import Forbidden, Unauthorized
 from armillary.cloud.api.access_rules import permitted
 
@@ -77,7 +78,8 @@ class KeystoneAuth:
         return self._within_rules(self._remembered(secret) or self._look_up(secret), request)
 
     def _within_rules(self, principal: Principal, request: Request) -> Principal:
-        """Return the principal if its application credential is good for this request."""
+        """Return the principal, noted for the trail, if its application credential is good for this request."""
+        see(request.scope, principal.person.user_name)
         rules = principal.access_rules
         if rules is not None and not permitted(rules, method=request.method, path=request.url.path):
             raise AuthenticationRequired(identity_url=self._identity_url)

@@ -53,7 +53,8 @@ def _from_http(cloud: CloudName, error: Any) -> ArmillaryError:
     message = str(error.details or error.message or error)
     facts: dict[str, Any] = {"cloud": cloud, "status": status}
     wait = _retry_after(error)
-    if status in (413, 429) and (status == 429 or wait is not None):
+    # Nova and Cinder say 413 for a quota, too, and then have one wait for no time at all
+    if status == 429 or (status == 413 and wait):
         return Unavailable(
             f"Cloud {cloud} has been asked too often: {message}",
             code="cloud_busy",

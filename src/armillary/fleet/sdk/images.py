@@ -225,7 +225,7 @@ def _properties(image: Any) -> dict[str, str]:
     # the SDK sorts properties that it knows (hw_disk_bus, os_distro, …) among its own attributes
     raw: dict[str, Any] = image.to_dict(headers=False, computed=False, original_names=True, ignore_none=True)
     others: dict[str, Any] = raw.pop("properties", None) or {}
-    known = {key: value for key, value in raw.items() if key not in GLANCE_OWN} | others
+    known = {key: value for key, value in {**raw, **others}.items() if key not in GLANCE_OWN}
     return {key: str(value) for key, value in known.items() if isinstance(value, str | int | float)}
 
 

@@ -1,5 +1,7 @@
 """Stands beside a job that HTCondor runs, as its user and in its scratch: `beside.pyz prepare CONFIG`, then `attend CONFIG PID`.
 
+Before that, as root, `join CONFIG FILE` gets the token with which the machine joins the pool.
+
 `prepare` gets what the job acts with in its owner's name and its `vos:` inputs, before the program begins; `attend`
 keeps that fresh, shows what the job prints while it prints it, and answers calls into it, until the job has ended.
 Both act by a key that came with the job's input files, and is good for this job only and while it runs.
@@ -19,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from armillary.guest.agent import staging
+from armillary.guest.agent import measuring, staging
 from armillary.guest.agent.basics import (
     PATH,
     Fault,
@@ -42,6 +44,8 @@ PATIENCE = 600.0
 """Seconds in which the platform must answer before a job is put on hold."""
 NOT_YET = "job_not_begun"
 """The platform has not heard from the schedd yet that the job runs here."""
+NOT_MEASURED = "image_not_measured"
+"""Somebody looked into our image between our two calls: now there are questions."""
 PULSE = 1.0
 RENEW_SECONDS = 300.0
 _STARTED = re.compile(rb"^JobCurrentStartDate\s*=\s*(\d+)", re.MULTILINE)
@@ -51,13 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Do one of the two; return the exit status. The last line of standard error says why."""
     arguments = sys.argv[1:] if arguments is None else arguments
     what, config_path = arguments[:2]
-    scratch = Path(os.environ["_CONDOR_SCRATCH_DIR"])
     try:
         config: Json = json.loads(Path(config_path).read_text())
+        patience = float(config.get("patience") or PATIENCE)
+        if what == "join":
+            join(config, Path(arguments[2]), patience=patience)
+            return 0
+        scratch = Path(os.environ["_CONDOR_SCRATCH_DIR"])
         if what == "attend":
             Attending(scratch=scratch, config=config, job=int(arguments[2])).run()
         else:
-            prepare(scratch, config, patience=float(config.get("patience") or PATIENCE))
+            prepare(scratch, config, patience=patience)
     except Fault as fault:
         say(str(fault))
         return 1
@@ -67,11 +75,35 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _server(config: Json, key: str) -> Server:
+def _server(config: Json, key: str, room: str = "pool/") -> Server:
     pem = Path(config["ca_file"]).read_text() if config.get("ca_file") else None
-    server = Server(url=config["url"], ca_pem=pem, room="pool/")
+    server = Server(url=config["url"], ca_pem=pem, room=room)
     server.session_key = key
     return server
+
+
+def join(config: Json, token_file: Path, *, patience: float) -> None:
+    """Show what this machine is made of, and get its token of the pool. Raises Fault, OSError."""
+    asking, joining = _server(config, "", room=""), _server(config, "")
+    body: Json = {"bootstrap_token": config["bootstrap_token"]}
+    until = now() + patience
+    while True:
+        try:
+            questions = asking.call("probe", body).get("questions")
+            root = Path(config.get("image_root") or "/")
+            measured = measuring.measure(questions, root) if questions else None
+            answer = joining.call("join", {**body, "measured": measured})
+            break
+        except Unreachable as error:
+            why = str(error)
+        except Refused as refused:
+            if refused.code != NOT_MEASURED:
+                raise Fault("not_begun", f"the platform refused: {refused}", retry=False) from refused
+            why = str(refused)
+        if now() > until:
+            raise Fault("not_begun", f"the platform has not let this machine join: {why}", retry=True)
+        time.sleep(PULSE)
+    write_private(token_file, str(answer["token"]), durable=False)
 
 
 def prepare(scratch: Path, config: Json, *, patience: float) -> None:

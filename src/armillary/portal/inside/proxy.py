@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from websockets.asyncio.client import ClientConnection, unix_connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Origin, Subprotocol
 
 from armillary.base.errors import ArmillaryError
@@ -29,6 +29,8 @@ COOKIE = "armillary_inside"
 DOOR = "/.armillary/enter"
 LARGEST_MESSAGE = 64 << 20
 """of a WebSocket, from the machine; the server bounds those of browsers"""
+MOST_SOCKETS = 32
+"""WebSockets of one tunnel at once: a notebook has one for each kernel and each terminal"""
 _THERE = "localhost"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _GONE, _ENDED = 1011, 4401
@@ -40,7 +42,7 @@ _HOP = frozenset(
 )  # fmt: skip
 """Of one connection only (RFC 9110, 7.6.1)."""
 _OURS_TO_SAY = frozenset({"host", "origin", "referer", "cookie", "forwarded"})
-_NOT_FROM_THERE = frozenset({"strict-transport-security", "clear-site-data", "server", "date"})
+_NOT_FROM_THERE = frozenset({"strict-transport-security", "clear-site-data", "alt-svc", "server", "date"})
 _ALWAYS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -92,6 +94,7 @@ class InsideProxy:
             secret = await self._inside.enter(
                 request.query_params.get("ticket", ""),
                 lambda what: what.kind is Kind.JUPYTER and label_of(what.place) == label,
+                known=request.cookies.get(COOKIE, ""),
             )
         except ArmillaryError as error:
             return _plain(f"{error.message} {error.remedy}", error.status)
@@ -145,6 +148,16 @@ class InsideProxy:
         if tunnel is None or not self._from_here(websocket) or not websocket.headers.get("origin"):
             await websocket.close()  # before it is accepted: the server answers 403
             return
+        if tunnel.sockets >= MOST_SOCKETS:
+            await websocket.close()
+            return
+        tunnel.sockets += 1
+        try:
+            await self._carry_through(websocket, tunnel)
+        finally:
+            tunnel.sockets -= 1
+
+    async def _carry_through(self, websocket: WebSocket, tunnel: Tunnel) -> None:
         offered: list[str] = websocket.scope.get("subprotocols") or []
         try:
             here = await self._inside.tunnels.opened(tunnel)
@@ -156,9 +169,11 @@ class InsideProxy:
                 additional_headers={"Cookie": _cookies_there(websocket)},
                 compression=None,
                 max_size=LARGEST_MESSAGE,
+                max_queue=1,  # what the browser has not taken yet waits in the machine
                 ping_interval=None,
             )
-        except (ArmillaryError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed):
+        except (ArmillaryError, OSError, TimeoutError, WebSocketException, ValueError):
+            # a ValueError, too, is the machine's doing: it leads the connection somewhere else
             await websocket.close()
             return
         tunnel.busy += 1
@@ -175,11 +190,18 @@ class InsideProxy:
         return label if host.endswith(self._rest) and label.startswith("m-") and "." not in label else None
 
     def _from_here(self, request: HTTPConnection) -> bool:
-        """Whether a page of the same machine asks, or only leads here; browsers say so, and cannot be made to lie."""
+        """Whether a page of the same machine asks, or only leads here; browsers say so, and cannot be made to lie.
+
+        Pages of other machines are of the same site for a browser, so it sends the cookie along with what they ask.
+        """
         origin = request.headers.get("origin")
         if origin is not None:
             return origin == f"{self._scheme}://{request.headers.get('host', '').lower()}"
-        return request.scope.get("method") in _SAFE or request.headers.get("sec-fetch-site") == "same-origin"
+        said = request.headers.get("sec-fetch-site")
+        if request.scope.get("method") not in _SAFE:
+            return said == "same-origin"
+        led = request.headers.get("sec-fetch-mode") == "navigate"
+        return said in (None, "same-origin", "none") or led
 
     def _headers_there(self, request: Request) -> list[tuple[str, str]]:
         dropped = _HOP | _OURS_TO_SAY
@@ -233,7 +255,10 @@ def _harmless_cookie(cookie: str) -> bool:
 
 def _local(location: str) -> str:
     """A place to go to, on this origin even where the machine names its own."""
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return location  # no address at all, as the browser will find, too
     return (
         urlunsplit(("", "", parts.path or "/", parts.query, parts.fragment))
         if parts.netloc == _THERE

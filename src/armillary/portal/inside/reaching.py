@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 
+from armillary.accounts.model import Project
 from armillary.base.errors import ArmillaryError, Conflict, NotFound, Unavailable
 from armillary.fleet.model import FleetServer, SshAddress
 from armillary.fleet.service import FleetService
@@ -93,11 +95,14 @@ class Reaching:
                 facts={"address": machine.address.host, "port": machine.address.port},
                 remedy="Use the serial terminal: the machine still boots, or its sshd or a firewall says no.",
             ) from error
-        if shown:
-            line = _line(shown[0])
-            await run_in_threadpool(
-                self._host_keys.keep, what.place.cloud, what.place.server_id, line, source="first use"
-            )
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(let_go, connection)
+            if shown:
+                line = _line(shown[0])
+                await run_in_threadpool(
+                    self._host_keys.keep, what.place.cloud, what.place.server_id, line, source="first use"
+                )
+            undo.pop_all()
         return connection
 
     def _machine(self, place: Place) -> Machine:
@@ -117,7 +122,9 @@ class Reaching:
                 remedy="Give it a floating IP, or use the serial terminal.",
             )
         return Machine(
-            address=server.ssh, login=login_of(self._fleet, place, server), trusted=self._trusted(place)
+            address=server.ssh,
+            login=login_of(self._fleet, place.project, server),
+            trusted=self._trusted(place),
         )
 
     def _trusted(self, place: Place) -> list[str]:
@@ -136,12 +143,12 @@ class Reaching:
         return told_on_console(log)
 
 
-def login_of(fleet: FleetService, place: Place, server: FleetServer) -> str:
+def login_of(fleet: FleetService, project: Project, server: FleetServer) -> str:
     """Return the user to sign in as: what the image says."""
     if server.image_id is None:
         return _DEFAULT_LOGIN
     try:
-        return fleet.image(place.cloud, place.project, server.image_id).login
+        return fleet.image(server.cloud, project, server.image_id).login
     except NotFound:
         return _DEFAULT_LOGIN  # the image was deleted since; ours have this user
 

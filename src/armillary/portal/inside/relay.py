@@ -50,6 +50,8 @@ class Bounds:
     idle: float = 30 * 60
     """seconds without a key or a move of the mouse"""
     longest: float = 8 * 3600
+    reach: float = 150
+    """seconds until there is a line: a machine that lets us in and then says nothing holds no place for ever"""
     look: float = 5
     """how often it is asked whether the session is allowed still, seconds"""
     most: int = 256
@@ -118,9 +120,12 @@ class Sessions:
         typed: Callable[[bytes], bool],
     ) -> _Ended:
         try:
-            line = await reach()
+            async with asyncio.timeout(self._bounds.reach):
+                line = await reach()
         except ArmillaryError as error:
             return _Ended(code=UNREACHED, reason=error.code)
+        except TimeoutError:
+            return _Ended(code=UNREACHED, reason="ssh_unreachable")
         pulse = _Pulse()
         halves = [
             asyncio.ensure_future(_to_browser(websocket, line)),

@@ -66,8 +66,8 @@ class Inside:
         ticket = self._tickets.issue(what)
         return f"{self._pattern.replace('*', label_of(what.place), 1)}/.armillary/enter?ticket={ticket}"
 
-    async def enter(self, ticket: str, fits: Callable[[Pass], bool]) -> str:
-        """Return the secret of a new tunnel in exchange for a ticket.
+    async def enter(self, ticket: str, fits: Callable[[Pass], bool], *, known: str = "") -> str:
+        """Return the secret of a tunnel in exchange for a ticket: see `Tunnels.enter`.
 
         Raises:
             Forbidden: the ticket is not right.
@@ -79,7 +79,7 @@ class Inside:
         if not there:
             raise _not_there()
         note(what, "opened")
-        return self.tunnels.enter(what, there)
+        return self.tunnels.enter(what, there, known)
 
     async def close(self) -> None:
         """Let go of all that is open. What runs in machines runs on."""

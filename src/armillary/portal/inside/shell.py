@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from armillary.base.errors import Unavailable
@@ -29,21 +30,23 @@ class ShellLine:
         """
         import asyncssh
 
-        try:
-            process = await connection.create_process(
-                request_pty="force",
-                term_type="xterm-256color",
-                term_size=(80, 24),
-                encoding=None,
-                stderr=asyncssh.STDOUT,
-            )
-        except (asyncssh.Error, OSError) as error:
-            await let_go(connection)
-            raise Unavailable(
-                "The machine's ssh gives no terminal.",
-                code="ssh_refused",
-                remedy="Use the serial terminal.",
-            ) from error
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(let_go, connection)
+            try:
+                process = await connection.create_process(
+                    request_pty="force",
+                    term_type="xterm-256color",
+                    term_size=(80, 24),
+                    encoding=None,
+                    stderr=asyncssh.STDOUT,
+                )
+            except (asyncssh.Error, OSError) as error:
+                raise Unavailable(
+                    "The machine's ssh gives no terminal.",
+                    code="ssh_refused",
+                    remedy="Use the serial terminal.",
+                ) from error
+            undo.pop_all()
         return cls(connection, process)
 
     async def read(self) -> bytes:
@@ -91,15 +94,17 @@ class SocketLine:
         import asyncssh
 
         anyhow: Any = connection  # its types do not say what encoding does
-        try:
-            reader, writer = await anyhow.open_unix_connection(path, encoding=None)
-        except (asyncssh.Error, OSError) as error:
-            await let_go(connection)
-            raise Unavailable(
-                "It does not run in the machine any more.",
-                code="workspace_gone",
-                remedy="Open it again from the machine's page.",
-            ) from error
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(let_go, connection)
+            try:
+                reader, writer = await anyhow.open_unix_connection(path, encoding=None)
+            except (asyncssh.Error, OSError) as error:
+                raise Unavailable(
+                    "It does not run in the machine any more.",
+                    code="workspace_gone",
+                    remedy="Open it again from the machine's page.",
+                ) from error
+            undo.pop_all()
         return cls(connection, reader, writer)
 
     async def read(self) -> bytes:

@@ -8,7 +8,9 @@ import secrets
 import tempfile
 import weakref
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +47,7 @@ class Tunnel:
         here: the socket at which its other end is, once it is open.
         used: when something went through last, by the loop's clock.
         busy: how many requests and WebSockets go through now.
+        sockets: how many WebSockets are open or being opened.
     """
 
     what: Pass
@@ -52,6 +55,7 @@ class Tunnel:
     here: Path
     used: float = 0.0
     busy: int = 0
+    sockets: int = 0
     connection: SSHClientConnection | None = None
     http: httpx2.AsyncClient | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,12 +81,19 @@ class Tunnels:
         """How many there are."""
         return len(self._known)
 
-    def enter(self, what: Pass, there: str) -> str:
-        """Return the secret of a new tunnel for whoever showed a ticket; it opens when it is used first.
+    def enter(self, what: Pass, there: str, known: str = "") -> str:
+        """Return the secret of a tunnel for whoever showed a ticket; it opens when it is used first.
+
+        It is a new one, or that of the cookie `known` if the same session has been there before: who comes often does
+        not use up what one person may have.
 
         Raises:
             Unavailable: there are too many.
         """
+        before = self._known.get(known)
+        if before is not None and (before.what, before.there) == (what, there):
+            before.used = asyncio.get_running_loop().time()
+            return known
         mine = sum(tunnel.what.person == what.person for tunnel in self._known.values())
         if len(self._known) >= MOST or mine >= MOST_OF_ONE:
             raise Unavailable(
@@ -117,17 +128,25 @@ class Tunnels:
             if tunnel.connection is not None and not tunnel.connection.is_closed():
                 return tunnel.here
             connection = await self._reaching.connect(tunnel.what)
-            try:
-                tunnel.here.unlink(missing_ok=True)
-                await connection.forward_local_path(str(tunnel.here), tunnel.there)
-            except (asyncssh.Error, OSError) as error:
-                await let_go(connection)
-                raise Unavailable(
-                    "The machine's ssh lets nothing through.",
-                    code="ssh_refused",
-                    remedy="Allow AllowStreamLocalForwarding in its sshd_config.",
-                ) from error
-            tunnel.connection = connection
+            async with AsyncExitStack() as undo:
+                undo.push_async_callback(let_go, connection)
+                try:
+                    tunnel.here.unlink(missing_ok=True)
+                    await connection.forward_local_path(str(tunnel.here), tunnel.there)
+                except (asyncssh.Error, OSError) as error:
+                    raise Unavailable(
+                        "The machine's ssh lets nothing through.",
+                        code="ssh_refused",
+                        remedy="Allow AllowStreamLocalForwarding in its sshd_config.",
+                    ) from error
+                if tunnel.ended.is_set():  # while we were on the way: nobody would close it any more
+                    raise Unavailable(
+                        "This session has ended.",
+                        code="workspace_gone",
+                        remedy="Open it again from the machine's page.",
+                    )
+                tunnel.connection = connection
+                undo.pop_all()
             return tunnel.here
 
     async def client(self, tunnel: Tunnel) -> httpx2.AsyncClient:
@@ -135,7 +154,11 @@ class Tunnels:
         here = await self.opened(tunnel)
         if tunnel.http is None:
             way = httpx2.AsyncHTTPTransport(uds=str(here), verify=False)
-            tunnel.http = httpx2.AsyncClient(transport=way, timeout=ANSWER_SECONDS, trust_env=False)
+            # cookies are the browser's: here they would pile up, and outlive their deletion there
+            none = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+            tunnel.http = httpx2.AsyncClient(
+                transport=way, timeout=ANSWER_SECONDS, trust_env=False, cookies=none
+            )
         return tunnel.http
 
     async def close(self) -> None:

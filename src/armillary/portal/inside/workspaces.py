@@ -24,6 +24,8 @@ LONGEST_SECONDS = 30 * 60
 """of an installation"""
 TAIL_LINES, LONGEST_LINE = 12, 400
 MOST_AT_ONCE = 64
+MOST_KNOWN = 2000
+"""of which it is remembered how they stand; of others it is asked in the machine again"""
 _SCRIPTS = {Kind.JUPYTER: "jupyter.sh", Kind.DESKTOP: "desktop.sh"}
 
 Key = tuple[PersonId, CloudName, ServerId, Kind]
@@ -83,7 +85,10 @@ class Workspaces:
                 "Too many workspaces are being started.", code="too_many_sessions", remedy="Wait a minute."
             )
         standing = Standing(phase=Phase.CONNECTING)
+        self._known.pop(key, None)
         self._known[key] = standing
+        for old in [old for old in self._known if old not in self._tasks and old != key][:-MOST_KNOWN]:
+            del self._known[old]
         task = asyncio.ensure_future(self._start(what, standing))
         self._tasks[key] = task
         task.add_done_callback(lambda _: self._tasks.pop(key, None))

@@ -93,7 +93,7 @@ def delete(portal: Services, visit: Visiting, form: Sent, credential_id: str) ->
 
 
 def _credential(portal: Portal, visit: Visit, days: str) -> tuple[str, str]:
-    lasts = int(days) if days.isascii() and days.isdigit() and int(days[:4]) in DAYS else DAYS[1]
+    lasts = int(days) if days in map(str, DAYS) else DAYS[1]
     now = portal.clock.now()
     credential, secret = portal.accounts.create_application_credential(
         visit.person.id,

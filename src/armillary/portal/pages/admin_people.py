@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -17,6 +17,8 @@ from armillary.portal.pages.growing import typed
 from armillary.portal.visit import Visit
 
 PAGE = 50
+_FARTHEST = 10**6
+"""A page that nobody has; what is beyond is beyond the numbers of databases, too."""
 router = APIRouter(prefix="/admin")
 
 T = TypeVar("T")
@@ -31,19 +33,24 @@ class Part:
     count: int
 
 
-def part_of(found: Sequence[T], path: str, page: int, **query: str) -> tuple[Sequence[T], Part]:
-    """Return one page of what was found."""
-    page = max(1, min(page, 1 + len(found) // PAGE))
+def part_of(
+    find: Callable[[int], tuple[Sequence[T], int]], path: str, page: int, **query: str
+) -> tuple[Sequence[T], Part]:
+    """Return one page of what `find` finds behind so many; behind the last page, the last."""
+    page = min(max(1, page), _FARTHEST)
+    shown, count = find((page - 1) * PAGE)
+    last = max(1, -(-count // PAGE))
+    if page > last:
+        page = last
+        shown, count = find((page - 1) * PAGE)
 
     def address(number: int) -> str:
         return f"{path}?{urlencode({**query, 'page': str(number)})}"
 
-    last = page * PAGE >= len(found)
-    shown = found[(page - 1) * PAGE : page * PAGE]
     return shown, Part(
         newer=address(page - 1) if page > 1 else None,
-        older=None if last else address(page + 1),
-        count=len(found),
+        older=address(page + 1) if page < last else None,
+        count=count,
     )
 
 
@@ -56,18 +63,15 @@ def show_people(
     status: int = 200,
     error: ArmillaryError | None = None,
 ) -> Response:
-    word = q.strip().casefold()
-    found = [
-        person
-        for person in portal.accounts.people()
-        if word in f"{person.user_name}\n{person.full_name}\n{person.email}\n{person.institute}".casefold()
-    ]
-    shown, part = part_of(found, "/admin/people", page, q=q)
+    shown, part = part_of(
+        lambda skip: portal.accounts.find_people(q, skip=skip, limit=PAGE), "/admin/people", page, q=q
+    )
+    factors = portal.accounts.with_second_factor([person.id for person in shown])
     return visit.page(
         "admin_people.html",
         status=status,
         q=q,
-        people=[(person, portal.accounts.second_factor(person.id) is not None) for person in shown],
+        people=[(person, person.id in factors) for person in shown],
         part=part,
         error=error,
     )
@@ -108,9 +112,9 @@ def show_projects(
     status: int = 200,
     error: ArmillaryError | None = None,
 ) -> Response:
-    word = q.strip().casefold()
-    found = [p for p in portal.accounts.projects() if word in f"{p.name}\n{p.description}".casefold()]
-    shown, part = part_of(found, "/admin/projects", page, q=q)
+    shown, part = part_of(
+        lambda skip: portal.accounts.find_projects(q, skip=skip, limit=PAGE), "/admin/projects", page, q=q
+    )
     return visit.page(
         "admin_projects.html",
         status=status,

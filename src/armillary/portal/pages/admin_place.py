@@ -7,9 +7,10 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
 from armillary.accounts.trail import Asked, Entry
@@ -26,6 +27,8 @@ from armillary.portal.visit import Visit
 
 PAGE = 100
 _DAYS = 30
+_YEARS = range(1970, 9000)
+"""At the ends of the calendar there are no neighbouring days to reckon with."""
 router = APIRouter(prefix="/admin")
 
 
@@ -128,7 +131,10 @@ def _local(moment: datetime) -> str:
 
 def _moment(text: str, field: str) -> datetime:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+        if moment.year not in _YEARS:
+            raise ValueError
+        return moment
     except ValueError as error:
         raise Invalid(
             "This is no moment.",
@@ -158,7 +164,9 @@ def asked_for(visit: Visit) -> Asked:
 
 
 @router.get("/trail")
-def trail(portal: Services, visit: Visiting, before: int | None = None) -> Response:
+def trail(
+    portal: Services, visit: Visiting, before: Annotated[int | None, Query(le=2**62)] = None
+) -> Response:
     visit.need_admin()
     found = portal.office.trail.entries(asked_for(visit), before=before, limit=PAGE + 1)
     query = {name: value for name, value in visit.request.query_params.items() if name != "before"}

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from armillary.base.errors import ArmillaryError
 from armillary.portal.context import Portal
 from armillary.portal.files_shown import crumbs, plain_name, shown, visible, vos_uri
+from armillary.portal.forms import whole
 from armillary.portal.previews import ROWS_SHOWN, header_of, table_of, text_of
 from armillary.portal.visit import Visit
 from armillary.vospace.core.permissions import Action
@@ -73,7 +74,7 @@ def _inside(portal: Portal, visit: Visit, node: Node) -> dict[str, Any]:
     kind = shown(node).kind
     try:
         if kind == "fits":
-            header = header_of(portal, visit, node, _number(asked.get("hdu")), asked.get("find", "")[:80])
+            header = header_of(portal, visit, node, whole(asked.get("hdu")) or 0, asked.get("find", "")[:80])
             has_picture = any(part.has_pixels for part in header.parts)
             found: dict[str, Any] = {"header": header, "has_picture": has_picture}
             chosen = header.parts[header.number] if header.number < len(header.parts) else None
@@ -84,17 +85,13 @@ def _inside(portal: Portal, visit: Visit, node: Node) -> dict[str, Any]:
             return _rows(portal, visit, node, None)
         if kind == "picture":
             return {"picture": True}
-        text = text_of(portal, visit, node, _number(asked.get("at")))
+        text = text_of(portal, visit, node, whole(asked.get("at"), digits=15) or 0)
         return {"text": text, "is_binary": text is None}
     except ArmillaryError as error:
         return {"error": error}
 
 
 def _rows(portal: Portal, visit: Visit, node: Node, hdu: int | None) -> dict[str, Any]:
-    row = _number(visit.request.query_params.get("row"))
+    row = whole(visit.request.query_params.get("row"), digits=14) or 0
     table = table_of(portal, visit, node, hdu, row)
     return {"table": table, "row": row, "rows": ROWS_SHOWN}
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else 0

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from armillary.base.errors import Invalid
 from armillary.portal.context import Portal
 from armillary.portal.files_shown import address
-from armillary.portal.forms import Form
+from armillary.portal.forms import Form, whole
 from armillary.portal.visit import Visit
 from armillary.vospace.core.names import CORE
 from armillary.vospace.core.properties import change_of
@@ -64,9 +64,9 @@ def _set_property(portal: Portal, visit: Visit, form: Form, path: VOSPath, here:
 
 
 def _whole(form: Form, name: str) -> int:
-    typed = form.text(name)
-    if typed.isascii() and typed.isdigit() and len(typed) < 8:
-        return int(typed)
+    number = whole(form.text(name))
+    if number is not None:
+        return number
     raise Invalid(
         "This must be a whole number.",
         code="invalid_field",

@@ -124,6 +124,7 @@ def bin_page(portal: Portal, visit: Visit, path: VOSPath) -> Response:
         found=[(one, visible(one.node.name), visible(str(one.came_from))) for one in found[:SHOWN]],
         following=_with(visit, start=found[SHOWN].id) if len(found) > SHOWN else None,
         days=portal.shelf.bins.lifetime.days,
+        uri=vos_uri(path, portal.files.authorities[0].replace("/", "~")),
     )
 
 

@@ -13,6 +13,7 @@ from armillary.base.errors import ArmillaryError, Forbidden, Invalid
 from armillary.notices.model import NoticeKind
 from armillary.portal.context import Portal, Sent, Services, Visiting
 from armillary.portal.files_shown import address, visible
+from armillary.portal.forms import whole
 from armillary.portal.i18n import N_
 from armillary.portal.visit import Visit
 
@@ -131,7 +132,8 @@ def invite(portal: Services, visit: Visiting, form: Sent, name: str) -> Response
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = whole(text)
+    if number is None:
         told = {"uses": N_("This must be a whole number.")}
         raise Invalid(
             "This must be a whole number.",
@@ -139,7 +141,7 @@ def _number(text: str) -> int:
             facts={"field": "uses", "errors": told},
             remedy="Correct the marked fields.",
         )
-    return int(text)
+    return number
 
 
 @router.post("/groups/{name}/take-back")

@@ -15,6 +15,7 @@ from armillary.base.ids import CloudName, ImageId, ProjectId
 from armillary.fleet.model import FleetImage
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
 from armillary.portal.visit import Visit
+from armillary.provenance.lineage import lineage_of
 
 PER_PAGE = 50
 JOBS_SHOWN = 10
@@ -124,7 +125,11 @@ Words = Annotated[str, Query(max_length=100)]
 
 def same_image(portal: Portal, visit: Visit, key: str) -> SameImage:
     """Return the image that a digest or an id means, with all its copies."""
-    for image in all_images(portal, visit.project).images:
+    return _same(all_images(portal, visit.project).images, key)
+
+
+def _same(known: Sequence[SameImage], key: str) -> SameImage:
+    for image in known:
         if key == image.key or key in [copy.id for copy in image.copies]:
             return image
     raise NotFound("There is no such image.", code="image_not_found", facts={"image": key})
@@ -153,10 +158,11 @@ def table(portal: Services, visit: Visiting, q: Words = "", whose: Words = "") -
 
 @router.get("/{key}")
 def image(portal: Services, visit: Visiting, key: str) -> Response:
-    found = same_image(portal, visit, key)
+    known = all_images(portal, visit.project).images
+    found = _same(known, key)
     said = found.properties
     base = said.get("base_image_ref") or said.get("image_base_sha512") or ""
-    known = all_images(portal, visit.project).images
+    copies = sorted((copy for one in known for copy in one.copies), key=lambda copy: copy.created_at)
     parent = next((i for i in known if base and (base == i.key or base in [c.id for c in i.copies])), None)
     jobs = portal.batch.clusters(visit.who, image=found.key, limit=JOBS_SHOWN)
     return visit.page(
@@ -165,6 +171,8 @@ def image(portal: Services, visit: Visiting, key: str) -> Response:
         owner=owner_name(portal, found.first.owner),
         base=base,
         parent=parent,
+        lineage_here={one.key for one in known},
+        lineage=lineage_of(portal.machinery.inside.lineages.among(found.first, copies)),
         children=[i for i in known if i.properties.get("base_image_ref") in [c.id for c in found.copies]],
         inside=portal.machinery.inside.contents.packages(found.key),
         reading=portal.machinery.inside.contents.told(found.key),

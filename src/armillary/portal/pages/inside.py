@@ -9,16 +9,18 @@ from fastapi import APIRouter, Depends, Query, WebSocket
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from armillary.accounts.cookies import session_of
 from armillary.base.errors import ArmillaryError, NotFound
 from armillary.base.ids import CloudName, ServerId
 from armillary.portal.context import Portal, Services, Visiting, sent
 from armillary.portal.i18n import translations
+from armillary.portal.inside.doorman import need_own
 from armillary.portal.inside.logs import Piece, piece_after
 from armillary.portal.inside.printing import printable
 from armillary.portal.inside.reaching import login_of
 from armillary.portal.inside.tickets import Kind, Pass, Place
 from armillary.portal.inside.workspaces import Phase
-from armillary.portal.security import HEADERS, SESSION_COOKIE
+from armillary.portal.security import HEADERS
 from armillary.portal.visit import Visit
 from armillary.portal.wording import error_text
 
@@ -88,7 +90,7 @@ def window(portal: Services, visit: Visiting, cloud: str, server_id: str, kind: 
         server=server,
         kind=kind.value,
         path=f"/machines/{cloud}/{server_id}",
-        login=login_of(portal.fleet, place, server),
+        login=login_of(portal.fleet, place.project, server),
     )
     page.headers.update(TERMINAL_POLICY)
     return page
@@ -97,7 +99,9 @@ def window(portal: Services, visit: Visiting, cloud: str, server_id: str, kind: 
 @router.get("/inside/screen/elsewhere")
 def elsewhere(portal: Services, visit: Visiting, cloud: str, server_id: str) -> Response:
     """Lead to the cloud's own page with the screen: a link, since a form may lead nowhere but here (see security)."""
-    address = portal.fleet.screen(CloudName(cloud), visit.member(), ServerId(server_id))
+    where = (CloudName(cloud), visit.member(), ServerId(server_id))
+    need_own(portal.fleet.server(*where))
+    address = portal.fleet.screen(*where)
     if not address.startswith(("http://", "https://")):
         raise _nothing()
     return RedirectResponse(address, 303)
@@ -112,7 +116,7 @@ def ticket(portal: Services, visit: Visiting, cloud: str, server_id: str, kind: 
     assert visit.membership
     try:
         secret = portal.inside.ticket(
-            visit.request.cookies.get(SESSION_COOKIE, ""),
+            session_of(visit.request),
             visit.membership,
             place_of(visit, cloud, server_id),
             kind,
@@ -139,7 +143,7 @@ async def socket(
     try:
         await portal.inside.serve(
             websocket,
-            session=websocket.cookies.get(SESSION_COOKIE, ""),
+            session=session_of(websocket),
             ticket=ticket,
             kind=kind,
             cloud=cloud,
@@ -198,7 +202,7 @@ def admitted(portal: Portal, visit: Visit, place: Place, kind: Kind) -> Pass:
         raise _nothing()
     visit.member()
     assert visit.membership
-    session = visit.request.cookies.get(SESSION_COOKIE, "")
+    session = session_of(visit.request)
     return portal.inside.admit(session, visit.membership, place, kind)
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from armillary.base.errors import NotFound
+from armillary.base.errors import ArmillaryError, NotFound
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId, Selection
+from armillary.crates.record import ClusterRecord, JobRecord
 from armillary.portal.context import Portal, Sent, Services, Visiting
 from armillary.portal.inside.printing import printable
 from armillary.portal.job_shown import files_of, in_vospace, log_end, used_of
@@ -45,15 +46,37 @@ def _shown(portal: Portal, visit: Visit, job: JobId) -> dict[str, Any]:
     }
 
 
+def _record(
+    portal: Portal, visit: Visit, job: JobId, state: str
+) -> tuple[JobRecord | None, ClusterRecord | None, bool]:
+    """Return what is written down of a job that is over, and whether its signatures hold."""
+    if portal.provenance is None or state not in ("completed", "removed"):
+        return None, None, False
+    try:
+        signed, shared = portal.provenance.record(visit.who, job)
+    except ArmillaryError:
+        return None, None, False  # the page of the record says why
+    return (
+        signed.record,
+        shared.record,
+        portal.provenance.is_signed(signed) and portal.provenance.is_signed(shared),
+    )
+
+
 @router.get("/jobs/{cluster}/{proc}")
 def job_page(
     portal: Services, visit: Visiting, cluster: Number, proc: Number, attempt: Attempt = None
 ) -> Response:
     job = JobId(ClusterId(cluster), proc)
     shown = _shown(portal, visit, job)
+    record, shared, intact = _record(portal, visit, job, shown["job"].state)
     return visit.page(
         "job.html",
         **shown,
+        record=record,
+        shared=shared,
+        intact=intact,
+        keeps=portal.archive is not None,
         attempt=attempt,
         logs=[log_end(portal, visit, job, stream, attempt) for stream in STREAMS],
         inputs=files_of(shown["detail"]),

@@ -64,7 +64,7 @@ def _memory(text: str) -> int | None:
 
 @router.get("/jobs")
 def submits(portal: Services, visit: Visiting) -> Response:
-    return visit.page("jobs.html", **submits_shown(portal, visit))
+    return visit.page("jobs.html", **submits_shown(portal, visit), keeps=portal.archive is not None)
 
 
 @router.get("/jobs/table")
@@ -80,6 +80,7 @@ def cluster_page(portal: Services, visit: Visiting, cluster: Number) -> Response
         **jobs_shown(portal, visit, cluster),
         clouds=portal.board.clouds(visit.who, ClusterId(cluster)),
         states=STATES,
+        keeps=portal.archive is not None,
     )
 
 

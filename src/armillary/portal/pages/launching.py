@@ -17,7 +17,7 @@ from armillary.fleet.launching import Order, Prospect, holds
 from armillary.fleet.model import FleetFlavor
 from armillary.fleet.parts import Network, SecurityGroup
 from armillary.portal.context import Portal, Sent, Services, Visiting
-from armillary.portal.forms import Form
+from armillary.portal.forms import Form, whole
 from armillary.portal.keys import PublicKey
 from armillary.portal.lines import launch_line, openstack_line
 from armillary.portal.pages.images import SameImage, all_images
@@ -130,7 +130,8 @@ def number(text: str) -> int | None:
     """Read a whole number; None for an empty field, and one that fits nothing for what is none."""
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else -1
+    found = whole(text, digits=7)
+    return -1 if found is None else found
 
 
 def order_of(form: Form, key: PublicKey | None) -> Order:

@@ -27,7 +27,7 @@ from armillary.fleet.figures import Point, advise, points_of
 from armillary.fleet.model import FleetServer
 from armillary.fleet.parts import Reading, ssh_is_open
 from armillary.portal.context import Portal, Sent, Services, Visiting
-from armillary.portal.forms import Form
+from armillary.portal.forms import Form, whole
 from armillary.portal.pages.images import all_images
 from armillary.portal.visit import Visit
 
@@ -175,7 +175,7 @@ def attach(portal: Services, visit: Visiting, form: Sent, cloud: str, server_id:
     size = form.text("size")
     if size:
         name = form.text("name") or "data"
-        gib = GiB(int(size) if size.isascii() and size.isdigit() else 0)
+        gib = GiB(whole(size) or 0)
         volume = portal.fleet.create_volume(where[0], where[1], name=name, size=gib).id
     else:
         volume = VolumeId(form.text("volume"))

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from armillary.accounts.model import Project
-from armillary.base.errors import ArmillaryError, NotFound
+from armillary.base.errors import ArmillaryError
 from armillary.base.ids import CloudName, ServerId
 from armillary.fleet.expiry import Term
 from armillary.fleet.model import FleetServer
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
+from armillary.portal.inside.reaching import login_of
 from armillary.portal.pages.launching import number, terms_of
 from armillary.portal.pages.machine_parts import part_of
 from armillary.portal.roster import Machines
@@ -92,21 +93,12 @@ Words = Annotated[str, Query(max_length=100)]
 Number = Annotated[int, Query(ge=1, le=100_000)]
 
 
-def login_of(portal: Portal, visit: Visit, server: FleetServer) -> str:
-    if server.image_id is None:
-        return "debian"
-    try:
-        return portal.fleet.image(server.cloud, visit.project, server.image_id).login
-    except NotFound:
-        return "debian"  # the image was deleted since; ours have this user
-
-
 def head_of(portal: Portal, visit: Visit, server: FleetServer) -> dict[str, Any]:
     """Return what the head of a machine's page shows."""
     term = portal.machinery.expiry.of(server.cloud, server.id)
     return {
         "server": server,
-        "login": login_of(portal, visit, server),
+        "login": login_of(portal.fleet, visit.project, server),
         "term": term,
         "left": term.left(portal.clock.now()) if term else None,
         **terms_of(portal),

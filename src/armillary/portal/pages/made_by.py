@@ -61,7 +61,7 @@ def job_record(portal: Services, visit: Visiting, cluster: Number, proc: Number)
         shown = _shown(_records(portal), *_records(portal).record(visit.who, job))
     except ArmillaryError as refusal:
         error = refusal
-    return visit.page("job_record.html", job=view, error=error, **shown)
+    return visit.page("job_record.html", job=view, error=error, keeps=portal.archive is not None, **shown)
 
 
 def _records(portal: Portal) -> Provenance:

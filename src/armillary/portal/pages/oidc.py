@@ -9,12 +9,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from armillary.accounts.cookies import session_of
 from armillary.accounts.model import ErrandKind
 from armillary.base.errors import Forbidden, NotFound, Unauthorized
 from armillary.portal.context import Portal, Services, Visiting
 from armillary.portal.oidc import Journey, Provider
 from armillary.portal.pages.signing_in import local_path, welcome
-from armillary.portal.security import SESSION_COOKIE, is_csrf_token
+from armillary.portal.security import is_csrf_token
 from armillary.portal.visit import Visit
 
 JOURNEY_COOKIE = "armillary_oidc"
@@ -36,15 +37,9 @@ def need_provider(portal: Portal) -> Provider:
 def leave(portal: Services, visit: Visiting, request: Request, to: str = "/", add: str = "") -> Response:
     """`add` is the token of a form: no other site can have an identity added to the account."""
     provider = need_provider(portal)
-    adds = bool(add)
-    session = request.cookies.get(SESSION_COOKIE, "")
-    if adds and not (visit.principal and is_csrf_token(add, visit.nonce, session)):
-        raise Forbidden(
-            "This link is not from your own page.",
-            code="forged_request",
-            remedy="Go back, reload the page, and try again.",
-        )
-    journey = Journey.begin(to=local_path(to), adds=adds)
+    if add:
+        _need_own(visit, add)
+    journey = Journey.begin(to=local_path(to), adds=add)
     response = RedirectResponse(provider.address(journey, back=_back(visit)), 303)
     visit.set_cookie(response, JOURNEY_COOKIE, json.dumps(vars(journey)), max_age=10 * MINUTES)
     return response
@@ -63,6 +58,8 @@ def back(
             facts={"provider": provider.label},
             remedy="Try again, or sign in with your password.",
         )
+    if journey.adds:
+        _need_own(visit, journey.adds)  # the cookie may have been written by a page of a name beside ours
     known = provider.identity(code, journey, back=_back(visit))
     if journey.adds:
         portal.accounts.add_identity(visit.person.id, issuer=known.issuer, subject=known.subject)
@@ -76,6 +73,16 @@ def back(
         visit.set_cookie(response, IDENTITY_COOKIE, secret, max_age=30 * MINUTES)
     response.delete_cookie(JOURNEY_COOKIE)
     return response
+
+
+def _need_own(visit: Visit, token: str) -> None:
+    """Refuse to add an identity without the token of a form of the same session."""
+    if not (visit.principal and is_csrf_token(token, visit.nonce, session_of(visit.request))):
+        raise Forbidden(
+            "This link is not from your own page.",
+            code="forged_request",
+            remedy="Go back, reload the page, and try again.",
+        )
 
 
 def _journey(request: Request, state: str) -> Journey:

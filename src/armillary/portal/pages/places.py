@@ -15,7 +15,7 @@ from armillary.base.ids import CloudName, NetworkId, SecurityGroupId, ServerId, 
 from armillary.base.units import GiB
 from armillary.fleet.parts import RuleRequest
 from armillary.portal.context import Portal, Sent, Services, Visiting
-from armillary.portal.forms import Form
+from armillary.portal.forms import Form, whole
 from armillary.portal.visit import Visit
 
 router = APIRouter()
@@ -78,7 +78,7 @@ def _volumes(
 def create_volume(portal: Services, visit: Visiting, form: Sent) -> Response:
     project, size = visit.member(), form.text("size")
     try:
-        gib = GiB(int(size) if size.isascii() and size.isdigit() and len(size) < 8 else 0)
+        gib = GiB(whole(size) or 0)
         cloud = CloudName(form.text("cloud"))
         portal.fleet.create_volume(cloud, project, name=form.text("name") or "data", size=gib)
     except ArmillaryError as error:
@@ -205,7 +205,7 @@ def _port(text: str) -> int | None:
     text = text.strip()
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    return whole(text, digits=5) or 0
 
 
 def back_of(form: Form) -> tuple[str]:

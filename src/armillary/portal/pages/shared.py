@@ -130,7 +130,9 @@ def _file(portal: Portal, visit: Visit, secret: str, path: VOSPath) -> Response:
 def _folder(portal: Portal, secret: str, path: VOSPath) -> Response:
     node, asker = portal.shelf.links.fetch_folder(secret, path)
     headers = {"content-disposition": plain_name(f"{node.name}.zip"), "content-security-policy": "sandbox"}
-    body = Packages(space=portal.files).open(asker, [node.path], "zip")
+    # it is read in the name of who made the link: a link in the folder, which a guest may have put there, leads to
+    # whatever that person may read
+    body = Packages(space=portal.files).open(asker, [node.path], "zip", follow=False)
     return StreamingResponse(body, media_type="application/zip", headers=headers)
 
 

@@ -8,13 +8,13 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from armillary.accounts.cookies import session_cookie, session_of
 from armillary.accounts.model import ErrandKind, Person, TokenKind
 from armillary.accounts.trail import origin_of, see
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
 from armillary.portal.forms import Form
 from armillary.portal.i18n import N_
-from armillary.portal.security import SESSION_COOKIE
 from armillary.portal.visit import Visit
 
 SESSION_LIFETIME = timedelta(hours=12)
@@ -37,7 +37,8 @@ def begin_session(portal: Portal, visit: Visit, person: Person, path: str, **que
     )
     response = visit.go(path, **query)
     see(visit.request.scope, person.user_name)
-    visit.set_cookie(response, SESSION_COOKIE, issued.secret, max_age=int(SESSION_LIFETIME.total_seconds()))
+    cookie = session_cookie(visit.request)
+    visit.set_cookie(response, cookie, issued.secret, max_age=int(SESSION_LIFETIME.total_seconds()))
     return response
 
 
@@ -119,9 +120,9 @@ def code_sent(portal: Services, visit: Visiting, request: Request, form: Sent) -
 
 @router.post("/sign-out", dependencies=[Depends(sent)])
 def sign_out(portal: Services, visit: Visiting, request: Request) -> Response:
-    portal.accounts.revoke_secret(request.cookies.get(SESSION_COOKIE, ""))
+    portal.accounts.revoke_secret(session_of(request))
     response = visit.go("/", notice="signed-out")
-    response.delete_cookie(SESSION_COOKIE)
+    visit.set_cookie(response, session_cookie(request), "", max_age=0)
     return response
 
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from armillary.base.errors import ArmillaryError
 from armillary.portal.context import Services, Visiting
 from armillary.portal.files_shown import address, crumbs, shown, visible
+from armillary.portal.forms import whole
 from armillary.portal.previews import Header, Part, header_of
 from armillary.portal.security import HEADERS
 from armillary.vospace.paths import VOSPath
@@ -44,12 +45,12 @@ def view(portal: Services, visit: Visiting, where: str) -> Response:
     here = address(path)
     header, error = None, None
     try:
-        header = header_of(portal, visit, node, _number(asked.get("hdu")), "")
+        header = header_of(portal, visit, node, whole(asked.get("hdu")) or 0, "")
     except ArmillaryError as refusal:
         error = refusal
     images = [part for part in header.parts if part.has_pixels] if header else []
     image = _chosen(header, images)
-    values = _source(image, shown(node).views, _number(asked.get("plane"))) if image else {}
+    values = _source(image, shown(node).views, whole(asked.get("plane")) or 0) if image else {}
     answer = visit.page(
         "view.html",
         status=error.status if error else 200,
@@ -112,7 +113,3 @@ def _source(image: Part, views: str, plane: int) -> dict[str, object]:
         "plane": plane,
         "planes": planes,
     }
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -70,6 +70,12 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (log && atEnd.get(log) !== false) log.scrollTop = log.scrollHeight;
 });
 
+// A row of places or tabs that is wider than the screen begins where one is.
+for (const here of document.querySelectorAll(".places [aria-current], .tabs [aria-current]")) {
+  const row = here.parentElement;
+  if (row.scrollWidth > row.clientWidth) row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+}
+
 // What was waited for is there: go to it, once. A page that asked on meanwhile would begin a slow way anew each time.
 document.addEventListener("htmx:load", ({ target }) => {
   const way = target === document.body ? null : target.querySelector("[data-go]");

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs as root inside the finished tree, once, while the image is built. $ROOT_UUID names its file system.
+# Runs as root inside the finished tree, once, while the image is built. $ROOT_UUID names its file system,
+# nothing in it is younger than $SOURCE_DATE_EPOCH.
 set -eu
 
 # --- packages: this computer's mirrors, as they were given to the builder
@@ -44,8 +45,8 @@ menuentry "Debian GNU/Linux" {
 }
 GRUB
 
-# --- Python: compiled once here instead of at every first import
-python3 -m compileall -q /usr/local/lib/python3*/dist-packages || true
+# --- Python: compiled once here instead of at every first import; checked by time, as that costs least at each import
+python3 -m compileall -q --invalidation-mode timestamp /usr/local/lib/python3*/dist-packages || true
 
 # --- no identity
 echo "localhost" > /etc/hostname
@@ -55,5 +56,7 @@ rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub /var/lib/systemd/rando
 rm -rf /var/log/journal /var/lib/cloud /root/armillary
 find /var/log -type f -exec truncate -s 0 {} +
 passwd -l root > /dev/null
+# the day on which the system's accounts were made is that of the packages
+sed -E -i "s/^([^:]*:[^:]*:)[0-9]+:/\\1$((SOURCE_DATE_EPOCH / 86400)):/" /etc/shadow /etc/shadow-
 # tells systemd that /etc and /var know this /usr, so that the first boot rebuilds no caches
 touch /etc/.updated /var/.updated

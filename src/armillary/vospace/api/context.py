@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from armillary.accounts.model import Person, Principal
+from armillary.accounts.trail import see
 from armillary.base.errors import ArmillaryError, Conflict, Invalid, TooLarge, Unauthorized
 from armillary.base.ids import PersonId
 from armillary.vospace.core.faults import fault_text, representation
@@ -31,6 +32,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](
 _STATUSES = {
     "quota_exceeded": 413,
     "node_locked": 423,
+    "node_frozen": 423,
     "operation_not_supported": 501,
     # tus: the checksum extension has a status of its own, and what is locked can be tried again
     "piece_mismatch": 460,
@@ -90,6 +92,8 @@ class Context:
     def find_who(self, request: Request) -> Principal | None:
         """Return who asks, as `who` does, in a thread."""
         principal = self.authenticator.find(request)
+        if principal is not None:
+            see(request.scope, principal.person.user_name)
         if principal is not None and principal.person.id not in self.homes:
             # The name of somebody who has left may have been given again; the old home stays the old one's.
             with suppress(Conflict):

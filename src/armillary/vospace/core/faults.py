@@ -21,6 +21,7 @@ _FAULTS = {
     "protocol_not_supported": "ProtocolNotSupported",
     "operation_not_supported": "OperationNotSupported",
     "node_locked": "NodeLocked",
+    "node_frozen": "NodeLocked",
     "quota_exceeded": "QuotaExceeded",
     "checksum_mismatch": "TransferFailed",
     "truncated": "TransferFailed",

@@ -13,9 +13,13 @@ INHERIT = CADC + "inheritPermissions"
 FROZEN = "ivo://armillary/vospace#frozen"
 """On a node that is kept for ever: the name of what it is kept for. Nothing but who may read it changes."""
 
+CAME_FROM = "ivo://armillary/vospace/bin#from"
+"""On a deletion's folder in a bin: where its child was, and where it goes when it is put back."""
+
 READ_ONLY = frozenset(
     {
         FROZEN,
+        CAME_FROM,
         *(CORE + name for name in ("length", "MD5", "date", "creator", "btime", "ctime", "mtime", "atime")),
         CORE + "availableSpace",
         CADC + "creatorJWT",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from armillary.accounts.model import Principal
 from armillary.base.errors import ArmillaryError, Conflict, Forbidden, Invalid, NotFound, Unauthorized
@@ -22,14 +23,17 @@ HOME_DEPTH = 2
 class Access:
     """Decides with the groups of the people."""
 
-    def __init__(self, *, groups: Callable[[PersonId], frozenset[str]]) -> None:
-        """Ask `groups` for the names of a person's groups, each time anew."""
+    def __init__(
+        self, *, groups: Callable[[PersonId], frozenset[str]], job: Callable[[str, PersonId], str]
+    ) -> None:
+        """Ask `groups` for the names of a person's groups, each time anew, and `job` whether somebody's job is at work."""
         self._groups = groups
+        self._job = job
 
     def asker(self, who: Who) -> Asker | None:
         """Say who asks in the words of the decision."""
         if not isinstance(who, Principal):
-            return who
+            return replace(who, job=self._job(who.job, who.person_id)) if who and who.job else who
         return Asker(
             person_id=who.person.id,
             user_name=who.person.user_name,
@@ -39,7 +43,7 @@ class Access:
             may_write=who.allows("vospace:write"),
             confined=who.of_job,
             credential=who.credential,
-            job=who.job,
+            job=self._job(who.job, who.person.id),
         )
 
     def allowed(self, asker: Asker | None, action: Action, way: Sequence[Node]) -> bool:

@@ -56,11 +56,11 @@ class TreeService:
         self.clock = clock
         self.authorities = tuple(authorities)
         self.groups = groups
-        self.access = Access(groups=groups)
+        self.witness = Witness(records=records.accesses, bytes_=bytes_, clock=clock)
+        self.access = Access(groups=groups, job=self.witness.job)
         self._known_groups = known_groups
         self.group_services = group_services(self.authorities)
         self.quota = Quota(granted=quota)
-        self.witness = Witness(records=records.accesses, bytes_=bytes_, clock=clock)
         # Adding up checksums lets go of Python's lock: it takes the other core.
         self._reaping, self._to_reap = threading.Lock(), threading.Event()
         self.adding_up = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checksums")

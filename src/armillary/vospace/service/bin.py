@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from armillary.base.errors import ArmillaryError, Conflict, Forbidden, NotFound
 from armillary.base.ids import PersonId, new_hex
+from armillary.vospace.core.names import CAME_FROM
 from armillary.vospace.core.permissions import Action, Asker
 from armillary.vospace.model import Node, NodeKind, Page, Sharing
 from armillary.vospace.paths import VOSPath
@@ -24,8 +25,6 @@ from armillary.vospace.service.nodes import VOSpaceService
 
 BIN = ".bin"
 LIFETIME = timedelta(days=14)
-CAME_FROM = "ivo://armillary/vospace/bin#from"
-"""The property of a deletion's folder that says where its child was."""
 _PAGE = 200
 _SWEEPER = Asker(person_id=PersonId("bin"), user_name="bin", is_admin=True, may_write=False)
 """Who looks through all homes."""

@@ -80,7 +80,7 @@ class JobWork:
             may_write=job.credential.may_write,
             confined=job.credential.confined,
             credential=job.credential.name,
-            job=job.credential.job,
+            job=self._space.witness.job(job.credential.job, job.owner_id),
         )
 
     def _transfer(self, running: Running, asker: Asker) -> Mapping[str, str]:

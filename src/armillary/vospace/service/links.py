@@ -181,7 +181,8 @@ class Links:
         return link, node, asker
 
     def fetch(self, secret: str, below: VOSPath, start: int = 0, stop: int | None = None) -> Opened:
-        """Open a file by a link. From its beginning, it counts.
+        """Open a file by a link, which counts. The rest of one that broke off does not, unless the number is limited:
+        all of a file but one byte is its rest.
 
         Raises:
             NotFound: see `look`.
@@ -189,9 +190,12 @@ class Links:
         link, node, asker = self.look(secret, below)
         if not node.is_file:
             raise _closed()
-        if start == 0:
+        if start == 0 or link.most is not None:
             self._use(link, node.path)
-        return self._space.open_bytes(asker, node.path, start, stop)
+        opened = self._space.open_bytes(asker, node.path, start, stop)
+        if opened.node.id != node.id:
+            raise _closed()  # a link took its place in the meantime
+        return opened
 
     def fetch_folder(self, secret: str, below: VOSPath) -> tuple[Node, Asker]:
         """Say which folder is to be packed, and in whose name. It counts once.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
+from armillary.accounts import trail
 from armillary.accounts.model import Person
 from armillary.base.errors import Conflict, Invalid
 from armillary.base.units import GiB
@@ -234,6 +235,7 @@ class VOSpaceService(Files, Surgery, Marking):
                 refuse_locked(node)
             after = replace(after, modified_at=self.clock.now())
             tree.save(after)
+            trail.changed(f"{path}: quota", node.quota, after.quota)
             if wanted.of_sharing:
                 tree.note_sharing(after)
         return self._with_quota((*way[:-1], after))

@@ -46,15 +46,18 @@ class Packages:
             if node.kind is NodeKind.LINK:
                 self._space.open_bytes(asker, path, head=True)
 
-    def open(self, asker: Asker | None, targets: Sequence[VOSPath], ending: str) -> Iterator[bytes]:
+    def open(
+        self, asker: Asker | None, targets: Sequence[VOSPath], ending: str, *, follow: bool = True
+    ) -> Iterator[bytes]:
         """Return the archive of the targets, each with its own name at the top. What may not be read is left out.
 
-        A link to a file is packed as that file; links to containers and out of the space are left out. Should a
-        file vanish while it is read the iterator raises, so that nobody takes half an archive for a whole one.
+        A link to a file is packed as that file, or with `follow` off left out as links to containers and out of the
+        space always are. Should a file vanish while it is read the iterator raises, so that nobody takes half an
+        archive for a whole one.
         """
-        return FORMATS[ending][1](self._entries(asker, targets))
+        return FORMATS[ending][1](self._entries(asker, targets, follow=follow))
 
-    def _entries(self, asker: Asker | None, targets: Sequence[VOSPath]) -> Iterator[Entry]:
+    def _entries(self, asker: Asker | None, targets: Sequence[VOSPath], *, follow: bool) -> Iterator[Entry]:
         taken: dict[str, int] = {}
         for path in targets:
             name = safe(path.name or "vospace")
@@ -65,9 +68,11 @@ class Packages:
                 node = self._space.node(asker, path)
             except (NotFound, Forbidden, Unauthorized):
                 continue
-            yield from self._of(asker, node, name)
+            yield from self._of(asker, node, name, follow=follow)
 
-    def _of(self, asker: Asker | None, node: Node, name: str) -> Iterator[Entry]:
+    def _of(self, asker: Asker | None, node: Node, name: str, *, follow: bool) -> Iterator[Entry]:
+        if node.kind is NodeKind.LINK and not follow:
+            return
         if not node.is_container:
             try:
                 opened = self._space.open_bytes(asker, node.path)
@@ -76,6 +81,8 @@ class Packages:
                     raise
                 return
             file = opened.node
+            if file.id != node.id and not follow:
+                return  # a link took its place in the meantime
             yield Entry(
                 name=name,
                 modified_at=file.modified_at,
@@ -89,7 +96,7 @@ class Packages:
             return
         yield Entry(name=name, modified_at=node.modified_at)
         for child in children:
-            yield from self._of(asker, child, f"{name}/{safe(child.name)}")
+            yield from self._of(asker, child, f"{name}/{safe(child.name)}", follow=follow)
 
 
 def safe(name: str) -> str:

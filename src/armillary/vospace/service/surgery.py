@@ -64,6 +64,7 @@ class Surgery(TreeService):
                 self.quota.charge(tree, goal, length)
             moved = replace(way[-1], parent_id=goal[-1].id, path=place)
             tree.save(moved)
+            self.witness.moved(tree, asker, way[-1], moved)
         audit.info("vospace.move %s to %s", source, place, extra={"user": asker.user_name if asker else ""})
         return moved
 
@@ -105,6 +106,8 @@ class Surgery(TreeService):
                 )
                 if copy.is_container:
                     copies[node.id] = copy
+                elif copy.is_file:
+                    self.witness.copied(tree, asker, node, copy)
                 top = top or copy
                 length += node.length
             self.quota.charge(tree, goal, length)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 
 from armillary.base.clock import Clock
 from armillary.base.errors import NotFound
+from armillary.base.ids import PersonId
 from armillary.vospace.access_model import Deed, JobAccess
 from armillary.vospace.access_ports import AccessRecords
 from armillary.vospace.core.permissions import Asker
 from armillary.vospace.model import EMPTY_MD5, Node
+from armillary.vospace.paths import VOSPath
 from armillary.vospace.ports import ByteStore, Tree
 
 MOST = 10_000
@@ -49,14 +52,35 @@ class Witness:
         self._size = 0
         self._more: Counter[int] = Counter()
         self._looks = True
+        self._at_work: Callable[[str, PersonId], bool] = lambda _job, _person: True
+        self._named: OrderedDict[str, PersonId] = OrderedDict()
 
     def look_away(self) -> None:
         """Note nothing from now on: nobody writes records of jobs."""
         self._looks = False
 
+    def ask(self, at_work: Callable[[str, PersonId], bool]) -> None:
+        """Know from now on only jobs that `at_work` knows, by name and person."""
+        self._at_work = at_work
+
+    def job(self, named: str, person: PersonId) -> str:
+        """Return a job's name if it is at work for this person, else nothing: a token's mark is its bearer's word."""
+        if not named or not self._looks:
+            return ""
+        with self._lock:
+            if self._named.get(named) == person:
+                return named
+        if not self._at_work(named, person):
+            return ""
+        with self._lock:
+            self._named[named] = person
+            while len(self._named) > _REMEMBERED:
+                self._named.popitem(last=False)
+        return named
+
     def read(self, asker: Asker | None, node: Node) -> None:
         """Note that bytes of a file are about to be read."""
-        if asker is None or not asker.job or not self._looks:
+        if asker is None or not asker.job:
             return
         access = self._access(asker, Deed.READ, node)
         key = (access.deed, access.path, access.blob)
@@ -73,15 +97,33 @@ class Witness:
 
     def write(self, tree: Tree, asker: Asker, node: Node, sha256: str) -> None:
         """Note a file that is written, in the transaction that writes it."""
-        if asker.job and self._looks and self._has_room(asker.job):
+        if asker.job and self._has_room(asker.job):
             access = replace(self._access(asker, Deed.WRITE, node), sha256=sha256)
             self._remember(asker.job, (access.deed, access.path, access.blob), tree.note_access(access))
 
     def delete(self, tree: Tree, asker: Asker | None, node: Node) -> None:
         """Note a branch that is deleted, in the transaction that deletes it."""
-        if asker is not None and asker.job and self._looks and self._has_room(asker.job):
+        if asker is not None and asker.job and self._has_room(asker.job):
             access = self._access(asker, Deed.DELETE, node)
             self._remember(asker.job, (access.deed, access.path, access.blob), tree.note_access(access))
+
+    def copied(self, tree: Tree, asker: Asker, source: Node, copy: Node) -> None:
+        """Note a file that is copied, in the transaction that does it: its bytes are read there and written here."""
+        if asker.job and self._has_room(asker.job):
+            # not remembered: were this undone, the next read of it would count for a note that is not there
+            tree.note_access(self._access(asker, Deed.READ, source))
+            self.write(tree, asker, copy, "")
+
+    def moved(self, tree: Tree, asker: Asker | None, before: Node, now: Node) -> None:
+        """Note a branch that was moved, in the transaction that does it: as if it were copied, and then deleted."""
+        if asker is None or not asker.job:
+            return
+        for node in islice(chain([now], tree.below(now)), MOST + 1):
+            if node.is_file:
+                inside = node.path.names[len(now.path.names) :]
+                there = replace(node, path=VOSPath((*before.path.names, *inside)))
+                self.copied(tree, asker, there, node)
+        self.delete(tree, asker, before)
 
     def settle(self) -> None:
         """Write the counts down."""
@@ -97,6 +139,7 @@ class Witness:
         """Forget what some jobs did: it is written down elsewhere."""
         with self._lock:
             for job in jobs:
+                self._named.pop(job, None)
                 gone = self._seen.pop(job, None)
                 self._size -= len(gone.notes) if gone else 0
         if jobs:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, sele
 
 from armillary.base.ids import PersonId
 from armillary.vospace.access_model import Deed, JobAccess
-from armillary.vospace.store.tables import digests, job_accesses
+from armillary.vospace.store.tables import digests, job_accesses, nodes
 
 
 def put_access(connection: Connection, access: JobAccess) -> int:
@@ -28,6 +28,15 @@ def put_sha256(connection: Connection, blob: str, sha256: str) -> None:
     known = select(digests.c.blob).where(digests.c.blob == blob)
     if connection.execute(known).first() is None:
         connection.execute(insert(digests).values(blob=blob, sha256=sha256))
+
+
+def forget_digests(connection: Connection, gone: Collection[str]) -> None:
+    """Forget the checksums of bytes that are gone, in an open transaction, but for those that a record is yet to name."""
+    known = connection.execute(select(digests.c.blob).where(digests.c.blob.in_(gone))).scalars().all()
+    if known:
+        noted = select(job_accesses.c.blob).where(job_accesses.c.blob.in_(known))
+        wanted = set(connection.execute(noted).scalars())
+        connection.execute(delete(digests).where(digests.c.blob.in_(set(known) - wanted)))
 
 
 class SqlAccessRecords:
@@ -67,8 +76,16 @@ class SqlAccessRecords:
 
     def forget_accesses(self, jobs: Collection[str]) -> None:
         """See `access_ports.AccessRecords`."""
+        theirs = job_accesses.c.job.in_(jobs)
+        of_others = select(job_accesses.c.blob).where(~theirs, job_accesses.c.blob.is_not(None))
+        gone = delete(digests).where(
+            digests.c.blob.in_(select(job_accesses.c.blob).where(theirs)),
+            digests.c.blob.not_in(of_others),
+            ~select(nodes.c.id).where(nodes.c.blob == digests.c.blob).exists(),
+        )
         with self._engine.begin() as connection:
-            connection.execute(delete(job_accesses).where(job_accesses.c.job.in_(jobs)))
+            connection.execute(gone)
+            connection.execute(delete(job_accesses).where(theirs))
 
     def sha256_of(self, blobs: Collection[str]) -> Mapping[str, str]:
         """See `access_ports.AccessRecords`."""

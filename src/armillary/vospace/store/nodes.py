@@ -33,10 +33,10 @@ from armillary.base.ids import PersonId
 from armillary.vospace.access_model import JobAccess
 from armillary.vospace.model import Node, NodeKind, Order, Page, Sharing, Weight
 from armillary.vospace.paths import MAX_DEPTH, VOSPath
-from armillary.vospace.store.accesses import SqlAccessRecords, put_access
+from armillary.vospace.store.accesses import SqlAccessRecords, forget_digests, put_access
 from armillary.vospace.store.offers import note_sharing, offered_by, offered_to
 from armillary.vospace.store.shared import shared_with
-from armillary.vospace.store.tables import ROOT_ID, dead_blobs, digests, nodes, property_names, secrets
+from armillary.vospace.store.tables import ROOT_ID, dead_blobs, nodes, property_names, secrets
 from armillary.vospace.store.uploads import SqlUploadRecords
 from armillary.vospace.store.weights import weights_of
 
@@ -256,7 +256,7 @@ class SqlRecords:
             done = dead_blobs.c.blob.in_(gone) | (dead_blobs.c.blob.in_(used) & still_used)
             with self._engine.begin() as connection:
                 connection.execute(dead_blobs.delete().where(done))
-                connection.execute(digests.delete().where(digests.c.blob.in_(gone)))
+                forget_digests(connection, gone)
         return len(blobs)
 
     def blobs_in_use(self, keys: Collection[str]) -> frozenset[str]:

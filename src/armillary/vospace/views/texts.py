@@ -92,8 +92,9 @@ def votable(file: RangeFile, wanted: Rows) -> dict[str, Any]:
             for event, element in parser.read_events():
                 tag = etree.QName(element).localname if isinstance(element.tag, str) else ""
                 if event == "start":
-                    if tag == "TABLE" and (count := element.get("nrows", "")).isdigit():
-                        total = int(count[:15])
+                    if tag == "TABLE":
+                        said = re.fullmatch(r"[0-9]{1,15}", element.get("nrows", ""))
+                        total = int(said.group()) if said else None
                     if tag in {"BINARY", "BINARY2", "FITS"}:
                         raise Invalid(
                             "The rows of this table are in binary.",

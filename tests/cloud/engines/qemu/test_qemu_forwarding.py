@@ -178,9 +178,17 @@ def test_of_this_computer_only_the_host_ports_are_reached():
     assert net.sends(A, ping((A, SLIRP), IP[A], GATEWAY)) == OUTWARD
 
 
+def test_a_service_at_another_address_of_this_computer_is_reached_at_the_host_ports():
+    net = Net()
+    assert net.sends(A, outward(OWN, 8443)) == OUTWARD
+    assert net.sends(A, outward(OWN, 5432)) is None
+    assert net.sends(A, udp((A, SLIRP), IP[A], OWN, 5000, 8443)) is None
+    assert net.sends(A, ping((A, SLIRP), IP[A], OWN)) is None
+
+
 @pytest.mark.parametrize(
     "target",
-    ["127.0.0.1", "127.16.0.5", "10.0.0.2", "10.0.0.255", "0.0.0.0", "169.254.169.254", "224.0.0.1", OWN],
+    ["127.0.0.1", "127.16.0.5", "10.0.0.2", "10.0.0.255", "0.0.0.0", "169.254.169.254", "224.0.0.1"],
 )
 def test_this_computer_is_not_reached_by_any_other_name(target):
     assert Net().sends(A, outward(target, 8443)) is None

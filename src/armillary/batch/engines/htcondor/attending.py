@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, and_, select, update
 
 from armillary.base.bell import Bell
 from armillary.base.ids import ClusterId, PersonId, WorkerId
+from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.htcondor.keys import JobKeys
 from armillary.batch.engines.htcondor.ports import Site
 from armillary.batch.engines.htcondor.translate import ours_to_fetch
@@ -78,6 +79,9 @@ class Attending:
             raise _not_begun(JobId(row.cluster, row.proc))  # we have heard of an earlier attempt only
         if self._hardware and machine:
             self._hardware.note(WorkerId(row.worker), machine)
+        with self._database.begin() as db:
+            # A program that ends before the schedd is asked again has begun, too.
+            db.execute(update(attempts).where(_attempt(row)).values(started_at=moment(db, self._clock)))
         spec = whole_spec(row)
         environment = cast("Mapping[str, Any]", spec.get("environment") or {})
         credential = self._issue(row)

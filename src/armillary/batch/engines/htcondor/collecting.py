@@ -206,7 +206,7 @@ class Collecting:
                     "committed_attempt": live.number,
                     "succeeded": succeeded,
                     "finished_at": now,
-                    "started_at": job.started_at or live.claimed_at,
+                    "started_at": job.started_at or live.started_at or live.claimed_at,
                     "reason": None if succeeded else how,
                 },
                 worker=live.worker,

@@ -205,12 +205,13 @@ class _Step:
 
     def _runs(self, job: Row[Any]) -> None:
         if self._seen.executing and job.state == JobState.CLAIMED.value:
-            live = live_attempt(self._db, job)
+            live, started = live_attempt(self._db, job), self._now
             if live is not None:
-                started = {"state": AttemptState.RUNNING.value, "started_at": self._now}
-                self._db.execute(update(attempts).where(_is(live)).values(started))
+                started = live.started_at or started
+                columns = {"state": AttemptState.RUNNING.value, "started_at": started}
+                self._db.execute(update(attempts).where(_is(live)).values(columns))
             self._ledger.move(
-                [job], JobState.RUNNING, columns={"started_at": self._now}, worker=self._seen.worker
+                [job], JobState.RUNNING, columns={"started_at": started}, worker=self._seen.worker
             )
 
     def _waits(self, job: Row[Any], known: Row[Any]) -> None:

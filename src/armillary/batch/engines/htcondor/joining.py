@@ -80,7 +80,7 @@ _START = """\
 # Runs once, as the last step of cloud-init. HTCondor waits a minute for a name service that does not know this machine.
 grep -q "^127.0.1.1 $(hostname)" /etc/hosts || echo "127.0.1.1 $(hostname)" >> /etc/hosts
 cat /opt/armillary/hosts >> /etc/hosts
-{reach}for number in $(seq {jobs}); do
+{reach}{join}for number in $(seq {jobs}); do
   id "{user}$number" >/dev/null 2>&1 ||
     useradd --uid $(({first} + number)) --user-group --no-create-home --home-dir /nonexistent \\
       --shell /usr/sbin/nologin --comment "Armillary job" "{user}$number"
@@ -114,6 +114,14 @@ systemctl enable condor.service
 systemctl restart --no-block condor.service
 """
 
+
+_TOKENS = f"{FOLDER}/tokens.d"
+_TOKEN = f"{_TOKENS}/armillary"
+_JOIN = f"""\
+# Its token of the pool is for a machine that shows what it is made of, and is not in what its cloud tells.
+mkdir -p {_TOKENS}
+python3 /opt/armillary/beside.pyz join /opt/armillary/join.json {_TOKEN} || exit 1
+"""
 
 _REACH = """\
 gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
@@ -208,11 +216,12 @@ class CondorEnrolment:
         self._reach = reach
 
     def user_data(self, worker: WorkerId, *, group: Group, cloud: CloudName, size: Resources) -> str:
-        self._register.invite(worker, group)  # its token is not used: the pool's own lets the machine in
+        invitation = self._register.invite(worker, group)
         config = worker_config(worker, group=group, size=size, terms=self._terms)
         reach = self._reach(cloud) if self._reach else None
         start = _START.format(
             reach=_reached(reach) if reach else "",
+            join=_JOIN if reach else "",
             jobs=_jobs(size),
             user=_USER,
             first=FIRST,
@@ -221,7 +230,6 @@ class CondorEnrolment:
         )
         hosts = "".join(f"{address} {name}\n" for name, address in self._terms.hosts.items())
         files = [
-            written(f"{FOLDER}/tokens.d/armillary", "0600", self._secrets.join(worker).encode()),
             written("/opt/armillary/hosts", "0644", hosts.encode()),
             written("/opt/armillary/condor.conf", "0644", config.encode()),
             written("/opt/armillary/start", "0755", start.encode()),
@@ -233,7 +241,11 @@ class CondorEnrolment:
                 platform["ca_file"] = authority_file(AUTHORITY)
                 files.append(written(authority_file(AUTHORITY), "0644", reach.ca_pem))
             files.append(written("/opt/armillary/platform.json", "0644", json.dumps(platform).encode()))
+            joining = json.dumps({**platform, "bootstrap_token": invitation})
+            files.append(written("/opt/armillary/join.json", "0600", joining.encode()))
             files.append(written("/opt/armillary/beside.pyz", "0644", beside_source()))
+        else:  # it cannot be asked what it is made of
+            files.append(written(_TOKEN, "0600", self._secrets.join(worker).encode()))
         return cloud_config(files)
 
     def marks(self) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,9 +26,11 @@ _WANTED = (
         "LastHeardFrom",
         "PartitionableSlot",
         "AuthenticatedIdentity",
+        "CondorVersion",
     ),
     *("TotalSlotCpus", "TotalSlotMemory", "TotalSlotDisk", "TotalSlotGPUs"),
 )
+_VERSION = re.compile(r"\$CondorVersion: ([0-9.]+)")
 _FORGOTTEN_FOR = timedelta(hours=1)
 """how long a machine that was given up may come back with its ads"""
 
@@ -111,8 +114,12 @@ def _facts(row: Row[Any], ad: Ad) -> Mapping[str, Any]:
         "disk_kib": int(ad.get("TotalSlotDisk") or 0),
         "gpus": int(ad.get("TotalSlotGPUs") or 0),
     }
+    version = _VERSION.match(str(ad.get("CondorVersion", "")))
+    if version:
+        facts["agent_version"] = f"HTCondor {version[1]}"
     if row.registered_at is None:
-        facts |= {"registered_at": heard, "idle_since": heard}
+        # The token in its user data is worth nothing from now on.
+        facts |= {"registered_at": heard, "idle_since": heard, "session_used": True}
     return facts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
@@ -39,11 +40,17 @@ from armillary.batch.store.tables import clusters, jobs
 
 log = logging.getLogger(__name__)
 
+_Try = tuple[int, int]
+"""A job of a cluster, and its turn."""
+
 AT_ONCE = 500
 """jobs in one submit to the schedd: what is on disk and in memory for it at a time"""
 STRAY_AFTER = 20
 """seconds after which the schedd should have noted that it has a job's files. Nothing of ours is on its way by then:
 a submit is over, or has failed, before anything else is asked"""
+TRIES = 3
+"""how often a job's files may get lost before a person is asked"""
+_REMEMBERED = 100_000
 NO_FILES = OURS + "its files did not arrive"
 
 
@@ -60,6 +67,7 @@ class Sender:
         self._platform = site.platform
         self._lease_seconds = int(site.lease.total_seconds())
         self._avoid: dict[Group, frozenset[str]] = {}
+        self._in_vain: Counter[tuple[int, int, int]] = Counter()
 
     def send(self) -> set[int]:
         """Submit what waits to be sent, up to a bound; returns the clusters whose jobs could not be."""
@@ -134,14 +142,17 @@ class Sender:
     def _adopt(self, cluster: int, rows: list[Row[Any]]) -> list[Row[Any]]:
         """Find those that an earlier call has sent without hearing so; returns the others."""
         doubtful = {(row.proc, row.turn) for row in rows if row.sending_since is not None}
-        found = self._found(cluster, doubtful) if doubtful else set[tuple[int, int]]()
+        found, _ = self._found(cluster, doubtful) if doubtful else (set[_Try](), 0)
         return [row for row in rows if (row.proc, row.turn) not in found]
 
-    def _found(self, cluster: int, doubtful: set[tuple[int, int]]) -> set[tuple[int, int]]:
-        """Return which of these (job, turn) the schedd has after all, and take note of where."""
+    def _found(self, cluster: int, doubtful: set[_Try]) -> tuple[set[_Try], int]:
+        """Return which of these the schedd has after all, and take note of where; and of how many it had no files.
+
+        Those are dropped.
+        """
         mine = f'{PLATFORM} == "{self._platform}" && {CLUSTER} == {cluster}'
         wanted = [PROC, TURN, "ClusterId", "ProcId", "JobStatus", "HoldReasonCode"]
-        there: dict[tuple[int, int], tuple[int, int]] = {}
+        there: dict[_Try, tuple[int, int]] = {}
         halves: list[str] = []
         for ad in self._pool.query(mine, wanted):
             if (ad[PROC], ad[TURN]) not in doubtful:
@@ -155,7 +166,7 @@ class Sender:
         if halves:
             self._drop(halves)
         self._record({(cluster, proc): name for (proc, _), name in there.items()})
-        return set(there)
+        return set(there), len(halves)
 
     def _submit(self, cluster: int, rows: list[Row[Any]]) -> set[int]:
         said: list[tuple[Row[Any], dict[str, str]]] = []
@@ -184,10 +195,12 @@ class Sender:
         except Unavailable as error:
             self._pool.ping()  # raises when nobody is there: then we ask again later
             # It may have taken them, and its answer was lost: they must not go there twice.
-            found = self._found(cluster, {(row.proc, row.turn) for row, _ in said})
+            found, halves = self._found(cluster, {(row.proc, row.turn) for row, _ in said})
             left = [row for row, _ in said if (row.proc, row.turn) not in found]
             if not left:
                 return set()
+            if halves and self._has_patience(left):
+                return set()  # it does take them; only their files were lost, and all of it is sent again
             log.warning("the schedd refuses jobs of %s: %s", cluster, error.message)
             self._refuse(left, str(error.facts.get("reason") or error.message))
             return {cluster}
@@ -195,6 +208,13 @@ class Sender:
             {name: (number, first + n) for n, name in enumerate(names)}, [row.priority for row, _ in said]
         )
         return set()
+
+    def _has_patience(self, rows: Sequence[Row[Any]]) -> bool:
+        """Count that the files of jobs did not arrive, and say whether that may be tried again."""
+        if len(self._in_vain) > _REMEMBERED:
+            self._in_vain.clear()
+        self._in_vain.update((row.cluster, row.proc, row.turn) for row in rows)
+        return all(self._in_vain[row.cluster, row.proc, row.turn] < TRIES for row in rows)
 
     def _record(
         self, found: dict[tuple[int, int], tuple[int, int]], priorities: Sequence[int] | None = None

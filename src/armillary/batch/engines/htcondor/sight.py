@@ -41,7 +41,15 @@ PROJECTION = (
     *("JobCurrentStartDate", "JobCurrentStartExecutingDate", "CompletionDate"),
     *("HoldReasonCode", "HoldReasonSubCode", "HoldReason", "RemoveReason", "VacateReason"),
     *("ExitBySignal", "ExitCode", "ExitSignal", "OnExitHold"),
-    *("RemoteWallClockTime", "RemoteUserCpu", "RemoteSysCpu", "MemoryUsage", "DiskUsage", "RequestMemory"),
+    *(
+        "LastRemoteWallClockTime",
+        "RemoteWallClockTime",
+        "RemoteUserCpu",
+        "RemoteSysCpu",
+        "MemoryUsage",
+        "DiskUsage",
+        "RequestMemory",
+    ),
 )
 """The attributes that are asked for."""
 
@@ -179,7 +187,8 @@ def _reason(ad: Mapping[str, Any], status: int) -> Any:
 def _usage(ad: Mapping[str, Any]) -> dict[str, float]:
     """Return what the attempts used, by the names that our agents use."""
     found = {
-        "wall_seconds": (ad.get("RemoteWallClockTime"), 1),
+        # The other one is of all attempts together.
+        "wall_seconds": (ad.get("LastRemoteWallClockTime", ad.get("RemoteWallClockTime")), 1),
         "user_seconds": (ad.get("RemoteUserCpu"), 1),
         "system_seconds": (ad.get("RemoteSysCpu"), 1),
         "max_rss_kib": (ad.get("MemoryUsage"), 1024),

@@ -203,7 +203,9 @@ class Forwarder:
             return False
         if any(number & mask == network for network, mask in _NEVER_OUTSIDE):
             return False
-        return target not in self._own_addresses
+        if target in self._own_addresses:  # a service that tells its clients one address, for all of them
+            return packet.protocol == TCP and packet.target_port in self._host_ports
+        return True
 
     def _error_from_card(self, port: Port, frame: bytes, packet: Packet, now: float) -> Exit | None:
         """Let an ICMP error follow the conversation that it is about, back to its sender."""

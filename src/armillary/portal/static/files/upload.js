@@ -3,6 +3,7 @@
 const PIECE = 8 * 1024 * 1024;
 const AT_ONCE = 2;
 const LONGEST_REST = 30_000;
+const MOST_STUCK = 20;
 const TUS = { "Tus-Resumable": "1.0.0" };
 
 const base64 = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)));
@@ -101,9 +102,15 @@ class Upload {
     } else {
       this.say("resumed");
     }
+    let stuck = 0;
     while (offset < this.file.size) {
       this.shown(offset);
-      offset = await this.piece(address, offset);
+      const next = await this.piece(address, offset);
+      stuck = next > offset ? 0 : stuck + 1;
+      // something on the way damages each piece: to send it again and again helps nobody
+      if (stuck > MOST_STUCK) throw new Refused(460, "");
+      if (stuck) await rest(Math.min(LONGEST_REST, 250 * 2 ** stuck));
+      offset = next;
     }
   }
 
