@@ -69,6 +69,19 @@ def page(playwright: Playwright, platform: RunningPlatform) -> Generator[Page]:
     assert [one for one in complaints if "ERR_FAILED" not in one] == []
 
 
+def test_a_file_that_was_chosen_before_the_script_came_is_sent(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/upload.js*", lambda route: held.append(route))  # noqa: PLW0108 -- builtins take no marks
+    with page.expect_request("**/upload.js*"):
+        page.goto("/files", wait_until="commit")
+    table = {"name": "early.csv", "mimeType": "text/csv", "buffer": b"ra,dec\n"}
+    page.get_by_label("Upload files").set_input_files([table])
+    expect(page.get_by_label("Upload files")).to_have_js_property("files.length", 1)
+    (script,) = held
+    script.continue_()
+    expect(page.get_by_role("link", name="early.csv").first).to_be_visible(timeout=30_000)
+
+
 def test_an_image_is_dropped_breaks_off_goes_on_and_is_read_at_a_click(
     page: Page, platform: RunningPlatform
 ) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from lxml import etree
 from starlette.testclient import TestClient
+from uws_talk import over, phase_of
 
 from armillary.vospace.service import VOSpaceService
 
@@ -238,7 +239,7 @@ def test_a_name_read_from_a_listing_leads_back_to_the_node(http: TestClient, nam
         "vos://cadc.nrc.ca~vault", uri.replace("&", "&amp;").replace("<", "&lt;")
     )
     job = http.post("/vault/transfers?PHASE=RUN", content=moved, headers={"Content-Type": "text/xml"})
-    assert http.get(job.headers["location"] + "/phase").text == "COMPLETED"
+    assert phase_of(over(http, job.headers["location"])) == "COMPLETED"
     assert http.get("/vault/nodes/home/ada/moved").status_code == 200
 
 
@@ -257,7 +258,7 @@ def test_a_move_is_a_job_that_runs_once(http: TestClient, app: object) -> None:
 def test_a_job_that_fails_says_why(http: TestClient) -> None:
     body = transfer_xml("/home/ada/nothing", "vos://opencadc.org!vault/home/ada/y", keep="false")
     job = http.post("/vault/transfers?PHASE=RUN", content=body, headers={"Content-Type": "text/xml"})
-    assert http.get(job.headers["location"] + "/phase").text == "ERROR"
+    assert phase_of(over(http, job.headers["location"])) == "ERROR"
     assert "does not exist" in http.get(job.headers["location"] + "/error").text
 
 

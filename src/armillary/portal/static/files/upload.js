@@ -198,11 +198,13 @@ for (const section of document.querySelectorAll("[data-upload]")) {
   };
 
   for (const input of form.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", () => {
+    const chosen = () => {
       const files = Array.from(input.files, (file) => [file, file.webkitRelativePath || file.name]);
       input.value = "";
       take(files);
-    });
+    };
+    input.addEventListener("change", chosen);
+    if (input.files.length) chosen(); // chosen before this script was there
   }
   form.addEventListener("submit", (event) => event.preventDefault());
   section.addEventListener("dragover", (event) => {

@@ -20,10 +20,12 @@ function tellFiles() {
 }
 
 files.addEventListener("change", tellFiles);
-table?.addEventListener("change", async () => {
-  if (table.files.length) form.elements.rows.value = await table.files[0].text();
-});
+const fillRows = async () => {
+  if (table?.files.length) form.elements.rows.value = await table.files[0].text();
+};
+table?.addEventListener("change", fillRows);
 form.addEventListener("input", later);
 form.addEventListener("change", later);
-if (files.files.length) tellFiles(); // the browser kept them over a reload
+if (files.files.length) tellFiles(); // chosen before this script was there, or kept over a reload
+if (!form.elements.rows?.value) fillRows();
 later();
