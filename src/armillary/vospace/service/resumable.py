@@ -140,7 +140,7 @@ class ResumableUploads:
                     facts={"offset": live.offset, "length": upload.length},
                     remedy="Go on from there.",
                 )
-            self._recall(upload, live)
+            self._recall(upload, asker, live)
             live.writer = self._writer(upload, live.offset)
             mark = live.offset if asked.is_whole_or_nothing(upload) else None
             if mark != upload.mark:  # after the cut: what is beyond the old mark is gone by now
@@ -173,13 +173,13 @@ class ResumableUploads:
 
     def md5_so_far(self, who: Who, upload_id: str) -> str:
         """Return the MD5 of what is kept (hexadecimal); empty when nothing is."""
-        _, upload = self._mine(who, upload_id)
+        asker, upload = self._mine(who, upload_id)
         with self._held(upload_id) as live:
             if live.writer is None:
                 live.offset = self._offset(upload)
             if upload.is_over or not live.offset:
                 return upload.outcome
-            return self._digests(upload, live).md5
+            return self._digests(upload, asker, live).md5
 
     def commit(self, who: Who, upload_id: str) -> ResumableUpload:
         """Put a file that came in segments into the tree. Harmless when it is there already.
@@ -232,7 +232,7 @@ class ResumableUploads:
         if live.offset != upload.length:
             raise wrong_length(upload.length, live.offset)
         try:
-            digests = self._digests(upload, live)
+            digests = self._digests(upload, goal.asker, live)
             md5 = digests.md5 if upload.length else EMPTY_MD5
             verify(
                 md5=md5,
@@ -358,17 +358,18 @@ class ResumableUploads:
             return self.bytes.begin(upload.key)
         return self.bytes.resume(upload.key, offset)
 
-    def _recall(self, upload: ResumableUpload, live: Live) -> None:
+    def _recall(self, upload: ResumableUpload, asker: Asker, live: Live) -> None:
         """See to it that the sums of what is kept go on, if they are known."""
         if live.offset == 0:
-            live.digests, live.added = Digests(self._service.adding_up, sha256=bool(upload.sha256)), 0
+            live.digests, live.added = self._no_digests(upload, asker), 0
         elif live.added != live.offset:
             live.digests = None
 
-    def _digests(self, upload: ResumableUpload, live: Live) -> Digests:
+    def _digests(self, upload: ResumableUpload, asker: Asker, live: Live) -> Digests:
         """Return the sums of the first `live.offset` bytes; they are read again if they must be."""
-        if live.digests is None or live.added != live.offset:
-            digests = Digests(self._service.adding_up, sha256=bool(upload.sha256))
+        known = live.digests is not None and live.added == live.offset
+        if not known or (asker.job and live.digests and not live.digests.sha256):
+            digests = self._no_digests(upload, asker)
             if live.offset:
                 published = self.bytes.size(upload.key) is not None
                 read = self.bytes.read(upload.key, 0, live.offset) if published else None
@@ -376,7 +377,12 @@ class ResumableUploads:
                     digests.update(chunk)
             digests.settle()
             live.digests, live.added = digests, live.offset
+        assert live.digests is not None, "they were just made"
         return live.digests
+
+    def _no_digests(self, upload: ResumableUpload, asker: Asker) -> Digests:
+        """Return sums of nothing yet: with SHA-256 where it was announced, or a job's record will name it."""
+        return Digests(self._service.adding_up, sha256=bool(upload.sha256 or asker.job))
 
 
 def _goal(upload: ResumableUpload, asker: Asker) -> Goal:
