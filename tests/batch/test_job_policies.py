@@ -174,6 +174,21 @@ def test_a_running_job_that_is_held_is_stopped_first(world: World) -> None:
     assert world.leases.renew(session, [key], fading=timedelta(0)).remove == (key,)
 
 
+def test_the_time_that_a_job_runs_now_counts_with_that_of_its_earlier_attempts(world: World) -> None:
+    limit = "(RemoteWallClockTime - CumulativeSuspensionTime) > 25"  # as Nextflow writes it for `time`
+    session = submit(world, {"periodic_remove": limit, "on_exit_remove": "ExitCode == 0"})
+    assert run(world, session, exits(1)) is JobState.IDLE
+    world.later(60)
+    assert world.policy_watch.tick() == 0, "it waited: that is no time of its program"
+    key = start(world, session)
+    world.later(10)
+    assert world.policy_watch.tick() == 0
+    world.later(10)
+    assert world.policy_watch.tick() == 1
+    assert world.state("1.0") == "removed"
+    assert world.leases.renew(session, [key], fading=timedelta(0)).remove == (key,)
+
+
 def test_a_vacated_job_runs_again_elsewhere(world: World) -> None:
     session = submit(world, {"periodic_vacate": "JobStatus == 2 && NumJobStarts == 1"})
     key = start(world, session)

@@ -23,12 +23,12 @@ def ended(facts: JobFacts, result: Result, usage: Mapping[str, float], seconds: 
         "signal": result.signal,
         "retried": facts.job["retried"] + 1,
     }
-    return replace(facts, job=job, usage=usage, past_seconds=facts.past_seconds + seconds)
+    return replace(facts, job=job, usage=usage, past_seconds=facts.past_seconds + seconds, has_ended=True)
 
 
 def question(facts: JobFacts, ask: Mapping[str, str], *, now: datetime) -> Question:
     """Return what to ask the judge: `ask` over the job, with all that it refers to, directly or by attributes."""
-    ad, also = _whole(facts)
+    ad, also = _whole(facts, now)
     ad["CurrentTime"] = ad["ServerTime"] = int(now.timestamp())
     by_name = {name.lower(): name for name in (*ad, *also)}
     wanted: set[str] = set()
@@ -44,16 +44,16 @@ def question(facts: JobFacts, ask: Mapping[str, str], *, now: datetime) -> Quest
     )
 
 
-def _whole(facts: JobFacts) -> tuple[dict[str, Value], dict[str, str]]:
+def _whole(facts: JobFacts, now: datetime) -> tuple[dict[str, Value], dict[str, str]]:
     hold = number(facts.job.get("hold_code"), facts.job.get("hold_subcode"))
     job = {**facts.job, "hold_reason_code": hold.number, "hold_reason_subcode": hold.subcode}
-    known = {**job_ad(job, facts.spec), **_more(facts)}
+    known = {**job_ad(job, facts.spec), **_more(facts, now)}
     ad = {name: value for name, value in known.items() if not isinstance(value, Expression)}
     also = {name: str(value) for name, value in known.items() if isinstance(value, Expression)}
     return ad, also
 
 
-def _more(facts: JobFacts) -> dict[str, Any]:
+def _more(facts: JobFacts, now: datetime) -> dict[str, Any]:
     """Return what only the service knows: counts, times and what the job used."""
     job, usage = facts.job, facts.usage
     more: dict[str, Any] = {
@@ -64,7 +64,8 @@ def _more(facts: JobFacts) -> dict[str, Any]:
         "RequestCpus": job["cpus"],
         "RequestMemory": job["memory_mib"],
         "RequestDisk": job["disk_kib"],
-        "RemoteWallClockTime": facts.past_seconds,
+        "RemoteWallClockTime": facts.past_seconds + _present_seconds(facts, now),
+        "CumulativeSuspensionTime": 0,  # no job is suspended here, and policies for HTCondor take it from the time
     }
     if facts.claimed_at is not None:
         more["JobCurrentStartDate"] = int(facts.claimed_at.timestamp())
@@ -79,3 +80,9 @@ def _more(facts: JobFacts) -> dict[str, Any]:
     if "disk_kib" in usage:
         more["DiskUsage"] = int(usage["disk_kib"])
     return more
+
+
+def _present_seconds(facts: JobFacts, now: datetime) -> float:
+    """Return for how long the present attempt has run: policies see it in the total, as HTCondor has it for them."""
+    began = facts.started_at or facts.claimed_at
+    return 0.0 if facts.has_ended or began is None else max(0.0, (now - began).total_seconds())

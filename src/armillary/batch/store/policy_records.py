@@ -37,6 +37,8 @@ class JobFacts:
     """that earlier attempts ran"""
     usage: Mapping[str, float] = field(default_factory=dict[str, float])
     """of the last attempt that told"""
+    has_ended: bool = False
+    """whether the present attempt has, and is among the earlier ones"""
 
     @property
     def state(self) -> JobState:

@@ -53,15 +53,15 @@ def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
     submission = read_submit(
         _text(options), access=LocalAccess(base=base, allow_commands="allow-commands" in options)
     )
+    terse = "terse" in options
+    # Programs that ask for the name alone may read both streams as one, as Nextflow does, and take the first word.
+    warnings = _Warnings(later=terse and "dry-run" not in options)
     for note in submission.warnings:
-        click.echo(f"WARNING: {note}", err=True)
+        warnings.say(str(note))
     if "dry-run" in options:
         return _dry_run(submission, options.one("dry-run") or "-")
     files = take_files(submission, base=base)
-    image, flavor = chosen_machine(
-        submission, image=None, flavor=None, note=lambda text: click.echo(f"WARNING: {text}", err=True)
-    )
-    terse = "terse" in options
+    image, flavor = chosen_machine(submission, image=None, flavor=None, note=warnings.say)
     if not terse:
         click.echo("Submitting job(s)" + "." * min(len(submission.jobs), 60))
     reply = send(
@@ -75,16 +75,35 @@ def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
     )
     cluster = int(reply["cluster"])
     for warning in reply.get("warnings") or ():
-        click.echo(f"WARNING: {warning}", err=True)
+        warnings.say(warning)
     if terse:
         click.echo(f"{cluster}.0 - {cluster}.{reply['jobs'] - 1}")
     else:
         click.echo(f"{reply['jobs']} job(s) submitted to cluster {cluster}.")
+    warnings.say_all()
     if any(job.log for job in submission.jobs):
         _begin_log(reach, cluster)
     if NODES in os.environ:
         _note_node(options, cluster)
     return 0
+
+
+class _Warnings:
+    """Says on standard error what to beware of, at once or `later`."""
+
+    def __init__(self, *, later: bool) -> None:
+        self._later = later
+        self._kept: list[str] = []
+
+    def say(self, text: str) -> None:
+        self._kept.append(text)
+        if not self._later:
+            self.say_all()
+
+    def say_all(self) -> None:
+        for text in self._kept:
+            click.echo(f"WARNING: {text}", err=True)
+        self._kept.clear()
 
 
 def _dry_run(submission: Submission, where: str) -> int:
