@@ -18,6 +18,7 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,23 +87,14 @@ def join(config: Json, token_file: Path, *, patience: float) -> None:
     """Show what this machine is made of, and get its token of the pool. Raises Fault, OSError."""
     asking, joining = _server(config, "", room=""), _server(config, "")
     body: Json = {"bootstrap_token": config["bootstrap_token"]}
-    until = now() + patience
-    while True:
-        try:
-            questions = asking.call("probe", body).get("questions")
-            root = Path(config.get("image_root") or "/")
-            measured = measuring.measure(questions, root) if questions else None
-            answer = joining.call("join", {**body, "measured": measured})
-            break
-        except Unreachable as error:
-            why = str(error)
-        except Refused as refused:
-            if refused.code != NOT_MEASURED:
-                raise Fault("not_begun", f"the platform refused: {refused}", retry=False) from refused
-            why = str(refused)
-        if now() > until:
-            raise Fault("not_begun", f"the platform has not let this machine join: {why}", retry=True)
-        time.sleep(PULSE)
+
+    def measure_and_join() -> Json:
+        questions = asking.call("probe", body).get("questions")
+        root = Path(config.get("image_root") or "/")
+        measured = measuring.measure(questions, root) if questions else None
+        return joining.call("join", {**body, "measured": measured})
+
+    answer = _patiently(measure_and_join, passing=NOT_MEASURED, what="this machine join", patience=patience)
     write_private(token_file, str(answer["token"]), durable=False)
 
 
@@ -115,7 +107,10 @@ def prepare(scratch: Path, config: Json, *, patience: float) -> None:
     started = _STARTED.search(Path(os.environ["_CONDOR_JOB_AD"]).read_bytes())
     body: Json = {"run": int(started[1]) if started else 0}
     server = _server(config, key)
-    begun = _patiently(server, {**body, "machine": hardware()}, until=now() + patience)
+    asked = {**body, "machine": hardware()}
+    begun = _patiently(
+        lambda: server.call("start", asked), passing=NOT_YET, what="the job begin", patience=patience
+    )
     begun["key"] = key
     write_private(own / "begun", json.dumps(begun), durable=False)
     variables = _variables(begun, own, config)
@@ -136,18 +131,20 @@ def _fetch(source: str, scratch: Path, environment: dict[str, str]) -> None:
     staging.retrieve(source, work=scratch, environment=environment, account=None, pause=time.sleep)
 
 
-def _patiently(server: Server, body: Json, *, until: float) -> Json:
+def _patiently(call: Callable[[], Json], *, passing: str, what: str, patience: float) -> Json:
+    """Call until there is an answer; `passing` is the code of the refusal that time mends. Raises Fault."""
+    until = now() + patience
     while True:
         try:
-            return server.call("start", body)
+            return call()
         except Unreachable as error:
             why = str(error)
         except Refused as refused:
-            if refused.code != NOT_YET:
+            if refused.code != passing:
                 raise Fault("not_begun", f"the platform refused: {refused}", retry=False) from refused
             why = str(refused)
         if now() > until:
-            raise Fault("not_begun", f"the platform has not let the job begin: {why}", retry=True)
+            raise Fault("not_begun", f"the platform has not let {what}: {why}", retry=True)
         time.sleep(PULSE)
 
 
