@@ -1,5 +1,7 @@
 """How files differ."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +71,68 @@ def test_what_only_seems_to_be_fits_is_compared_by_its_bytes(pair: tuple[Path, P
     pair[1].write_bytes(b"SIMPLE  =" + b"\1" * 100)
     found = compare(*pair)
     assert not found.alike and found.count >= 1
+
+
+def _elsewhere(address: str, *, prefix: str = "") -> str:
+    return (
+        f'<VOTABLE version="1.4"><RESOURCE><TABLE nrows="1"><FIELD name="a" datatype="char" arraysize="12"/>'
+        f'<DATA><BINARY><{prefix}STREAM href="{address}"/></BINARY></DATA></TABLE></RESOURCE></VOTABLE>'
+    )
+
+
+@pytest.mark.parametrize("prefix", ["", "v:"])
+def test_a_votable_that_points_elsewhere_is_not_followed(
+    pair: tuple[Path, Path], tmp_path: Path, prefix: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("PRIVATE KEY.")
+    pair[0].write_text(_elsewhere(secret.as_uri(), prefix=prefix))
+    pair[1].write_text(_elsewhere("file:///dev/null", prefix=prefix))
+    found = compare(*pair)
+    assert found.way is Way.BYTES and not found.alike
+    assert "PRIVATE" not in str(found.differences) and "another file" in found.differences[0]
+
+
+def test_an_entity_does_not_hide_that_a_votable_points_elsewhere(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("PRIVATE KEY.")
+    doctype = f"<!DOCTYPE VOTABLE [<!ENTITY s '<STREAM href=\"{secret.as_uri()}\"/>'>]>"
+    plain = _elsewhere(secret.as_uri())
+    stream = plain[plain.index("<STREAM") : plain.index("</BINARY>")]
+    pair[0].write_text(doctype + plain.replace(stream, "&s;"))
+    pair[1].write_text(_elsewhere("file:///dev/null"))
+    assert "PRIVATE" not in str(compare(*pair).differences)
+
+
+def test_a_process_apart_follows_no_address(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("secret")
+    code = (
+        "import urllib.request; from armillary.base.confined import confine; confine(memory=1 << 30)\n"
+        f"urllib.request.urlopen({(tmp_path / 'there').as_uri()!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "is not for this process" in done.stderr
+
+
+def test_what_is_told_of_strangers_files_is_short(pair: tuple[Path, Path]) -> None:
+    for place, letter in zip(pair, "ab", strict=True):
+        Table({f"column{number}{letter}": [letter * 100_000] for number in range(40)}).write(
+            place, format="votable"
+        )
+    found = compare(*pair)
+    assert found.way is Way.VOTABLE and max(map(len, found.differences)) <= 300
+    for place, letter in zip(pair, "ab", strict=True):
+        Table({"name": [letter * 100_000]}).write(place, format="fits", overwrite=True)
+    found = compare(*pair)
+    assert found.way is Way.FITS and max(map(len, found.differences)) <= 300
+
+
+def test_a_header_of_fits_that_astropy_stumbles_over_makes_bytes_of_it(pair: tuple[Path, Path]) -> None:
+    fits.PrimaryHDU(np.zeros((10, 10))).writeto(pair[0])
+    whole = pair[0].read_bytes()
+    pair[1].write_bytes(whole.replace(b"T / conforms", b"T9/ conforms", 1))
+    found = compare(*pair)
+    assert (found.way, found.alike) == (Way.BYTES, False)
+    assert found.differences[-1] == "differ from byte 30 on"

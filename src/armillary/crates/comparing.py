@@ -1,4 +1,7 @@
-"""How two files that should be the same differ: byte for byte, as FITS, as tables, within a tolerance."""
+"""How two files that should be the same differ: byte for byte, as FITS, as tables, within a tolerance.
+
+The files may be a stranger's: nothing is fetched that they point to, and no more is told of them than fits a page.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,21 @@ import filecmp
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 _HEAD = 4096
 _TOLD = 20
 """differences that are named; the rest is counted"""
+_LETTERS = 300
+"""of a difference that is told: a cell of a table may be as long as the file"""
 _LINE = 1 << 20
 _SPLIT = re.compile(r"[\s,;|]+")
 
@@ -56,6 +63,10 @@ class Comparison:
     """of all differences"""
 
 
+class _Unreadable(Exception):
+    """A file is not what it seems to be, or not in a form that we read."""
+
+
 def compare(a: Path, b: Path, tolerance: Tolerance | None = None) -> Comparison:
     """Compare two files. Whatever cannot be read as what it seems to be is compared by its bytes."""
     tolerance = tolerance or Tolerance()
@@ -69,9 +80,26 @@ def compare(a: Path, b: Path, tolerance: Tolerance | None = None) -> Comparison:
             return _votable(a, b, tolerance)
         if not any(b"\0" in head for head in heads):
             return _text(a, b, tolerance)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, UnicodeDecodeError) as error:
-        return _bytes(a, b, f"cannot be read as what they seem to be: {error}")
+    except (_Unreadable, OSError, ValueError) as error:
+        return _bytes(a, b, f"cannot be read as what they seem to be: {error}"[:_LETTERS])
     return _bytes(a, b)
+
+
+@contextmanager
+def _astropy() -> Generator[None]:
+    """Have astropy read files: of what is broken in just the right place it raises nearly everything that there is.
+
+    Raises:
+        _Unreadable: whatever it was. Memory that is not enough is no word on the file.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what breaks the standard in the same way: that is no difference
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _Unreadable(str(error) or type(error).__name__) from error
 
 
 def _head(place: Path) -> bytes:
@@ -98,10 +126,7 @@ def _bytes(a: Path, b: Path, why: str = "") -> Comparison:
 def _fits(a: Path, b: Path, tolerance: Tolerance) -> Comparison:
     fits: Any = import_module("astropy.io.fits")  # a second to load, and few files are FITS
     report = io.StringIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # of files that break the standard in the same way: that is no difference
+    with _astropy():
         diff = fits.FITSDiff(
             str(a), str(b), rtol=tolerance.relative, atol=tolerance.absolute,
             ignore_keywords=list(tolerance.ignore), numdiffs=_TOLD,
@@ -112,7 +137,9 @@ def _fits(a: Path, b: Path, tolerance: Tolerance) -> Comparison:
     told = (
         []
         if same
-        else [line for line in lines if not line.lstrip().startswith(("fitsdiff:", "a: /", "b: /"))]
+        else [
+            line[:_LETTERS] for line in lines if not line.lstrip().startswith(("fitsdiff:", "a: /", "b: /"))
+        ]
     )
     return Comparison(
         identical=False,
@@ -125,25 +152,54 @@ def _fits(a: Path, b: Path, tolerance: Tolerance) -> Comparison:
 
 def _votable(a: Path, b: Path, tolerance: Tolerance) -> Comparison:
     parse: Any = import_module("astropy.io.votable").parse
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as above
-        tables = [list(parse(str(place), verify="ignore").iter_tables()) for place in (a, b)]
+    for place in (a, b):
+        _require_all_inside(place)
     found = _Differences()
-    if len(tables[0]) != len(tables[1]):
-        found.add(f"{len(tables[0])} tables, and {len(tables[1])}")
-    for number, (one, other) in enumerate(zip(*tables, strict=False)):
-        names = [[str(field.name) for field in table.fields] for table in (one, other)]
-        if names[0] != names[1]:
-            found.add(f"table {number}: columns {', '.join(names[0])}; and {', '.join(names[1])}")
-            continue
-        rows = len(one.array), len(other.array)
-        if rows[0] != rows[1]:
-            found.add(f"table {number}: {rows[0]} rows, and {rows[1]}")
-        for row, (left, right) in enumerate(zip(one.array.tolist(), other.array.tolist(), strict=False)):
-            for name, x, y in zip(names[0], left, right, strict=True):
-                if not _values_alike(x, y, tolerance):
-                    found.add(f"table {number}, row {row}, {name}: {x!r}, and {y!r}"[:300])
+    with _astropy():
+        tables = [list(parse(str(place), verify="ignore").iter_tables()) for place in (a, b)]
+        if len(tables[0]) != len(tables[1]):
+            found.add(f"{len(tables[0])} tables, and {len(tables[1])}")
+        for number, (one, other) in enumerate(zip(*tables, strict=False)):
+            _compare_tables(number, one, other, tolerance, found)
     return found.comparison(Way.VOTABLE)
+
+
+def _compare_tables(number: int, one: Any, other: Any, tolerance: Tolerance, found: _Differences) -> None:
+    names = [[str(field.name) for field in table.fields] for table in (one, other)]
+    if names[0] != names[1]:
+        found.add(f"table {number}: columns {', '.join(names[0])}; and {', '.join(names[1])}")
+        return
+    rows = len(one.array), len(other.array)
+    if rows[0] != rows[1]:
+        found.add(f"table {number}: {rows[0]} rows, and {rows[1]}")
+    for row, (left, right) in enumerate(zip(one.array.tolist(), other.array.tolist(), strict=False)):
+        for name, x, y in zip(names[0], left, right, strict=True):
+            if not _values_alike(x, y, tolerance):
+                found.add(f"table {number}, row {row}, {name}: {x!r}, and {y!r}")
+
+
+def _require_all_inside(place: Path) -> None:
+    """Refuse a VOTable that has its rows elsewhere: astropy opens the address, `file:` and `http:`, as whoever runs us.
+
+    It is read as astropy reads it, by expat, with the entities that the file defines and without namespaces.
+    """
+    parser = expat.ParserCreate()
+
+    def begin(name: str, attributes: Mapping[str, str]) -> None:
+        if _local(name) == "stream" and "href" in map(_local, attributes):
+            raise _Unreadable("its rows are in another file, which is not read")
+
+    parser.StartElementHandler = begin
+    try:
+        with place.open("rb") as file:
+            parser.ParseFile(file)
+    except expat.ExpatError as error:
+        raise _Unreadable(str(error)) from error
+
+
+def _local(name: str) -> str:
+    """Return the name of an element or attribute of XML without its prefix, in small letters."""
+    return name.rpartition(":")[2].lower()
 
 
 def _values_alike(x: Any, y: Any, tolerance: Tolerance) -> bool:
@@ -193,7 +249,7 @@ class _Differences:
     def add(self, what: str) -> None:
         self._count += 1
         if len(self._told) < _TOLD:
-            self._told.append(what)
+            self._told.append(what[:_LETTERS])
 
     def comparison(self, way: Way) -> Comparison:
         return Comparison(
