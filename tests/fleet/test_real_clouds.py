@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,40 @@ def test_an_image_that_is_kept_is_not_deleted_until_it_is_let_go(
     fleet.protect_image(EAST, project, image.id, protected=False)
     fleet.delete_image(EAST, project, image.id)
     assert fleet.images(EAST, project) == []
+
+
+def test_no_name_and_no_property_of_an_image_has_a_file_of_ours_or_another_meaning(
+    fleet: FleetService, clouds: RealClouds, project: Project, tmp_path: Path
+) -> None:
+    ours = tmp_path / "key.pem"
+    ours.write_text("PRIVATE KEY")
+    content, _ = a_raw_image()
+    like = upload(fleet, project)
+    theirs = {
+        "filename": str(ours),
+        "data": "PRIVATE",
+        "uri": ours.as_uri(),
+        "allow_duplicates": "",
+        "meta": "x",
+    }
+    said = {
+        "visibility": "public",
+        "protected": "true",
+        "owner": "somebody",
+        "id": "x",
+        "hw_disk_bus": "scsi",
+    }
+    sent = replace(like, name=str(ours), properties={**theirs, **said})
+    there = fleet.upload_image(WEST, project, like=sent, chunks=iter([content]))
+    [stored] = fleet.images(WEST, project)
+    assert stored == there
+    assert (stored.name, stored.sha512, stored.size) == (str(ours), like.sha512, like.size)
+    assert (stored.visibility, stored.owner) == ("private", project.id)
+    assert {key: stored.properties[key] for key in (*theirs, "hw_disk_bus")} == {
+        **theirs,
+        "hw_disk_bus": "scsi",
+    }
+    fleet.delete_image(WEST, project, stored.id)
 
 
 def test_a_wrong_copy_leaves_no_image(fleet: FleetService, clouds: RealClouds, project: Project) -> None:

@@ -128,24 +128,24 @@ class SdkImages:
         """Make an image like another from `chunks`; whole and verified, or not at all."""
         with refusals(self._cloud.name):
             glance = self._connections.get(self._cloud, project).image
-            created = glance.create_image(like.name, **self._attributes(project, like))
+            created = self._create(glance, project, like)
             kept = False
             try:
                 body = SizedStream(chunks, like.size)
                 reply = glance.put(
-                    f"/images/{created.id}/file",
+                    f"/images/{created}/file",
                     data=body,
                     headers={"Content-Type": "application/octet-stream", "Accept": ""},
                 )
                 if reply.status_code >= 300:
                     raise Invalid(f"Cloud {self._cloud.name} refused the image: {reply.text[:500]}")
-                there = to_image(self._cloud.name, glance.get_image(created.id))
+                there = to_image(self._cloud.name, glance.get_image(created))
                 self._verify(like, body.sha512(), there)
                 kept = True
                 return there
             finally:
                 if not kept:  # whatever went wrong, a half image must not be found by its name later
-                    glance.delete_image(created.id, ignore_missing=True)
+                    glance.delete_image(created, ignore_missing=True)
 
     def snapshot(
         self, project: Project, server_id: ServerId, name: str, properties: Mapping[str, str]
@@ -177,19 +177,28 @@ class SdkImages:
             for member in glance.members(image)
         )
 
-    def _attributes(self, project: Project, like: FleetImage) -> dict[str, Any]:
-        attributes: dict[str, Any] = {
+    def _create(self, glance: Any, project: Project, like: FleetImage) -> str:
+        """Register an image, and return its id.
+
+        Names and properties are people's, or a stranger's, whose crate an image came with. So this is Glance's own
+        request: the SDK's `create_image` takes a name or a property `filename` for a file of this machine to upload,
+        and other properties for arguments of its own.
+        """
+        theirs = {key: value for key, value in like.properties.items() if _is_copied(key)}
+        if not self._cloud.per_project:
+            theirs[PROJECT_MARK] = str(project.id)
+        image = {
+            **theirs,
+            "name": like.name,
             "disk_format": like.disk_format,
             "container_format": "bare",
             "min_disk": int(like.min_disk),
             "visibility": self._cloud.image_visibility,
-            # the SDK would otherwise look for another image with this name and checksum first
-            "allow_duplicates": True,
-            **{key: value for key, value in like.properties.items() if _is_copied(key)},
         }
-        if not self._cloud.per_project:
-            attributes[PROJECT_MARK] = str(project.id)
-        return attributes
+        reply = glance.post("/images", json=image)
+        if reply.status_code >= 300:
+            raise Invalid(f"Cloud {self._cloud.name} refused the image: {reply.text[:500]}")
+        return str(reply.json()["id"])
 
     def _verify(self, like: FleetImage, sent: str, there: FleetImage) -> None:
         if there.status == "active" and sent == like.sha512 and there.sha512 in (sent, None):
@@ -230,4 +239,4 @@ def _properties(image: Any) -> dict[str, str]:
 
 
 def _is_copied(key: str) -> bool:
-    return not key.startswith(NOT_COPIED_PREFIXES)
+    return key not in GLANCE_OWN and not key.startswith(NOT_COPIED_PREFIXES)
