@@ -122,7 +122,6 @@ def test_no_name_and_no_property_of_an_image_has_a_file_of_ours_or_another_meani
     like = upload(fleet, project)
     theirs = {
         "filename": str(ours),
-        "data": "PRIVATE",
         "uri": ours.as_uri(),
         "allow_duplicates": "",
         "meta": "x",
