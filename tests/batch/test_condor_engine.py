@@ -162,6 +162,13 @@ def test_what_the_schedd_does_not_take_is_held_and_says_why(bench: CondorBench) 
     assert "HTCondor does not take it" in view.reason
 
 
+def test_what_the_schedd_does_not_take_keeps_nothing_else_of_its_submit_back(bench: CondorBench) -> None:
+    cluster = submit(bench, script("exit 0"), script("exit 0", rank="((("), script("exit 0", rank="Memory"))
+    assert comes_to(bench, f"{cluster}.1", JobState.HELD).view.hold_code == "job_invalid"
+    for proc in (0, 2):
+        assert comes_to(bench, f"{cluster}.{proc}", JobState.COMPLETED).view.succeeded
+
+
 def test_a_program_that_is_not_there_is_a_hold_with_its_reason(bench: CondorBench) -> None:
     cluster = submit(bench, {"executable": "/nowhere/at/all", "transfer_executable": False})
     view = comes_to(bench, f"{cluster}.0", JobState.HELD).view

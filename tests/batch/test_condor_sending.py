@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,6 +46,9 @@ class Schedd:
         self.now = 1
         self.mute: set[str] = set()
         """calls whose next reply is lost: what was asked for is done, and nobody hears of it"""
+        self.too_much = 10**9
+        """MiB of memory from which on it refuses a job, and with it all of the same submit"""
+        self.refusals = 0
 
     def answers(self, call: str) -> None:
         if call in self.mute:
@@ -59,6 +63,11 @@ class Schedd:
         self.queue = {name: ad for name, ad in self.queue.items() if ad["JobStatus"] != REMOVED}
 
     def submit(self, shared: Mapping[str, str], each: Sequence[Mapping[str, str]]) -> tuple[int, int]:
+        asked = [one.get("request_memory") or shared["request_memory"] for one in each]
+        if any(int(text.removesuffix("M")) >= self.too_much for text in asked):
+            self.refusals += 1
+            why = {"reason": "the operator wants no such jobs"}
+            raise Unavailable("refused", code="htcondor_unavailable", facts=why)
         self.submits += 1
         forgets = (
             {"JobStatus": HELD, "HoldReasonCode": SPOOLING} if self.submits == 1 else {"JobStatus": IDLE}
@@ -140,10 +149,25 @@ def engine(schedd: Schedd, spool: FolderSpool, tmp_path: Path) -> Iterator[Condo
 
 
 def submitted(
-    engine: CondorEngine, jobs: int, *, inputs: tuple[InputFile, ...] = (), **wishes: int
+    engine: CondorEngine,
+    jobs: int,
+    *,
+    inputs: tuple[InputFile, ...] = (),
+    memory: Mapping[int, int] | None = None,
+    own: bool = False,
+    **wishes: int,
 ) -> ClusterId:
     spec = {"executable": "/bin/true", "transfer_executable": False}
     size = Resources(cpus=1, memory_mib=64, disk_kib=1024)
+    specs = (
+        JobSpec(
+            proc=n,
+            resources=replace(size, memory_mib=(memory or {}).get(n, 64)),
+            data={**spec, "arguments": [str(n)], **({"attributes": {"Night": str(n)}} if own else {})},
+            inputs=inputs,
+        )
+        for n in range(jobs)
+    )
     return engine.submit(
         Submission(
             group=Group(ProjectId("p" * 32), Sha512("a" * 128), "c2-2gb-10"),
@@ -153,7 +177,7 @@ def submitted(
             image_name="my-snapshot",
             batch_name=None,
             submit_text="",
-            jobs=tuple(JobSpec(proc=n, resources=size, data=spec, inputs=inputs) for n in range(jobs)),
+            jobs=tuple(specs),
             wishes=Wishes(**wishes),
         )
     )
@@ -330,3 +354,32 @@ def kept(spool: FolderSpool, data: bytes) -> dict[str, Any]:
         writer.write(data)
         blob = writer.commit()
     return {"sha256": blob.sha256, "size": blob.size, "mode": 0o644}
+
+
+def held(engine: CondorEngine) -> list[int]:
+    return sorted(event.job.proc for event in engine.changes(after=0) if event.state is JobState.HELD)
+
+
+def test_a_job_that_the_schedd_refuses_is_held_and_the_others_of_its_submit_run(
+    engine: CondorEngine, schedd: Schedd
+) -> None:
+    """A submit is one transaction of the schedd's: one such job, and it takes none."""
+    schedd.submits, schedd.too_much = 1, 9000
+    submitted(engine, 100, memory={41: 9999, 42: 9999, 77: 9001})
+    for _ in range(3):
+        engine.tick()
+    assert held(engine) == [41, 42, 77]
+    (reason,) = {event.detail["reason"] for event in engine.changes(after=0) if event.detail.get("reason")}
+    assert "the operator wants no such jobs" in reason
+    assert sorted(ad["ArmillaryProc"] for ad in schedd.queue.values()) == sorted({*range(100)} - {41, 42, 77})
+
+
+@pytest.mark.parametrize(("own", "refusals"), [(False, 1), (True, 60)])
+def test_jobs_that_are_all_refused_are_not_tried_one_by_one(
+    engine: CondorEngine, schedd: Schedd, own: bool, refusals: int
+) -> None:
+    schedd.submits, schedd.too_much = 1, 64
+    submitted(engine, 300, own=own)
+    engine.tick()
+    assert held(engine) == list(range(300))
+    assert schedd.refusals <= refusals

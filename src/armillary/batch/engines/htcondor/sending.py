@@ -29,6 +29,7 @@ from armillary.batch.engines.htcondor.translate import (
     PROC,
     TURN,
     Asked,
+    Commands,
     Terms,
     commands,
     shared,
@@ -40,6 +41,9 @@ from armillary.batch.store.tables import clusters, jobs
 
 log = logging.getLogger(__name__)
 
+_Said = tuple[Row[Any], dict[str, str]]
+"""A job, and what is said of it."""
+_Kind = tuple[str, ...]
 _Try = tuple[int, int]
 """A job of a cluster, and its turn."""
 
@@ -50,6 +54,21 @@ STRAY_AFTER = 20
 a submit is over, or has failed, before anything else is asked"""
 TRIES = 3
 """how often a job's files may get lost before a person is asked"""
+ENOUGH = 16
+"""kinds of jobs that a schedd refuses one after the other before those like them are no longer tried one by one"""
+_OF_ONE = frozenset(
+    {
+        "initialdir",
+        "executable",
+        "arguments",
+        "environment",
+        "input",
+        "transfer_input_files",
+        f"MY.{PROC}",
+        f"MY.{TURN}",
+    }
+)
+"""commands that tell one job from the next, and that no schedd judges by"""
 _REMEMBERED = 100_000
 NO_FILES = OURS + "its files did not arrive"
 
@@ -169,7 +188,7 @@ class Sender:
         return set(there), len(halves)
 
     def _submit(self, cluster: int, rows: list[Row[Any]]) -> set[int]:
-        said: list[tuple[Row[Any], dict[str, str]]] = []
+        said: list[_Said] = []
         refused: set[int] = set()
         try:
             for row in rows:
@@ -185,7 +204,30 @@ class Sender:
                 self._staging.clear(row.cluster, row.proc)
         return refused
 
-    def _submit_alike(self, cluster: int, said: Sequence[tuple[Row[Any], dict[str, str]]]) -> set[int]:
+    def _submit_alike(self, cluster: int, said: Sequence[_Said]) -> set[int]:
+        """Send jobs in one submit. Where the schedd refuses it, find those that are to blame: only they are held.
+
+        It takes all jobs of a submit or none, and does not say which one it minds.
+        """
+        refused = 0
+        taken = False
+        parts = [said]
+        while parts:
+            left, why = self._try(cluster, parts.pop())
+            taken = taken or not left
+            kinds = [*dict.fromkeys(_kind(words) for _, words in left)]
+            if len(kinds) > 1 and (taken or refused < ENOUGH):
+                first = set(kinds[: len(kinds) // 2])
+                parts.append([one for one in left if _kind(one[1]) not in first])
+                parts.append([one for one in left if _kind(one[1]) in first])
+            elif left:
+                log.warning("the schedd refuses %d job(s) of %s: %s", len(left), cluster, why)
+                self._refuse([row for row, _ in left], why)
+                refused += 1
+        return {cluster} if refused else set()
+
+    def _try(self, cluster: int, said: Sequence[_Said]) -> tuple[Sequence[_Said], str]:
+        """Send jobs in one submit; return those that it refuses, and why."""
         names = [(row.cluster, row.proc) for row, _ in said]
         with self._database.begin() as db:
             _set(db, names, sending_since=moment(db, self._clock))
@@ -196,18 +238,14 @@ class Sender:
             self._pool.ping()  # raises when nobody is there: then we ask again later
             # It may have taken them, and its answer was lost: they must not go there twice.
             found, halves = self._found(cluster, {(row.proc, row.turn) for row, _ in said})
-            left = [row for row, _ in said if (row.proc, row.turn) not in found]
-            if not left:
-                return set()
-            if halves and self._has_patience(left):
-                return set()  # it does take them; only their files were lost, and all of it is sent again
-            log.warning("the schedd refuses jobs of %s: %s", cluster, error.message)
-            self._refuse(left, str(error.facts.get("reason") or error.message))
-            return {cluster}
+            left = [one for one in said if (one[0].proc, one[0].turn) not in found]
+            if halves and left and self._has_patience([row for row, _ in left]):
+                return [], ""  # it does take them; only their files were lost, and all of it is sent again
+            return left, str(error.facts.get("reason") or error.message)
         self._record(
             {name: (number, first + n) for n, name in enumerate(names)}, [row.priority for row, _ in said]
         )
-        return set()
+        return [], ""
 
     def _has_patience(self, rows: Sequence[Row[Any]]) -> bool:
         """Count that the files of jobs did not arrive, and say whether that may be tried again."""
@@ -270,11 +308,14 @@ class Sender:
         )
 
 
-def _alike(
-    said: Sequence[tuple[Row[Any], dict[str, str]]],
-) -> Iterable[list[tuple[Row[Any], dict[str, str]]]]:
+def _kind(words: Commands) -> _Kind:
+    """Return what a schedd may mind about a job: of two with the same it takes both or none."""
+    return tuple(value for name, value in words.items() if name not in _OF_ONE)
+
+
+def _alike(said: Sequence[_Said]) -> Iterable[list[_Said]]:
     """Jobs with the same commands go in one submit, those whose commands have the same names at least."""
-    kinds: dict[tuple[str, ...], list[tuple[Row[Any], dict[str, str]]]] = {}
+    kinds: dict[tuple[str, ...], list[_Said]] = {}
     for one in said:
         kinds.setdefault(tuple(one[1]), []).append(one)
     return kinds.values()
