@@ -20,6 +20,7 @@ from armillary.batch.core import states
 from armillary.batch.core.policy import AtExit
 from armillary.batch.engines.embedded.dealing import Accepts, Dealer, anything, give_on, given, waits, wanted
 from armillary.batch.engines.embedded.finishing import find, finish, live
+from armillary.batch.engines.embedded.input_digests import InputDigests
 from armillary.batch.engines.embedded.ledger import THE_ATTEMPT, Ledger
 from armillary.batch.engines.embedded.moments import moment
 from armillary.batch.engines.embedded.parcels import (
@@ -34,9 +35,8 @@ from armillary.batch.engines.embedded.register import Session
 from armillary.batch.engines.embedded.terms import Terms
 from armillary.batch.engines.embedded.together import Together
 from armillary.batch.model import AttemptState, JobId, JobState, Resources
-from armillary.batch.store.specs import whole_inputs
 from armillary.batch.store.swift import Swift
-from armillary.batch.store.tables import ENDED, attempts, clusters, jobs, outputs, workers
+from armillary.batch.store.tables import ENDED, attempts, outputs, workers
 
 AtExitPolicies = Callable[[JobId, states.Result, Mapping[str, float]], AtExit | None]
 """What a job's own policy says of its end."""
@@ -109,6 +109,7 @@ class Leases:
         self._terms = terms or Terms()
         self._policies = policies
         self._accepts = accepts
+        self._inputs = InputDigests()
 
     def claim(
         self,
@@ -212,15 +213,12 @@ class Leases:
 
     def may_read(self, session: Session, sha256: str) -> bool:
         """Return whether the blob is an input of a job that the worker has now."""
-        bound = and_(jobs.c.cluster == attempts.c.cluster, jobs.c.proc == attempts.c.proc)
-        query = (
-            select(jobs.c.inputs, clusters.c.common_inputs)
-            .join(attempts, bound)
-            .join(clusters, clusters.c.id == jobs.c.cluster)
-            .where(attempts.c.worker == session.worker, attempts.c.live.is_(True))
+        query = select(attempts.c.cluster, attempts.c.proc).where(
+            attempts.c.worker == session.worker, attempts.c.live.is_(True)
         )
         with self._reading() as db:
-            return any(sha256 == file.sha256 for row in db.execute(query) for file in whole_inputs(row))
+            at_work = [(row.cluster, row.proc) for row in db.execute(query)]
+            return self._inputs.have(db, at_work, sha256)
 
     def add_output(self, session: Session, key: LeaseKey, output: OutputRef) -> None:
         """Record a file under the attempt. Nobody sees it before the attempt commits."""
