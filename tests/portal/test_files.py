@@ -225,7 +225,16 @@ def test_a_nearly_full_home_says_what_to_delete_and_lets_it_be_deleted(
     page = ada.get("/files/home/ada")
     assert "nearly full" in page
     assert 'hx-get="/files/home/ada?weights=1"' in page
-    ada.post("/files/home/ada", {"action": "upload"}, files=[("files", ("b.cat", b"xx"))], status=403)
+    full = ada.post("/files/home/ada", {"action": "upload"}, files=[("files", ("b.cat", b"xx"))], status=403)
+    assert "/home/ada is full" in full
+    assert "Delete a machine" not in full
+    assert 'href="/files/home/ada/a.cat"' in full
+    assert 'href="/applications/more?figure=storage&amp;project=galaxies"' in full
+    ada.language = "fr"
+    assert "/home/ada est plein" in ada.post(
+        "/files/home/ada", {"action": "upload"}, files=[("files", ("b.cat", b"xx"))], status=403
+    )
+    ada.language = "en"
     ada.post("/files/home/ada/a.cat", {"action": "delete"})
     ada.post("/files/home/ada", {"action": "empty"})
     assert "The bin is empty." in ada.get("/files/home/ada/.bin")

@@ -264,7 +264,9 @@ def test_quota_counts_new_bytes_only(space: VOSpaceService, ada: Principal) -> N
     for length in (None, 101):
         with pytest.raises(QuotaExceeded) as refused:
             space.put_bytes(ada, "/home/ada/x", [b"y" * 101], length=length)
-    assert refused.value.facts == {"home": "/home/ada", "quota": 0, "used": 100, "needed": 1}
+    largest = [{"path": "/home/ada/x", "folder": False, "bytes": 100}]
+    said = {"home": "/home/ada", "quota": 0, "used": 100, "needed": 1, "largest": largest}
+    assert refused.value.facts == said
     space.put_bytes(ada, "/home/ada/x", [b"y" * 100])
     space.put_bytes(ada, "/home/ada/x", [b"y" * 50])
     space.make_container(ada, "/home/ada/still-fine")

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from armillary.base.units import format_size
 from armillary.portal import i18n, letters
+from armillary.portal.files_shown import visible
 from armillary.portal.static_files import static
 from armillary.portal.wording import NOTICES, STATES, ErrorText, Worded, error_text
 from armillary.portal.wording_differences import difference
@@ -99,6 +100,7 @@ class Renderer:
             notice=notice,
             error_text=wording,
             difference=differs,
+            visible=visible,
         )
         names: dict[str, Any] = environment.globals
         names.update(languages=i18n.LOCALES, static=static)

@@ -150,6 +150,8 @@ NOTICES: Mapping[str, str] = {
     "signed-out": N_("You are signed out."),
 }
 
+_FULL_HOME = "quota_exceeded in a home"
+"""the same code, and another remedy than for machines"""
 ERRORS: Mapping[str, tuple[str, str]] = {
     **WAITING,
     "wrong_password": (
@@ -258,7 +260,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "views_busy": (N_("Many pictures are waited for."), N_("Try again in a minute.")),
     "node_not_found": (N_("There is no %(path)s."), N_("Look at the folder above it.")),
     "duplicate_node": (N_("%(path)s exists already."), N_("Choose another name.")),
-    "quota_exceeded_storage": (N_("Your storage is full."), N_("Delete files that are not needed.")),
+    _FULL_HOME: (
+        N_("%(home)s is full: this does not fit into it."),
+        N_("Delete files that are not needed, or ask for more storage."),
+    ),
     "memory_too_large": (
         N_("%(asked)s MiB of memory is more than the workers of these jobs have: %(most)s MiB."),
         N_("Submit the jobs again with a larger size."),
@@ -323,7 +328,7 @@ class ErrorText:
 
 def error_text(catalogue: gettext.NullTranslations, error: Worded) -> ErrorText:
     """Return the refusal in the visitor's language."""
-    known = ERRORS.get(error.code)
+    known = ERRORS.get(_FULL_HOME if error.code == "quota_exceeded" and "home" in error.facts else error.code)
     message, remedy = error.message, error.remedy
     if known:
         places = {"cloud": getattr(error, "cloud", None), **error.facts}  # of a reason it is a field

@@ -13,6 +13,7 @@ from armillary.vospace.model import Node, NodeKind
 from armillary.vospace.paths import NULL, VOSPath
 from armillary.vospace.service.access import refuse_locked
 from armillary.vospace.service.base import audit
+from armillary.vospace.service.fullness import naming_the_largest
 
 if TYPE_CHECKING:
     from armillary.vospace.service.base import TreeService
@@ -69,7 +70,7 @@ class Goal:
             QuotaExceeded: the bytes do not fit.
             PreconditionFailed: somebody else has written meanwhile, and it was asked that nobody had.
         """
-        with service.records.writing() as tree:
+        with naming_the_largest(service, self.asker), service.records.writing() as tree:
             way = tree.walk(self.path)
             existing = self.check(service, way)
             if self.path.name == NULL and not existing:

@@ -19,6 +19,7 @@ from armillary.vospace.ports import ByteWriter
 from armillary.vospace.service.access import HOME_DEPTH, Who, denied
 from armillary.vospace.service.base import TreeService
 from armillary.vospace.service.digests import Digests
+from armillary.vospace.service.fullness import naming_the_largest
 from armillary.vospace.service.pieces import Asked, Live, Piece, Progress
 from armillary.vospace.service.placing import Arrived, Goal, verify
 from armillary.vospace.service.uploads import wrong_length
@@ -303,7 +304,8 @@ class ResumableUploads:
                 if other.path == upload.path:
                     self._forget(other)
             beside = [other for other in beside if other.path != upload.path]
-            service.quota.check(way, needed + sum(other.length for other in beside))
+            with naming_the_largest(service, goal.asker):
+                service.quota.check(way, needed + sum(other.length for other in beside))
 
     def _forget(self, upload: ResumableUpload) -> None:
         with self._held(upload.id) as live:

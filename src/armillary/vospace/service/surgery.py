@@ -14,6 +14,7 @@ from armillary.vospace.paths import NULL, VOSPath
 from armillary.vospace.ports import Tree
 from armillary.vospace.service.access import HOME_DEPTH, Who, denied, refuse_locked
 from armillary.vospace.service.base import TreeService, as_path, audit, settled
+from armillary.vospace.service.fullness import naming_the_largest
 
 
 class Surgery(TreeService):
@@ -54,7 +55,7 @@ class Surgery(TreeService):
             gone = self._discarded(asker, source, target)
             self.delete(who, source)
             return gone
-        with self.records.writing() as tree:
+        with naming_the_largest(self, asker), self.records.writing() as tree:
             way = self.deletable(tree, asker, source)
             refuse_locked(way[-1])
             goal, place = self._place(tree, asker, source, target)
@@ -78,7 +79,7 @@ class Surgery(TreeService):
         source, target = as_path(source), settled(target)
         if target.name == NULL:
             return self._discarded(asker, source, target)
-        with self.records.writing() as tree:
+        with naming_the_largest(self, asker), self.records.writing() as tree:
             way = self.access.find(asker, tree.walk(source), source)
             self.access.require(asker, Action.READ, way)
             goal, place = self._place(tree, asker, source, target)

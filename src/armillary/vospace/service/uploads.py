@@ -9,6 +9,7 @@ from armillary.base.ids import new_hex
 from armillary.vospace.model import Node
 from armillary.vospace.ports import ByteWriter
 from armillary.vospace.service.digests import Digests
+from armillary.vospace.service.fullness import naming_the_largest
 from armillary.vospace.service.placing import Arrived, Goal, verify
 from armillary.vospace.service.quota import over_quota
 
@@ -42,7 +43,8 @@ class Upload:
         existing = goal.check(service, self._way)
         freed = existing.length if existing else 0
         if length is not None:
-            service.quota.check(self._way, length - freed)
+            with naming_the_largest(service, goal.asker):
+                service.quota.check(self._way, length - freed)
         self._room = service.quota.room(self._way, freed)
 
     def write(self, chunk: bytes) -> None:
@@ -57,7 +59,8 @@ class Upload:
             raise wrong_length(self._expected, self._length)
         if self._room is not None and self._length > self._room:
             home = self._way[2]
-            raise over_quota(home, self._service.quota.limit(home) or 0, home.used, self._length)
+            with naming_the_largest(self._service, self._goal.asker):
+                raise over_quota(home, self._service.quota.limit(home) or 0, home.used, self._length)
         if chunk:
             if self._writer is None:
                 self._writer = self._service.bytes.begin(self._key)
