@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from obstore.store import MemoryStore
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.testclient import TestClient
+from yards import Yard
 
 from armillary.accounts.model import Person, Principal, Token, TokenKind
 from armillary.app.database import make_engine
@@ -20,7 +22,8 @@ from armillary.base.ids import PersonId, TokenId
 from armillary.base.units import GiB
 from armillary.vospace.api import Settings, router
 from armillary.vospace.build import build_jobs
-from armillary.vospace.bytes import MemoryBytes
+from armillary.vospace.bytes import FolderBytes, MemoryBytes, PiecedBytes
+from armillary.vospace.ports import ByteStore
 from armillary.vospace.service import JobService, VOSpaceService
 from armillary.vospace.service.views import Views
 from armillary.vospace.store import SqlJobRecords, SqlRecords, create_all
@@ -192,3 +195,36 @@ def http(app: FastAPI) -> Iterator[TestClient]:
     headers = {"Authorization": "Bearer ada"}
     with TestClient(app, base_url="https://space:8443", headers=headers, follow_redirects=False) as client:
         yield client
+
+
+@pytest.fixture
+def a_yard(records_url: str, ada: Principal) -> Iterator[Callable[[ByteStore], Yard]]:
+    """Builds a yard with its bytes in a store."""
+    made: list[Yard] = []
+
+    def make(store: ByteStore) -> Yard:
+        engine = make_engine(records_url, durable=False)
+        create_all(engine)
+        space = VOSpaceService(
+            records=SqlRecords(engine),
+            bytes_=store,
+            clock=VirtualClock(),
+            authorities=Settings().authorities,
+            groups=lambda person: frozenset(),
+            quota=lambda person: GiB(1),
+        )
+        space.ensure_home(ada.person)
+        made.append(Yard(engine, store, space, ada, SqlJobRecords(engine), {ada.person.id}))
+        return made[-1]
+
+    yield make
+    for yard in made:
+        yard.space.adding_up.shutdown()
+        yard.engine.dispose()
+
+
+@pytest.fixture(params=["folder", "pieces"])
+def yard(request: pytest.FixtureRequest, tmp_path: Path, a_yard: Callable[[ByteStore], Yard]) -> Yard:
+    return a_yard(
+        FolderBytes(tmp_path / "bytes") if request.param == "folder" else PiecedBytes(MemoryStore(), piece=8)
+    )
