@@ -9,7 +9,6 @@ import pytest
 from nova_talk import V, made, told
 from server_records import a_server, record
 
-
 # quotas and use
 
 
