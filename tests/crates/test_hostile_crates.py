@@ -19,7 +19,7 @@ from made_crates import a_cluster, a_crate, a_job, write
 from armillary.base.errors import Invalid
 from armillary.cli.main import cli
 from armillary.crates import shelves
-from armillary.crates.canonical import MAX_DEPTH, NotCanonical, parse
+from armillary.crates.canonical import MAX_DEPTH, NotCanonical, canonical, parse
 from armillary.crates.layout import Crate
 from armillary.crates.shelves import open_shelf
 from armillary.crates.signing import key_id, public_pem, sign
@@ -115,6 +115,32 @@ def test_a_list_of_more_files_than_anybody_has_is_refused_before_it_is_read(tmp_
     with pytest.raises(Invalid, match="more than") as refused, open_shelf(place):
         pass
     assert refused.value.code == "no_crate"
+
+
+@pytest.mark.parametrize(
+    "hidden", [4, 16], ids=["where the number of the disk stands", "where the list begins"]
+)
+def test_a_list_of_files_is_not_hidden_from_us_by_a_second_end(
+    tmp_path: Path, hidden: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelves, "MAX_DIRECTORY", 1 << 20)
+    place = tmp_path / "many.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        for number in range(10_000):
+            archive.writestr(f"{number:0200d}", b"")
+    data = bytearray(place.read_bytes())
+    data[-22 + hidden : -18 + hidden] = b"PK\x05\x06"
+    place.write_bytes(data)
+    with pytest.raises(Invalid, match="more than"), open_shelf(place):
+        pass
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_there_is_not_in_utc_makes_no_record(place: Path, moment: str) -> None:
+    record = place / "records/12.0.json"
+    said = json.loads(record.read_bytes())
+    record.write_bytes(canonical({**said, "ended_at": moment}))
+    assert ("record", "unreadable_record", "records/12.0.json") in named(check(place))
 
 
 def test_a_pipe_in_a_folder_is_named_and_not_waited_for(place: Path) -> None:

@@ -40,6 +40,9 @@ def test_a_variable_that_is_not_one_keeps_its_value(name: str) -> None:
         ("wget https://ada:hunter2@example.org/m51", f"wget https://{WITHHELD}@example.org/m51"),
         ("-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\nqueue", f"{WITHHELD}\nqueue"),
         ("arm_abcdefghijklmnopqrstuvwxyz", WITHHELD),
+        ("curl -d jwt:eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKx-wRJSM m51", f"curl -d jwt:{WITHHELD} m51"),
+        ("see-eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKx.", f"{WITHHELD}."),
+        ("eyJust a name.of-a-file.fits", "eyJust a name.of-a-file.fits"),
         ("queue passband, file from list.txt", "queue passband, file from list.txt"),
         ('requirements = (CloudName == "east")', 'requirements = (CloudName == "east")'),
     ],
@@ -63,7 +66,23 @@ def test_what_is_deep_inside_is_found_and_a_hook_is_known_by_its_host() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", "_", "token", "token=", "--token ", "eyJ", "://a:", "a.", "'", "-", "arm_", "pass "]
+    "piece",
+    [
+        "a",
+        "_",
+        "token",
+        "token=",
+        "--token ",
+        "eyJ",
+        "eyJ-",
+        "eyJaaaaaaaa.",
+        "://a:",
+        "a.",
+        "'",
+        "-",
+        "arm_",
+        "pass ",
+    ],
 )
 def test_no_text_takes_long(piece: str) -> None:
     began = time.process_time()

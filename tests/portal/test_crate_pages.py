@@ -13,6 +13,7 @@ from portal_visitor import Browser
 
 from armillary.accounts.model import Project
 from armillary.base.errors import Invalid, TooLarge
+from armillary.crates import bounds
 from armillary.crates.bounds import Bounded, open_bounded
 from armillary.crates.shelves import Zip
 from armillary.fleet.fake import FakeCloud
@@ -162,13 +163,26 @@ def test_a_zip_is_not_read_without_an_end(crate: bytes) -> None:
             list(Bounded(Zip(archive=archive), most_paper=10).chunks("records/cluster.json"))
 
 
-def test_a_list_of_files_that_is_too_long_is_refused_before_it_is_read() -> None:
+def test_a_list_of_files_that_is_too_long_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_DIRECTORY", 1 << 20)
+    many = BytesIO()
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(6_000):
+            archive.writestr(f"{number:0200d}", b"")
+    with pytest.raises(TooLarge) as refused, open_bounded(many, lambda _: None):
+        pytest.fail("it was opened")
+    assert refused.value.facts["has"].startswith("a list of files of 1.")
+
+
+def test_a_list_of_files_that_is_said_to_be_longer_than_the_file_is_no_crates() -> None:
     end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, 1 << 30, 0, 0)
     end_64 = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 1, 1, 1 << 40, 0)
     locator = b"PK\x06\x07" + struct.pack("<IQI", 0, 0, 1)
     empty = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, 0xFFFFFFFF, 0xFFFFFFFF, 0)
     for ending in (end, end_64 + locator + empty):
-        with pytest.raises(TooLarge), open_bounded(BytesIO(b"x" * 100 + ending), lambda _: None):
+        with pytest.raises((Invalid, TooLarge)), open_bounded(BytesIO(b"x" * 100 + ending), lambda _: None):
             pytest.fail("it was opened")
     with pytest.raises(Invalid), open_bounded(BytesIO(b"x"), lambda _: None):
         pytest.fail("it was opened")

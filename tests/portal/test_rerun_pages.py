@@ -12,8 +12,10 @@ from portal_visitor import Browser
 
 from armillary.accounts.model import Project
 from armillary.base.clock import SystemClock
+from armillary.crates.runs import GOOD
 from armillary.fleet.fake import FakeCloud
 from armillary.portal.chores import Chores
+from armillary.portal.pages.rerunning import Compared
 
 FILES = [("files", ("count.sh", b"#!/bin/sh\n"))]
 
@@ -110,6 +112,13 @@ def test_what_cannot_be_compared_is_said_beside_the_form(over: Browser, query: s
     page = over.get(f"/compare?{query}")
     assert 'class="problem"' in page
     assert told in page
+
+
+def test_what_was_kept_does_not_count_as_different() -> None:
+    found = Compared()
+    found.counts.update(dict.fromkeys(GOOD, 2) | {"missing": 1})
+    assert "kept" in GOOD
+    assert (found.good, found.bad) == (2 * len(GOOD), 1)
 
 
 def test_an_empty_page_asks_for_two_runs(over: Browser) -> None:

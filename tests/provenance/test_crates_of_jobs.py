@@ -345,6 +345,16 @@ def test_what_is_larger_than_records_can_be_is_not_read_as_one(
         )
 
 
+def test_an_import_has_one_record_of_each_job(world: World, crates: Crates, counted: JobId) -> None:
+    crate = crates.exports.crate(world.ada, Target(cluster=counted.cluster))
+    for paper in [crate.cluster, *crate.jobs]:
+        world.keep(paper.data)
+    world.keep(b"image of m51"), world.keep(b"7 sources")
+    for jobs, told in (([], "0 records"), ([crate.jobs[0].signature] * 2, "two records are of the job")):
+        with pytest.raises(Invalid, match=told):
+            crates.imports.take(world.ada, cluster=crate.cluster.signature, jobs=jobs, keys=crate.keys)
+
+
 def test_records_that_are_more_than_memory_is_for_are_had_by_job(world: World, counted: JobId) -> None:
     with pytest.raises(TooLarge, match="more than 100 bytes"):
         world.provenance.job_records(world.ada, counted.cluster, most=100)

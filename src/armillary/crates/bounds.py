@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
@@ -10,7 +9,7 @@ from typing import IO
 from armillary.base.errors import Invalid, TooLarge
 from armillary.base.units import format_size
 from armillary.crates.layout import METADATA, PROV
-from armillary.crates.shelves import NO_ZIP, Oddity, Shelf, Zip, directory_size
+from armillary.crates.shelves import NO_ZIP, Oddity, Shelf, Zip, read_zip
 
 MOST_FILES = 100_000
 MOST_BYTES = 4 << 30
@@ -92,11 +91,12 @@ def open_bounded(file: IO[bytes], progress: Callable[[int], None]) -> Generator[
     Raises:
         Invalid: it is none, code `no_crate`. TooLarge: its list of files is too long.
     """
-    size = directory_size(file)
-    if size > MOST_DIRECTORY:
-        raise too_large(f"a list of files of {format_size(size)}")
     try:
-        archive = zipfile.ZipFile(file)
+        archive = read_zip(
+            file,
+            most=MOST_DIRECTORY,
+            refuse=lambda size: too_large(f"a list of files of {format_size(size)}"),
+        )
     except NO_ZIP as error:
         raise Invalid(
             "This is no crate: it is not a zip file that can be read.",

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from armillary.base.errors import TooLarge
+from armillary.base.errors import NotFound, TooLarge
 from armillary.crates.comparing import Comparison, Tolerance, Way, compare
 from armillary.crates.layout import Crate, output_path
 from armillary.crates.record import JobRecord
@@ -19,7 +19,8 @@ from armillary.crates.shelves import Shelf
 IDENTICAL, ALIKE, DIFFERENT, MISSING, ADDED = "identical", "alike", "different", "missing", "added"
 KEPT = "kept"
 """It was there with the same bytes already, in VOSpace, and was not written again: stock `vcp` leaves such a file alone."""
-
+GOOD = frozenset({IDENTICAL, ALIKE, KEPT})
+"""Outcomes of files of which there is after the second run what the first one made."""
 
 _VOS = "vos:/"
 _NOT_SENT = "it was not written: vcp leaves a file alone that is there already with the same bytes"
@@ -53,11 +54,11 @@ class InCrate:
 
     def bring(self, job: JobRecord, name: str, into: Path) -> bool:
         found = next((file.name for file in job.results if name in {file.name, local_name(file.name)}), name)
-        path = output_path(job.job, found)
-        if path not in set(self._shelf.names()):
+        try:
+            with into.open("wb") as file:
+                file.writelines(self._shelf.chunks(output_path(job.job, found)))
+        except NotFound:
             return False
-        with into.open("wb") as file:
-            file.writelines(self._shelf.chunks(path))
         return True
 
     def holds(self, name: str, sha256: str) -> bool:
@@ -79,7 +80,7 @@ class Outcome:
     @property
     def good(self) -> bool:
         """Whether what the first run made is what there is after the second."""
-        return self.outcome in {IDENTICAL, ALIKE, KEPT}
+        return self.outcome in GOOD
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON shape."""

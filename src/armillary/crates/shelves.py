@@ -7,21 +7,19 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
-from armillary.base.errors import Invalid, NotFound
+from armillary.base.errors import ArmillaryError, Invalid, NotFound
 
 _CHUNK = 1 << 20
 MAX_PAPER = 64 << 20
 MAX_FILES = 2_000_000
 MAX_DIRECTORY = 256 << 20
 """bytes of a zip's own list of files: `zipfile` makes objects of it all, some ten times as large"""
-_END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
-_TAIL = 65_535 + 22
 _HEADER = 30
 """bytes before the name of a file in a zip"""
 
@@ -141,20 +139,17 @@ def open_shelf(place: Path) -> Generator[Shelf]:
     if place.is_dir():
         yield Folder(root=place)
         return
-    try:
-        with place.open("rb") as file:
-            size = directory_size(file)
-        if size > MAX_DIRECTORY:
-            raise _too_many()
-        archive = zipfile.ZipFile(place)
-    except NO_ZIP as error:
-        raise Invalid(
-            f"{place} is no crate: neither a folder nor a zip file that can be read",
-            code="no_crate",
-            remedy="Name what `armillary export` wrote.",
-        ) from error
-    with archive:
-        yield Zip(archive=archive)
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(place.open("rb"))
+            archive = read_zip(file, most=MAX_DIRECTORY, refuse=lambda _size: _too_many())
+        except NO_ZIP as error:
+            raise Invalid(
+                f"{place} is no crate: neither a folder nor a zip file that can be read",
+                code="no_crate",
+                remedy="Name what `armillary export` wrote.",
+            ) from error
+        yield Zip(archive=opened.enter_context(archive))
 
 
 def whole(shelf: Shelf, path: str) -> bytes:
@@ -167,19 +162,43 @@ def whole(shelf: Shelf, path: str) -> bytes:
     return bytes(found)
 
 
-def directory_size(file: IO[bytes]) -> int:
-    """Return how many bytes the zip's list of files has, by the records at its end, as `zipfile` will read them."""
-    end = file.seek(0, os.SEEK_END)
-    file.seek(max(0, end - _TAIL - 76))
-    tail = file.read()
-    sizes = [0]
-    at = tail.rfind(_END)
-    if at >= 0 and len(tail) >= at + 16:
-        sizes.append(struct.unpack_from("<I", tail, at + 12)[0] % 0xFFFFFFFF)
-    if at >= 76 and tail[at - 20 : at - 16] == _LOCATOR_64 and tail[at - 76 : at - 72] == _END_64:
-        sizes.append(struct.unpack_from("<Q", tail, at - 76 + 40)[0])
-    file.seek(0)
-    return max(sizes)
+class _Guarded:
+    """A file as `zipfile` reads it: never more at once than its list of files may have."""
+
+    def __init__(self, file: IO[bytes], most: int, refuse: Callable[[int], ArmillaryError]) -> None:
+        self._file = file
+        self._most = most
+        self._refuse = refuse
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            here = self._file.tell()
+            size = self._file.seek(0, os.SEEK_END) - here
+            self._file.seek(here)
+        if size > self._most:
+            raise self._refuse(size)
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
+def read_zip(file: IO[bytes], *, most: int, refuse: Callable[[int], ArmillaryError]) -> zipfile.ZipFile:
+    """Open a zip file; raise what `refuse` makes of a size when its own list of files has more than `most` bytes.
+
+    What a zip says of that at its end can be written so that two readers find two figures. So nobody looks ahead:
+    `zipfile` reads the list at once, and that one reading is what has to be small enough.
+
+    Raises:
+        Exception: one of NO_ZIP.
+    """
+    return zipfile.ZipFile(cast("IO[bytes]", _Guarded(file, most, refuse)))
 
 
 def _link(path: str) -> Oddity:

@@ -27,7 +27,8 @@ _GIVEN = re.compile(
 _FORMS = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
     re.compile(r"\b(?:arm_|gh[pousr]_|github_pat_|glpat-|hf_|xox[abps]-)[\w.~-]{16,}"),
-    re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
+    # from the beginning of a run of its letters, and only if a point follows: in a long run there may be many `eyJ`
+    re.compile(r"(?<![\w-])(?=[\w-]+\.[\w-]{8,}\.)[\w-]*?\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
     re.compile(r"(?<=bearer )[\w.~+/=-]{8,}", re.IGNORECASE),
     re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)"),
 )

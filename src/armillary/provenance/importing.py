@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -77,8 +78,13 @@ class Imports:
             TooLarge: the records are more than a crate's.
         """
         need_write(who)
-        if len(jobs) > MAX_JOBS:
-            raise Invalid(f"more than {MAX_JOBS} jobs", facts={"limit": MAX_JOBS})
+        if not 0 < len(jobs) <= MAX_JOBS:
+            raise Invalid(
+                f"{len(jobs)} records of jobs; a crate to import has from 1 to {MAX_JOBS}",
+                code="bad_record",
+                facts={"jobs": len(jobs), "limit": MAX_JOBS},
+                remedy="Import a crate that has records of jobs, and not too many.",
+            )
         papers = [cluster, *jobs, *([image] if image else [])]
         self._require(who, [one.sha256 for one in papers])
         self._require_small(papers)
@@ -99,6 +105,16 @@ class Imports:
                     code="bad_record",
                     facts={"job": job.document.job},
                 )
+        twice = next(
+            (proc for proc, n in Counter(job.document.proc for job in crate.jobs).items() if n > 1), None
+        )
+        if twice is not None:
+            raise Invalid(
+                f"two records are of the job with the number {twice}",
+                code="bad_record",
+                facts={"proc": twice},
+                remedy="Import a crate in which each job has one record.",
+            )
         contents = crate.contents()
         self._require(who, [entry.sha256 for entry in contents])
         written, kept, refused = self._put_back(who, contents)

@@ -19,7 +19,7 @@ from armillary.base.ids import new_uuid
 from armillary.batch.views import ClusterView
 from armillary.crates.comparing import Tolerance
 from armillary.crates.record import ClusterRecord
-from armillary.crates.runs import Comparing, Outcome
+from armillary.crates.runs import GOOD, Comparing, Outcome
 from armillary.portal.archive import Archive
 from armillary.portal.chores import Tell
 from armillary.portal.context import Portal, Sent, Services, Visiting
@@ -65,8 +65,8 @@ class Compared:
 
     @property
     def good(self) -> int:
-        """How many files are the same, within the tolerance."""
-        return self.counts["identical"] + self.counts["alike"]
+        """How many files are the same, within the tolerance or as they were kept."""
+        return sum(count for outcome, count in self.counts.items() if outcome in GOOD)
 
 
 @router.get("/rerun/{target}")
