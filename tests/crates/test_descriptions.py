@@ -1,23 +1,24 @@
 """What a crate says of itself, as the world's own tools read it."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from made_crates import a_crate
+from made_crates import a_crate, a_job, content
 from prov.model import ProvDocument
 
 from armillary.crates.canonical import digest
 from armillary.crates.describing import descriptions, wording
-from armillary.crates.layout import METADATA, PROV, WORDING, Crate
-from armillary.crates.prov import prov_json
+from armillary.crates.layout import METADATA, PROV, WORDING, Crate, Signed
+from armillary.crates.prov import MOST_DERIVATIONS, MOST_DERIVATIONS_IN_ALL, prov_json
 from armillary.crates.ro_crate import ro_crate_metadata
 
 WORDED = {
-    "1": {
-        METADATA: "31e589d442233cad04806b4afb8aad3d42a72a616386b2d15915b963b42907cc",
-        PROV: "a1695fdd11ae845fda0921ddc5fdc47e47cb8bc56922011f55140bb5db90d05f",
+    "2": {
+        METADATA: "7faf1657892df9f0e106511a9674149c52e0b0aee5a735ef221ad2ea49653813",
+        PROV: "50fb6c6e3260975c952966d84e43a18f94e7cd03baa84e97a423b4518edef3da",
     }
 }
 """SHA-256 of what each wording says of one crate: crates are verified years after they were made."""
@@ -104,6 +105,26 @@ def test_who_words_the_descriptions_otherwise_gives_the_wording_another_number(
         PROV: WORDING,
     }
     assert {path: digest(data) for path, data in said.items()} == WORDED[WORDING]
+
+
+def test_what_came_of_what_is_said_in_bounds_however_the_records_multiply_it(
+    signing_key: Ed25519PrivateKey,
+) -> None:
+    files = [content(f"{number}", b"x%d" % number) for number in range(63)]
+    few = {"inputs": files[:39], "outputs": files[:50]}  # with the program: 2,000 of each of those
+    many = {"inputs": [*files * 3], "outputs": files}  # and one that has more than a job may
+    cluster = a_crate(signing_key).cluster
+    jobs = [a_job(cluster.sha256, 0, job=f"12.{n}", **(many if n == 1 else few)) for n in range(60)]
+    signed = [Signed(document=job, data=job.canonical(), signature=cluster.signature) for job in jobs]
+    said = prov_json(Crate(cluster=cluster, jobs=signed))
+    derived = Counter(one["prov:generatedEntity"].split("/")[0] for one in said["wasDerivedFrom"].values())
+    of_jobs = {name: count for name, count in derived.items() if name.startswith("job:")}
+    assert sum(of_jobs.values()) <= MOST_DERIVATIONS_IN_ALL
+    assert of_jobs == {f"job:12.{n}": 2000 for n in range(51) if n != 1}, (
+        "all but what has too many, and the last"
+    )
+    assert 2000 < MOST_DERIVATIONS < 190 * 63
+    assert len(said["used"]) > 60 * 39 and len(said["wasGeneratedBy"]) >= 60 * 50
 
 
 def test_a_failed_job_says_why(with_second_job: Callable[..., Path]) -> None:

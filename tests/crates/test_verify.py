@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from armillary.base.errors import Invalid
 from armillary.crates.canonical import digest
 from armillary.crates.describing import descriptions
-from armillary.crates.layout import METADATA, PROV, Crate, output_path
+from armillary.crates.layout import METADATA, PROV, WORDING, Crate, output_path
 from armillary.crates.shelves import open_shelf
 from armillary.crates.signing import key_id, public_pem, sign
 from armillary.crates.verify import Report, load, verify
@@ -146,10 +146,10 @@ def test_a_record_of_another_cluster_is_named(with_second_job: Callable[..., Pat
 def test_a_description_in_the_words_of_another_version_is_told_apart_and_not_judged(
     name: str, place: Path
 ) -> None:
-    before = {METADATA: '"version": "1"', PROV: '"armillary:wording": "1"'}[name]
+    before = {METADATA: f'"version": "{WORDING}"', PROV: f'"armillary:wording": "{WORDING}"'}[name]
     text = (place / name).read_text()
     assert text.count(before) == 1
-    (place / name).write_text(text.replace(before, before.replace('"1"', '"2"')).replace("12.1", "12.one"))
+    (place / name).write_text(text.replace(before, before.replace(WORDING, "0")).replace("12.1", "12.one"))
     report = check(place)
     assert (report.good, report.unjudged) == (True, [name])
     (place / name).write_text(text.replace(before, '"said": "nothing"'))

@@ -15,8 +15,10 @@ from armillary.crates.layout import WORDING, Crate
 from armillary.crates.record import Access, ClusterRecord, Content, JobRecord, LineageStep
 
 Record = dict[str, Any]
-_MOST_DERIVATIONS = 10_000
+MOST_DERIVATIONS = 10_000
 """of one job: beyond that `used` and `wasGeneratedBy` say it alone, or they would be as many as inputs times outputs"""
+MOST_DERIVATIONS_IN_ALL = 100_000
+"""of a crate, whose first jobs have them: all is put together in memory, also of a stranger's records"""
 PREFIXES = {
     "voprov": "http://www.ivoa.net/documents/ProvenanceDM/index.html#",
     "armillary": "https://w3id.org/armillary/terms#",
@@ -35,6 +37,7 @@ class _Story:
     def __init__(self, base: str) -> None:
         self.document: Record = {"prefix": {**PREFIXES, "job": f"{base}/jobs/", "at": f"{base}/"}}
         self._said = 0
+        self._derivations = MOST_DERIVATIONS_IN_ALL
 
     def element(self, kind: str, name: str, facts: Mapping[str, Any]) -> str:
         self.document.setdefault(kind, {}).setdefault(
@@ -45,6 +48,13 @@ class _Story:
     def relation(self, kind: str, facts: Mapping[str, Any]) -> None:
         self._said += 1
         self.document.setdefault(kind, {})[f"_:r{self._said}"] = dict(facts)
+
+    def has_room(self, derivations: int) -> bool:
+        """Take room for a job's derivations, if they and all those before are not too many."""
+        if derivations > min(MOST_DERIVATIONS, self._derivations):
+            return False
+        self._derivations -= derivations
+        return True
 
 
 def prov_json(crate: Crate) -> Record:
@@ -136,9 +146,10 @@ def _files(story: _Story, job: JobRecord, activity: str, owner: str) -> None:
         given.append(name)
     for access in job.unknown:
         _unknown(story, access, activity)
-    if len(given) * len(job.results) > _MOST_DERIVATIONS:
+    results = job.results
+    if not story.has_room(len(given) * len(results)):
         given = []
-    for file in job.results:
+    for file in results:
         name = story.element(
             "entity",
             f"job:{job.job}/outputs/{_local(file.name)}",
