@@ -65,6 +65,8 @@ def test_a_lock_changes_with_every_package_and_file() -> None:
     [
         ('"suite": "bookworm"', '"suite": "trixie"'),  # in the recipe, whose digest stands beside it
         ("a_1_all.deb", "../a_1_all.deb"),
+        ("a_1_all.deb", "a.deb"),
+        ("a_1_all.deb", "a_1_all%5f.deb"),
         (DIGEST, "none"),
         ("armillary-image-lock/1", "armillary-image-lock/9"),
         ('"recipe"', '"other"'),

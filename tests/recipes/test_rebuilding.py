@@ -10,8 +10,9 @@ from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound
 from armillary.base.ids import Sha512
 from armillary.disks.comparing import compare, shape
 from armillary.disks.reading import read_file, read_image
-from armillary.recipes.lock import PLACE
-from armillary.recipes.rebuilding import Rebuilt, rebuild
+from armillary.recipes.debian import debian_12
+from armillary.recipes.lock import PLACE, Lock
+from armillary.recipes.rebuilding import Rebuilt, rebuild, workroom
 from armillary.recipes.service import sha512_of, write_manifest
 from small_images import DEBIAN, ext4
 
@@ -52,6 +53,36 @@ def test_what_a_strangers_image_says_is_not_run_unasked(tmp_path: Path, images: 
     with pytest.raises(Invalid) as known:
         rebuild(str(images["locked"]), cache=tmp_path)
     assert known.value.code == "not_a_lock", "it is known, and so it is read"
+
+
+def test_what_was_imported_here_was_not_built_here(tmp_path: Path, images: dict[str, Path]) -> None:
+    folder = tmp_path / "images/imported-x"
+    folder.mkdir(parents=True)
+    write_manifest(folder / "manifest.json", {"sha512": sha512_of(images["locked"]), "imported_from": "x"})
+    with pytest.raises(Forbidden) as refusal:
+        rebuild(str(images["locked"]), cache=tmp_path)
+    assert refusal.value.code == "image_not_trusted"
+
+
+def test_a_lock_that_is_not_the_one_of_the_build_is_not_run(tmp_path: Path) -> None:
+    made = Lock(
+        recipe=debian_12(), sources=(), apt="", epoch=1, snapshot=(), wheels=(), packages=(), tools={}
+    )
+    image = ext4(tmp_path / "image.raw", {**DEBIAN, PLACE: made.text})
+    built_here(tmp_path, image)
+    with pytest.raises(Conflict) as refusal:
+        rebuild(str(image), cache=tmp_path)
+    assert (refusal.value.code, refusal.value.facts["lock_sha256"]) == ("lock_differs", made.sha256)
+
+
+def test_what_was_left_by_who_was_killed_goes_when_nobody_is_at_work(tmp_path: Path) -> None:
+    (tmp_path / ".rebuilding-dead").mkdir()
+    with workroom(tmp_path) as first:
+        assert sorted(tmp_path.glob(".rebuilding-*")) == [first]
+        (first / "disk.raw").write_bytes(b"x")
+        with workroom(tmp_path) as second:
+            assert (first / "disk.raw").exists() and second != first
+    assert list(tmp_path.glob(".rebuilding-*")) == []
 
 
 def test_an_image_that_says_nothing_of_its_making_is_refused(tmp_path: Path, images: dict[str, Path]) -> None:

@@ -124,7 +124,7 @@ def lock_from(text: str) -> Lock:
             epoch=int(told["epoch"]),
             snapshot=tuple(told["snapshot"]),
             wheels=tuple(_piece(one) for one in told["wheels"]),
-            packages=tuple(_piece(one) for one in told["packages"]),
+            packages=tuple(_package(one) for one in told["packages"]),
             tools=told["tools"],
         )
         if lock.recipe.digest(lock.sources) != told["inputs_sha256"]:
@@ -142,6 +142,13 @@ def _piece(told: Mapping[str, str]) -> Piece:
     if not _PLAIN.fullmatch(told["file"]) or not re.fullmatch("[0-9a-f]{64}", told["sha256"]):
         raise ValueError(f"{told['file']!r} is no file with a digest")
     return Piece(file=told["file"], sha256=told["sha256"], uri=told["uri"])
+
+
+def _package(told: Mapping[str, str]) -> Piece:
+    piece = _piece(told)
+    if len(unquote(piece.file).split("_")) != 3:
+        raise ValueError(f"{piece.file!r} is no package")
+    return piece
 
 
 def pieces_printed(text: str) -> tuple[Piece, ...]:

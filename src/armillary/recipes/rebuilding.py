@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from armillary.recipes.packages import fetch
 from armillary.recipes.service import default_cache, origin_of, recipe_named, sha512_of
 
 _DISK = "disk.qcow2"
-_LOCK = "lock.json"
+_WORK = ".rebuilding-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,7 @@ def rebuild(
         NotFound: `image_not_built`, or `packages_gone` with those that nobody has.
         Forbidden: `image_not_trusted`.
         Invalid: `not_a_lock`.
-        Conflict: `output_exists`.
+        Conflict: `output_exists`, `lock_differs`.
         BuildFailed: with what failed, what it said and what to do.
     """
     cache = cache or default_cache()
@@ -107,8 +110,7 @@ def rebuild(
     image, lock, sha512 = _found(subject, cache, trust, progress)
     images = cache / "images"
     images.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".rebuilding-", dir=images))
-    try:
+    with workroom(images) as work:
         folder = packages or work / "packages-kept"
         fetch(lock, folder=folder, mirrors=mirrors, progress=progress)
         make(lock, work=work, image=work / "image", progress=progress, packages=folder)
@@ -120,8 +122,6 @@ def rebuild(
             told = _differences(image, made)
         if output:
             shutil.move(made, output)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     now = versions()
     return Rebuilt(
         name=lock.recipe.name,
@@ -133,6 +133,22 @@ def rebuild(
         tools={name: (was, now[name]) for name, was in lock.tools.items() if was != now.get(name, was)},
         path=output,
     )
+
+
+@contextmanager
+def workroom(images: Path) -> Generator[Path]:
+    """Make a directory to work in, for as long as this lasts, and remove those that were left by who was killed."""
+    with (images / ".rebuilding.lock").open("w") as file:
+        with suppress(BlockingIOError):  # others are at work: who comes next sweeps
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in images.glob(f"{_WORK}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        fcntl.flock(file, fcntl.LOCK_SH)
+        work = Path(tempfile.mkdtemp(prefix=_WORK, dir=images))
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _found(subject: str, cache: Path, trust: bool, progress: Progress) -> tuple[Path | None, Lock, str]:
@@ -158,13 +174,26 @@ def _found(subject: str, cache: Path, trust: bool, progress: Progress) -> tuple[
         progress("looking for what it was made of")
         image, sha512, lock = path, sha512_of(path), None
         built = known.of(sha512)
-    if not built and not trust:
+    # what was imported is known here, too, and is a stranger's all the same
+    made_of = str((built or {}).get("lock_sha256") or "")
+    if not made_of and not trust:
         raise Forbidden(
             f"{path} was not built on this computer, and to make it again is to run what it says",
             code="image_not_trusted",
             remedy="If you trust those who made it: --trust",
         )
-    lock = lock or lock_from(read_file(path, PLACE))
+    if lock is not None:
+        return image, lock, sha512
+    text = read_file(path, PLACE)
+    lock = lock_from(text)
+    said = hashlib.sha256(text.encode()).hexdigest()
+    if not trust and said != made_of:
+        raise Conflict(
+            f"{path} says that it was made of something else than was written down when it was built here",
+            code="lock_differs",
+            facts={"lock_sha256": said, "built_from": made_of},
+            remedy="Build the image anew: armillary image build NAME --refresh",
+        )
     return image, lock, sha512
 
 
