@@ -32,6 +32,12 @@ class CloudTable(_Table):
         default=4, ge=0, description="memories of waiting workers that it keeps; 0: none, all workers boot"
     )
     warm_gib: int = Field(default=10, ge=1, description="that those may take of the disk in all")
+    warm_spare: float = Field(
+        default=0.5,
+        ge=0,
+        description="processors that must have nothing to do before one is made, with the time that others leave; "
+        "0: at once, beside whatever runs",
+    )
 
     @field_validator("floating_cidr")
     @classmethod

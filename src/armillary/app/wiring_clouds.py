@@ -36,8 +36,6 @@ from armillary.cloud.model import Capacity
 from armillary.cloud.ports import Fabric, Hypervisor
 from armillary.cloud.volumes.ports import VolumeDisks
 
-_SPARE_PROCESSORS = 0.5
-
 
 def audit_roles(clouds: Mapping[CloudName, Cloud], trail: Trail) -> None:
     """Have the trail told of the roles that Keystone gives and takes, and of nothing else that clouds are asked."""
@@ -131,7 +129,7 @@ def _engine(
         fake = FakeMachines(directory=directory, capacity=capacity, most_checkpoints=table.warm_checkpoints)
         return fake, FakeFabric()
     keeping = Keeping(
-        most=table.warm_checkpoints, octets=table.warm_gib * 2**30, spare=_SPARE_PROCESSORS, turn=turn
+        most=table.warm_checkpoints, octets=table.warm_gib * 2**30, spare=table.warm_spare, turn=turn
     )
     machines = QemuMachines(
         directory=directory,

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -171,6 +172,22 @@ def test_a_template_waits_for_idle_processors_as_long_as_somebody_wants_it(bench
     looks = iter([True, True, False])
     assert not bench.machines.prepare(warm(bench), pause=lambda _seconds: next(looks))
     assert list(bench.layout.checkpoints.iterdir()) == []
+
+
+@pytest.mark.parametrize(("spare", "policy"), [(1e-9, os.SCHED_IDLE), (0.0, os.SCHED_OTHER)])
+def test_a_template_takes_the_processor_time_that_others_leave_or_as_any_machine(bench, spare, policy):
+    bench.machines = bench.engine(keeping=Keeping(spare=spare))
+    found: set[int] = set()
+
+    def pause(seconds: float) -> bool:
+        time.sleep(seconds / 100)
+        for folder in bench.layout.checkpoints.iterdir():
+            process = holder(folder / "qemu.pid")
+            found.update([] if process is None else [os.sched_getscheduler(process)])
+        return True
+
+    assert bench.machines.prepare(warm(bench), pause=pause)
+    assert found == {policy}
 
 
 def test_a_template_that_says_nothing_is_given_up(bench):

@@ -46,13 +46,14 @@ class Keeping:
     """0: none are made or used."""
     octets: int = 10 * 2**30
     boot_seconds: float = 1800.0
-    """for a template to boot, with what processor time others leave"""
+    """for a template to boot, though it may have only the processor time that others leave"""
     wake_seconds: float = 60.0
     """for a machine to become itself; then it is booted instead"""
     rest_seconds: float = 3600.0
     """after a failure, before the same checkpoint is tried again"""
     spare: float = 0.0
-    """How many processors must have had nothing to do for a moment before a template is booted."""
+    """How many processors must have had nothing to do for a moment before a template is booted, which then takes the
+    time that others leave; 0: it boots at once, like any machine."""
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Held while a template boots: clouds of one computer share it, and boot them one after another."""
 

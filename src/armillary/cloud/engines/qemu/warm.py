@@ -138,7 +138,7 @@ class QemuWarm(QemuRoots):
         files.anew.touch()
         made = replace(self._refresh(like, files), stage="template")
         hardware.write(made, files)
-        self._launch(made, files, calm=True)
+        self._launch(made, files, calm=self._keeping.spare > 0)
         deadline = time.monotonic() + self._keeping.boot_seconds
         with Waker(files.waker) as waker:
             while time.monotonic() < deadline:
