@@ -4,6 +4,7 @@ import re
 
 import pyotp
 import pytest
+from fastapi.testclient import TestClient
 from portal_visitor import PASSWORD, Browser
 
 from armillary.accounts.model import Project
@@ -53,6 +54,25 @@ def test_the_half_of_a_sign_in_ends_with_it(ada: Browser, codes: list[str]) -> N
     ada.post("/sign-out")
     ada.client.cookies.set("armillary_half", half)
     assert "<h1>Sign in</h1>" in ada.post("/sign-in/code", {"code": codes[1]})
+
+
+def test_over_tls_no_page_of_another_host_name_can_plant_half_a_sign_in(
+    ada: Browser, codes: list[str]
+) -> None:
+    visitor = Browser(TestClient(ada.client.app, base_url="https://localhost:8443"))
+    password(visitor, "/keys")
+    [half] = [one for one in visitor.client.cookies.jar if "half" in one.name]
+    assert (half.name, half.secure, half.path, half.domain_specified) == (
+        "__Host-armillary_half",
+        True,
+        "/",
+        False,
+    )
+    planted = Browser(TestClient(ada.client.app, base_url="https://localhost:8443"))
+    planted.client.cookies.set("armillary_half", str(half.value))
+    assert "<h1>Sign in</h1>" in planted.post("/sign-in/code", {"code": codes[0]})
+    assert "<h1>SSH keys</h1>" in visitor.post("/sign-in/code", {"code": codes[0]})
+    assert not [one for one in visitor.client.cookies.jar if one.name == half.name]
 
 
 def test_codes_are_renewed_and_the_second_factor_is_turned_off_with_one(

@@ -116,6 +116,22 @@ def test_a_cookie_that_somebody_else_wrote_adds_no_identity_to_an_account(
     assert accounts.identities_of(accounts.person_named("ada").id) == []
 
 
+def test_over_tls_no_page_of_another_host_name_can_plant_a_way_or_an_identity(visitor: Browser) -> None:
+    over_tls = Browser(TestClient(visitor.client.app, base_url="https://localhost:8443"))
+    page = come_back(over_tls, there_and_back(over_tls))
+    assert 'value="ada@id.example"' in page
+    kept = {one.name: one for one in over_tls.client.cookies.jar if "csrf" not in one.name}
+    assert set(kept) == {"__Host-armillary_identity"}
+    planted = Browser(TestClient(visitor.client.app, base_url="https://localhost:8443"))
+    planted.client.cookies.set("armillary_identity", str(kept["__Host-armillary_identity"].value))
+    assert "ada@id.example" not in planted.get("/register")
+    planted.client.get("/sign-in/oidc", follow_redirects=False)
+    assert "__Host-armillary_oidc" in planted.client.cookies
+    fields = {k: v for k, v in REGISTRATION.items() if not k.startswith("password")}
+    over_tls.post("/register", fields)
+    assert "__Host-armillary_identity" not in over_tls.client.cookies
+
+
 def test_another_site_adds_no_identity_to_an_account(visitor: Browser, project: Project) -> None:
     visitor.sign_in("ada")
     visitor.get("/sign-in/oidc?add=yes", status=403)

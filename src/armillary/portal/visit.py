@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from armillary.accounts.cookies import own_cookie
 from armillary.accounts.model import Membership, Person, Principal, Project, Role
 from armillary.base.errors import ArmillaryError, Forbidden, NotFound
 from armillary.notices.announcements import Announcement
@@ -159,3 +160,10 @@ class Visit:
         """Set one of our cookies: not for scripts, not sent along from other sites' forms."""
         secure = self.request.url.scheme == "https"
         response.set_cookie(name, value, max_age=max_age, httponly=True, samesite="lax", secure=secure)
+
+    def set_proof(self, response: Response, name: str, value: str, *, max_age: int) -> None:
+        """Set a cookie that proves something, so that no page of another host name may write it: see `own_cookie`.
+
+        It is read by `cookie_of`, and ends now with a `max_age` (seconds) of 0.
+        """
+        self.set_cookie(response, own_cookie(self.request, name), value, max_age=max_age)

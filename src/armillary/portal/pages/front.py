@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from armillary.accounts.cookies import cookie_of
 from armillary.accounts.model import Errand, ErrandKind
 from armillary.accounts.trail import origin_of
 from armillary.base.errors import ArmillaryError, NotFound
@@ -32,7 +33,7 @@ def front(portal: Services, visit: Visiting) -> Response:
 
 def elsewhere(portal: Portal, request: Request) -> Errand | None:
     """The identity from elsewhere with which somebody came to register, if they did."""
-    secret = request.cookies.get(IDENTITY_COOKIE, "")
+    secret = cookie_of(request, IDENTITY_COOKIE)
     try:
         return portal.accounts.errand(ErrandKind.IDENTITY, secret) if secret else None
     except NotFound:
@@ -72,8 +73,8 @@ def register(portal: Services, visit: Visiting, request: Request, form: Sent) ->
     person = portal.accounts.person_named(form.text("user_name"))
     response = begin_session(portal, visit, person, "/applications", notice="registered")
     if identity:
-        portal.accounts.end_errand(ErrandKind.IDENTITY, request.cookies[IDENTITY_COOKIE])
-        response.delete_cookie(IDENTITY_COOKIE)
+        portal.accounts.end_errand(ErrandKind.IDENTITY, cookie_of(request, IDENTITY_COOKIE))
+        visit.set_proof(response, IDENTITY_COOKIE, "", max_age=0)
     return response
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from armillary.accounts.cookies import session_of
+from armillary.accounts.cookies import cookie_of, session_of
 from armillary.accounts.model import ErrandKind
 from armillary.base.errors import Forbidden, NotFound, Unauthorized
 from armillary.portal.context import Portal, Services, Visiting
@@ -41,7 +41,7 @@ def leave(portal: Services, visit: Visiting, request: Request, to: str = "/", ad
         _need_own(visit, add)
     journey = Journey.begin(to=local_path(to), adds=add)
     response = RedirectResponse(provider.address(journey, back=_back(visit)), 303)
-    visit.set_cookie(response, JOURNEY_COOKIE, json.dumps(vars(journey)), max_age=10 * MINUTES)
+    visit.set_proof(response, JOURNEY_COOKIE, json.dumps(vars(journey)), max_age=10 * MINUTES)
     return response
 
 
@@ -70,8 +70,8 @@ def back(
         facts: dict[str, Any] = vars(known)
         response = visit.go("/register")
         secret = portal.accounts.begin_errand(ErrandKind.IDENTITY, facts=facts)
-        visit.set_cookie(response, IDENTITY_COOKIE, secret, max_age=30 * MINUTES)
-    response.delete_cookie(JOURNEY_COOKIE)
+        visit.set_proof(response, IDENTITY_COOKIE, secret, max_age=30 * MINUTES)
+    visit.set_proof(response, JOURNEY_COOKIE, "", max_age=0)
     return response
 
 
@@ -87,7 +87,7 @@ def _need_own(visit: Visit, token: str) -> None:
 
 def _journey(request: Request, state: str) -> Journey:
     try:
-        journey = Journey(**json.loads(request.cookies.get(JOURNEY_COOKIE, "")))
+        journey = Journey(**json.loads(cookie_of(request, JOURNEY_COOKIE)))
         same = hmac.compare_digest(journey.state.encode(), state.encode())
     except (ValueError, TypeError, AttributeError):
         same, journey = False, None

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from armillary.accounts.cookies import session_cookie, session_of
+from armillary.accounts.cookies import cookie_of, session_cookie, session_of
 from armillary.accounts.model import ErrandKind, Person, TokenKind
 from armillary.accounts.trail import origin_of, see
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
@@ -52,7 +52,7 @@ def welcome(portal: Portal, visit: Visit, person: Person, to: str) -> Response:
         return begin_session(portal, visit, person, to)
     half = portal.accounts.begin_errand(ErrandKind.CODE, person_id=person.id, facts={"to": to})
     response = visit.go("/sign-in/code")
-    visit.set_cookie(response, HALF_COOKIE, half, max_age=300)
+    visit.set_proof(response, HALF_COOKIE, half, max_age=300)
     return response
 
 
@@ -93,7 +93,7 @@ def sign_in_sent(portal: Services, visit: Visiting, form: Sent) -> Response:
 @router.get("/sign-in/code")
 def code_form(portal: Services, visit: Visiting, request: Request) -> Response:
     try:
-        portal.accounts.errand(ErrandKind.CODE, request.cookies.get(HALF_COOKIE, ""))
+        portal.accounts.errand(ErrandKind.CODE, cookie_of(request, HALF_COOKIE))
     except NotFound:
         return visit.go("/sign-in")
     return visit.page("code.html", error=None)
@@ -101,7 +101,7 @@ def code_form(portal: Services, visit: Visiting, request: Request) -> Response:
 
 @router.post("/sign-in/code")
 def code_sent(portal: Services, visit: Visiting, request: Request, form: Sent) -> Response:
-    half = request.cookies.get(HALF_COOKIE, "")
+    half = cookie_of(request, HALF_COOKIE)
     try:
         errand = portal.accounts.errand(ErrandKind.CODE, half)
     except NotFound:
@@ -114,7 +114,7 @@ def code_sent(portal: Services, visit: Visiting, request: Request, form: Sent) -
     portal.accounts.end_errand(ErrandKind.CODE, half)
     person = portal.accounts.person(errand.person_id)
     response = begin_session(portal, visit, person, local_path(str(errand.facts["to"])))
-    response.delete_cookie(HALF_COOKIE)
+    visit.set_proof(response, HALF_COOKIE, "", max_age=0)
     return response
 
 
