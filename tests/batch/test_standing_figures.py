@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from batch_world import World
 
 from armillary.app.metrics.standing import Standing
 from armillary.base.ids import ClusterId
 from armillary.batch.core.states import Result
-from armillary.batch.model import Selection
+from armillary.batch.model import JobId, Selection
+from armillary.provenance import gaps
+from armillary.provenance.model import Gap
 from outside_engines import ON_BOTH
 
 Key = tuple[str, tuple[str, ...]]
+
+
+@pytest.fixture(autouse=True)
+def unrecorded(world: World) -> None:
+    """The table of jobs without records, which batch does not make."""
+    gaps.metadata.create_all(world.database)
 
 
 def figures(world: World, *, seconds: float = 0) -> dict[Key, float]:
@@ -56,6 +66,15 @@ def test_workers_are_counted_by_cloud_and_state(world: World) -> None:
     ((_, (cloud, state)),) = found
     assert cloud in {"east", "west"}
     assert state in {"planned", "booting"}
+
+
+@ON_BOTH
+def test_jobs_of_which_no_record_can_be_made_are_counted(world: World) -> None:
+    assert figures(world)["armillary_jobs_unrecorded", ()] == 0
+    gap = Gap(job=JobId(ClusterId(1), 0), attempt=1, reason="", at=world.clock.now())
+    with world.database.begin() as db:
+        gaps.keep(db, [gap, replace(gap, job=JobId(ClusterId(1), 1))])
+    assert figures(world)["armillary_jobs_unrecorded", ()] == 2
 
 
 @ON_BOTH

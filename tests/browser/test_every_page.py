@@ -48,6 +48,7 @@ PAGES = {
     "/admin/projects": "/admin/projects",
     "/admin/clouds": "/admin/clouds",
     "/admin/announcements": "/admin/announcements",
+    "/admin/records": "/admin/records",
     "/admin/trail": "/admin/trail",
     "/admin/usage": "/admin/usage",
     "/applications/more": "/applications/more",

@@ -18,6 +18,10 @@ from armillary.accounts.model import Principal
 from armillary.cli.session import connect
 from armillary.client.comparing import OnPlatform
 from armillary.client.crates import Crates
+from armillary.crates.record import JobRecord
+from armillary.provenance import clerk
+from armillary.provenance.model import JOB_PROPERTY
+from armillary.vospace.service.marking import Mark
 
 SUBMIT = "executable = count.sh\narguments = m51\ntransfer_input_files = m51.txt\nqueue\n"
 
@@ -67,3 +71,33 @@ def test_a_job_is_told_from_its_record_and_anybody_can_check_it(
         assert not side.holds("vos:/home/vera/gone.cat", brought["found.cat"])
     platform.space.put_bytes(Principal(person=platform.vera), "/home/vera/own.cat", [b"own\n"])
     assert vera("why", "/home/vera/own.cat", status=1).stdout.count("No record has these bytes") == 1
+
+
+def test_a_job_of_which_no_record_can_be_made_says_why_to_its_owner_and_to_administrators(
+    vera: Terminal, worker: None, platform: WholePlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object, **__: object) -> JobRecord:
+        raise ValueError("a number is too\x1b[2J large")
+
+    monkeypatch.setattr(clerk, "job_record", cannot)
+    vera.at(tmp_path)
+    (tmp_path / "count.sub").write_text("executable = /bin/true\ntransfer_executable = false\nqueue\n")
+    vera("submit", "count.sub", "--image", "my-snapshot", "--flavor", FLAVOR, "--wait")
+    job = json.loads(vera("history", "--json").stdout)[0]["id"]
+    reason = "a number is too\N{REPLACEMENT CHARACTER}[2J large"
+    assert reason in vera("why", job, status=1).stderr
+
+    platform.space.ensure_home(platform.vera)
+    who = Principal(person=platform.vera)
+    platform.space.put_bytes(who, "/home/vera/out", [b"7\n"])
+    blob = platform.space.node(who, "/home/vera/out").blob
+    assert blob
+    platform.space.mark([Mark(path="/home/vera/out", blob=blob, properties={JOB_PROPERTY: job})])
+    told = vera("why", "vos:me/out", status=1).stdout
+    assert f"The file names job {job}, of which no record can be made: {reason}" in told
+
+    vera("admin", "unrecorded", status=4)
+    password = f"{platform.administrator_password}\n"
+    vera("login", "admin", "--url", platform.url, "--password-stdin", stdin=password)
+    [found] = vera.json("admin", "unrecorded")
+    assert (found["job"], found["attempt"], found["reason"]) == (job, 1, reason)

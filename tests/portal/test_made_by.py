@@ -7,7 +7,9 @@ from batch_desk import BatchDesk
 from portal_visitor import Browser
 
 from armillary.accounts.model import Project
+from armillary.crates.record import JobRecord
 from armillary.fleet.fake import FakeCloud
+from armillary.provenance import clerk
 
 SUBMIT = "executable = count.sh\narguments = <b>m51</b>\nqueue\n"
 FILES = [("files", ("count.sh", b"#!/bin/sh\n"))]
@@ -46,3 +48,24 @@ def test_a_file_says_which_job_made_its_bytes(queued: Browser, desk: BatchDesk) 
     assert "Job 1.0 made these bytes, at another place or under another name: m51.cat" in page
     assert "armillary why vos:/home/ada/mine.cat" in page
     assert "No record has these bytes" in queued.get("/made-by/home/ada/other.cat")
+
+
+def test_a_job_of_which_no_record_can_be_made_says_so_to_its_owner_and_to_administrators(
+    queued: Browser, desk: BatchDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object, **__: object) -> JobRecord:
+        raise ValueError("a number <is> too large")
+
+    monkeypatch.setattr(clerk, "job_record", cannot)
+    desk.do_job(files={"m51.cat": b"7 sources"})
+    said = "No record can be made of this job: a number &lt;is&gt; too large"
+    assert said in queued.get("/jobs/1/0")
+    assert said in queued.get("/jobs/1/0/record")
+    queued.language = "fr"
+    assert "Aucun procès-verbal ne peut être dressé de cette tâche" in queued.get("/jobs/1/0/record")
+    queued.language = "en"
+    queued.post("/sign-out")
+    page = queued.sign_in("admin").get("/admin/records")
+    assert "a number &lt;is&gt; too large" in page
+    assert "<td>1.0</td>" in page
+    assert "Each job that ran has its record." not in page

@@ -56,6 +56,7 @@ from armillary.fleet.fake import FakeCloud, fake_fleet
 from armillary.provenance.beside import Beside
 from armillary.provenance.clerk import Clerk, Place
 from armillary.provenance.keys import PlatformKeys
+from armillary.provenance.model import Gap
 from armillary.provenance.service import Provenance
 from armillary.provenance.store import LARGE, Made, RecordStore
 from armillary.provenance.store import create_all as create_provenance
@@ -82,11 +83,11 @@ class MortalStore(RecordStore):
     dies = False
     last: Sequence[Made] = ()
 
-    def add(self, made: Sequence[Made], *, seq: int) -> None:
+    def add(self, made: Sequence[Made], *, seq: int, without: Sequence[Gap] = ()) -> None:
         self.last = made
         if self.dies:
             raise Killed
-        super().add(made, seq=seq)
+        super().add(made, seq=seq, without=without)
 
 
 @dataclass

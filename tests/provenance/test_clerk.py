@@ -13,7 +13,7 @@ from recorded_world import PLACE, Killed, World
 from sqlalchemy import text
 
 from armillary.accounts.model import JOB_MARK, Principal, TokenKind
-from armillary.base.errors import NotFound, QuotaExceeded, Unavailable
+from armillary.base.errors import QuotaExceeded, Unavailable
 from armillary.batch.ended import Ending
 from armillary.batch.model import JobId, Selection
 from armillary.batch.store.ended_records import EndedRecords
@@ -249,20 +249,6 @@ def test_whoever_asks_for_a_record_does_not_wait_for_a_clerk_who_is_long_at_it(w
         assert clerk.tick(patience=0) == 0
         go_on.set()
         assert loop.result(60) == 0
-
-
-def test_a_job_of_which_no_document_can_be_made_keeps_no_others_from_being_written_down(world: World) -> None:
-    world.submit(data={"attributes": {"Odd": 2**53 + 1}})
-    world.submit()
-    session = world.worker()
-    for _ in range(2):
-        world.run(session)
-    assert world.clerk.tick() == 1
-    assert world.clerk.tick() == 0
-    assert world.provenance.record(world.ada, job(2))
-    with pytest.raises(NotFound) as refused:
-        world.provenance.record(world.ada, job(1))
-    assert refused.value.code == "record_not_made"
 
 
 def test_a_copy_that_was_undone_hides_no_read_that_comes_after_it(world: World) -> None:

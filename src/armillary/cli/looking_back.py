@@ -1,11 +1,11 @@
-"""`armillary admin trail`: who did what."""
+"""`armillary admin trail` and `unrecorded`: who did what, and which jobs could not be written down."""
 
 from __future__ import annotations
 
 import rich_click as click
 
 from armillary.cli.administering import admin
-from armillary.cli.output import Columns, at, emit, voices
+from armillary.cli.output import Columns, at, emit, say, voices
 from armillary.cli.session import connect
 from armillary.cli.words import option
 
@@ -48,3 +48,18 @@ def trail(
         ("STATUS", "status"),
     ]
     emit(found, columns=columns, identity="id", empty="There are no such entries.")
+
+
+@admin.command(epilog="Example: armillary admin unrecorded")
+@option("--most", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many, the oldest.")
+@voices
+def unrecorded(most: int) -> None:
+    """List jobs that ended and of which no record can be made, and why. They are tried again when the platform starts."""
+    from armillary.client.provenance import Provenance
+
+    with connect() as http:
+        found = Provenance(http=http).gaps(most)
+    columns: Columns = [("JOB", "job"), ("ATTEMPT", "attempt"), ("TRIED", at("at")), ("REASON", "reason")]
+    emit(found["gaps"], columns=columns, identity="job", empty="Each job that ran has its record.")
+    if found["count"] > len(found["gaps"]):
+        say(f"{found['count'] - len(found['gaps'])} more are not shown: --most")

@@ -67,7 +67,11 @@ def _show_file(found: Record) -> None:
         ("SHA-256", "sha256"),
     ]
     emit_one(found, fields=fields, identity="path")
-    click.echo(_SAID[found["verdict"]].format(job=job, place=place))
+    gap = found["gap"]
+    if gap:
+        click.echo(f"The file names job {gap['job']}, of which no record can be made: {gap['reason']}")
+    else:
+        click.echo(_SAID[found["verdict"]].format(job=job, place=place))
     others = [one["job"] for one in makers[1:]]
     if others:
         click.echo(f"So did {', '.join(others[:10])}{' …' if len(others) > 10 else ''}.")

@@ -27,6 +27,10 @@ class Provenance:
         """Return a job's record, with its cluster's and both signatures."""
         return self._http.get(f"/api/v1/batch/jobs/{quote(job, safe='.')}/record")
 
+    def gaps(self, limit: int) -> Record:
+        """Return ends of jobs of which no record can be made: `gaps`, the oldest first, and their `count`."""
+        return self._http.get("/api/v1/provenance/gaps", limit=limit)
+
     def keys(self) -> list[Record]:
         """Return every key that ever signed."""
         return self._http.get("/api/v1/provenance/keys")["keys"]

@@ -18,6 +18,12 @@ RECORDS: Mapping[str, tuple[str, str]] = {
         N_("Nothing is written down of this job yet."),
         N_("Wait for its end; a job that was removed before it ran leaves no record."),
     ),
+    "record_impossible": (
+        N_("No record can be made of this job: %(reason)s"),
+        N_(
+            "Mend what is named in the submit file and run the job again, or ask an administrator: a newer version tries again when it starts."
+        ),
+    ),
     "no_record": (
         N_("No job of %(target)s has a record yet."),
         N_("A job's record is written when it is over."),

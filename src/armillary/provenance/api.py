@@ -9,14 +9,17 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import to_iso
+from armillary.base.errors import Forbidden
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
+from armillary.batch.seeing import READ
 from armillary.bounded import BoundedRoute
 from armillary.crates.canonical import parse
-from armillary.provenance.model import PublicKey, Signed, SignedCluster, SignedJob, Why
+from armillary.provenance.model import Gap, PublicKey, Signed, SignedCluster, SignedJob, Why
 from armillary.provenance.service import Provenance
 
 Part = Literal["job", "cluster"]
+MOST_GAPS = 1000
 
 
 def provenance_router(*, provenance: Provenance, authenticate: Callable[..., Principal]) -> APIRouter:
@@ -34,6 +37,21 @@ def provenance_router(*, provenance: Provenance, authenticate: Callable[..., Pri
         who: Annotated[Principal, who_asks], file: Annotated[str, Query(min_length=1, max_length=8192)]
     ) -> dict[str, Any]:
         return why_shape(provenance.why(who, file))
+
+    @routes.get("/provenance/gaps")
+    def gaps(
+        who: Annotated[Principal, who_asks], limit: Annotated[int, Query(ge=1, le=MOST_GAPS)] = 100
+    ) -> dict[str, Any]:
+        """Ends of jobs of which no record can be made, the oldest first. For administrators."""
+        bound = who.token is not None and who.token.project_id is not None
+        if not who.person.is_admin or bound or not who.allows(READ):
+            raise Forbidden(
+                "Only an administrator of the platform may do this.",
+                code="not_an_administrator",
+                remedy="Ask an administrator.",
+            )
+        found, count = provenance.gaps(limit)
+        return {"count": count, "gaps": [gap_shape(one) for one in found]}
 
     @routes.get("/batch/jobs/{job}/record")
     def record(
@@ -110,4 +128,10 @@ def why_shape(found: Why) -> dict[str, Any]:
         "verdict": found.verdict.value,
         "makers": [{"job": one.job, "name": one.name, "uri": one.uri} for one in found.makers],
         "made_by": made,
+        "gap": gap_shape(found.gap) if found.gap else None,
     }
+
+
+def gap_shape(gap: Gap) -> dict[str, Any]:
+    """Return what is told of a job without a record as the wire has it."""
+    return {"job": str(gap.job), "attempt": gap.attempt, "reason": gap.reason, "at": to_iso(gap.at)}

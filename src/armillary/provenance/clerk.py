@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Invalid
 from armillary.base.ids import ProjectId
@@ -19,7 +21,7 @@ from armillary.batch.model import JobId
 from armillary.crates.record import JobRecord, LineageStep
 from armillary.crates.signing import Signature
 from armillary.provenance.making import cluster_record, contents_of, job_record, merged
-from armillary.provenance.model import JOB_PROPERTY, RECORD_PROPERTY, SignedCluster, SignedJob
+from armillary.provenance.model import JOB_PROPERTY, RECORD_PROPERTY, Gap, SignedCluster, SignedJob
 from armillary.provenance.store import Made, RecordStore
 from armillary.vospace.access_model import Deed, JobAccess
 from armillary.vospace.service.marking import Mark
@@ -32,7 +34,10 @@ ROUNDS = 5
 """at a tick; then others may write, too"""
 PATIENCE = 2.0
 """seconds that whoever asks for a record waits for the clerk, who may be at the SHA-256 of a large file"""
+TRIED_AGAIN = 1000
+"""jobs without a record that are tried again after a start: a newer version may be able to say it"""
 _MARKS_AT_ONCE = 200
+_LONGEST_REASON = 500
 
 
 class Endings(Protocol):
@@ -102,6 +107,7 @@ class Clerk:
         self._clock = clock
         self._place = place
         self._lock = threading.Lock()
+        self._tried = False
         self._clusters: dict[int, tuple[EndedCluster, SignedCluster]] = {}
 
     def tick(self, *, patience: float = -1) -> int:
@@ -112,9 +118,24 @@ class Clerk:
         if not self._lock.acquire(timeout=patience):
             return 0
         try:
-            return sum(self._round() for _ in range(ROUNDS))
+            return self._try_again() + sum(self._round() for _ in range(ROUNDS))
         finally:
             self._lock.release()
+
+    def _try_again(self) -> int:
+        """Once after a start, make the records that could not be made before; return how many."""
+        if self._tried:
+            return 0
+        found = 0
+        known = self._store.gaps.oldest(TRIED_AGAIN)
+        for first in range(0, len(known), AT_ONCE):
+            some = {(gap.job, gap.attempt) for gap in known[first : first + AT_ONCE]}
+            jobs = self._endings.jobs({job for job, _ in some})
+            ran = [(job, job.attempt) for job in jobs if job.attempt is not None]
+            again = [(job, attempt) for job, attempt in ran if (job.id, attempt.number) in some]
+            found += self._keep(again, seq=self._store.progress())
+        self._tried = True
+        return found
 
     def _round(self) -> int:
         after = self._store.progress()
@@ -126,35 +147,49 @@ class Clerk:
         known = self._store.known([job.id for job in jobs])
         ran = [(job, job.attempt) for job in jobs if job.attempt is not None]
         new = [(job, attempt) for job, attempt in ran if (job.id, attempt.number) not in known]
-        made = self._write(new)
-        self._store.add([one for one, _ in made], seq=ended[-1].seq)
-        self._witness.forget([name for job in jobs for name in _names(job, job.attempt)])
+        made = self._keep(new, seq=ended[-1].seq)
+        old = [
+            (job, job.attempt) for job in jobs if job.attempt is None or (job.id, job.attempt.number) in known
+        ]
+        self._witness.forget([name for job, attempt in old for name in _names(job, attempt)])
+        return made
+
+    def _keep(self, jobs: Sequence[tuple[EndedJob, EndedAttempt]], *, seq: int) -> int:
+        """Write jobs down; return how many. What those did of which no record can be made stays noted for the next try."""
+        made, without = self._write(jobs)
+        self._store.add(made, seq=seq, without=without)
+        open_ = {gap.job for gap in without}
+        done = [name for job, attempt in jobs if job.id not in open_ for name in _names(job, attempt)]
+        self._witness.forget(done)
         return len(made)
 
-    def _write(self, jobs: Sequence[tuple[EndedJob, EndedAttempt]]) -> list[tuple[Made, list[Mark]]]:
+    def _write(self, jobs: Sequence[tuple[EndedJob, EndedAttempt]]) -> tuple[list[Made], list[Gap]]:
         accesses: dict[str, list[JobAccess]] = {}
         names = {name: str(job.id) for job, attempt in jobs for name in _names(job, attempt)}
         for one in self._witness.of_jobs(list(names)):
             accesses.setdefault(names[one.job], []).append(one)
-        made: list[tuple[Made, list[Mark]]] = []
+        made: list[Made] = []
+        marks: list[Mark] = []
+        without: list[Gap] = []
         for job, attempt in jobs:
             # A token's mark is its bearer's word: nobody writes into the record of somebody else's job.
-            own = [a for a in accesses.get(str(job.id), ()) if a.person_id == job.owner]
+            own = merged([a for a in accesses.get(str(job.id), ()) if a.person_id == job.owner])
             try:
-                made.append(self._made(job, attempt, merged(own)))
-            except (
-                Invalid,
-                ValueError,
-            ):  # one job of which no document can be made keeps no other's from being made
+                one = self._made(job, attempt, own)
+            except (Invalid, ValueError) as error:  # it keeps no other's record from being made
                 log.exception("job %s leaves no record", job.id)
-        marks = [mark for _, some in made for mark in some]
+                now = self._clock.now()
+                without.append(Gap(job=job.id, attempt=attempt.number, reason=_reason(error), at=now))
+                marks += _marks(own, {JOB_PROPERTY: str(job.id)})
+                continue
+            made.append(one)
+            sha256 = one.signed.signature.sha256
+            marks += _marks(own, {RECORD_PROPERTY: sha256, JOB_PROPERTY: str(job.id)})
         for first in range(0, len(marks), _MARKS_AT_ONCE):
             self._mark(marks[first : first + _MARKS_AT_ONCE])
-        return made
+        return made, without
 
-    def _made(
-        self, job: EndedJob, attempt: EndedAttempt, accesses: Sequence[JobAccess]
-    ) -> tuple[Made, list[Mark]]:
+    def _made(self, job: EndedJob, attempt: EndedAttempt, accesses: Sequence[JobAccess]) -> Made:
         cluster, shared = self._cluster(job.id.cluster)
         record = job_record(
             job,
@@ -167,13 +202,8 @@ class Clerk:
             most=self._place.most_accesses,
         )
         signed = self._signed(job.id, attempt.number, record)
-        properties = {RECORD_PROPERTY: signed.signature.sha256, JOB_PROPERTY: str(job.id)}
-        marks = [
-            Mark(path=one.path, blob=one.blob, properties=properties)
-            for one in accesses
-            if one.deed is Deed.WRITE and one.blob
-        ]
-        return Made(signed=signed, contents=contents_of(record), in_space=bool(marks)), marks
+        wrote = any(one.deed is Deed.WRITE and one.blob for one in accesses)
+        return Made(signed=signed, contents=contents_of(record), in_space=wrote)
 
     def _signed(self, job: JobId, attempt: int, record: JobRecord) -> SignedJob:
         document = record.canonical()
@@ -224,3 +254,23 @@ def _names(job: EndedJob, attempt: EndedAttempt | None) -> list[str]:
     """Return how the credentials of a job's attempts name it."""
     numbers = {one.number for one in job.earlier} | ({attempt.number} if attempt else set[int]())
     return [f"{job.id}.{number}" for number in sorted(numbers)]
+
+
+def _marks(accesses: Sequence[JobAccess], properties: Mapping[str, str]) -> list[Mark]:
+    """Return what the files that a job wrote are to say of it."""
+    return [
+        Mark(path=one.path, blob=one.blob, properties=properties)
+        for one in accesses
+        if one.deed is Deed.WRITE and one.blob
+    ]
+
+
+def _reason(error: Invalid | ValueError) -> str:
+    """Return why there is no record, in text that every database takes and no terminal obeys."""
+    said = error.message if isinstance(error, ArmillaryError) else str(error)
+    if isinstance(error, ValidationError):  # its own text is long, and quotes what was found
+        first = error.errors()[0]
+        said = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return "".join(
+        one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in said[:_LONGEST_REASON]
+    )

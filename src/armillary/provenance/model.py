@@ -91,6 +91,18 @@ class Maker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gap:
+    """That no record could be made of an end of a job."""
+
+    job: JobId
+    attempt: int
+    reason: str
+    """for people: what of the job no document can say"""
+    at: datetime
+    """when it was tried last"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Why:
     """What made a file, as far as records tell. `makers`: all jobs that made these bytes, the likeliest first."""
 
@@ -104,3 +116,5 @@ class Why:
     cluster: SignedCluster | None
     intact: bool | None
     """whether both signatures are good; None without a record"""
+    gap: Gap | None = None
+    """without a record: of the job that the file names, if none could be made of it"""

@@ -6,8 +6,12 @@ Records of the jobs of one submit differ in little. Against the first of them an
 from __future__ import annotations
 
 import zlib
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
 
 from armillary.base.errors import Unavailable
+from armillary.batch.ports import BlobWriter
 
 _WINDOW = 32 << 10
 """bytes of a pattern that zlib looks at"""
@@ -41,3 +45,11 @@ def damaged() -> Unavailable:
         code="record_damaged",
         remedy="Restore the database from a backup; a bundle that was exported before has the record, too.",
     )
+
+
+class BigDocuments(Protocol):
+    """Where large documents lie, by their SHA-256: batch's spool."""
+
+    def writer(self) -> AbstractContextManager[BlobWriter]: ...
+
+    def path(self, sha256: str) -> Path: ...

@@ -15,6 +15,7 @@ from armillary.crates.signing import Signature, read_public, verifies
 from armillary.provenance.model import (
     JOB_PROPERTY,
     MAX_RECORDS,
+    Gap,
     Maker,
     PublicKey,
     Signed,
@@ -82,13 +83,22 @@ class Provenance:
         """Return the record of a job that is over.
 
         Raises:
-            NotFound: the caller may not see the job; or nothing is written down of it, code `record_not_made`.
+            NotFound: the caller may not see the job; or nothing is written down of it, code `record_not_made`; or
+                nothing can be of its last end, code `record_impossible`.
         """
         view = self._jobs.job(who, job).view
         found = self._store.job(job)
         if found is None or (found.attempt < view.attempts and view.finished_at):
             self._write_down()
             found = self._store.job(job) or found
+        gap = self._store.gaps.of(job)
+        if gap is not None and (found is None or found.attempt < gap.attempt):
+            raise NotFound(
+                f"No record can be made of job {job}: {gap.reason}",
+                code="record_impossible",
+                facts={"job": str(job), "attempt": gap.attempt, "reason": gap.reason},
+                remedy="Mend what is named in the submit file and run the job again, or ask an administrator: a newer version tries again when it starts.",
+            )
         if found is None:
             raise NotFound(
                 f"Nothing is written down of job {job} yet.",
@@ -130,8 +140,13 @@ class Provenance:
         self._jobs.cluster(who, cluster)
         self._write_down()
         if procs is not None:
-            some = (self._store.job(JobId(cluster, proc)) for proc in sorted(procs))
-            return [one for one in some if one is not None]
+            some = (self._store.jobs_of(cluster, after=proc - 1, limit=1) for proc in sorted(procs))
+            return [
+                one
+                for page, proc in zip(some, sorted(procs), strict=True)
+                for one in page
+                if one.job.proc == proc
+            ]
         found: list[SignedJob] = []
         octets = 0
         for one in self._all_of(cluster):
@@ -150,6 +165,10 @@ class Provenance:
         while page := self._store.jobs_of(cluster, after=after, limit=_PAGE):
             yield from page
             after = page[-1].job.proc
+
+    def gaps(self, limit: int) -> tuple[list[Gap], int]:
+        """Return ends of jobs of which no record can be made, the oldest first, and how many there are. For administrators."""
+        return self._store.gaps.oldest(limit), self._store.gaps.count()
 
     def is_signed(self, signed: Signed) -> bool:
         """Whether a key of ours signed a document."""
@@ -196,7 +215,13 @@ class Provenance:
             record=record,
             cluster=shared,
             intact=self.is_signed(record) and self.is_signed(shared) if record and shared else None,
+            gap=None if record else self._gap(who, node),
         )
+
+    def _gap(self, who: Principal, node: Node) -> Gap | None:
+        """Return that the job which a file names left no record."""
+        job = _marked(node)
+        return self._store.gaps.of(job) if job and self._may_see(who, job) else None
 
     def _path(self, who: Principal, text: str) -> VOSPath:
         if text.startswith("vos://"):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -32,12 +30,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
-from armillary.batch.ports import BlobWriter
 from armillary.columns import Moment, Serial
 from armillary.crates.canonical import digest
 from armillary.crates.signing import Signature
-from armillary.provenance.model import PublicKey, Signed, SignedCluster, SignedJob
-from armillary.provenance.packing import damaged, pack, unpack
+from armillary.provenance import gaps
+from armillary.provenance.model import Gap, PublicKey, Signed, SignedCluster, SignedJob
+from armillary.provenance.packing import BigDocuments, damaged, pack, unpack
 
 metadata = MetaData()
 LARGE = 8 << 10
@@ -108,6 +106,7 @@ _ENDINGS = "endings"
 def create_all(engine: Database) -> None:
     """Make the tables that are not there yet."""
     metadata.create_all(engine)
+    gaps.metadata.create_all(engine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +119,6 @@ class Made:
     """whether it wrote files in VOSpace"""
 
 
-class BigDocuments(Protocol):
-    """Where large documents lie, by their SHA-256: batch's spool."""
-
-    def writer(self) -> AbstractContextManager[BlobWriter]: ...
-
-    def path(self, sha256: str) -> Path: ...
-
-
 class RecordStore:
     """Each call is one transaction."""
 
@@ -135,6 +126,7 @@ class RecordStore:
         """Keep documents of more than `large` packed bytes in `big`."""
         self._large = large
         self._database = database
+        self.gaps = gaps.Gaps(database=database)
         self._reading = database.execution_options(readonly=True)
         self._big = big
 
@@ -192,10 +184,10 @@ class RecordStore:
                 found |= {(JobId(ClusterId(cluster), proc), number) for proc, number in db.execute(query)}
         return found
 
-    def add(self, made: Sequence[Made], *, seq: int) -> None:
+    def add(self, made: Sequence[Made], *, seq: int, without: Sequence[Gap] = ()) -> None:
         """Keep records of jobs, and that all endings up to `seq` are written down. What is there already stays.
 
-        The records of their clusters must be there.
+        The records of their clusters must be there. Of `without` no record could be made.
         """
         patterns = self._patterns({one.signed.job.cluster: one.signed.document for one in made})
         packed = {one.signed.job: pack(one.signed.document, patterns[one.signed.job.cluster]) for one in made}
@@ -207,6 +199,8 @@ class RecordStore:
         with self._database.begin() as db:
             known = self._numbers(db)
             there = self._there(db, made)
+            gaps.keep(db, without)
+            gaps.close(db, [(one.signed.job, one.signed.attempt) for one in made])
             rows = [
                 {
                     "cluster": one.signed.job.cluster,
@@ -265,7 +259,7 @@ class RecordStore:
         return self._job_of(row) if row is not None else None
 
     def jobs_of(self, cluster: int, *, after: int = -1, limit: int = 500) -> list[SignedJob]:
-        """Return records of a cluster's jobs beyond a proc, of each job the newest."""
+        """Return records of a cluster's jobs beyond a proc, of each job the newest; none of a job whose last end has none."""
         query = _jobs_query().where(jobs.c.cluster == cluster, jobs.c.proc > after)
         newest = jobs.alias()
         later = select(newest.c.proc).where(
@@ -274,7 +268,11 @@ class RecordStore:
             newest.c.attempt > jobs.c.attempt,
         )
         with self._reading.connect() as db:
-            rows = db.execute(query.where(~later.exists()).order_by(jobs.c.proc).limit(limit)).all()
+            rows = db.execute(
+                query.where(~later.exists(), ~gaps.is_behind(jobs.c.cluster, jobs.c.proc, jobs.c.attempt))
+                .order_by(jobs.c.proc)
+                .limit(limit)
+            ).all()
         return [self._job_of(row) for row in rows]
 
     def named(self, digests: Collection[str]) -> set[str]:

@@ -16,6 +16,7 @@ from armillary.batch.model import MachineState
 from armillary.batch.store.shapes import STATES, shapes
 from armillary.batch.store.tables import clusters, lanes, machines
 from armillary.notices.tables import post
+from armillary.provenance.gaps import gaps
 
 
 class Standing(Collector):
@@ -39,6 +40,7 @@ class Standing(Collector):
                         _workers(db),
                         *_boots(db),
                         _notices(db),
+                        _unrecorded(db),
                         _size(db),
                     ]
                 self._until = time.monotonic() + self._seconds
@@ -114,6 +116,14 @@ def _notices(db: Connection) -> Metric:
     for row in db.execute(select(post.c.state, func.count().label("n")).group_by(post.c.state)):
         found.add_metric([row.state], row.n)
     return found
+
+
+def _unrecorded(db: Connection) -> Metric:
+    return GaugeMetricFamily(
+        "armillary_jobs_unrecorded",
+        "Jobs that ended and of which no record can be made.",
+        value=float(db.execute(select(func.count()).select_from(gaps)).scalar_one()),
+    )
 
 
 def _size(db: Connection) -> Metric:

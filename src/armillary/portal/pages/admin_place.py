@@ -228,6 +228,13 @@ def usage(portal: Services, visit: Visiting) -> Response:
     )
 
 
+@router.get("/records")
+def records(portal: Services, visit: Visiting) -> Response:
+    visit.need_admin()
+    gaps, count = portal.provenance.gaps(PAGE) if portal.provenance else ([], 0)
+    return visit.page("admin_records.html", gaps=gaps, more=count - len(gaps))
+
+
 @router.get("/usage.csv")
 def usage_csv(portal: Services, visit: Visiting) -> Response:
     visit.need_admin()

@@ -11,7 +11,6 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from armillary.base.errors import ArmillaryError, NotFound
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId, Selection
-from armillary.crates.record import ClusterRecord, JobRecord
 from armillary.portal.context import Portal, Sent, Services, Visiting
 from armillary.portal.inside.printing import printable
 from armillary.portal.job_shown import files_of, in_vospace, log_end, used_of
@@ -46,21 +45,17 @@ def _shown(portal: Portal, visit: Visit, job: JobId) -> dict[str, Any]:
     }
 
 
-def _record(
-    portal: Portal, visit: Visit, job: JobId, state: str
-) -> tuple[JobRecord | None, ClusterRecord | None, bool]:
+def _record(portal: Portal, visit: Visit, job: JobId, state: str) -> dict[str, Any]:
     """Return what is written down of a job that is over, and whether its signatures hold."""
+    shown: dict[str, Any] = {"record": None, "shared": None, "intact": False, "unrecorded": None}
     if portal.provenance is None or state not in ("completed", "removed"):
-        return None, None, False
+        return shown
     try:
         signed, shared = portal.provenance.record(visit.who, job)
-    except ArmillaryError:
-        return None, None, False  # the page of the record says why
-    return (
-        signed.record,
-        shared.record,
-        portal.provenance.is_signed(signed) and portal.provenance.is_signed(shared),
-    )
+    except ArmillaryError as error:  # that there is none yet is told on the page of the record
+        return shown | {"unrecorded": error if error.code == "record_impossible" else None}
+    intact = portal.provenance.is_signed(signed) and portal.provenance.is_signed(shared)
+    return shown | {"record": signed.record, "shared": shared.record, "intact": intact}
 
 
 @router.get("/jobs/{cluster}/{proc}")
@@ -69,13 +64,10 @@ def job_page(
 ) -> Response:
     job = JobId(ClusterId(cluster), proc)
     shown = _shown(portal, visit, job)
-    record, shared, intact = _record(portal, visit, job, shown["job"].state)
     return visit.page(
         "job.html",
         **shown,
-        record=record,
-        shared=shared,
-        intact=intact,
+        **_record(portal, visit, job, shown["job"].state),
         keeps=portal.archive is not None,
         attempt=attempt,
         logs=[log_end(portal, visit, job, stream, attempt) for stream in STREAMS],
