@@ -17,6 +17,7 @@ from armillary.crates import bounds
 from armillary.crates.bounds import Bounded, open_bounded
 from armillary.crates.shelves import Zip
 from armillary.fleet.fake import FakeCloud
+from armillary.portal.pages import crates
 from armillary.provenance.service import Provenance
 
 FILES = [("files", ("count.sh", b"#!/bin/sh\n"))]
@@ -74,6 +75,40 @@ def test_a_good_crate_is_said_to_be_so_and_its_jobs_are_imported_and_run_again(
     assert "They are compared when all jobs are over." in ada.post(
         "/rerun/import-1", {"on": "", "of": "galaxies", "key": "k"}
     )
+
+
+def test_an_import_of_many_jobs_comes_in_pages_and_only_their_records_are_read(
+    ada: Browser,
+    clouds: list[FakeCloud],
+    project: Project,
+    desk: BatchDesk,
+    provenance: Provenance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crates, "SHOWN", 2)
+    image = str(clouds[0].images(project)[0].sha512)
+    submit = "executable = count.sh\nqueue 5\n"
+    ada.post("/jobs/submit", {"image": image, "flavor": "c2-2gb-10", "submit_text": submit}, files=FILES)
+    for _ in range(5):
+        desk.do_job()
+    page = check(ada, ada.client.get("/jobs/1/crate.zip").content)
+    ticket = re.search(r'action="/crates/([A-Za-z0-9_-]+)/import"', page)
+    (key,) = provenance.published_keys()
+    assert ticket
+    ada.post(f"/crates/{ticket.group(1)}/import", {"trust": key.id})
+    read: list[str] = []
+    path = desk.spool.path
+    monkeypatch.setattr(desk.spool, "path", lambda sha256: read.append(sha256) or path(sha256))
+    page = ada.get("/imports/1")
+    assert len(read) == 4, "the submit's, those on the page, and one to know that there are more"
+    assert re.findall(r"<tr><td>([0-9.]+)", page) == ["1.0", "1.1"]
+    assert "5 in all" in page
+    assert f'title="{key.id}"' in page
+    assert 'href="/imports/1?start=2"' in page
+    last = ada.get("/imports/1?start=4")
+    assert re.findall(r"<tr><td>([0-9.]+)", last) == ["1.4"]
+    assert 'rel="next"' not in last
+    ada.get("/imports/1?start=9", status=404)
 
 
 def test_a_machine_image_in_a_crate_is_brought_along(

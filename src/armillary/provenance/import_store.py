@@ -92,6 +92,14 @@ class Found:
     image: Signature | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much an import is, without reading it: its jobs, and the ids of the keys that signed its records."""
+
+    jobs: int
+    signers: Sequence[str]
+
+
 class ImportStore:
     """Imports in SQL."""
 
@@ -142,8 +150,10 @@ class ImportStore:
         with self._database.connect() as db:
             return [Listed(number=row.id, jobs=row.jobs, at=row.at) for row in db.execute(query)]
 
-    def find(self, number: int, person: str | None) -> Found | None:
-        """Return an import, of one person if one is given."""
+    def find(
+        self, number: int, person: str | None, *, start: int = 0, limit: int | None = None
+    ) -> Found | None:
+        """Return an import, of one person if one is given; `limit` jobs of it from number `start`, all without one."""
         query = select(imports).where(imports.c.id == number)
         if person is not None:
             query = query.where(imports.c.person == person)
@@ -155,7 +165,10 @@ class ImportStore:
                 select(import_images.c.signature).where(import_images.c.number == number)
             ).scalar()
             jobs = db.execute(
-                select(import_jobs).where(import_jobs.c.number == number).order_by(import_jobs.c.proc)
+                select(import_jobs)
+                .where(import_jobs.c.number == number, import_jobs.c.proc >= start)
+                .order_by(import_jobs.c.proc)
+                .limit(limit)
             ).all()
         return Found(
             cluster=Signature.model_validate_json(row.cluster),
@@ -166,6 +179,20 @@ class ImportStore:
             keys=json.loads(row.keys),
             image=Signature.model_validate_json(image) if image else None,
         )
+
+    def extent(self, number: int, found: Found) -> Extent:
+        """Say how much an import is that was found."""
+        of_it = import_jobs.c.number == number
+        papers = [found.cluster, *([found.image] if found.image else [])]
+        signers = {paper.key for paper in papers}
+        with self._database.connect() as db:
+            jobs = db.execute(select(func.count()).select_from(import_jobs).where(of_it)).scalar_one()
+            for key in found.keys.keys() - signers:
+                # a key's id is 64 hexadecimal digits, which nothing else in a signature contains
+                by_it = select(import_jobs.c.proc).where(of_it, import_jobs.c.signature.contains(key))
+                if db.execute(by_it.limit(1)).first():
+                    signers.add(key)
+        return Extent(jobs=int(jobs), signers=sorted(signers))
 
 
 def _note_image(db: Connection, number: int, crate: Crate) -> None:

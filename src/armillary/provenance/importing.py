@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from armillary.accounts.model import Principal
@@ -16,7 +16,7 @@ from armillary.crates.record import ClusterRecord, ImageRecord, JobRecord, Kind,
 from armillary.crates.signing import Signature, key_id, read_public, verifies
 from armillary.provenance.crate_ports import Bytes, Sent
 from armillary.provenance.exporting import MAX_JOBS, chunks_of
-from armillary.provenance.import_store import ImportStore, Listed
+from armillary.provenance.import_store import Extent, Found, ImportStore, Listed
 from armillary.provenance.model import MAX_RECORDS
 
 _NAMED = 50
@@ -137,15 +137,25 @@ class Imports:
         found = self._store.find(number, None if who.person.is_admin else who.person.id)
         jobs = [job for job in found.jobs if proc in (None, job.proc)] if found else []
         if found is None or not jobs:
-            raise NotFound(
-                f"there is no import {number}" if found is None else f"import {number} has no job {proc}",
-                code="import_not_found",
-                facts={"import": number},
-                remedy="Import a crate: armillary import CRATE",
-            )
+            raise _not_here(number, None if found is None else proc)
+        return self._read(replace(found, jobs=jobs))
+
+    def part(self, who: Principal, number: int, *, start: int, limit: int) -> tuple[Crate, Extent]:
+        """Return `limit` jobs of an import from number `start`, and how much it is; no other record is read.
+
+        Raises:
+            NotFound: as `crate`; also when it has no job from there.
+        """
+        person = None if who.person.is_admin else who.person.id
+        found = self._store.find(number, person, start=start, limit=limit)
+        if found is None or not found.jobs:
+            raise _not_here(number, None if found is None else start)
+        return self._read(found), self._store.extent(number, found)
+
+    def _read(self, found: Found) -> Crate:
         return Crate(
             cluster=self._signed(ClusterRecord, found.cluster, found.keys),
-            jobs=[self._signed(JobRecord, job.signature, found.keys) for job in jobs],
+            jobs=[self._signed(JobRecord, job.signature, found.keys) for job in found.jobs],
             keys=found.keys,
             image=self._signed(ImageRecord, found.image, found.keys) if found.image else None,
         )
@@ -215,3 +225,12 @@ class Imports:
                 facts={"gone": missing[:_NAMED], "count": len(missing)},
                 remedy="Send their bytes first: PUT /api/v1/batch/blobs/SHA256",
             )
+
+
+def _not_here(number: int, proc: int | None) -> NotFound:
+    return NotFound(
+        f"there is no import {number}" if proc is None else f"import {number} has no job {proc}",
+        code="import_not_found",
+        facts={"import": number},
+        remedy="Import a crate: armillary import CRATE",
+    )

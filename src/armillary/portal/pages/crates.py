@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from armillary.base.errors import ArmillaryError, Invalid, NotFound, TooLarge
-from armillary.base.ids import ClusterId
 from armillary.base.units import format_size
 from armillary.crates.bounds import open_bounded
 from armillary.crates.layout import Crate
@@ -29,7 +28,7 @@ from armillary.portal.files_shown import visible
 from armillary.portal.pages.jobs import Number
 from armillary.portal.pages.keeping import archive_of
 from armillary.portal.visit import Visit
-from armillary.provenance.exporting import Target
+from armillary.provenance.exporting import MAX_JOBS
 from armillary.provenance.importing import Imported
 
 MOST_BYTES = 1 << 30
@@ -196,16 +195,22 @@ def bring(portal: Services, visit: Visiting, ticket: Ticket, form: Sent) -> Resp
 
 
 @router.get("/imports/{number}")
-def import_page(portal: Services, visit: Visiting, number: Number) -> Response:
-    archive = archive_of(portal)
-    crate = archive.exports.crate(visit.who, Target(cluster=ClusterId(number), imported=True))
+def import_page(
+    portal: Services, visit: Visiting, number: Number, start: Annotated[int, Query(ge=0, le=MAX_JOBS)] = 0
+) -> Response:
+    """A page of an import's jobs: each record is read and its signature checked, so not all of them at each look."""
+    imports = archive_of(portal).imports
+    crate, extent = imports.part(visit.who, number, start=start, limit=SHOWN + 1)
+    following = crate.jobs[SHOWN].document.proc if len(crate.jobs) > SHOWN else None
     return visit.page(
         "import.html",
         number=number,
         record=crate.cluster.document,
         jobs=[job.document for job in crate.jobs[:SHOWN]],
-        count=len(crate.jobs),
-        signers=_signers(crate),
+        count=extent.jobs,
+        signers=extent.signers,
+        first=f"/imports/{number}" if start else None,
+        following=None if following is None else f"/imports/{number}?start={following}",
         image=crate.image.document if crate.image else None,
     )
 
