@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 from armillary.base.clock import VirtualClock
 from armillary.base.errors import NotFound
@@ -55,14 +56,28 @@ def test_an_image_that_somebody_has_looked_into_is_not_fetched() -> None:
     assert desk.looks == []
 
 
-def test_what_cannot_be_read_stops_no_other_and_is_tried_again_the_next_day() -> None:
+def test_what_cannot_be_read_stops_no_other_and_is_tried_again_soon_and_then_ever_later() -> None:
     desk = Desk()
     desk.gone.add(OTHER)
     desk.inspecting.tick()
     desk.known.add(ONE)
-    desk.clock.advance(timedelta(hours=23))
-    desk.inspecting.tick()
-    assert len(desk.looks) == 2
-    desk.clock.advance(timedelta(hours=1))
-    desk.inspecting.tick()
-    assert desk.looks[2:] == [(COMETS, OTHER)]
+    began, tried = desk.clock.now(), list[float]()
+    while len(tried) < 10:
+        desk.clock.advance(timedelta(minutes=1))
+        before = len(desk.looks)
+        desk.inspecting.tick()
+        if len(desk.looks) > before:
+            tried.append((desk.clock.now() - began) / timedelta(minutes=10))
+    assert [later - sooner for sooner, later in pairwise([0, *tried])] == [
+        1,
+        2,
+        4,
+        8,
+        16,
+        32,
+        64,
+        128,
+        144,
+        144,
+    ]
+    assert desk.looks[2:] == [(COMETS, OTHER)] * 10

@@ -109,6 +109,26 @@ def test_how_far_the_reading_is_stands_in_the_answer(
     assert http.get("/api/v1/images/base/packages").json()["state"] == "ready"
 
 
+def test_reading_leaves_no_file_open(
+    fleet: FleetService, project: Project, base: FleetImage, tmp_path: Path
+) -> None:
+    known = contents(fleet, tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert known.look(project, "base").ready
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_what_went_wrong_last_time_is_told_once_or_passed_over(
+    fleet: FleetService, project: Project, base: FleetImage, tmp_path: Path
+) -> None:
+    known = contents(fleet, tmp_path, spare=1 << 60)
+    known.look(project, "base")
+    with pytest.raises(OutOfSpace):
+        known.look(project, "base")
+    known.look(project, "base")
+    assert not known.look(project, "base", anew=True).ready
+
+
 def test_two_images_differ_in_packages_configuration_and_files_outside_of_packages(
     fleet: FleetService, project: Project, base: FleetImage, later: FleetImage, tmp_path: Path
 ) -> None:

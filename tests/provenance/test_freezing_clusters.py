@@ -180,6 +180,24 @@ def test_what_another_freeze_needs_stays_kept(world: World, crates: Crates) -> N
         world.fleet.delete_image(EAST, project, image.id)
 
 
+def test_an_image_is_let_go_with_the_last_that_needs_it_on_every_cloud_that_kept_it(
+    world: World, crates: Crates
+) -> None:
+    world.submit()
+    second = count(world).cluster
+    crates.freezes.freeze(world.ada, CLUSTER, to=None, title=None)
+    made = crates.freezes.freeze(world.ada, second, to=None, title=None)
+    store = FrozenStore(database=world.database)
+    store.put(replace(made, image_kept=[], doi="10.5072/x", doi_state="draft"))  # its cloud did not answer
+    crates.freezes.unfreeze(world.ada, CLUSTER)
+    kept = crates.freezes.find(second)
+    assert kept and (kept.image_kept, kept.doi) == (["east"], "10.5072/x")
+    crates.freezes.unfreeze(world.ada, second)
+    project = world.accounts.project(world.group.project)
+    (image,) = world.fleet.images(EAST, project)
+    world.fleet.delete_image(EAST, project, image.id)
+
+
 def test_what_cannot_be_kept_whole_leaves_nothing(world: World, crates: Crates) -> None:
     world.submit(2)
     half = count(world).cluster

@@ -212,7 +212,7 @@ def build_batch(
     inspecting = Inspecting(
         demand=engine.demand,
         has=contents.has,
-        look=lambda project, image: contents.look(accounts.project(project), image),
+        look=lambda project, image: contents.look(accounts.project(project), image, anew=True),
         clock=clock,
     )
     draining = Draining(database=database, clouds=fleet, clock=clock)

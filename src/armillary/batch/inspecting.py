@@ -13,8 +13,9 @@ from armillary.batch.model import Demand
 
 log = logging.getLogger(__name__)
 
-AGAIN = timedelta(days=1)
-"""An image that could not be read is not fetched again before."""
+SOON, LATE = timedelta(minutes=10), timedelta(days=1)
+"""An image that could not be read is fetched again after the first, and each time after twice as long, up to the second:
+a cloud may only have been out of reach, and until then no worker of the image is asked."""
 
 
 class Inspecting:
@@ -33,16 +34,19 @@ class Inspecting:
         self._has = has
         self._look = look
         self._clock = clock
-        self._tried: dict[Sha512, datetime] = {}
+        self._tried: dict[Sha512, tuple[datetime, timedelta]] = {}
+        """when it is tried again, and how long it was left alone until then"""
 
     def tick(self) -> None:
         """Begin to look into what nobody has."""
         now = self._clock.now()
-        self._tried = {image: at for image, at in self._tried.items() if now - at < AGAIN}
+        self._tried = {image: known for image, known in self._tried.items() if now - known[0] < LATE}
         for group in {demand.group for demand in self._demand()}:
-            if group.image in self._tried or self._has(group.image):
+            at, pause = self._tried.get(group.image, (now, SOON / 2))
+            if now < at or self._has(group.image):
                 continue
-            self._tried[group.image] = now
+            pause = min(2 * pause, LATE)
+            self._tried[group.image] = now + pause, pause
             try:
                 self._look(group.project, group.image)
             except ArmillaryError as error:

@@ -91,20 +91,21 @@ class ImageContents:
         for left in folder.glob(f"{_FETCHED}*"):
             left.unlink(missing_ok=True)
 
-    def look(self, project: Project, image: str) -> Look:
+    def look(self, project: Project, image: str, *, anew: bool = False) -> Look:
         """Find an image that the project may use, and begin to read it if nobody has yet.
 
         Raises:
             NotFound, Conflict: as the fleet has it.
-            ArmillaryError: why it could not be read when it was tried last; asking again tries anew.
+            ArmillaryError: why it could not be read when it was tried last; asking again, or `anew`, tries anew.
         """
         found = self._fleet.find_image(project, image)
         digest = found.sha512 or Sha512("")
         if self.has(digest):
             return Look(image=found)
         with self._guard:
-            if digest in self._failed:
-                raise self._failed.pop(digest)
+            failed = self._failed.pop(digest, None)
+            if failed is not None and not anew:
+                raise failed
             told = self._told.get(digest)
             if told is None:
                 self._told[digest] = told = "it waits for its turn"
@@ -153,7 +154,9 @@ class ImageContents:
             with self._guard:
                 self._told[digest] = text
 
-        fetched = Path(tempfile.mkstemp(prefix=_FETCHED, dir=self._folder)[1])
+        handle, name = tempfile.mkstemp(prefix=_FETCHED, dir=self._folder)
+        os.close(handle)
+        fetched = Path(name)
         failed: ArmillaryError | None = None
         try:
             with self._turns:

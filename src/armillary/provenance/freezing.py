@@ -205,12 +205,24 @@ class Freezes:
         path = VOSPath.parse(found.path)
         if self._space.exists(who, path):
             self._space.thaw(who, path, str(cluster))
-        if all(one.cluster == cluster for one in self._store.of_image(found.image)):
-            self._protect(
-                found, protected=False
-            )  # before it is forgotten: or a kill would leave it kept for ever
+        if heirs := self._heirs(found):
+            # it is theirs to let go now, also on clouds that did not answer when they were frozen
+            self._store.keep(heirs[0].cluster, found.image_kept)
+        else:
+            # before it is forgotten: or a kill would leave it kept for ever
+            self._protect(found, protected=False)
+            for other in self._heirs(found):  # one was frozen in the meantime
+                self._protect(other, protected=True)
         self._store.remove(cluster)
         return found
+
+    def _heirs(self, found: Frozen) -> list[Frozen]:
+        """Return what else needs the same copies of an image: what else of the project ran on it."""
+        return [
+            one
+            for one in self._store.of_image(found.image)
+            if one.cluster != found.cluster and one.project == found.project
+        ]
 
     def cite(self, who: Principal, cluster: ClusterId, *, publish: bool) -> Frozen:
         """Give a frozen cluster a DOI: a draft, or with `publish` one for ever, once its folder is public.

@@ -120,6 +120,15 @@ class FrozenStore:
         with self._database.begin() as db:
             db.execute(update(frozen).where(frozen.c.cluster == cluster).values(doi=doi, doi_state=state))
 
+    def keep(self, cluster: int, clouds: Sequence[str]) -> None:
+        """Note further clouds that keep the image."""
+        this = frozen.c.cluster == cluster
+        with self._database.begin() as db:
+            row = db.execute(select(frozen).where(this)).first()
+            if row is not None:
+                kept = dict.fromkeys([*_frozen(row).image_kept, *clouds])
+                db.execute(update(frozen).where(this).values(image_kept=",".join(kept)))
+
     def remove(self, cluster: int) -> None:
         """Forget one."""
         with self._database.begin() as db:
