@@ -119,7 +119,7 @@ class World:
         self.admin = Principal(person=self.accounts.person_named("admin"))
         self.ada, self.project = self._member("ada", "galaxies")
         self.eve, _ = self._member("eve", "comets")
-        cloud = FakeCloud(name="east", clock=self.clock, number=16)
+        self.cloud = cloud = FakeCloud(name="east", clock=self.clock, number=16)
         image = cloud.add_image("my-snapshot", b"bytes of the machine", project=self.project)
         assert image.sha512
         self.group = Group(self.project.id, image.sha512, FLAVOR)
