@@ -4,14 +4,16 @@
 
 The image is a Debian 13 that brings HTCondor, made once. The pool stands on an address of this computer that is nobody
 else's, and that machines reach through their way out: what it tells its clients must be true inside of them too. Prints
-when what happened, and fails when a job's results, its record, the machine's image or the machine's end are not as they
+when what happened, and fails when a job's results, its record, the machine's image, its way in or its end are not as they
 should be. Needs root, for the pool and the address.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
+import gzip
 import json
 import os
 import subprocess
@@ -195,6 +197,8 @@ def run(site: Site, made: BuiltImage, diary: Diary) -> None:
     cluster = int(asked["cluster"])
     diary.say(f"{len(site.jobs(cluster))} jobs are submitted")
     (server,) = diary.until("the scaler has asked for a machine", site.servers, within=60)
+    _nobody_joins_unmeasured(site, server["id"])
+    diary.say("who has its user data alone does not get the pool's token")
     diary.until("a job runs: the machine has booted and joined", lambda: _any(site, cluster), within=900)
     diary.until("all jobs have ended", lambda: _all(site, cluster), within=600)
     wrong = [job for job in site.jobs(cluster) if job["exit_code"] != 0]
@@ -207,6 +211,20 @@ def run(site: Site, made: BuiltImage, diary: Diary) -> None:
     why = json.loads(site.armillary("why", "vos:home/admin/digest-0.txt", "--json"))
     _check("a result in VOSpace tells the job that wrote it", f"{cluster}.0" in json.dumps(why))
     diary.say("results, records, crate and the way back from a result are as they should be")
+
+
+def _nobody_joins_unmeasured(site: Site, server: str) -> None:
+    shown = site.talk.cloud("GET", f"/compute/v2.1/servers/{server}", version="2.3")["server"]
+    user_data = base64.b64decode(shown["OS-EXT-SRV-ATTR:user_data"])
+    files = {
+        file["path"]: file["content"] for file in json.loads(user_data.partition(b"\n")[2])["write_files"]
+    }
+    joining = json.loads(gzip.decompress(base64.b64decode(files["/opt/armillary/join.json"])))
+    body = {"bootstrap_token": joining["bootstrap_token"]}
+    questions = site.talk.post("/agent/v1/probe", body)["questions"]
+    _check("the machine is asked what it is made of", bool(questions))
+    status, code = site.talk.refused("/agent/v1/pool/join", {**body, "measured": None})
+    _check(f"nobody joins without an answer: {status} {code}", (status, code) == (412, "image_not_measured"))
 
 
 def _results(site: Site, job: str, made: BuiltImage, server: str) -> None:

@@ -111,6 +111,12 @@ class Talk:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         return self._good(self._http.post(path, json=body))
 
+    def refused(self, path: str, body: dict[str, Any]) -> tuple[int, str]:
+        """The status and the code of a refusal."""
+        reply = self._http.post(path, json=body)
+        assert reply.status_code >= 400, f"{path}: {reply.status_code}"
+        return reply.status_code, reply.json()["error"]["code"]
+
     def put(self, path: str, content: bytes) -> Any:
         return self._good(self._http.put(path, content=content))
 
