@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
 
 import pytest
@@ -12,11 +13,13 @@ from batch_desk import BatchDesk
 from portal_visitor import Browser
 
 from armillary.accounts.model import Project
+from armillary.base.clock import SystemClock
 from armillary.base.errors import Invalid, TooLarge
 from armillary.crates import bounds
 from armillary.crates.bounds import Bounded, open_bounded
 from armillary.crates.shelves import Zip
 from armillary.fleet.fake import FakeCloud
+from armillary.portal.chores import Chores
 from armillary.portal.pages import crates
 from armillary.provenance.service import Provenance
 
@@ -221,3 +224,41 @@ def test_a_list_of_files_that_is_said_to_be_longer_than_the_file_is_no_crates() 
             pytest.fail("it was opened")
     with pytest.raises(Invalid), open_bounded(BytesIO(b"x"), lambda _: None):
         pytest.fail("it was opened")
+
+
+class TestLater:
+    @pytest.fixture
+    def waiting(self) -> list[Callable[[], None] | None]:
+        """Nothing: work is done at once. None in it: it waits here."""
+        return []
+
+    @pytest.fixture
+    def chores(self, clock: SystemClock, waiting: list[Callable[[], None] | None]) -> Chores:
+        return Chores(clock=clock, run=lambda work: waiting.append(work) if waiting else work(), soon=0)
+
+    def test_an_import_that_waits_for_its_turn_has_its_crate_though_others_are_looked_at(
+        self, ada: Browser, crate: bytes, provenance: Provenance, waiting: list[Callable[[], None] | None]
+    ) -> None:
+        (key,) = provenance.published_keys()
+        page = check(ada, crate)
+        ticket = re.search(r'action="(/crates/[A-Za-z0-9_-]+)/import"', page)
+        assert ticket
+        waiting.append(None)
+        ada.post(f"{ticket.group(1)}/import", {"trust": key.id})
+        _, work = waiting
+        waiting.clear()
+        for _ in range(3):
+            check(ada, crate)
+        assert work is not None
+        work()
+        assert 'href="/imports/1"' in ada.get("/crates")
+
+    def test_a_crate_that_is_looked_at_still_is_not_imported(
+        self, ada: Browser, crate: bytes, waiting: list[Callable[[], None] | None]
+    ) -> None:
+        waiting.append(None)
+        answer = ada.client.post(
+            "/crates", data={"key": "", "csrf": ada.token()}, files={"crate": ("m51.zip", crate)},
+            follow_redirects=False,
+        )  # fmt: skip
+        assert "<progress" in ada.post(f"{answer.headers['location']}/import", {"trust": "x"})

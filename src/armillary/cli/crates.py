@@ -13,7 +13,7 @@ import rich_click as click
 from armillary.base.errors import Invalid
 from armillary.cli.bars import Begin, bar
 from armillary.cli.completing import complete_targets
-from armillary.cli.output import Columns, Voice, emit_one, say, voice, voices
+from armillary.cli.output import Columns, Voice, emit_one, plain, say, voice, voices
 from armillary.cli.rerunning import target_name
 from armillary.cli.session import connect
 from armillary.cli.words import argument, context, option
@@ -115,22 +115,20 @@ def _tell(report: Report, place: Path) -> None:
             if finding.jobs
             else ""
         )
-        click.echo(_plain(f"{finding.what}: {finding.path}: {finding.message}{jobs}"))
+        click.echo(plain(f"{finding.what}: {finding.path}: {finding.message}{jobs}"))
     facts = as_record(report)
     if report.crate:
         cluster = report.crate.cluster.document
         told = (
             f"{len(facts['jobs'])} of {cluster.jobs} jobs of cluster {cluster.cluster} of {cluster.platform}"
         )
-        click.echo(
-            _plain(f"{place}: {told}, {report.files} files, image sha512 {cluster.image.sha512[:16]}…")
-        )
+        click.echo(plain(f"{place}: {told}, {report.files} files, image sha512 {cluster.image.sha512[:16]}…"))
         for key in facts["keys"]:
             click.echo(f"signed by {key}")
         if facts["by_md5_alone"]:
             first = ", ".join(one["uri"] for one in facts["by_md5_alone"][:3])
             click.echo(
-                _plain(f"{len(facts['by_md5_alone'])} files are named by their MD5, and not here: {first}")
+                plain(f"{len(facts['by_md5_alone'])} files are named by their MD5, and not here: {first}")
             )
         for path in report.unjudged:
             click.echo(f"{path} is in the words of another version: it was not held against the records.")
@@ -142,15 +140,10 @@ def _tell(report: Report, place: Path) -> None:
     elif report.crate and any(finding.code == "untrusted_key" for finding in report.findings):
         page = f"{report.crate.cluster.document.platform.rstrip('/')}/api/v1/provenance/keys"
         say(
-            _plain(
+            plain(
                 f"It says that it is of {page}: if you know that address as the platform's, look there for the key."
             )
         )
-
-
-def _plain(text: str) -> str:
-    """Return a text of a stranger's without what would steer the terminal."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 @click.command(epilog="Example: armillary export 12 --with-image -o m51.zip")
@@ -276,10 +269,12 @@ def bring(
                 )
     for uri in reply["refused"]:
         say(
-            f"did not write {uri}: it is not yours to write; jobs that read or write it cannot run again here"
+            plain(
+                f"did not write {uri}: it is not yours to write; jobs that read or write it cannot run again here"
+            )
         )
     for uri in reply["kept"]:
-        say(f"kept {uri}: it is there with other bytes")
+        say(plain(f"kept {uri}: it is there with other bytes"))
     fields: Columns = [
         ("Import", "name"),
         ("From", "platform"),

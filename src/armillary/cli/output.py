@@ -121,7 +121,14 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """Return a text that may be a stranger's, such as a file's name, without what would steer the terminal."""
+    return "".join(
+        one if one.isprintable() else " " if one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text
+    )
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

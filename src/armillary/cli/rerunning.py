@@ -11,7 +11,7 @@ import rich_click as click
 
 from armillary.base.errors import Invalid
 from armillary.cli.completing import complete_targets
-from armillary.cli.output import Columns, Voice, emit, emit_one, say, voice, voices
+from armillary.cli.output import Columns, Voice, emit, emit_one, plain, say, voice, voices
 from armillary.cli.session import connect
 from armillary.cli.words import argument, context, option
 
@@ -177,7 +177,7 @@ def _tell(found: Sequence[Outcome], bad: Sequence[Outcome]) -> None:
     emit([one.as_dict() for one in found], columns=columns, identity="name", empty="Nothing was made.")
     for one in bad:
         for line in one.differences:
-            click.echo(f"{one.of} {one.name}: {line}")
+            click.echo(plain(f"{one.of} {one.name}: {line}"))
     alike = sum(one.outcome == "alike" for one in found)
     within = f", {alike} of them within the tolerance" if alike else ""
     click.echo(f"{len(found) - len(bad)} of {len(found)} files are the same{within}.")

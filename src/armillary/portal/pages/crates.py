@@ -162,7 +162,10 @@ def bring(portal: Services, visit: Visiting, ticket: Ticket, form: Sent) -> Resp
     """Take in the jobs of a crate that was found good, for whoever says that they trust the keys that signed it."""
     project = visit.member() if form.flag("image") else None
     archive, who = archive_of(portal), visit.who
-    checked = found(_chore(archive, visit, ticket))
+    looked = _chore(archive, visit, ticket)
+    if not looked.done:
+        return visit.go(f"/crates/{ticket}")
+    checked = found(looked)
     if not set(checked.signers) <= set(form.every("trust")):
         raise Invalid(
             "Somebody has to be trusted: say that you know whose key it is.",
@@ -171,8 +174,15 @@ def bring(portal: Services, visit: Visiting, ticket: Ticket, form: Sent) -> Resp
             remedy="Compare the fingerprint with what that platform publishes, and tick it.",
         )
 
+    # a handle of its own: who looks at further crates meanwhile has this one's forgotten, and closed
+    file = os.fdopen(os.dup(checked.file.fileno()), "rb")
+
     def work(tell: Tell) -> Imported:
-        with open_bounded(checked.file, lambda _read: None) as shelf:
+        with file:
+            return take_in(tell)
+
+    def take_in(tell: Tell) -> Imported:
+        with open_bounded(file, lambda _read: None) as shelf:
             report = verify(shelf, trusted=checked.signers)  # what is taken in is what is read now
             if shelf.refusal is not None:
                 raise shelf.refusal
@@ -183,7 +193,7 @@ def bring(portal: Services, visit: Visiting, ticket: Ticket, form: Sent) -> Resp
                     facts={"findings": len(report.findings)},
                     remedy="Ask for the crate again.",
                 )
-        with open_bounded(checked.file, lambda _read: None) as shelf:
+        with open_bounded(file, lambda _read: None) as shelf:
             if project is not None:
                 archive.unpacking.bring_image(who, shelf, report.crate, project=project.name)
             return archive.unpacking.bring(who, shelf, report.crate, progress=tell)
