@@ -63,6 +63,9 @@ def test_what_was_shared_with_groups_is_found_by_group_and_by_owner_until_it_is_
         assert list(tree.offered_to(["m51"], 10)) == [both.path, other.path]
         assert list(tree.offered_to(["x", "é", "m51"], 10)) == [both.path, other.path]
         assert list(tree.offered_to(["m51"], 1)) == [both.path]
+        assert list(tree.offered_to(["m51"], 1, both.id + 1)) == [other.path]
+        assert list(tree.offered_to(["m51"], 1, 0, PersonId("ada"))) == [other.path]
+        assert list(tree.offered_by(PersonId("bob"), 10, other.id + 1)) == []
         assert list(tree.offered_to([], 10)) == []
         assert list(tree.offered_by(PersonId("bob"), 10)) == [other.path]
     with records.writing() as tree:

@@ -7,10 +7,12 @@ import tracemalloc
 import zipfile
 from urllib.parse import quote
 
+import pytest
 from portal_visitor import PASSWORD, Browser
 
 from armillary.accounts.model import Principal
 from armillary.accounts.service import AccountsService
+from armillary.portal.pages import shared
 from armillary.vospace.model import Change
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import VOSpaceService
@@ -278,3 +280,36 @@ def test_members_of_a_project_find_what_was_shared_with_it(
     assert "/home/admin/&lt;team&gt;" in page
     assert 'href="/files/home/admin/%3Cteam%3E"' in page
     assert "galaxies" in page
+
+
+def test_what_was_shared_comes_in_pages_and_what_is_one_s_own_takes_no_place_in_them(
+    ada: Browser,
+    admin: Browser,
+    vospace: VOSpaceService,
+    accounts: AccountsService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared, "SHOWN", 3)
+    boss, me = accounts.person_named("admin"), accounts.person_named("ada")
+    shares = Change(group_read=frozenset({"galaxies"}))
+    for person, count in ((me, 4), (boss, 5)):
+        vospace.ensure_home(person)
+        for number in range(count):
+            there = f"/home/{person.user_name}/f{number}"
+            vospace.make_container(Principal(person=person), there, shares)
+    mine = admin.get("/shares")
+    assert [name in mine for name in ("/f0<", "/f1<", "/f2<", "/f3<")] == [True, True, True, False]
+    following = re.search(r'rel="next" href="([^"]+)"', mine)
+    assert following
+    assert "/home/admin/f4<" in admin.get(following[1])
+    ada.post("/sign-out")
+    ada.sign_in("ada")
+    page = ada.get("/shared")
+    assert re.findall(r"<bdi>([^<]+)</bdi>", page) == [f"/home/admin/f{number}" for number in range(3)]
+    following = re.search(r'rel="next" href="(/shared\?start=\d+)"', page)
+    assert following
+    last = ada.get(following[1])
+    assert re.findall(r"<bdi>([^<]+)</bdi>", last) == ["/home/admin/f3", "/home/admin/f4"]
+    assert 'rel="next"' not in last
+    assert 'rel="prev" href="/shared"' in last
+    ada.get("/shared?start=-1", status=400)

@@ -200,12 +200,12 @@ def test_a_group_finds_what_was_shared_with_it(
     space.make_container(ada, "/home/ada/team/below")
     space.put_bytes(ada, "/home/ada/a", [b"1"])
     space.set_properties(ada, "/home/ada/a", Change(group_read=frozenset({"m51"})))
-    assert [str(node.path) for node in space.offered(bob)] == ["/home/ada/a", "/home/ada/team"]
-    assert list(space.offered(eve)) == []
-    assert list(space.offered(ada)) == []
-    assert list(space.offered(None)) == []
+    assert [str(node.path) for node in space.offered(bob).nodes] == ["/home/ada/a", "/home/ada/team"]
+    assert list(space.offered(eve).nodes) == []
+    assert list(space.offered(ada).nodes) == []
+    assert list(space.offered(None).nodes) == []
     space.move(ada, "/home/ada/a", "/home/ada/b")
     space.set_properties(ada, "/home/ada/team", Change(group_write=frozenset()))
-    assert [str(node.path) for node in space.offered(bob)] == ["/home/ada/b"]
+    assert [str(node.path) for node in space.offered(bob).nodes] == ["/home/ada/b"]
     space.delete(ada, "/home/ada/b")
-    assert list(space.offered(bob)) == []
+    assert list(space.offered(bob).nodes) == []

@@ -209,12 +209,17 @@ class Tree(Protocol):
         """Note what a job does, together with its doing; returns the note's number."""
         ...
 
-    def offered_to(self, groups: Collection[str], most: int) -> Sequence[VOSPath]:
-        """Return where the nodes are that were shared with one of some groups, at most `most`."""
+    def offered_to(
+        self, groups: Collection[str], most: int, start: int = 0, besides: PersonId | None = None
+    ) -> Sequence[VOSPath]:
+        """Return where the nodes are that were shared with one of some groups, at most `most`, from the id `start`.
+
+        They come by their ids, which only grow; without those that are `besides`' own.
+        """
         ...
 
-    def offered_by(self, owner: PersonId, most: int) -> Sequence[VOSPath]:
-        """Return where an owner's nodes are that were shared with any group, at most `most`."""
+    def offered_by(self, owner: PersonId, most: int, start: int = 0) -> Sequence[VOSPath]:
+        """Return where an owner's nodes are that were shared with any group, as `offered_to`."""
         ...
 
     def property_names(self) -> Sequence[str]:

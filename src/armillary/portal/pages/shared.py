@@ -6,10 +6,10 @@ What is behind a link is only ever sent to be saved: nothing that people upload 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
 from armillary.portal.context import Portal, Sent, Services, Visiting
@@ -24,13 +24,16 @@ from armillary.vospace.service.packages import Packages
 SHOWN = 500
 _RANGE = re.compile(r"bytes=(\d{1,18})-")
 
+Start = Annotated[int, Query(ge=0, le=2**63 - 1)]
+
 router = APIRouter()
 
 
 @router.get("/shares")
-def shares(portal: Services, visit: Visiting) -> Response:
+def shares(portal: Services, visit: Visiting, start: Start = 0) -> Response:
     now = portal.clock.now()
     found = portal.shelf.links.mine(visit.who)
+    offering = portal.files.offering(visit.person, start=start, most=SHOWN)
     return visit.page(
         "shares.html",
         links=[
@@ -44,21 +47,23 @@ def shares(portal: Services, visit: Visiting) -> Response:
             for link in found[:SHOWN]
         ],
         more=len(found) > SHOWN,
-        nodes=[
-            (shown(node), visible(str(node.path)))
-            for node in portal.files.offering(visit.person)
-            if not in_bin(node.path)
-        ],
+        nodes=[(shown(node), visible(str(node.path))) for node in offering.nodes if not in_bin(node.path)],
+        first="/shares" if start else None,
+        following=_next("/shares", offering.following),
         origin=_origin(visit),
     )
 
 
 @router.get("/shared")
-def with_me(portal: Services, visit: Visiting) -> Response:
-    found = portal.files.offered(visit.who)
-    kept = [node for node in found if not in_bin(node.path)]
+def with_me(portal: Services, visit: Visiting, start: Start = 0) -> Response:
+    found = portal.files.offered(visit.who, start=start, most=SHOWN)
+    kept = [node for node in found.nodes if not in_bin(node.path)]
     return visit.page(
-        "shared_with_me.html", nodes=[(shown(node), visible(str(node.path))) for node in kept], home="/files"
+        "shared_with_me.html",
+        nodes=[(shown(node), visible(str(node.path))) for node in kept],
+        home="/files",
+        first="/shared" if start else None,
+        following=_next("/shared", found.following),
     )
 
 
@@ -108,6 +113,10 @@ def follow(portal: Services, visit: Visiting, secret: str, below: str = "") -> R
     answer.headers["x-robots-tag"] = "noindex, nofollow"
     answer.headers["cache-control"] = "private, no-store"
     return answer
+
+
+def _next(page: str, start: int | None) -> str | None:
+    return None if start is None else f"{page}?start={start}"
 
 
 def _entry(here: str, child: Node) -> dict[str, Any]:

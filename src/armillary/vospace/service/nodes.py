@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from armillary.accounts import trail
 from armillary.accounts.model import Person
@@ -22,6 +22,19 @@ from armillary.vospace.service.marking import Marking
 from armillary.vospace.service.surgery import Surgery
 
 _PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """A page of nodes that were shared, by path; and where the next one starts, if there is one."""
+
+    nodes: Sequence[Node]
+    following: int | None
+
+
+def _shared(nodes: Sequence[Node], rest: Sequence[Node]) -> Shared:
+    ordered = sorted(nodes, key=lambda node: node.path)
+    return Shared(nodes=ordered, following=rest[0].id if rest else None)
 
 
 class VOSpaceService(Files, Surgery, Marking):
@@ -79,26 +92,25 @@ class VOSpaceService(Files, Surgery, Marking):
             with self.records.reading() as tree:
                 found = tree.children(way[-1], page)
 
-    def offered(self, who: Who, *, most: int = 500) -> Sequence[Node]:
-        """Return what others have shared with a person's groups, and is theirs to read, by its path.
+    def offered(self, who: Who, *, start: int = 0, most: int = 500) -> Shared:
+        """Return what others have shared with a person's groups, and is theirs to read: `most` nodes, by path.
 
-        Not what was made below it later.
+        Not what was made below it later. `start` is where the page before said that it goes on.
         """
         asker = self.access.asker(who)
         if asker is None or not asker.groups:
-            return ()
+            return Shared(nodes=(), following=None)
         with self.records.reading() as tree:
-            ways = [tree.walk(path) for path in tree.offered_to(asker.groups, most)]
-        mine = [way for way in ways if self.access.allowed(asker, Action.READ, way)]
-        return sorted(
-            (way[-1] for way in mine if way[-1].owner_id != asker.person_id), key=lambda node: node.path
-        )
+            paths = tree.offered_to(asker.groups, most + 1, start, asker.person_id)
+            ways = [tree.walk(path) for path in paths]
+        mine = [way for way in ways[:most] if self.access.allowed(asker, Action.READ, way)]
+        return _shared([way[-1] for way in mine], [way[-1] for way in ways[most:]])
 
-    def offering(self, who: Person, *, most: int = 500) -> Sequence[Node]:
-        """Return a person's own nodes that were shared with groups, by path; not what inherits it."""
+    def offering(self, who: Person, *, start: int = 0, most: int = 500) -> Shared:
+        """Return a person's own nodes that were shared with groups, as `offered`; not what inherits it."""
         with self.records.reading() as tree:
-            found = [tree.walk(path)[-1] for path in tree.offered_by(who.id, most)]
-        return sorted(found, key=lambda node: node.path)
+            found = [tree.walk(path)[-1] for path in tree.offered_by(who.id, most + 1, start)]
+        return _shared(found[:most], found[most:])
 
     # -- making --------------------------------------------------------------------------------------------
 

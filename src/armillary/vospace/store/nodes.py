@@ -171,13 +171,15 @@ class SqlTree:
         """See `ports.Tree`."""
         return put_access(self._connection, access)
 
-    def offered_to(self, groups: Collection[str], most: int) -> Sequence[VOSPath]:
+    def offered_to(
+        self, groups: Collection[str], most: int, start: int = 0, besides: PersonId | None = None
+    ) -> Sequence[VOSPath]:
         """See `ports.Tree`."""
-        return offered_to(self._connection, groups, most)
+        return offered_to(self._connection, groups, most, start, besides)
 
-    def offered_by(self, owner: PersonId, most: int) -> Sequence[VOSPath]:
+    def offered_by(self, owner: PersonId, most: int, start: int = 0) -> Sequence[VOSPath]:
         """See `ports.Tree`."""
-        return offered_by(self._connection, owner, most)
+        return offered_by(self._connection, owner, most, start)
 
     def property_names(self) -> Sequence[str]:
         """See `ports.Tree`."""

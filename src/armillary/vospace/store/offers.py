@@ -21,17 +21,25 @@ def note_sharing(connection: Connection, node: Node) -> None:
         connection.execute(insert(shares), [{"group_name": group, "node_id": node.id} for group in groups])
 
 
-def offered_to(connection: Connection, groups: Collection[str], most: int) -> Sequence[VOSPath]:
+def offered_to(
+    connection: Connection, groups: Collection[str], most: int, start: int, besides: PersonId | None
+) -> Sequence[VOSPath]:
     """See `ports.Tree.offered_to`."""
-    query = select(shares.c.node_id).where(shares.c.group_name.in_(groups)).distinct()
+    query = (
+        select(shares.c.node_id).where(shares.c.group_name.in_(groups), shares.c.node_id >= start).distinct()
+    )
+    if besides is not None:
+        query = query.join(nodes, nodes.c.id == shares.c.node_id).where(nodes.c.owner_id != besides)
     found = connection.execute(query.order_by(shares.c.node_id).limit(most)).scalars().all()
     return [place_of(connection, node_id) for node_id in found]
 
 
-def offered_by(connection: Connection, owner: PersonId, most: int) -> Sequence[VOSPath]:
+def offered_by(connection: Connection, owner: PersonId, most: int, start: int) -> Sequence[VOSPath]:
     """See `ports.Tree.offered_by`."""
     query = (
-        select(shares.c.node_id).join(nodes, nodes.c.id == shares.c.node_id).where(nodes.c.owner_id == owner)
+        select(shares.c.node_id)
+        .join(nodes, nodes.c.id == shares.c.node_id)
+        .where(nodes.c.owner_id == owner, shares.c.node_id >= start)
     )
     found = connection.execute(query.distinct().order_by(shares.c.node_id).limit(most)).scalars().all()
     return [place_of(connection, node_id) for node_id in found]
