@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from recorded_world import World
+from test_crates_of_jobs import crates_of
 
 from armillary.accounts.api import install_error_handlers
 from armillary.accounts.model import Principal, TokenKind
 from armillary.base.errors import NotFound
 from armillary.base.ids import ClusterId
+from armillary.batch.ended import EndedJob
 from armillary.batch.model import JobId, Selection
 from armillary.crates.record import JobRecord
 from armillary.provenance import clerk as clerks
 from armillary.provenance.api import provenance_router
+from armillary.provenance.exporting import Target
 from armillary.provenance.model import JOB_PROPERTY, Verdict
 from outside_engines import ON_BOTH
 
@@ -141,6 +145,58 @@ def test_the_record_of_an_earlier_end_is_not_taken_for_that_of_the_last(
     world.clerk.tick()
     assert world.provenance.record(world.ada, JOB)[0].attempt == 3
     assert world.provenance.gaps(10) == ([], 0)
+
+
+def test_a_cluster_of_it_alone_is_neither_exported_nor_frozen_and_says_why(world: World) -> None:
+    crates = crates_of(world)
+    odd(world)
+    for refused in (
+        lambda: crates.freezes.freeze(world.ada, ClusterId(1), to=None, title=None),
+        lambda: crates.exports.crate(world.ada, Target.parse("1")),
+        lambda: crates.exports.crate(world.ada, Target.parse("1.0")),
+    ):
+        with pytest.raises(NotFound) as impossible:
+            refused()
+        assert (impossible.value.code, impossible.value.facts["reason"]) == ("record_impossible", REASON)
+
+
+def test_of_a_cluster_that_has_others_these_are_exported_and_not_frozen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = clerks.job_record
+
+    def not_the_second(job: EndedJob, *given: Any, **more: Any) -> JobRecord:
+        if job.id.proc == 1:
+            raise ValueError("this version cannot say it")
+        return made(job, *given, **more)
+
+    monkeypatch.setattr(clerks, "job_record", not_the_second)
+    crates = crates_of(world)
+    world.submit(2)
+    session = world.worker()
+    for _ in range(2):
+        world.run(session)
+    assert [one.document.job for one in crates.exports.crate(world.ada, Target.parse("1")).jobs] == ["1.0"]
+    with pytest.raises(NotFound, match=r"1\.1: this version cannot say it"):
+        crates.freezes.freeze(world.ada, ClusterId(1), to=None, title=None)
+    assert world.provenance.cluster_record(world.ada, ClusterId(1))
+    with pytest.raises(NotFound) as hidden:
+        world.provenance.unrecorded(world.eve, ClusterId(1))
+    assert hidden.value.code != "record_impossible"
+
+
+def test_a_cluster_of_which_no_record_can_be_made_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object, **__: object) -> object:
+        raise ValueError("this version cannot say it")
+
+    monkeypatch.setattr(clerks, "cluster_record", cannot)
+    world.submit()
+    world.run(world.worker())
+    with pytest.raises(NotFound) as refused:
+        world.provenance.cluster_record(world.ada, ClusterId(1))
+    assert refused.value.code == "record_impossible"
 
 
 def test_administrators_list_them_and_nobody_else_does(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from armillary.accounts.model import Principal
 from armillary.base.ids import ClusterId
 from armillary.crates.layout import Crate
-from armillary.provenance.model import PublicKey, SignedCluster, SignedJob
+from armillary.provenance.model import Gap, PublicKey, SignedCluster, SignedJob
 
 
 class Recorded(Protocol):
@@ -23,6 +23,10 @@ class Recorded(Protocol):
         self, who: Principal, cluster: ClusterId, *, procs: Sequence[int] | None = None
     ) -> list[SignedJob]:
         """Return the records of the jobs that are over, in order: all, or those of `procs`."""
+        ...
+
+    def unrecorded(self, who: Principal, cluster: ClusterId) -> list[Gap]:
+        """Return jobs of which no record can be made, the first of them. Raises NotFound as `cluster_record`."""
         ...
 
     def published_keys(self) -> list[PublicKey]:

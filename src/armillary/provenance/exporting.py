@@ -13,6 +13,8 @@ from armillary.batch.model import JobId
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import Crate, Entry, Role, Signed, disk_path
 from armillary.provenance.crate_ports import Bytes, ImportedRecords, Recorded, Sent, Tree
+from armillary.provenance.gaps import impossible
+from armillary.provenance.model import Gap
 from armillary.vospace.archives import Entry as Packed
 from armillary.vospace.archives import zipped
 
@@ -67,7 +69,7 @@ class Exports:
         """Return the records of a cluster's jobs that are over, or of one job.
 
         Raises:
-            NotFound: there is no such cluster, or no job of it is over.
+            NotFound: there is no such cluster, no job of it is over, or no record can be made of those that are.
             TooLarge: it has more jobs than a crate takes.
         """
         if target.imported:
@@ -83,6 +85,7 @@ class Exports:
         procs = None if target.proc is None else [target.proc]
         jobs = self._recorded.job_records(who, target.cluster, procs=procs)
         if not jobs:
+            self._require_possible(who, target)
             raise NotFound(
                 f"no job of {target} has a record yet",
                 code="no_record",
@@ -95,6 +98,15 @@ class Exports:
             jobs=[Signed(document=job.record, data=job.document, signature=job.signature) for job in jobs],
             keys={key.id: key.pem for key in self._recorded.published_keys() if key.id in signers},
         )
+
+    def unrecorded(self, who: Principal, cluster: ClusterId) -> list[Gap]:
+        """Return jobs of a cluster of which no record can be made, the first of them."""
+        return self._recorded.unrecorded(who, cluster)
+
+    def _require_possible(self, who: Principal, target: Target) -> None:
+        for gap in self.unrecorded(who, target.cluster):
+            if target.proc in {None, gap.job.proc}:
+                raise impossible(gap)
 
     def require_inputs(self, crate: Crate) -> None:
         """Raise Conflict `contents_gone`, with the list, when files that the jobs were given are no longer here."""

@@ -20,6 +20,7 @@ from armillary.provenance.bundling import Bundles, no_room
 from armillary.provenance.doi import Registrar, Work
 from armillary.provenance.exporting import Exports, Target
 from armillary.provenance.frozen_store import Frozen, FrozenStore
+from armillary.provenance.gaps import impossible
 from armillary.vospace.paths import VOSPath
 
 _FOLDER = "frozen"
@@ -285,7 +286,9 @@ class Freezes:
                 facts={"cluster": record.cluster, "path": known.path},
                 remedy=f"To do it anew: armillary unfreeze {record.cluster}",
             )
-        if len(crate.jobs) < record.jobs:
+        if gaps := self._exports.unrecorded(who, ClusterId(record.cluster)):
+            yield impossible(gaps[0])
+        elif len(crate.jobs) < record.jobs:
             yield Conflict(
                 f"{record.jobs - len(crate.jobs)} of {record.jobs} jobs have no record yet",
                 code="cluster_not_over",

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Engine as Database
 
+from armillary.base.errors import NotFound
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.columns import Moment
@@ -79,6 +80,14 @@ class Gaps:
             row = db.execute(query.order_by(gaps.c.attempt.desc()).limit(1)).first()
         return _gap(row) if row is not None else None
 
+    def of_cluster(self, cluster: ClusterId, limit: int) -> list[Gap]:
+        """Return those of a submit's jobs, in order."""
+        query = (
+            select(gaps).where(gaps.c.cluster == cluster).order_by(gaps.c.proc, gaps.c.attempt).limit(limit)
+        )
+        with self._reading.connect() as db:
+            return [_gap(row) for row in db.execute(query)]
+
     def oldest(self, limit: int) -> list[Gap]:
         """Return gaps, the oldest first."""
         query = select(gaps).order_by(gaps.c.at, gaps.c.cluster, gaps.c.proc, gaps.c.attempt).limit(limit)
@@ -89,6 +98,16 @@ class Gaps:
         """Return how many there are."""
         with self._reading.connect() as db:
             return int(db.execute(select(func.count()).select_from(gaps)).scalar_one())
+
+
+def impossible(gap: Gap) -> NotFound:
+    """Return the refusal of a record that cannot be made."""
+    return NotFound(
+        f"No record can be made of job {gap.job}: {gap.reason}",
+        code="record_impossible",
+        facts={"job": str(gap.job), "attempt": gap.attempt, "reason": gap.reason},
+        remedy="Mend what is named in the submit file and run the job again, or ask an administrator: a newer version tries again when it starts.",
+    )
 
 
 def _gap(row: Row[Any]) -> Gap:

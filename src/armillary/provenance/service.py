@@ -12,6 +12,7 @@ from armillary.batch.model import JobId
 from armillary.batch.views import ClusterView, JobDetail
 from armillary.crates.record import JobRecord
 from armillary.crates.signing import Signature, read_public, verifies
+from armillary.provenance.gaps import impossible
 from armillary.provenance.model import (
     JOB_PROPERTY,
     MAX_RECORDS,
@@ -93,12 +94,7 @@ class Provenance:
             found = self._store.job(job) or found
         gap = self._store.gaps.of(job)
         if gap is not None and (found is None or found.attempt < gap.attempt):
-            raise NotFound(
-                f"No record can be made of job {job}: {gap.reason}",
-                code="record_impossible",
-                facts={"job": str(job), "attempt": gap.attempt, "reason": gap.reason},
-                remedy="Mend what is named in the submit file and run the job again, or ask an administrator: a newer version tries again when it starts.",
-            )
+            raise impossible(gap)
         if found is None:
             raise NotFound(
                 f"Nothing is written down of job {job} yet.",
@@ -115,6 +111,8 @@ class Provenance:
         if found is None:
             self._write_down()
             found = self._store.cluster(cluster)
+        if found is None and (gaps := self._store.gaps.of_cluster(cluster, 1)):
+            raise impossible(gaps[0])
         if found is None:
             raise NotFound(
                 f"Nothing is written down of cluster {cluster} yet.",
@@ -165,6 +163,11 @@ class Provenance:
         while page := self._store.jobs_of(cluster, after=after, limit=_PAGE):
             yield from page
             after = page[-1].job.proc
+
+    def unrecorded(self, who: Principal, cluster: ClusterId) -> list[Gap]:
+        """Return jobs of a cluster of which no record can be made, the first of them. Raises NotFound as `record`."""
+        self._jobs.cluster(who, cluster)
+        return self._store.gaps.of_cluster(cluster, CANDIDATES)
 
     def gaps(self, limit: int) -> tuple[list[Gap], int]:
         """Return ends of jobs of which no record can be made, the oldest first, and how many there are. For administrators."""
