@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from recorded_world import Killed, World
+from test_crates_of_jobs import crates_of
 
 from armillary.accounts.model import Principal
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId, Selection
+from armillary.provenance.exporting import Target
+from armillary.provenance.import_store import ImportStore
 from armillary.provenance.model import Verdict
 from outside_engines import ON_BOTH
 
@@ -89,3 +94,19 @@ def test_two_clerks_at_once_and_one_that_is_killed_write_each_job_once(world: Wo
     assert world.store.makers(kept[0].record.writes[0].sha256 or "", limit=10) == [
         JobId(ClusterId(job.cluster), proc) for proc in (5, 4, 3, 2, 1, 0)
     ]
+
+
+def test_the_same_that_is_imported_many_times_at_once_is_one_import(world: World) -> None:
+    world.submit()
+    job = world.run(world.worker(), lambda _who: None)
+    crate = crates_of(world).exports.crate(world.ada, Target(cluster=job.cluster))
+    store, begin, now = ImportStore(database=world.database), Barrier(8), datetime.now(UTC)
+
+    def take(_: int) -> int:
+        begin.wait(30)
+        return store.add("ada", crate, now)
+
+    with ThreadPoolExecutor(8) as pool:
+        (number,) = set(pool.map(take, range(8)))
+    assert store.add("eve", crate, now) != number
+    assert [(one.number, one.jobs) for one in store.of("ada", limit=9)] == [(number, 1)]
