@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 from recorded_world import HARDWARE, World
@@ -52,6 +53,8 @@ def test_a_job_leaves_a_signed_record_of_all_that_made_its_results(world: World)
     assert (record.state, record.exit_code, record.succeeded) == ("completed", 0, True)
     assert record.usage == {"wall_seconds": 1.5}
     assert [(one.name, one.sha256) for one in record.outputs] == [("out.txt", sha256(b"counted\n"))]
+    begun, over = world.clock.now() - timedelta(seconds=2), world.clock.now()
+    assert (record.submitted_at, record.started_at, record.ended_at) == (begun, begun, over)
     machine = record.machine
     assert (machine.cloud, machine.flavor, machine.image_sha512) == ("east", "c2-2gb-10", world.group.image)
     assert (machine.cpu_model, machine.kernel) == (HARDWARE["cpu_model"], HARDWARE["kernel"])
