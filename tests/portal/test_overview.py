@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
+
 from batch_desk import BatchDesk
 from portal_visitor import Browser
 
@@ -49,6 +52,39 @@ def test_what_runs_and_what_failed_is_there(
     assert "works" in running
     assert "broken" not in running
     assert 'href="/jobs/1"' in running
+
+
+def test_failed_jobs_are_to_be_done_by_their_causes_and_lead_to_another_run(
+    ada: Browser, project: Project, fleet: FleetService, desk: BatchDesk
+) -> None:
+    image = fleet.find_image(project, "debian-12")
+    ada.post(
+        "/jobs/submit",
+        {
+            "image": str(image.sha512),
+            "flavor": "c2-2gb-10",
+            "submit_text": SUBMIT.replace("queue 2", "queue 4"),
+        },
+        files=[("files", ("count.sh", b"#!/bin/sh\n"))],
+    )
+    for exit_code in (3, 3, 4, 0):
+        desk.do_job(exit_code=exit_code)
+    todo = ada.get("/").split("What runs now")[0].partition("To do")[2]
+    assert "2 jobs: Ended with exit code 3" in todo
+    assert "1 job: Ended with exit code 4" in todo
+    assert 'href="/jobs/1#causes"' in todo
+    for exit_code in ("3", "4"):
+        ada.post("/jobs/1/retry", {"state": "failed", "exit_code": exit_code})
+    assert "To do" not in ada.get("/")
+
+
+def test_a_machine_is_shown_with_since_when_and_until_when_it_runs(ada: Browser) -> None:
+    ada.post("/machines/launch", {"image": "debian-12", "flavor": "c1-1gb-5", "name": "first", "days": "30"})
+    running = ada.get("/").partition("What runs now")[2]
+    row = running.partition(">first</a>")[2].partition("</tr>")[0]
+    since, until = (datetime.fromisoformat(moment) for moment in re.findall(r'<time datetime="([^"]+)"', row))
+    assert abs(datetime.now(UTC) - since) < timedelta(minutes=10)
+    assert abs(until - since - timedelta(days=30)) < timedelta(minutes=10)
 
 
 def test_a_cloud_that_is_away_hides_nothing_else(ada: Browser, clouds: list[FakeCloud]) -> None:
