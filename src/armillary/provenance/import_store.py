@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +24,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import Engine as Database
-from sqlalchemy.dialects import postgresql, sqlite
 
 from armillary.columns import Moment, Serial
 from armillary.crates.canonical import canonical, digest
@@ -113,8 +111,10 @@ class ImportStore:
         name = _name(crate)
         same = select(imports.c.id).where(imports.c.person == person, imports.c.sha256 == name)
         with self._database.begin() as db:
-            dialect: Any = sqlite if db.dialect.name == "sqlite" else postgresql
-            new = dialect.insert(imports).on_conflict_do_nothing().returning(imports.c.id)
+            known = db.execute(same).scalar()
+            if known is not None:
+                _note_image(db, int(known), crate)
+                return int(known)
             values = {
                 "person": person,
                 "cluster": crate.cluster.signature.model_dump_json(),
@@ -122,12 +122,7 @@ class ImportStore:
                 "keys": json.dumps(dict(crate.keys)),
                 "at": at,
             }
-            made = db.execute(new.values(values)).scalar()
-            if made is None:  # it is there, and be it since this moment
-                known = int(db.execute(same).scalar_one())
-                _note_image(db, known, crate)
-                return known
-            number = int(made)
+            number = int(db.execute(insert(imports).values(values).returning(imports.c.id)).scalar_one())
             db.execute(
                 insert(import_jobs),
                 [
