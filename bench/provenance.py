@@ -53,7 +53,7 @@ def run(folder: Path, jobs: int, *, records: bool) -> Run:
     world = World(folder=folder)
     world.write(world.ada, "/home/ada/m51.fits", b"pixels" * 100)
     session = world.worker()
-    before = _size(folder)
+    before = _size(world)
     work = 0.0
     for first in range(0, jobs, AT_ONCE):
         world.submit(AT_ONCE, data={"request_cpus": 1, "output": "out.txt", "error": "err.txt"})
@@ -64,7 +64,7 @@ def run(folder: Path, jobs: int, *, records: bool) -> Run:
         while world.clerk.tick():
             pass
     clerk = time.process_time() - began
-    after = _size(folder)
+    after = _size(world)
     world.close()
     return Run(work=work / jobs, clerk=clerk / jobs, room=(after - before) // jobs)
 
@@ -88,8 +88,14 @@ def _job(world: World, session: Session, number: int, *, records: bool) -> float
     return time.process_time() - began
 
 
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("records.db*"))
+def _size(world: World) -> int:
+    """Return the bytes of the database's pages in use; its files have what was not yet put together, too."""
+    with world.database.connect() as db:
+        pages, free, size = (
+            int(db.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+    return (pages - free) * size
 
 
 def _each(do: Callable[[], object]) -> float:
