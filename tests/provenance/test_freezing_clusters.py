@@ -243,7 +243,9 @@ def test_a_cluster_that_a_colleague_cites_stays_its_owners_work(
     crates.freezes.freeze(world.eve, CLUSTER, to=None, title=None)
     crates.freezes.cite(world.eve, CLUSTER, publish=False)
     (kept,) = datacite.dois.values()
-    assert kept["creators"] == [{"name": "ada"}]
+    assert kept["creators"] == [{"name": "Ada"}]
+    found = crates.freezes.find(CLUSTER)
+    assert found and crates.freezes.author_of(found) == "Ada", "as on the page where the DOI leads"
 
 
 def test_a_bundle_that_was_not_locked_when_the_platform_was_killed_is_locked_by_asking_again(

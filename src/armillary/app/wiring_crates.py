@@ -24,6 +24,7 @@ from armillary.batch.service import BatchService
 from armillary.fleet.service import FleetService
 from armillary.portal.archive import Archive
 from armillary.portal.chores import Chores
+from armillary.provenance.authors import Authors
 from armillary.provenance.bundling import Bundles
 from armillary.provenance.crate_api import Authenticator, crate_router
 from armillary.provenance.disk_api import disk_router
@@ -119,6 +120,7 @@ def build_crates(
         images=fleet,
         bundles=Bundles(exports=exports, disks=disks, space=tree, store=kept),
         project=accounts.project,
+        authors=Authors(owners=provenance, people=accounts),
         registrar=registrar,
         clock=clock,
         platform=platform,

@@ -16,6 +16,7 @@ from armillary.batch.seeing import need_write
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import IMAGE, Crate
 from armillary.fleet.model import FleetImage
+from armillary.provenance.authors import Authors
 from armillary.provenance.bundling import Bundles, no_room
 from armillary.provenance.doi import Registrar, Work
 from armillary.provenance.exporting import Exports, Target
@@ -76,6 +77,7 @@ class Freezes:
         images: Images,
         bundles: Bundles,
         project: Callable[[ProjectId], Project],
+        authors: Authors,
         registrar: Registrar | None,
         clock: Clock,
         platform: str,
@@ -87,6 +89,7 @@ class Freezes:
         self._images = images
         self._bundles = bundles
         self._project = project
+        self._authors = authors
         self._registrar = registrar
         self._clock = clock
         self._platform = platform.rstrip("/")
@@ -263,6 +266,10 @@ class Freezes:
         """Return what is known of a frozen cluster, whoever asks: show only what they may see."""
         return self._store.find(cluster)
 
+    def author_of(self, found: Frozen) -> str:
+        """Return whose work it is: in its citation as with its DOI."""
+        return self._authors.of(ClusterId(found.cluster))
+
     def is_public(self, found: Frozen) -> bool:
         """Whether everybody may read the bundle."""
         return self._space.is_public(VOSPath.parse(found.path))
@@ -372,11 +379,9 @@ class Freezes:
 
     def _work(self, who: Principal, found: Frozen) -> Work:
         crate = self._exports.crate(who, Target(cluster=ClusterId(found.cluster)))
-        owner = crate.cluster.document.owner
         return Work(
             title=found.title,
-            # whose jobs they are, also when somebody else of the project keeps and cites them
-            creators=(who.person.full_name if owner.id == who.person.id else owner.name,),
+            creators=(self.author_of(found),),
             publisher=crate.cluster.document.project.name,
             year=found.at.year,
             url=self.page_of(found.cluster),

@@ -10,7 +10,7 @@ from armillary.base.errors import Invalid, NotFound, TooLarge
 from armillary.base.ids import ClusterId
 from armillary.batch.model import JobId
 from armillary.batch.views import ClusterView, JobDetail
-from armillary.crates.record import JobRecord
+from armillary.crates.record import JobRecord, Person
 from armillary.crates.signing import Signature, read_public, verifies
 from armillary.provenance.gaps import impossible
 from armillary.provenance.model import (
@@ -121,6 +121,11 @@ class Provenance:
                 remedy="Wait for the end of its first job.",
             )
         return found
+
+    def owner_of(self, cluster: ClusterId) -> Person | None:
+        """Return who submitted a cluster by its record, whoever asks: show it only with what they may see."""
+        found = self._store.cluster(cluster)
+        return found.record.owner if found else None
 
     def job_records(
         self,

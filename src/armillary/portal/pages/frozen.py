@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from armillary.base.errors import ArmillaryError, NotFound
-from armillary.base.ids import ClusterId, PersonId, ProjectId
+from armillary.base.ids import ClusterId, ProjectId
 from armillary.portal.citing import Citation, citation_of
 from armillary.portal.context import Portal, Services, Visiting
 from armillary.portal.files_shown import address, visible
@@ -47,7 +47,7 @@ def _citation(portal: Portal, found: Frozen) -> Citation:
     assert portal.archive is not None, "what is frozen was found in it"
     return citation_of(
         found,
-        author=portal.accounts.person(PersonId(found.person)).full_name,
+        author=portal.archive.freezes.author_of(found),
         project=portal.accounts.project(ProjectId(found.project)).name,
         page=portal.archive.freezes.page_of(found.cluster),
     )
