@@ -18,6 +18,9 @@ pytest_plugins = ("outside_engines", "htcondor_pool")
 ONE_PLATFORM = "tests/vm/"
 """Tests below it go on with one platform, its machines and its images: see `golden` there."""
 
+WITHOUT_IMAGE = "tests/cloud/engines/qemu/test_qemu_"
+"""Tests that boot something, but not the base image, which on a fresh machine takes minutes to be built."""
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
@@ -52,8 +55,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         slow = item.get_closest_marker("engines") or item.get_closest_marker("vm")
         if slow and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
-    # the longest first, so that nothing is left to do beside idle cores
-    items.sort(key=lambda item: not item.nodeid.startswith(ONE_PLATFORM))
+    # The longest first, so that nothing is left to do beside idle cores; beside its first step, which builds the
+    # image, what does not wait for that.
+    items.sort(key=lambda item: [not item.nodeid.startswith(one) for one in (ONE_PLATFORM, WITHOUT_IMAGE)])
 
 
 class Sharing(LoadFileScheduling):

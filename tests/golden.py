@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from armillary.cli.rows import job_row
 from armillary.client.batch import Batch
 from armillary.client.http import Armillary
 
@@ -188,6 +190,13 @@ class Golden:
         self.administer("armillary", "admin", "approve", application["id"])
         self.typed(self.astronomers, password, *login, "astro")
 
+    def publish(self, name: str, disk: Path, *, cloud: str) -> None:
+        """Give everybody an image on an embedded cloud."""
+        self.as_operator(
+            cloud, "image", "create", name, "--public", "--disk-format", "qcow2", "--container-format", "bare",
+            "--file", str(disk),
+        )  # fmt: skip
+
     def submit(self, script: str, *, count: int) -> int:
         """Submit `count` jobs of a shell script that is given its number."""
         (self.work / "job.sh").write_text(f"#!/bin/sh\n{script}\n")
@@ -203,15 +212,32 @@ class Golden:
         return self.json("armillary", "jobs", str(cluster))
 
     def wait(self, cluster: int, wanted: Any, *, seconds: float = 900) -> list[dict[str, Any]]:
-        """Wait until `wanted(jobs)` holds: asked again at each event, for asking takes the processor from machines."""
+        """Wait until `wanted(jobs)` holds, and return these jobs as `jobs` does.
+
+        They are asked for at each event, by no new process: those would take the processor from machines that boot.
+        """
         end, after = time.monotonic() + seconds, 0
+        with self._as_astronomer() as batch:
+            while not wanted(jobs := [job_row(job) for job in batch.jobs(cluster=cluster)]):
+                assert time.monotonic() < end, f"{jobs}{self.log()}"
+                after = batch.events(cluster, after=after, wait=10)["next"]
+                time.sleep(0.5)  # what comes together is looked at together
+        return jobs
+
+    def until_no_workers(self, *, seconds: float) -> None:
+        """Wait until all workers are gone."""
+        end = time.monotonic() + seconds
+        with self._as_astronomer() as batch:
+            while left := list(batch.workers()):
+                assert time.monotonic() < end, f"{left}{self.log()}"
+                time.sleep(1)
+
+    @contextmanager
+    def _as_astronomer(self) -> Iterator[Batch]:
         mine = tomllib.loads((self.home / "demo/home/.config/armillary/config.toml").read_text())
         running = self.running()
         with Armillary(url=running["url"], token=mine["token"], ca_file=running["ca_file"]) as http:
-            while not wanted(jobs := self.jobs(cluster)):
-                assert time.monotonic() < end, f"{jobs}{self.log()}"
-                after = Batch(http=http).events(cluster, after=after, wait=10)["next"]
-        return jobs
+            yield Batch(http=http)
 
     def close(self) -> None:
         self.operate("down", "--machines")

@@ -2,7 +2,6 @@
 
 import mmap
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +75,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     platform.configure(batch={"warm_workers": False, "idle_seconds": 5})
     try:
         platform.settle(project="everywhere", batch_cores=2)
-        platform.as_operator(
-            "north", "image", "create", base.name, "--public", "--disk-format", "qcow2",
-            "--container-format", "bare", "--file", str(plain),
-        )  # fmt: skip
+        platform.publish(base.name, plain, cloud="north")
         # Somebody looks into the image: from now on each worker is asked whether it is made of that.
         platform.run("armillary", "image", "packages", base.name)
         cluster = submit(platform, base.name, [f"{cloud}, {value}" for value in VALUES for cloud in CLOUDS])
@@ -129,16 +125,9 @@ def tamper(image: Path) -> None:
         octets[place : place + len(SHELL)] = SHELL.replace(b"Bash", b"Bush")
 
 
-def until_no_workers(platform: Golden) -> None:
-    end = time.monotonic() + 300
-    while left := platform.json("armillary", "workers"):
-        assert time.monotonic() < end, f"{left}{platform.log()}"
-        time.sleep(1)
-
-
 def test_no_job_runs_on_a_machine_of_a_tampered_image(both: Both) -> None:
     platform = both.platform
-    until_no_workers(platform)
+    platform.until_no_workers(seconds=300)
     copy = both.copy_on("south")
     tamper(copy)
     assert both.copy_on("south") == copy, "the cloud's own books know nothing of it"

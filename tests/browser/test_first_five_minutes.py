@@ -106,10 +106,7 @@ def platform(
     )
     try:
         platform.password = json.loads(platform.operate("up", "--json"))["admin_password"]
-        platform.as_operator(
-            "east", "image", "create", base.name, "--public", "--disk-format", "qcow2",
-            "--container-format", "bare", "--file", str(base.path),
-        )  # fmt: skip
+        platform.publish(base.name, base.path, cloud="east")
         yield platform
     finally:
         platform.close()

@@ -1,6 +1,6 @@
 """A machine that is nobody yet: the line on which it is told, and what it believes of its config drive.
 
-What it does to a machine (its clock, random numbers, card, keys) is tried in one: tests/vm/test_warm_workers.py.
+What it does to a machine (its clock, random numbers, card, keys) is tried in one: tests/app/test_warm_workers.py.
 """
 
 from __future__ import annotations

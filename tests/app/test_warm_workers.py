@@ -3,12 +3,14 @@
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from armillary.recipes.service import build
 from golden import Golden, all_completed
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
@@ -39,22 +41,21 @@ error = who.$(Process).err
 request_cpus = 1
 request_memory = 512M
 request_disk = 50M
-requirements = CloudName == "east"
 queue {count}
 """
 """Each job takes a whole worker."""
 
 
-def until(holds: Callable[[], Any], golden: Golden, *, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, golden.log()
-        time.sleep(1)
-
-
 def checkpoints(golden: Golden) -> set[str]:
     folder = golden.home / "clouds" / "east" / "machines" / "checkpoints"
     return {path.name for path in folder.iterdir() if not path.suffix}
+
+
+def await_checkpoint(golden: Golden, *, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not checkpoints(golden):
+        assert time.monotonic() < end, golden.log()
+        time.sleep(1)
 
 
 def begun_warm(golden: Golden) -> dict[str, float]:
@@ -80,21 +81,30 @@ def waited(jobs: list[Job]) -> list[float]:
 
 
 @pytest.fixture
-def idle(report: dict[str, Any], golden: Golden) -> Golden:
-    """The demo's platform without workers, which retires those that have nothing to do at once."""
-    golden.operate("down")
-    golden.configure(batch={"idle_seconds": 3})
-    golden.operate("up")
-    until(lambda: not golden.json("armillary", "workers"), golden, seconds=600)
-    return golden
+def idle(tmp_path: Path) -> Iterator[Golden]:
+    """A platform without workers, which retires those that have nothing to do at once."""
+    base = build("debian-12")
+    platform = Golden(tmp_path / "home", {"east": "127.35.0.0/24"})
+    # a busy computer, such as one that tests, may have no idle processor for long
+    platform.configure(
+        batch={"idle_seconds": 3},
+        clouds=[{**cloud, "warm_spare": 0} for cloud in platform.settings["clouds"]],
+    )
+    try:
+        platform.settle(project="waking", batch_cores=2)
+        platform.publish(base.name, base.path, cloud="east")
+        yield platform
+    finally:
+        platform.close()
 
 
 def test_the_second_wave_of_workers_begins_from_a_checkpoint_and_each_is_itself(idle: Golden) -> None:
     golden = idle
-    before = checkpoints(golden)
+    assert not checkpoints(golden)
     cold = waited(run_jobs(golden, 1, seconds=0))
-    until(lambda: checkpoints(golden) - before, golden, seconds=900)
-    until(lambda: not golden.json("armillary", "workers"), golden, seconds=600)
+    assert not begun_warm(golden)
+    await_checkpoint(golden, seconds=900)
+    golden.until_no_workers(seconds=600)
 
     # long enough that one worker does not do both, and that host keys, which are made beside, are there
     jobs = run_jobs(golden, 2, seconds=30)
