@@ -127,6 +127,22 @@ def test_a_sweep_that_was_killed_loses_nothing(world: World) -> None:
     assert world.spool.path(digest).read_bytes() == b"it stays"
 
 
+def test_a_platform_that_starts_in_the_middle_of_a_sweep_keeps_what_was_put_aside(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, _ = world.keep(b"it stays")
+    aside = Path.rename
+
+    def starts(place: Path, target: Path) -> Path:
+        done = aside(place, target)
+        world.spool.sweep()
+        return done
+
+    monkeypatch.setattr(Path, "rename", starts)
+    assert not world.spool.remove(digest, LATER)
+    assert world.spool.path(digest).read_bytes() == b"it stays"
+
+
 def test_logs_of_submits_that_are_over_go_when_they_are_old_enough(world: World, logs: LogFolder) -> None:
     over, waits = world.submit(), world.submit()
     world.run(world.worker())

@@ -85,10 +85,13 @@ class FolderSpool:
             place.rename(aside)
         except FileNotFoundError:
             return False
-        if aside.stat().st_mtime >= before.timestamp():
-            aside.replace(place)
+        try:
+            if aside.stat().st_mtime >= before.timestamp():
+                aside.replace(place)
+                return False
+            aside.unlink()
+        except FileNotFoundError:  # a platform that starts at this moment has put it back
             return False
-        aside.unlink()
         return True
 
 
