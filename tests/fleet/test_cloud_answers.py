@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from openstack.exceptions import HttpException
@@ -12,6 +14,7 @@ from requests import Response
 from armillary.base.errors import ArmillaryError, Conflict, QuotaExceeded, Unavailable
 from armillary.base.ids import CloudName
 from armillary.fleet.sdk.errors import refusals
+from armillary.fleet.sdk.images import SdkImages
 from armillary.fleet.sdk.servers import gpus_of
 
 EAST = CloudName("east")
@@ -66,6 +69,43 @@ def test_other_answers_keep_their_kind(
 ) -> None:
     refused = answer(status, message)
     assert (type(refused), refused.code) == (kind, code)
+
+
+class Glance:
+    """Answers each request with the same."""
+
+    def __init__(self, status: int, said: str) -> None:
+        self.image = self
+        self._status, self._said = status, said
+
+    def get(self, *_: object) -> Glance:
+        return self
+
+    def post(self, path: str, *, json: object) -> Response:
+        response = Response()
+        response.status_code, response.url = self._status, f"http://glance/v2{path}"
+        response.headers["content-type"] = "text/plain"
+        response._content = self._said.encode()
+        return response
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind", "code"),
+    [
+        (403, "Quota exceeded for images", QuotaExceeded, "quota_exceeded"),
+        (409, "Image ID is there", Conflict, "conflict"),
+        (503, "busy", Unavailable, "cloud_failed"),
+    ],
+)
+def test_why_an_image_was_not_taken_keeps_its_kind(
+    status: int, said: str, kind: type[ArmillaryError], code: str
+) -> None:
+    cloud: Any = SimpleNamespace(name=EAST, per_project=True, image_visibility="private")
+    like: Any = SimpleNamespace(name="mine", disk_format="raw", min_disk=1, properties={}, size=0)
+    images = SdkImages(cloud=cloud, connections=cast("Any", Glance(status, said)))
+    with pytest.raises(ArmillaryError) as refused:
+        images.upload(cast("Any", None), like, iter(()))
+    assert (type(refused.value), refused.value.code) == (kind, code)
 
 
 def test_gpus_of_a_flavor_are_virtual_ones_and_pci_devices_that_are_called_so() -> None:

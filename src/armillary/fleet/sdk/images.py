@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -196,8 +197,10 @@ class SdkImages:
             "visibility": self._cloud.image_visibility,
         }
         reply = glance.post("/images", json=image)
-        if reply.status_code >= 300:
-            raise Invalid(f"Cloud {self._cloud.name} refused the image: {reply.text[:500]}")
+        sdk: Any = importlib.import_module("openstack.exceptions")
+        sdk.raise_from_response(
+            reply
+        )  # as the SDK's own calls do: a quota is a quota, and a fault of an hour no refusal
         return str(reply.json()["id"])
 
     def _verify(self, like: FleetImage, sent: str, there: FleetImage) -> None:
