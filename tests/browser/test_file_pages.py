@@ -82,6 +82,35 @@ def test_a_file_that_was_chosen_before_the_script_came_is_sent(page: Page) -> No
     expect(page.get_by_role("link", name="early.csv").first).to_be_visible(timeout=30_000)
 
 
+def test_an_upload_goes_on_where_it_stopped_after_the_page_was_loaded_again(page: Page) -> None:
+    data = bytes(range(256)) * (36 << 10)  # 9 MiB: two pieces
+    held: list[Route] = []
+    pieces: list[int] = []
+
+    def hold_the_second(route: Route) -> None:
+        pieces.append(int(route.request.headers["upload-offset"]))
+        if len(pieces) == 2:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(
+        "**/vault/uploads/*",
+        lambda route: hold_the_second(route) if route.request.method == "PATCH" else route.continue_(),
+    )
+    page.goto("/files")
+    packed = b64encode(data).decode()
+    page.evaluate(DROP, ["night.dat", packed])
+    expect(page.locator("[data-uploads] li")).to_contain_text("88 %", timeout=60_000)
+    with page.expect_request(lambda request: request.method == "HEAD" and "/vault/uploads/" in request.url):
+        page.goto("/files")  # the second piece never comes
+        page.evaluate(DROP, ["night.dat", packed])
+    row = page.get_by_role("row").filter(has_text="night.dat")
+    expect(row).to_be_visible(timeout=60_000)
+    assert pieces == [0, 8 << 20, 8 << 20], "what had come is not sent again"
+    expect(row.locator("code.digest")).to_have_attribute("title", hashlib.md5(data).hexdigest())
+
+
 def test_an_image_is_dropped_breaks_off_goes_on_and_is_read_at_a_click(
     page: Page, platform: RunningPlatform
 ) -> None:
