@@ -348,6 +348,7 @@ def test_a_machine_is_launched_and_jobs_are_submitted_by_keyboard_alone(world: F
     page.goto("/jobs")
     tab_to(page, "Submit jobs", "link")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Submit jobs")
     tab_to(page, "Program", "textbox")
     page.keyboard.type("/bin/true")
     tab_to(page, "The program is in the image already", "checkbox")

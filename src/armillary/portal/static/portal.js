@@ -1,4 +1,12 @@
-// What every page does with a script: copy, submit a choice at once, close menus, follow the end of a log.
+// What every page does with a script: copy, submit a choice at once, close menus, follow the end of a log, and see
+// what people chose before it was there.
+const FIELDS = "select, textarea, input:not([type=hidden], [type=file], [type=password])";
+// Whether a field is otherwise than the page came with: by somebody's hand, or the browser's after a reload.
+const isChanged = (field) => {
+  if (field.matches("select")) return field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected));
+  return ["checkbox", "radio"].includes(field.type) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+};
+
 const copied = (button) => {
   const label = button.textContent;
   button.textContent = "✓";
@@ -60,6 +68,10 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
+// What was chosen before this script was there counts as chosen now.
+const early = document.querySelector("[data-submit]");
+if (early && isChanged(early)) early.form.requestSubmit();
+
 const atEnd = new WeakMap();
 document.addEventListener("htmx:beforeSwap", (event) => {
   const log = event.target.closest(".log");
@@ -78,6 +90,12 @@ for (const here of document.querySelectorAll(".places [aria-current], .tabs [ari
 
 // What was waited for is there: go to it, once. A page that asked on meanwhile would begin a slow way anew each time.
 document.addEventListener("htmx:load", ({ target }) => {
+  // what looks ahead while a form is filled in missed what was typed before it was there
+  if (target === document.body) {
+    for (const form of document.querySelectorAll("form[data-prefilled]")) {
+      if ([...form.querySelectorAll(FIELDS)].some(isChanged)) form.dispatchEvent(new Event("change"));
+    }
+  }
   const way = target === document.body ? null : target.querySelector("[data-go]");
   if (way) location.assign(way.href);
 });

@@ -8,6 +8,8 @@ const { sayLoading, sayFailed, sayNoWorld } = viewer.dataset;
 // The frame has no origin of its own, so a message to it cannot name one; it is reached by its window.
 const tell = (message, hand = []) => frame.contentWindow.postMessage(message, "*", hand);
 
+const tellOf = (control) => tell({ [control.dataset.tell]: control.type === "checkbox" ? control.checked : control.value });
+
 async function load() {
   told.textContent = sayLoading;
   const answer = await fetch(viewer.dataset.viewer);
@@ -48,13 +50,15 @@ addEventListener("message", (event) => {
   if (said.ready) load();
   if (said.loaded) {
     told.textContent = `${said.loaded.width} × ${said.loaded.height}`;
+    // what was chosen before the image was there, or the browser kept over a reload
+    for (const control of viewer.querySelectorAll("[data-tell]")) if (control.checked || control.selectedIndex > 0) tellOf(control);
     viewer.dataset.state = "shown";
   }
   if (said.picked) show(said.picked);
 });
 
 viewer.addEventListener("change", ({ target }) => {
-  if (target.matches("[data-tell]")) tell({ [target.dataset.tell]: target.type === "checkbox" ? target.checked : target.value });
+  if (target.matches("[data-tell]")) tellOf(target);
 });
 viewer.addEventListener("click", ({ target }) => {
   if (target.matches("button[data-zoom]")) tell({ zoom: target.dataset.zoom });

@@ -26,6 +26,6 @@ const fillRows = async () => {
 table?.addEventListener("change", fillRows);
 form.addEventListener("input", later);
 form.addEventListener("change", later);
-if (files.files.length) tellFiles(); // chosen before this script was there, or kept over a reload
+tellFiles(); // of files that were chosen before this script was there; the browser may have kept the names alone
 if (!form.elements.rows?.value) fillRows();
 later();
