@@ -15,6 +15,7 @@ from armillary.base.errors import Forbidden
 from armillary.base.ids import TokenId
 from armillary.batch.core.states import Result
 from armillary.batch.engines.embedded.parcels import OutputRef
+from outside_engines import ON_BOTH
 
 SCRIPT = b"#!/bin/sh\nsex $1\n"
 API = "/api/v1/batch"
@@ -202,6 +203,29 @@ def test_holding_releasing_removing_and_retrying(client: TestClient) -> None:
     states = [job["state"] for job in client.get(f"{API}/jobs").json()["jobs"]]
     assert states == ["held", "idle", "idle"]
     refused(client.post(f"{API}/jobs/x/hold"), 400, "invalid")
+
+
+@ON_BOTH
+def test_a_submit_is_explained_by_the_kinds_of_its_jobs_that_do_not_run(
+    world: World, client: TestClient
+) -> None:
+    large = {"executable": "run.sh", "request_memory_mib": 1500}
+    jobs = [{"proc": n, "executable": "run.sh"} for n in range(4)] + [{"proc": n, **large} for n in (4, 5, 6)]
+    submitted(client, jobs=jobs)
+    client.post(f"{API}/jobs/1.3/hold", json={"reason": "wrong threshold"})
+    client.post(f"{API}/jobs/1.4/hold", json={"reason": "wrong threshold"})
+    session = world.worker()
+    assert str(world.claim_one(session).job) == "1.0"
+    told = client.get(f"{API}/clusters/1/explain").json()
+    assert told["states"] == {"idle": 4, "claimed": 1, "held": 2}
+    kinds = [(kind["job"], kind["jobs"], kind["state"]) for kind in told["kinds"]]
+    assert kinds == [("1.1", 2, "idle"), ("1.5", 2, "idle"), ("1.3", 2, "held")]
+    for kind in told["kinds"]:
+        assert kind["reasons"] == client.get(f"{API}/jobs/{kind['job']}/explain").json()["reasons"]
+    assert "wrong threshold" in told["kinds"][2]["reasons"][0]["message"]
+    world.people.add("eve", world.people.add_project("others"))
+    eve = {"Authorization": "Bearer eve"}
+    refused(client.get(f"{API}/clusters/1/explain", headers=eve), 404, "not_found")
 
 
 def test_logs_are_read_live_from_any_offset(world: World, client: TestClient) -> None:

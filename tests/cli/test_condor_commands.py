@@ -84,6 +84,15 @@ def test_tables_and_totals(vera: Terminal, cluster: str):
     assert f"{cluster}.0:  Job is idle." in vera("condor", "q", "-better-analyze", f"{cluster}.0").stdout
 
 
+def test_a_cluster_is_analyzed_once_for_all_jobs_that_are_alike(vera: Terminal, cluster: str):
+    for named in ([cluster], []):
+        told = vera("condor", "q", "-better-analyze", *named).stdout
+        assert told.count("Job is idle.") == 1
+        assert f"{cluster}.0:  Job is idle. 2 more jobs are like it." in told
+    vera("condor", "hold", f"{cluster}.1")
+    assert "Job is held." in vera("condor", "q", "-better-analyze", cluster).stdout
+
+
 def test_hold_release_and_remove_in_htcondors_words(vera: Terminal, cluster: str):
     held = vera("condor", "hold", f"{cluster}.0", "-reason", "wrong threshold").stdout
     assert held == f"Job {cluster}.0 held\n"

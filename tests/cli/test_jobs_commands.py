@@ -123,6 +123,12 @@ def test_hold_release_remove_retry_and_explain(vera: Terminal, desk: Path):
     vera("job", "release", cluster)
     assert states() == ["idle", "idle"]
     assert vera("job", "explain", f"{cluster}.1").stdout.startswith(f"Job {cluster}.1 is idle.")
+    vera("hold", f"{cluster}.1", "--reason", "clouds")
+    told = vera("explain", cluster).stdout
+    assert told.startswith(f"Cluster {cluster}: 1 idle, 1 held.\n\n1 job, {cluster}.0, is idle:\n- ")
+    assert f"\n1 job, {cluster}.1, is held:\n- held " in told
+    assert "clouds" in told
+    assert [one["job"] for one in vera.json("explain", cluster)["kinds"]] == [f"{cluster}.0", f"{cluster}.1"]
     vera("job", "rm", cluster)
     assert states() == ["removed", "removed"]
     vera("job", "retry", f"{cluster}.1")

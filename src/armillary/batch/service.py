@@ -29,6 +29,7 @@ from armillary.batch.views import (
     ImageView,
     JobDetail,
     JobView,
+    KindView,
     OutputView,
     WorkerView,
 )
@@ -262,6 +263,16 @@ class BatchService:
         """Return the job's state and every reason for it."""
         detail = self.job(who, job)
         return detail.view.state, self._explainer.explain(job, detail)
+
+    def explain_cluster(
+        self, who: Principal, cluster: ClusterId, *, limit: int = 20
+    ) -> tuple[ClusterView, list[tuple[KindView, list[Refusal]]]]:
+        """Return how a submit stands, and of each kind of jobs that do not run every reason of the first."""
+        shown = self.cluster(who, cluster)
+        return shown, [
+            (kind, self.explain(who, JobId.parse(kind.job))[1])
+            for kind in self._records.kinds(cluster, limit=limit)
+        ]
 
     # changing
 

@@ -68,6 +68,16 @@ class JobView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KindView:
+    """Jobs of a submit that do not run, and are alike in what they ask for and in what keeps them."""
+
+    job: str
+    """the first of them"""
+    jobs: int
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttemptView:
     """One try at running a job."""
 

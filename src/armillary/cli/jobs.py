@@ -6,11 +6,12 @@ import rich_click as click
 
 from armillary.cli.changing import hold, priority, release, remove, retry
 from armillary.cli.choosing import job_argument
+from armillary.cli.completing import complete_targets
 from armillary.cli.output import Columns, Record, Voice, at, emit, emit_one, voice, voices
 from armillary.cli.reading_logs import logs
 from armillary.cli.rows import job_row
 from armillary.cli.session import connect
-from armillary.cli.words import option
+from armillary.cli.words import argument, option
 
 
 @click.group(epilog="Example: armillary job explain 7.3")
@@ -67,19 +68,37 @@ def _show_parts(found: Record) -> None:
             emit(records, columns=columns, identity="")
 
 
-@click.command(epilog="Example: armillary explain 7.3")
-@job_argument
+@click.command(epilog="Example: armillary explain 7        (each kind of jobs of cluster 7; 7.3 is one job)")
+@argument("name", metavar="CLUSTER|JOB", shell_complete=complete_targets)
 @voices
 def explain(name: str) -> None:
-    """Say why a job is not running, with every reason."""
+    """Say why jobs are not running, with every reason: one job, or all kinds of jobs of a cluster."""
     from armillary.client.batch import Batch
+    from armillary.client.targets import read_target
 
+    target = read_target(name)
     with connect() as http:
-        found = Batch(http=http).explain(name)
+        batch = Batch(http=http)
+        found = batch.explain_cluster(target.cluster) if target.first is None else batch.explain(name)
     if voice() is not Voice.TABLE:
-        emit_one(found, fields=[], identity="state")
-        return
-    click.echo(f"Job {name} is {found['state']}.")
+        emit_one(found, fields=[], identity="state" if target.job else "cluster")
+    elif target.first is None:
+        _explain_kinds(found)
+    else:
+        click.echo(f"Job {name} is {found['state']}.")
+        _give_reasons(found)
+
+
+def _explain_kinds(found: Record) -> None:
+    standing = ", ".join(f"{number} {state}" for state, number in found["states"].items())
+    click.echo(f"Cluster {found['cluster']}: {standing}.")
+    for kind in found["kinds"]:
+        jobs = "1 job, {}, is" if kind["jobs"] == 1 else f"{kind['jobs']} jobs, from {{}} on, are"
+        click.echo(f"\n{jobs.format(kind['job'])} {kind['state']}:")
+        _give_reasons(kind)
+
+
+def _give_reasons(found: Record) -> None:
     for reason in found["reasons"]:
         where = f"{reason['cloud']}: " if reason.get("cloud") else ""
         click.echo(f"- {where}{reason['message']}")

@@ -90,6 +90,10 @@ class Batch:
         """Return every reason for the state of a job."""
         return self._http.get(f"{_BASE}/jobs/{_id(job)}/explain")
 
+    def explain_cluster(self, cluster: int) -> Record:
+        """Return how a cluster stands, and every reason of each kind of its jobs that do not run."""
+        return self._http.get(f"{_BASE}/clusters/{cluster}/explain")
+
     def change(self, target: str, verb: str, *, reason: str = "") -> int:
         """Hold, release, remove or retry a job (`7.3`) or a cluster (`7`); return how many jobs changed."""
         kind = "jobs" if "." in target else "clusters"

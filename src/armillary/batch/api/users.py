@@ -24,6 +24,7 @@ from armillary.batch.api.wire_user import (
     BlobsCheckOut,
     ChangedOut,
     ChangeIn,
+    ClusterExplainOut,
     ClusterOut,
     ClustersOut,
     EventOut,
@@ -32,6 +33,7 @@ from armillary.batch.api.wire_user import (
     JobDetailOut,
     JobOut,
     JobsOut,
+    KindOut,
     OutputOut,
     OutputsOut,
     ReasonIn,
@@ -210,6 +212,23 @@ def router(*, service: BatchService, authenticator: Authenticator) -> APIRouter:
         state, reasons = service.explain(who, JobId.parse(job))
         return ExplainOut(
             job=job, state=state, reasons=[ReasonOut.model_validate(reason.as_dict()) for reason in reasons]
+        )
+
+    @routes.get("/clusters/{cluster}/explain")
+    def explain_cluster(cluster: Number, who: Annotated[Principal, signed_in]) -> ClusterExplainOut:
+        shown, kinds = service.explain_cluster(who, ClusterId(cluster))
+        return ClusterExplainOut(
+            cluster=cluster,
+            states=dict(shown.states),
+            kinds=[
+                KindOut(
+                    job=kind.job,
+                    jobs=kind.jobs,
+                    state=kind.state,
+                    reasons=[ReasonOut.model_validate(reason.as_dict()) for reason in reasons],
+                )
+                for kind, reasons in kinds
+            ],
         )
 
     @routes.get("/workers")

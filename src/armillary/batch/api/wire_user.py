@@ -171,6 +171,23 @@ class ExplainOut(Wire):
     reasons: list[ReasonOut]
 
 
+class KindOut(Wire):
+    """`jobs` jobs that are alike, with every reason of the first of them."""
+
+    job: str
+    jobs: int
+    state: str
+    reasons: list[ReasonOut]
+
+
+class ClusterExplainOut(Wire):
+    """How a submit stands, and why those of its jobs do not run that do not: at most twenty kinds of them."""
+
+    cluster: int
+    states: dict[str, int]
+    kinds: list[KindOut]
+
+
 class WorkerOut(Wire):
     """A worker machine. `state`: planned, booting, ready, draining, ending, gone."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, true, tuple_
 from sqlalchemy import Engine as Database
 
 from armillary.base.errors import NotFound
@@ -23,6 +23,7 @@ from armillary.batch.views import (
     ImageView,
     JobDetail,
     JobView,
+    KindView,
     OutputView,
     WorkerView,
 )
@@ -89,6 +90,23 @@ class Records:
         with self._database.connect() as db:
             rows = db.execute(query.order_by(jobs.c.cluster, jobs.c.proc).limit(limit))
             return [job_view(row, with_spec=with_spec) for row in rows]
+
+    def kinds(self, cluster: ClusterId, *, limit: int) -> list[KindView]:
+        """Return the kinds of jobs of a submit that wait or are held: those that wait first, then the larger ones."""
+        first, many = func.min(jobs.c.proc).label("first"), func.count().label("number")
+        stopping = jobs.c.live_attempt.is_not(None)
+        query = (
+            select(first, many, jobs.c.state)
+            .where(jobs.c.cluster == cluster, jobs.c.state.in_((JobState.IDLE.value, JobState.HELD.value)))
+            .group_by(jobs.c.state, jobs.c.hold_code, stopping, _asks_alike())
+            .order_by(jobs.c.state.desc(), many.desc(), first)
+            .limit(limit)
+        )
+        with self._database.connect() as db:
+            return [
+                KindView(job=f"{cluster}.{row.first}", jobs=row.number, state=row.state)
+                for row in db.execute(query)
+            ]
 
     def job(self, scope: Scope, job: JobId) -> JobDetail:
         """Return one job with its history. Raises NotFound."""
@@ -249,6 +267,11 @@ def _detail(event: Event) -> Mapping[str, Any]:
 def within(column: ColumnElement[Any], scope: Scope) -> ColumnElement[bool]:
     """Return the condition that a project may be seen."""
     return true() if scope is None else column.in_(scope)
+
+
+def _asks_alike() -> ColumnElement[int]:
+    """What jobs ask for tells those apart that wait; what held ones ask for is not what keeps them."""
+    return case((jobs.c.state == JobState.IDLE.value, jobs.c.shape), else_=0)
 
 
 def _states(db: Connection, ids: Sequence[int]) -> dict[int, dict[str, int]]:

@@ -26,6 +26,7 @@ from armillary.cli.condor.ads import (
 from armillary.cli.condor.options import Options, read
 from armillary.cli.condor.reaching import Reach
 from armillary.cli.queueing import chosen_jobs, past_jobs
+from armillary.client.targets import read_targets
 
 _LIVE = ["idle", "claimed", "running", "held"]
 _POOL = {"name": 1, "pool": 1, "schedd": 1, "global": 0, "debug": 0, "wide": 0}
@@ -175,17 +176,35 @@ def _total(what: str, ads: Sequence[Ad]) -> str:
 
 
 def _analyze(reach: Reach, ids: Sequence[str]) -> int:
-    """Say why jobs do not run: what the platform knows, all of it."""
-    jobs = list(chosen_jobs(reach.batch, ids, states=_LIVE, owner=None if ids else who_am_i(reach.http)))
-    for job in jobs:
-        found: dict[str, Any] = reach.batch.explain(job["job"])
-        click.echo(f"\n---\n{job['job']}:  Job is {found['state']}.\n")
-        for reason in found["reasons"]:
-            where = f"{reason['cloud']}: " if reason.get("cloud") else ""
-            click.echo(f"  {where}{reason['message']}")
-            if reason.get("remedy"):
-                click.echo(f"    {reason['remedy']}")
+    """Say why jobs do not run: what the platform knows, all of it; of a cluster once for all that are alike."""
+    targets = read_targets(ids)
+    clusters = [target.cluster for target in targets if target.first is None]
+    if not targets:
+        me = who_am_i(reach.http)
+        clusters = [
+            int(one["cluster"])
+            for one in reach.batch.clusters()
+            if one["owner"] == me and any(one["states"].get(state) for state in _LIVE)
+        ]
+    for cluster in clusters:
+        for kind in reach.batch.explain_cluster(cluster)["kinds"]:
+            more = kind["jobs"] - 1
+            _print_reasons(
+                kind, "" if not more else f" {more} more job{'s are' if more > 1 else ' is'} like it."
+            )
+    named = [str(target) for target in targets if target.first is not None]
+    for job in chosen_jobs(reach.batch, named, states=_LIVE) if named else ():
+        _print_reasons(reach.batch.explain(job["job"]), "")
     return 0
+
+
+def _print_reasons(found: dict[str, Any], more: str) -> None:
+    click.echo(f"\n---\n{found['job']}:  Job is {found['state']}.{more}\n")
+    for reason in found["reasons"]:
+        where = f"{reason['cloud']}: " if reason.get("cloud") else ""
+        click.echo(f"  {where}{reason['message']}")
+        if reason.get("remedy"):
+            click.echo(f"    {reason['remedy']}")
 
 
 def _id(ad: Ad) -> str:
