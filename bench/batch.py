@@ -3,7 +3,8 @@
     .venv/bin/python bench/batch.py [--jobs 1000] [--agents 1000] [--peers PYTHON]
 
 Every step of ours is on disk before it is answered. An agent of this bench does what a worker's does for a job that
-brings nothing: take it, run it, tell its end and take the next one. PYTHON is an interpreter that has the packages
+brings nothing, by the same calls over the same connections: take it, run it, tell its end and take the next one.
+PYTHON is an interpreter that has the packages
 `hyperqueue` and `distributed`; what is not there is left out. Prints a table and, last, one line of JSON.
 """
 
@@ -14,6 +15,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import secrets
 import ssl
 import statistics
 import subprocess
@@ -29,6 +31,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from armillary.guest.agent.server import Server
 
 HERE = Path(__file__).parent
 FREE = {"cpus": 1, "memory_mib": 1024, "disk_kib": 2**20}
@@ -87,17 +91,18 @@ def a_service() -> Iterator[Service]:
 
 def slot(port: int, ca: Path, key: str, start: Barrier) -> None:
     """Be a worker of one slot, in a process of its own, until there is no more work."""
-    line = connect(port, ca)
-    line.connect()
+    platform = Server(url=f"https://localhost:{port}", ca_pem=ca.read_text())
+    platform.session_key = key
+    platform.call("renew", {"items": []})  # connected
     start.wait()
-    jobs = call(line, "/agent/v1/claim", json.dumps({"free": FREE}), key)["jobs"]
+    jobs = platform.call("claim", {"free": FREE, "call": secrets.token_hex(32)})["jobs"]
     while jobs:
         job = jobs.pop()
         pid = os.posix_spawn(job["spec"]["executable"], [job["spec"]["executable"]], {})
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         lease = {name: job[name] for name in ("job", "attempt", "lease_secret")}
-        end = {**lease, "exit_code": code, "usage": {"wall_seconds": 0.0}, "free": FREE}
-        jobs += call(line, "/agent/v1/finish", json.dumps(end), key)["jobs"]
+        end = {**lease, "exit_code": code, "usage": {"wall_seconds": 0.0}}
+        jobs += platform.call("finish", {**end, "free": FREE, "call": secrets.token_hex(32)})["jobs"]
 
 
 def throughput(service: Service, jobs: int) -> float:

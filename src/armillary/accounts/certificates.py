@@ -90,6 +90,17 @@ class Authority:
             raise ValueError(f"{bundle} does not hold an elliptic curve key")
         self._key = key
         self._certificate = x509.load_pem_x509_certificate(pem)
+        # What all that we issue says alike is put together once: each job gets a certificate of its own.
+        self._blank = (
+            x509.CertificateBuilder()
+            .issuer_name(self._certificate.subject)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+            )
+        )
+        self._until = self._certificate.not_valid_after_utc
         # Checking a signature takes as long as a small request; who reads a thousand files shows one certificate.
         self._read = lru_cache(maxsize=1024)(self._read_anew)
         self.ca_path = directory / "ca.pem"
@@ -242,20 +253,13 @@ class Authority:
     ) -> x509.Certificate:
         now = self._clock.now()
         builder = (
-            x509.CertificateBuilder()
-            .subject_name(_name(common_name))
-            .issuer_name(self._certificate.subject)
+            self._blank.subject_name(_name(common_name))
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _BACKDATE)
-            .not_valid_after(min(now + lifetime, self._certificate.not_valid_after_utc))
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(authority=False), critical=True)
+            .not_valid_after(min(now + lifetime, self._until))
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
-            )
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -131,6 +131,10 @@ class AgentService:
         """Return whose session key this is. Raises Unauthorized."""
         return self._register.session(key)
 
+    def recall(self, key: str) -> Session:
+        """Return whose session key this is or was of late, for `finish`, which looks itself. Raises Unauthorized."""
+        return self._register.recall(key)
+
     def claim(self, session: Session, free: Resources, call: str | None = None) -> Assignments:
         """Lease jobs that fit, each with a credential of its owner; possibly none. A `call` made again gives the same."""
         return self._assigned(session, self._leases.claim(session, free, self._held(session), call))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import struct
@@ -96,9 +95,17 @@ class LogFolder:
 
     def sync(self, job: JobId, attempt: int) -> None:
         """Have both streams on disk."""
+        # by plain words: each end of a job comes by here, and most that print nothing have no such files
+        attempt_of = f"{self._directory}/{job.cluster}/{job.proc}.{attempt}."
         for stream in ("stdout", "stderr"):
-            with contextlib.suppress(FileNotFoundError), self._path(job, attempt, stream).open("rb") as file:
-                os.fsync(file.fileno())
+            try:
+                file = os.open(attempt_of + stream, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
 
     def older(self, before: datetime) -> Iterator[tuple[int, int]]:
         """Yield the clusters of whose jobs nothing was taken since a moment, and how many bytes of them are kept."""

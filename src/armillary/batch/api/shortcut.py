@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +16,7 @@ from armillary.accounts.api.errors import AsciiJSON, error_response, invalid_req
 from armillary.base.errors import ArmillaryError, Unauthorized
 from armillary.batch.agents import AgentService
 from armillary.batch.api.bounds import MAX_JSON, is_large, refusal
+from armillary.batch.api.hands import Hands
 from armillary.batch.api.wire_agent import ClaimIn, FinishIn, RenewIn
 from armillary.batch.api.wire_submit import Wire
 
@@ -35,20 +35,25 @@ def shortcuts(router: APIRouter, service: AgentService) -> dict[str, ASGIApp]:
     than to end a job and give out the next one.
     """
     found: dict[str, ASGIApp] = {}
+    hands = Hands()
     for route in router.routes:
         name = route.path.rsplit("/", 1)[-1] if isinstance(route, APIRoute) else ""
         if isinstance(route, APIRoute) and name in _SHAPES:
-            found[route.path] = _Shortcut(route, *_SHAPES[name], service)
+            found[route.path] = _Shortcut(route, *_SHAPES[name], service, hands)
     return found
 
 
 class _Shortcut:
-    def __init__(self, route: APIRoute, shape: type[Wire], at_most: int, service: AgentService) -> None:
+    def __init__(
+        self, route: APIRoute, shape: type[Wire], at_most: int, service: AgentService, hands: Hands
+    ) -> None:
         self._call = route.endpoint
         self._waits = inspect.iscoroutinefunction(route.endpoint)
         self._shape = shape
         self._at_most = at_most
         self._service = service
+        self._hands = hands
+        self._session = service.recall if shape is FinishIn else service.session
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
@@ -68,12 +73,12 @@ class _Shortcut:
             raise too_large
         key = session_key(request)
         if is_large(request):
-            await run_in_threadpool(self._service.session, key)
+            await self._hands.carry(lambda: self._service.session(key))
         body = self._shape.model_validate_json(await request.body())
         if self._waits:
-            session = await run_in_threadpool(self._service.session, key)
+            session = await self._hands.carry(lambda: self._session(key))
             return _json(await self._call(request, body, session))
-        return await run_in_threadpool(lambda: _json(self._call(body, self._service.session(key))))
+        return await self._hands.carry(lambda: _json(self._call(body, self._session(key))))
 
 
 def session_key(request: Request) -> str:

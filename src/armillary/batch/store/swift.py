@@ -9,11 +9,42 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Float, Numeric
 
+from armillary.columns import Moment
+
 Convert = Callable[[Any], Any]
+
+
+def _binding(kind: Any, dialect: Dialect) -> Convert | None:
+    """Return what makes the driver's value of ours."""
+    if isinstance(kind, Moment) and dialect.name == "sqlite":
+        return _moment_to_text
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _reading(kind: Any, dialect: Dialect) -> Convert | None:
+    """Return what makes our value of the driver's."""
+    if isinstance(kind, Moment) and dialect.name == "sqlite":
+        return _moment_of_text
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+# A job's end and the next claim write and read forty moments. These are the texts that `Moment` keeps in SQLite, made
+# in one step where SQLAlchemy needs five.
+
+
+def _moment_to_text(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]  # without the zone
+
+
+def _moment_of_text(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 class _Ready:
@@ -24,7 +55,7 @@ class _Ready:
         self.text: str = str(compiled)
         order: list[str] | None = compiled.positiontup
         changes: dict[str, Convert | None] = {
-            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
+            name: _binding(bind.type, dialect)
             for name, bind in compiled.binds.items()
             if name in compiled.params  # and not by the name that it had before it was compiled
         }
@@ -45,7 +76,7 @@ class _Ready:
         for place, column in enumerate(told):
             if isinstance(column.type, Float | Numeric):
                 continue  # the driver's own number will do
-            convert = column.type.dialect_impl(dialect).result_processor(dialect, None)
+            convert = _reading(column.type, dialect)
             if convert is not None:
                 self._convert.append((place, convert))
 

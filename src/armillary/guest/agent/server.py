@@ -18,6 +18,32 @@ from armillary.guest.agent.basics import CHUNK, VERSION, Json, Refused, Unreacha
 MAX_ANSWER = 64 << 20
 
 
+class _InOne(http.client.HTTPConnection):
+    """Can send a request's head and body in one piece: as two they are two TLS records, and wake the platform twice."""
+
+    _kept: bytearray | None = None
+
+    def request_in_one(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> None:
+        """Send a request of which all is in memory."""
+        self._kept = kept = bytearray()
+        try:
+            self.request(method, url, body=body, headers=headers)
+        finally:
+            self._kept = None
+        self.send(kept)
+
+    def send(self, data: Any) -> None:
+        """Send, or keep what is to go with the rest."""
+        if self._kept is None:
+            super().send(data)
+        else:
+            self._kept += data
+
+
+class _SecureInOne(_InOne, http.client.HTTPSConnection):
+    """See `_InOne`."""
+
+
 class Server:
     """The platform. `session_key` is sent with every call once it is set."""
 
@@ -28,7 +54,7 @@ class Server:
         self._host, self._port = parts.hostname or "", parts.port
         self._prefix = parts.path.rstrip("/") + "/agent/v1/" + room
         self._context = ssl.create_default_context(cadata=ca_pem) if ca_pem else ssl.create_default_context()
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[_InOne] = []
         self._lock = threading.Lock()
         self.session_key = ""
 
@@ -51,12 +77,12 @@ class Server:
         """Return a connection that is nobody else's, and what our paths begin with."""
         return self._made(timeout), self._prefix
 
-    def _made(self, timeout: float) -> http.client.HTTPConnection:
+    def _made(self, timeout: float) -> _InOne:
         if self._secure:
-            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
-        return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+            return _SecureInOne(self._host, self._port, timeout=timeout, context=self._context)
+        return _InOne(self._host, self._port, timeout=timeout)
 
-    def _connection(self, timeout: float, *, fresh: bool) -> tuple[http.client.HTTPConnection, bool]:
+    def _connection(self, timeout: float, *, fresh: bool) -> tuple[_InOne, bool]:
         with self._lock:
             if self._idle and not fresh:
                 connection = self._idle.pop()
@@ -83,11 +109,12 @@ class Server:
             connection, reused = self._connection(timeout, fresh=fresh)
             try:
                 with contextlib.ExitStack() as stack:
-                    source: Any = body
                     if isinstance(body, Path):
                         source = stack.enter_context(body.open("rb"))
                         headers["Content-Length"] = str(os.fstat(source.fileno()).st_size)
-                    connection.request(method, self._prefix + name, body=source, headers=headers)
+                        connection.request(method, self._prefix + name, body=source, headers=headers)
+                    else:
+                        connection.request_in_one(method, self._prefix + name, body, headers)
                     response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
@@ -106,7 +133,7 @@ class Server:
 
     def _answer(
         self,
-        connection: http.client.HTTPConnection,
+        connection: _InOne,
         response: http.client.HTTPResponse,
         name: str,
         sink: BinaryIO | None,

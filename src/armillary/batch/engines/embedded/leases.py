@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, s
 from sqlalchemy import Engine as Database
 
 from armillary.base.clock import Clock
-from armillary.base.ids import ClusterId, PersonId, WorkerId
+from armillary.base.ids import ClusterId, PersonId
 from armillary.batch.core import states
 from armillary.batch.core.policy import AtExit
 from armillary.batch.engines.embedded.dealing import Accepts, Dealer, anything, give_on, given, waits, wanted
@@ -147,17 +147,20 @@ class Leases:
         now: datetime,
         held: Mapping[PersonId, Held] | None,
         call: str | None,
+        row: Any = None,
     ) -> Claimed:
         # Locked, so that a drain either comes before (no jobs) or sees the worker busy.
-        row = _LOCK_WORKER.all(db, of_worker=session.worker)[0]
-        again = given(db, session, call)
+        row = row or _LOCK_WORKER.all(db, of_worker=session.worker)[0]
+        sums = _USED.all(db, of_worker=session.worker)[0]
+        # who has nothing was given nothing
+        again = [] if sums.cpus is None else given(db, session, call)
         if again and row.lost_at is None:
             for leased in again:
                 give_on(db, leased, until=now + self._terms.lease_kept)
             return Claimed(jobs=tuple(again))
         if row.draining or row.lost_at is not None:
             return Claimed(retire=True)
-        used = _used(db, session.worker)
+        used = _resources(sums)
         # An empty machine is whole, even if its disk has a few KiB less now than when it registered.
         empty = not used.cpus and free.cpus >= session.whole.cpus
         room = session.whole if empty else free.cut_to(session.whole - used)
@@ -297,10 +300,14 @@ class Leases:
 
         def write(db: Connection) -> Finished:
             now = moment(db, self._clock)
+            row = _LOCK_WORKER.all(db, of_worker=session.worker)[0]
+            session.prove(row)
             state = finish(
                 db, session, key, result, usage=usage, brought=brought, said=said, terms=self._terms, now=now
             )
-            claimed = Claimed() if then is None else self._claim(db, session, then, now, held, call)
+            # an attempt that was to be stopped has its worker rest: then its row is not what it was
+            row = row if state is JobState.COMPLETED else None
+            claimed = Claimed() if then is None else self._claim(db, session, then, now, held, call, row)
             if not claimed.jobs:
                 Ledger(db, now=now).rest(session.worker)
             return Finished(state=state, claimed=claimed)
@@ -326,7 +333,3 @@ def _resources(row: Any) -> Resources:
         disk_kib=int(row.disk_kib or 0),
         gpus=int(row.gpus or 0),
     )
-
-
-def _used(db: Connection, worker: WorkerId) -> Resources:
-    return _resources(_USED.all(db, of_worker=worker)[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +23,10 @@ _BY_SESSION = Swift(select(workers).where(workers.c.session_hash == bindparam("o
 _USED = Swift(update(workers).where(workers.c.id == bindparam("of_worker")).values(session_used=True))
 
 
+_MOST_RECENT = 10_000
+"""workers that are known without a look into the records"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """A worker that has shown its key: all that it may touch."""
@@ -30,6 +34,21 @@ class Session:
     worker: WorkerId
     group: Group
     whole: Resources
+    recalled: str = ""
+    """the digest of its key, where that was good before and nobody has looked whether it still is"""
+
+    def prove(self, row: Any) -> None:
+        """Look at a recalled session's row of `workers`. Raises Unauthorized."""
+        if self.recalled and (row.session_hash != self.recalled or row.lost_at is not None):
+            raise _unknown()
+
+
+def _unknown() -> Unauthorized:
+    return Unauthorized(
+        "this worker is not known, or was given up",
+        code="bad_session",
+        remedy="Kill all jobs and stop.",
+    )
 
 
 class Register:
@@ -50,6 +69,7 @@ class Register:
         self._clock = clock
         self._terms = terms or Terms()
         self._invitation = invitation
+        self._recent: dict[str, Session] = {}
 
     def invite(self, worker: WorkerId, group: Group) -> str:
         """Return a new one-time token for a machine that is to be made; an earlier one becomes void.
@@ -160,21 +180,31 @@ class Register:
 
     def session(self, key: str) -> Session:
         """Return whose key this is. Raises Unauthorized `bad_session` for a worker that was given up too."""
+        shown = digest(key)
         with self._reading.connect() as db:
-            row = _BY_SESSION.first(db, of_session=digest(key))
+            row = _BY_SESSION.first(db, of_session=shown)
         if row is None or row.lost_at is not None:
-            raise Unauthorized(
-                "this worker is not known, or was given up",
-                code="bad_session",
-                remedy="Kill all jobs and stop.",
-            )
+            self._recent.pop(shown, None)
+            raise _unknown()
         if not row.session_used:
             self._together.write(lambda db: _USED.run(db, of_worker=row.id))
-        return Session(
+        session = Session(
             worker=WorkerId(row.id),
             group=Group(ProjectId(row.project), Sha512(row.image), row.flavor),
             whole=Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib, gpus=row.gpus),
         )
+        if shown not in self._recent:
+            while len(self._recent) >= _MOST_RECENT:
+                self._recent.pop(next(iter(self._recent)), None)
+            self._recent[shown] = replace(session, recalled=shown)
+        return session
+
+    def recall(self, key: str) -> Session:
+        """Return whose key this is, or was of late: for a writer that has it `prove` itself in its own transaction.
+
+        All that it says of a worker is said once, when that registers. Raises Unauthorized as `session` does.
+        """
+        return self._recent.get(digest(key)) or self.session(key)
 
     def leave(self, worker: WorkerId) -> int:
         """Take a worker's goodbye; jobs that it still had go back to the queue. Returns how many."""
