@@ -1,4 +1,4 @@
-"""Pages while their scripts are late, and filled forms that are taken along."""
+"""Pages while their scripts are late, while parts look again by themselves, and filled forms that are taken along."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from chromium import ARGUMENTS, CHROMIUM
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5TTPRkbTzdUL6UOPSOtsCEjtnjJMgkM9pO4ChMvd1p ada@laptop"
+AGAIN = 30_000
+"""Milliseconds until a part has looked again: it does every 15 s where nothing moves."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,8 @@ def late(page: Page) -> Callable[[str, str], Callable[[], None]]:
 
     def open_without(address: str, script: str) -> Callable[[], None]:
         held: list[Route] = []
-        page.route(f"**/{script}*", lambda route: held.append(route))  # noqa: PLW0108 -- builtins take no marks
+        # once: the page after it has the script as ever
+        page.route(f"**/{script}*", lambda route: route.continue_() if held else held.append(route))
         with page.expect_request(f"**/{script}*"):
             page.goto(address, wait_until="commit")
         expect(page.get_by_role("contentinfo")).to_be_visible()
@@ -106,6 +109,8 @@ def test_a_project_that_was_chosen_before_the_script_came_is_gone_to(
     page.get_by_label("Project", exact=True).select_option("comets")
     let_it_come()
     expect(page.get_by_role("heading", level=1)).to_have_text("Project comets")
+    page.get_by_label("Project", exact=True).select_option("admin")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Project admin")
 
 
 def test_a_stretch_that_was_chosen_before_the_image_came_is_that_of_the_image(
@@ -125,6 +130,46 @@ def test_a_stretch_that_was_chosen_before_the_image_came_is_that_of_the_image(
             break
         page.wait_for_timeout(100)
     assert seen == wanted
+
+
+def test_a_part_that_looks_again_keeps_the_focus_and_what_was_chosen(page: Page, admin: Person) -> None:
+    page.goto("/machines")
+    expect(page.get_by_role("row", name="workbench")).to_contain_text("running", timeout=60_000)
+    machine = page.get_by_role("link", name="workbench")
+    machine.focus()
+    page.evaluate("document.querySelector('#machines').dataset.old = 'yes'")
+    expect(page.locator("#machines[data-old]")).to_have_count(0, timeout=AGAIN)
+    expect(machine).to_be_focused()
+
+    machine.click()
+    page.evaluate("document.querySelector('[hx-get$=\"/state\"]').dataset.old = 'yes'")
+    days = page.get_by_label("Extend by")
+    days.select_option("30")
+    extend = page.get_by_role("button", name="Extend", exact=True)
+    extend.focus()
+    expect(page.locator("[data-old]")).to_have_count(0, timeout=AGAIN)
+    expect(days).to_have_value("30")
+    expect(extend).to_be_focused()
+
+    page.evaluate("document.querySelector('[hx-get$=\"/state\"]').dataset.old = 'yes'")
+    days.focus()  # its list may be open: it is left alone
+    with page.expect_response(re.compile("/state$"), timeout=AGAIN):
+        pass
+    expect(days).to_be_focused()
+    expect(page.locator("[data-old]")).to_have_count(1)
+    extend.focus()
+    expect(page.locator("[data-old]")).to_have_count(0, timeout=AGAIN)
+
+
+def test_figures_that_do_not_come_are_asked_for_again(page: Page, admin: Person) -> None:
+    machine = admin.find("/machines", r'href="(/machines/(?:east|west)/[0-9a-f-]{36})"')
+    page.route("**/figures.json", lambda route: route.abort())
+    with page.expect_event("requestfailed"):
+        page.goto(machine)
+    page.unroute("**/figures.json")
+    with page.expect_response("**/figures.json", timeout=AGAIN) as reply:
+        pass
+    assert reply.value.ok
 
 
 def test_a_filled_form_is_taken_along_by_its_link_and_by_another_language(page: Page) -> None:

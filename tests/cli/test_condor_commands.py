@@ -14,6 +14,8 @@ import pytest
 from terminal import Terminal
 from whole_platform import FLAVOR, WholePlatform
 
+from armillary.client.batch import Batch
+
 SUBMIT = """\
 executable = run.sh
 arguments = $(Process) 'two words'
@@ -109,6 +111,43 @@ def test_hold_release_and_remove_in_htcondors_words(vera: Terminal, cluster: str
     assert missing.stderr == "Couldn't find/remove all jobs in cluster 99999\n"
 
 
+def test_the_batches_of_a_queue_count_what_is_over(vera: Terminal, cluster: str):
+    vera("condor", "hold", f"{cluster}.0")
+    vera("condor", "rm", f"{cluster}.1")
+    heads, line = (
+        line
+        for line in vera("condor", "q").stdout.splitlines()
+        if "BATCH_NAME" in line or f"ID: {cluster}" in line
+    )
+    figures = ["_", "_", "1", "1", "3"]
+    assert heads.split()[3:8] == ["DONE", "RUN", "IDLE", "HOLD", "TOTAL"]
+    assert line.split()[5:10] == figures
+    assert line.endswith(f"{cluster}.0 ... {cluster}.2")
+
+
+def test_jobs_of_a_constraint_are_changed_run_by_run(
+    vera: Terminal, cluster: str, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[dict[str, Any]] = []
+    as_ever = Batch.change_many
+
+    def counted(self: Batch, action: str, selection: Any, **more: Any) -> int:
+        calls.append(dict(selection))
+        return as_ever(self, action, selection, **more)
+
+    monkeypatch.setattr(Batch, "change_many", counted)
+    vera("condor", "hold", "-constraint", f"ClusterId == {cluster}")
+    assert calls == [{"job": f"{cluster}.0", "last_proc": 2}]
+    assert [ad["JobStatus"] for ad in ads(vera, "q", cluster)] == [5, 5, 5]
+    vera("condor", "release", "-constraint", f"ClusterId == {cluster} && ProcId != 1")
+    assert calls[1:] == [{"job": f"{cluster}.0"}, {"job": f"{cluster}.2"}]
+    assert [ad["JobStatus"] for ad in ads(vera, "q", cluster)] == [1, 5, 1]
+    calls.clear()
+    vera("condor", "prio", "+3", cluster)
+    assert calls == [{"job": f"{cluster}.0", "last_proc": 2}]
+    assert [ad["JobPrio"] for ad in ads(vera, "q", cluster)] == [3, 3, 3]
+
+
 def test_priorities_to_a_value_and_by_a_step(vera: Terminal, cluster: str):
     vera("condor", "prio", "-p", "7", cluster)
     vera("condor", "prio", "+3", f"{cluster}.1")
@@ -148,7 +187,7 @@ def test_jobs_that_ran_are_history_and_their_log_can_be_waited_for(
         assert vera("condor", "wait", "jobs.log", status=0).stdout == "All jobs done.\n"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     over = ads(vera, "history", cluster)
     assert [(ad["JobStatus"], ad["ExitCode"], ad["Night"]) for ad in over] == [(4, 0, "/Expr(12)/")] * 3
     assert vera("condor", "history", cluster, "-af", "Night").stdout == "12\n" * 3
@@ -203,6 +242,6 @@ def test_a_job_that_wants_to_stay_in_the_queue_is_found_there_by_its_name(
         vera("condor", "wait", "jobs.log", cluster)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     assert vera("condor", "q", cluster, "-af:jr", "JobStatus").stdout == f"{cluster}.0 4\n"
     assert cluster not in vera("condor", "q", "-af", "ClusterId").stdout.split()

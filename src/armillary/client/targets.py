@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from armillary.base.errors import Invalid
@@ -82,3 +82,15 @@ def meant(jobs: Iterable[Mapping[str, Any]], targets: Iterable[Target]) -> Itera
     for job in jobs:
         if not wanted or any(target.has(job) for target in wanted):
             yield job
+
+
+def in_runs(jobs: Iterable[tuple[int, int]]) -> list[Target]:
+    """Name jobs (cluster, proc) in as few targets as there are runs of neighbours."""
+    runs: list[Target] = []
+    for cluster, proc in sorted(set(jobs)):
+        last = runs[-1] if runs else None
+        if last is not None and (last.cluster, last.last) == (cluster, proc - 1):
+            runs[-1] = replace(last, last=proc)
+        else:
+            runs.append(Target(cluster=cluster, first=proc, last=proc))
+    return runs

@@ -15,7 +15,7 @@ from armillary.cli.condor.ads import matching
 from armillary.cli.condor.options import Options, read
 from armillary.cli.condor.reaching import Reach
 from armillary.client.errors import ClientError
-from armillary.client.targets import read_target
+from armillary.client.targets import in_runs, read_target
 
 _KNOWN = {
     "all": 0,
@@ -120,13 +120,10 @@ def _by_constraint(
 
     owner = people[0] if people else None if ids else who_am_i(reach.http)
     jobs = chosen_jobs(reach.batch, ids, states=_LIVE, owner=owner, spec=True)
-    wanted = [
-        f"{ad['ClusterId']}.{ad['ProcId']}"
-        for ad in matching((job_ad(j, j["spec"]) for j in jobs), constraint)
-    ]
+    wanted = matching((job_ad(j, j["spec"]) for j in jobs), constraint)
     done = 0
-    for job in wanted:
-        done += reach.batch.change_many(verb.action, {"job": job}, reason=reason)
+    for run in in_runs((ad["ClusterId"], ad["ProcId"]) for ad in wanted):
+        done += reach.batch.change_many(verb.action, run.selection(), reason=reason)
     if not done:
         click.echo(f"Couldn't find any jobs matching constraint {constraint}", err=True)
         return 1
@@ -156,5 +153,9 @@ def _prioritize(reach: Reach, selection: dict[str, Any], *, value: int | None, c
         return
     cluster, owner = selection.get("cluster"), selection.get("owner")
     jobs = [reach.batch.job(selection["job"])] if "job" in selection else None
-    for job in jobs or list(reach.batch.jobs(cluster=cluster, states=_LIVE, owner=owner)):
-        reach.batch.change_many("prioritize", {"job": job["job"]}, priority=job["priority"] + change)
+    alike: dict[int, list[tuple[int, int]]] = {}
+    for job in jobs or reach.batch.jobs(cluster=cluster, states=_LIVE, owner=owner):
+        alike.setdefault(job["priority"] + change, []).append((job["cluster"], job["proc"]))
+    for priority, these in alike.items():
+        for run in in_runs(these):
+            reach.batch.change_many("prioritize", run.selection(), priority=priority)

@@ -117,7 +117,7 @@ def _tables(ads: list[Ad], options: Options, reach: Reach) -> int:
         elif "nobatch" in options or "idle" in options:
             _print_each(ads)
         else:
-            _print_batches(ads)
+            _print_batches(ads, reach)
     click.echo()
     click.echo(_total("query", ads))
     for owner in dict.fromkeys(ad["Owner"] for ad in ads):
@@ -149,7 +149,7 @@ def _print_running(ads: Iterable[Ad]) -> None:
         click.echo(f"{line} {ad.get('RemoteHost', '')}")
 
 
-def _print_batches(ads: Iterable[Ad]) -> None:
+def _print_batches(ads: Iterable[Ad], reach: Reach) -> None:
     batches: dict[tuple[str, str], list[Ad]] = {}
     for ad in ads:
         name = ad.get("JobBatchName") or f"ID: {ad['ClusterId']}"
@@ -158,9 +158,13 @@ def _print_batches(ads: Iterable[Ad]) -> None:
     for (owner, name), of_batch in batches.items():
         count = Counter(ad["JobStatus"] for ad in of_batch)
         figures = [str(count[state] or "_") for state in (RUNNING, IDLE, HELD)]
+        # jobs that are over have left the queue: what a whole cluster did stands with it
+        clusters = [reach.batch.cluster(number) for number in {ad["ClusterId"] for ad in of_batch}]
+        done = sum(cluster["states"].get("completed", 0) for cluster in clusters)
+        total = sum(sum(cluster["states"].values()) for cluster in clusters)
         first, last = _id(of_batch[0]), _id(of_batch[-1])
         ids = first if first == last else f"{first} ... {last}"
-        rows.append([owner, name, _moment(of_batch[0]["QDate"]), "_", *figures, str(len(of_batch)), ids])
+        rows.append([owner, name, _moment(of_batch[0]["QDate"]), str(done or "_"), *figures, str(total), ids])
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     for row in rows:
         line = " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

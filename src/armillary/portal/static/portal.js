@@ -1,5 +1,5 @@
-// What every page does with a script: copy, submit a choice at once, close menus, follow the end of a log, and see
-// what people chose before it was there.
+// What every page does with a script: copy, submit a choice at once, close menus, follow the end of a log, and leave
+// people what they chose while parts of the page look again.
 const FIELDS = "select, textarea, input:not([type=hidden], [type=file], [type=password])";
 // Whether a field is otherwise than the page came with: by somebody's hand, or the browser's after a reload.
 const isChanged = (field) => {
@@ -71,6 +71,36 @@ document.addEventListener("change", (event) => {
 // What was chosen before this script was there counts as chosen now.
 const early = document.querySelector("[data-submit]");
 if (early && isChanged(early)) early.form.requestSubmit();
+
+// A part that looks again by itself takes nothing away from who is at it: what was chosen in it is chosen again, what was
+// opened is open, and the focus is where it was. A field that has the focus is left alone: its list may be open.
+const left = new WeakMap();
+const markOf = (it) => [it.tagName, it.id, it.name, it.getAttribute("href") ?? it.form?.getAttribute("action"), it.matches("a, button, summary") ? it.textContent.trim() : it.ariaLabel].join(" ");
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const part = detail.target;
+  const at = part.contains(document.activeElement) ? document.activeElement : null;
+  if (at?.matches(FIELDS)) {
+    detail.shouldSwap = false;
+    return;
+  }
+  left.set(detail.xhr, {
+    at: at && markOf(at),
+    open: [...part.querySelectorAll("details[open] > summary")].map(markOf),
+    chosen: [...part.querySelectorAll(FIELDS)].filter(isChanged).map((field) => [markOf(field), field.value, field.checked]),
+  });
+});
+document.addEventListener("htmx:afterSwap", ({ target, detail }) => {
+  const kept = left.get(detail.xhr);
+  if (!kept) return;
+  const find = (what, mark) => [...target.querySelectorAll(what)].find((one) => markOf(one) === mark);
+  for (const mark of kept.open) find("details > summary", mark)?.parentElement.setAttribute("open", "");
+  for (const [mark, value, checked] of kept.chosen) {
+    const field = find(FIELDS, mark);
+    if (field) [field.value, field.checked] = [value, checked];
+  }
+  const at = kept.at && !target.contains(document.activeElement) && find("a, button, summary, [tabindex]", kept.at);
+  if (at) at.focus({ preventScroll: true });
+});
 
 const atEnd = new WeakMap();
 document.addEventListener("htmx:beforeSwap", (event) => {

@@ -65,9 +65,13 @@ function draw(told) {
 let told = null;
 async function look() {
   if (document.hidden) return;
-  const answer = await fetch(words.figures, { headers: { accept: "application/json" } });
-  if (!answer.ok) return;
-  told = await answer.json();
+  try {
+    const answer = await fetch(words.figures, { headers: { accept: "application/json" } });
+    if (!answer.ok) return;
+    told = await answer.json();
+  } catch {
+    return; // the platform restarts, or the network is away: look again
+  }
   draw(told);
 }
 if (place) {
