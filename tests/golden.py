@@ -130,8 +130,11 @@ class Golden:
 
     def as_operator(self, cloud: str, *command: str) -> Any:
         """Run a stock `openstack` command that prints something, with all rights on an embedded cloud."""
+        return json.loads(self._as_operator(cloud, *command, "-f", "json"))
+
+    def _as_operator(self, cloud: str, *command: str) -> str:
         mine = {"OS_CLIENT_CONFIG_FILE": str(self.clouds_file), "OS_CLOUD": cloud}
-        return json.loads(self._run(["openstack", *command, "-f", "json"], {**self.environment, **mine}))
+        return self._run(["openstack", *command], {**self.environment, **mine})
 
     def openstack(self, *command: str) -> Any:
         """Run a stock `openstack` command that prints something, as the astronomer on the first cloud."""
@@ -224,11 +227,18 @@ class Golden:
                 time.sleep(0.5)  # what comes together is looked at together
         return jobs
 
-    def until_no_workers(self, *, seconds: float) -> None:
-        """Wait until all workers are gone."""
+    def end_workers(self, cloud: str) -> None:
+        """Take the workers of an embedded cloud away, as its operator may."""
+        for worker in self.json("armillary", "workers"):
+            if worker["cloud"] == cloud:
+                self._as_operator(cloud, "server", "delete", worker["server_id"])
+        self.until_no_workers(seconds=300, cloud=cloud)
+
+    def until_no_workers(self, *, seconds: float, cloud: str | None = None) -> None:
+        """Wait until all workers are gone, or those on one cloud."""
         end = time.monotonic() + seconds
         with self._as_astronomer() as batch:
-            while left := list(batch.workers()):
+            while left := [one for one in batch.workers() if cloud in {None, one["cloud"]}]:
                 assert time.monotonic() < end, f"{left}{self.log()}"
                 time.sleep(1)
 
