@@ -1,4 +1,6 @@
-"""Debian's Chromium, without a screen."""
+"""Debian's Chromium, without a screen, and with patience: a page takes as long as the machine is busy."""
+
+from playwright.sync_api import expect
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -11,3 +13,5 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+expect.set_options(timeout=60_000)

@@ -80,7 +80,7 @@ def a_bucket(s3_server: str) -> Callable[[], Bucket]:
 
     def make() -> Bucket:
         name = f"space-{new_hex()}"
-        httpx2.put(f"{s3_server}/{name}", trust_env=False).raise_for_status()
+        httpx2.put(f"{s3_server}/{name}", trust_env=False, timeout=60).raise_for_status()
         return Bucket(
             name=name,
             prefix="vospace/of us",

@@ -155,11 +155,11 @@ def test_a_running_platform_tells_the_operator_and_administrators(platform: Plat
     boot_a_server(talk)
     submit_a_job(talk)
     base = f"http://127.0.0.1:{port}"
-    found = samples(httpx2.get(f"{base}/metrics").text)
+    found = samples(httpx2.get(f"{base}/metrics", timeout=60).text)
     assert value(found, "armillary_jobs", state="held") == 1
     assert (value(found, "armillary_database_bytes") or 0) > 10_000
     assert value(found, "armillary_http_requests_total", route="batch", status="201")
     assert any(name == "armillary_loop_success_timestamp_seconds" for name, _ in found)
-    assert httpx2.get(f"{base}/api/v1/batch/jobs").status_code == 404, "nothing else is there"
+    assert httpx2.get(f"{base}/api/v1/batch/jobs", timeout=60).status_code == 404, "nothing else is there"
     plain = json.loads((platform.home / "run.json").read_text())["portal_url"]
-    assert httpx2.get(f"{plain}/metrics").status_code == 401
+    assert httpx2.get(f"{plain}/metrics", timeout=60).status_code == 401

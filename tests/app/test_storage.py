@@ -73,7 +73,7 @@ def test_a_bucket_is_tried_and_left_as_it_was(in_a_bucket: Callable[..., Setting
     writer.write(b"a galaxy")
     writer.publish()
     name = settings.vospace.bytes.removeprefix("s3://").partition("/")[0]
-    listing = httpx2.get(f"{s3_server}/{name}", trust_env=False).text
+    listing = httpx2.get(f"{s3_server}/{name}", trust_env=False, timeout=60).text
     assert f"<Key>space/bytes/{key[:2]}/{key}</Key>" in listing
     assert "probe" not in listing
 

@@ -69,7 +69,7 @@ class RunningPlatform:
         scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
         user = {"name": "admin", "domain": {"id": "default"}, "password": self.password}
         identity = {"methods": ["password"], "password": {"user": user}}
-        with httpx2.Client(trust_env=False) as http:
+        with httpx2.Client(trust_env=False, timeout=60) as http:
             reply = http.post(
                 f"{auth_url}/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}
             )
@@ -119,4 +119,4 @@ def running_platform(home: Path) -> Generator[RunningPlatform]:
         yield RunningPlatform(home=home, **told)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)

@@ -47,7 +47,7 @@ class PretendedWorkers:
 
     def _work(self, config: dict[str, Any]) -> None:
         base = f"{self._platform.portal}/agent/v1"
-        with httpx2.Client(trust_env=False, timeout=30) as http:
+        with httpx2.Client(trust_env=False, timeout=60) as http:
             body = {key: config[key] for key in ("bootstrap_token", "server_id", "image_sha512")}
             session = http.post(f"{base}/register", json=body | SIZE).raise_for_status().json()
             http.headers["authorization"] = f"Bearer {session['session_key']}"

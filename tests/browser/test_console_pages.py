@@ -36,7 +36,7 @@ class Owner:
         user = {"name": "admin", "domain": {"id": "default"}, "password": platform.password}
         scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
         identity = {"methods": ["password"], "password": {"user": user}}
-        self._http = httpx2.Client(trust_env=False, base_url=self._base)
+        self._http = httpx2.Client(trust_env=False, base_url=self._base, timeout=60)
         reply = self._http.post(
             "/identity/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}
         )

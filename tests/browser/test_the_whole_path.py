@@ -52,7 +52,7 @@ def a_person(
         context = chromium.new_context(base_url=platform.portal, locale=locale)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "console",
@@ -141,6 +141,7 @@ def watch(page: Page, digest: str) -> None:
     expect(cause).to_be_visible(timeout=30_000)
     cause.get_by_role("button", name="Retry this one").click()
     expect(page.get_by_role("main")).to_contain_text("12 completed", timeout=60_000)
+    expect(page.locator("[data-picture]")).to_have_attribute("data-shown", "12")
     picture.focus()
     for key in ("Home", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)

@@ -87,7 +87,7 @@ def desk(
         process = platform.start_worker(Path(short) / "w")
         yield desk
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def node(desk: Path, name: str, script: str, files: str = "") -> None:

@@ -18,9 +18,9 @@ from whole_platform import FLAVOR, WholePlatform
 SUBMIT = ("--image", "my-snapshot", "--flavor", FLAVOR)
 SLEEPER = """\
 #!/bin/sh
-echo begun
 echo first line > fit.log
 echo second line >> fit.log
+echo begun
 while [ ! -e stop ]; do sleep 0.2; done
 echo ended
 """
@@ -46,7 +46,7 @@ def job(vera: Terminal, platform: WholePlatform, tmp_path: Path) -> Iterator[str
     yield name
     vera("remove", name.partition(".")[0])
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def armillary(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -47,7 +47,7 @@ def worker(platform: WholePlatform, tmp_path: Path) -> Iterator[None]:
     process = platform.start_worker(tmp_path / "worker")
     yield
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 def remove(terminal: Terminal, cluster: str) -> None:

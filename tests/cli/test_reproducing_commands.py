@@ -32,7 +32,7 @@ def working(platform: WholePlatform, tmp_path: Path) -> Iterator[None]:
     process = platform.start_worker(tmp_path / "worker")
     yield
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_twelve_jobs_are_frozen_carried_away_and_make_the_same_on_a_fresh_platfo
         assert len({one["of"] for one in found["files"]}) == 12
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def test_an_image_that_was_changed_does_not_leave_home_and_half_a_crate_is_none(

@@ -72,7 +72,7 @@ def desk(vera: Terminal, platform: WholePlatform, tools: Path, tmp_path: Path) -
         process = platform.start_worker(Path(short) / "w")
         yield desk
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def snakemake(tools: Path, desk: Path, text: str) -> subprocess.CompletedProcess[str]:

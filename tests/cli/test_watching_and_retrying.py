@@ -52,7 +52,7 @@ def over(vera: Terminal, cluster: str, platform: WholePlatform, tmp_path: Path) 
     assert f"armillary retry {cluster} --failed" in told
     yield cluster
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def test_the_queue_counts_and_the_history_lists(vera: Terminal, cluster: str):

@@ -31,7 +31,7 @@ def worker(platform: WholePlatform, tmp_path: Path) -> Iterator[None]:
     process = platform.start_worker(tmp_path / "worker")
     yield
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 def test_a_job_is_told_from_its_record_and_anybody_can_check_it(

@@ -67,7 +67,7 @@ def worker(platform: WholePlatform) -> Iterator[None]:
         process = platform.start_worker(Path(short) / "w")
         yield
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def test_parsl_runs_its_blocks_as_our_jobs_and_removes_them_at_the_end(

@@ -345,7 +345,7 @@ class WholePlatform:
         self._server = Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(60)
         port = self._server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
 

@@ -122,7 +122,7 @@ def test_consoles_answer_at_the_addresses_that_the_commands_give(live: Live, ima
     live.ok("server", "create", "--image", image, "--flavor", "c1-1gb-5", "--wait", "watched")
     screen = live.ok("console", "url", "show", "--novnc", "watched", *JSON)
     assert (screen["protocol"], screen["type"]) == ("vnc", "novnc")
-    assert "noVNC" in httpx2.get(screen["url"], trust_env=False).text
+    assert "noVNC" in httpx2.get(screen["url"], trust_env=False, timeout=60).text
     line = live.ok("console", "url", "show", "--serial", "watched", *JSON)["url"]
     with connect(line, subprotocols=[Subprotocol("binary")], proxy=None) as serial:
         assert b"login:" in serial.recv()

@@ -15,7 +15,7 @@ JSON = ("-f", "json")
 def settled(live: Live, *words: str, user: str = "ada") -> Any:
     """What a command says once the work that it began is done."""
     said = live.ok(*words, user=user)
-    assert live.cloud.settle(seconds=30), "the background work does not end"
+    assert live.cloud.settle(seconds=60), "the background work does not end"
     return said
 
 

@@ -125,7 +125,7 @@ def test_without_tls_after_the_registry_was_told_once(terminal: Terminal, space:
     terminal.file("a.txt", b"plain")
     known = terminal.home / ".config" / "cadc-registry" / "alt-domains" / space.plain_host
     known.mkdir(parents=True)
-    answer = httpx2.get(f"http://{space.plain_host}/reg/resource-caps", trust_env=False)
+    answer = httpx2.get(f"http://{space.plain_host}/reg/resource-caps", trust_env=False, timeout=60)
     (known / "resource-caps").write_text(answer.text)
     env = {"VOSPACE_WEBSERVICE": space.plain_host}
     token = space.token()

@@ -41,7 +41,7 @@ def there_and_back(visitor: Browser, start: str = "/sign-in/oidc?to=/machines") 
     """Follow the way to the provider; return the address that it sends one back to."""
     reply = visitor.client.get(start, follow_redirects=False)
     assert reply.status_code == 303, reply.text
-    there = httpx2.get(reply.headers["location"], follow_redirects=False, trust_env=False)
+    there = httpx2.get(reply.headers["location"], follow_redirects=False, trust_env=False, timeout=60)
     return there.headers["location"]
 
 

@@ -56,7 +56,7 @@ def test_somebody_signs_in_with_the_provider_that_the_settings_name(platform: Pl
     assert "Sign in with Example ID" in visitor.get("/sign-in")
     for path, expected in (("/sign-in/oidc", "<h1>Register</h1>"), ("/sign-in/oidc?to=/keys", "SSH keys")):
         reply = visitor.client.get(path, follow_redirects=False)
-        there = httpx2.get(reply.headers["location"], follow_redirects=False, trust_env=False)
+        there = httpx2.get(reply.headers["location"], follow_redirects=False, trust_env=False, timeout=60)
         back = urlsplit(there.headers["location"])
         page = visitor.get(f"{back.path}?{back.query}")
         assert expected in page
