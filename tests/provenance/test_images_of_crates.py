@@ -211,6 +211,21 @@ def test_of_two_who_bring_the_same_the_second_is_told_to_wait(bench: Bench) -> N
     assert bench.bring(crate, meanwhile()) == "east sent"
 
 
+def test_a_person_brings_one_image_at_a_time_so_that_a_slow_sender_does_not_hold_every_place(
+    bench: Bench,
+) -> None:
+    crate = bench.emptied(bench.exported())
+
+    def meanwhile() -> Iterator[bytes]:
+        with pytest.raises(Conflict) as refused:
+            bench.bring(crate, untouched(), "west")
+        assert refused.value.code == "images_under_way"
+        yield from pieces()
+
+    assert bench.bring(crate, meanwhile(), "east") == "east sent"
+    assert bench.bring(crate, pieces(), "west") == "west sent"
+
+
 def test_marks_by_which_we_know_our_own_images_are_not_taken_from_strangers(bench: Bench) -> None:
     crate = bench.emptied(bench.exported())
     assert crate.image is not None

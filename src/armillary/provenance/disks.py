@@ -13,7 +13,7 @@ from typing import Protocol
 from armillary.accounts.model import Principal, Project
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
-from armillary.base.ids import CloudName, ImageId, Sha512
+from armillary.base.ids import CloudName, ImageId, PersonId, Sha512
 from armillary.base.units import GiB
 from armillary.crates.layout import Crate, Signed
 from armillary.crates.record import ImageRecord
@@ -31,7 +31,7 @@ IMPORT_MARK = "armillary_import"
 BREAKS = 5
 """How often in a row the bytes may break off, without a new one."""
 AT_ONCE = 4
-"""images that come in at a time: each holds a thread for as long as its sender takes"""
+"""images that come in at a time, one of a person: each holds a thread for as long as its sender takes"""
 _OURS = {IMPORT_MARK, COPY_MARK, PROJECT_MARK}
 
 
@@ -99,7 +99,7 @@ class Disks:
         self._clock = clock
         self._platform = platform
         self._lock = threading.Lock()
-        self._coming: set[tuple[CloudName, str]] = set()
+        self._coming: dict[tuple[CloudName, str], PersonId] = {}
 
     def disk(self, who: Principal, crate: Crate, *, project: str | None = None) -> Disk:
         """Return the crate with a signed record of its image, whose bytes `chunks` then yields.
@@ -200,7 +200,7 @@ class Disks:
         if copies:
             return Brought(image=copies[0], sent=False)
         place = self._place(chosen, cloud, silent)
-        with self._alone(place, record.sha512):
+        with self._alone(place, record.sha512, who.person.id):
             self._sweep(place, chosen, record.sha512)
             like = FleetImage(
                 id=ImageId(""),
@@ -273,21 +273,22 @@ class Disks:
         raise silent or Invalid("this platform has no clouds")
 
     @contextmanager
-    def _alone(self, cloud: CloudName, sha512: str) -> Generator[None]:
+    def _alone(self, cloud: CloudName, sha512: str, person: PersonId) -> Generator[None]:
         with self._lock:
-            if (cloud, sha512) in self._coming or len(self._coming) >= AT_ONCE:
+            theirs = person in self._coming.values()
+            if theirs or (cloud, sha512) in self._coming or len(self._coming) >= AT_ONCE:
                 raise Conflict(
                     "machine images are coming in already",
                     code="images_under_way",
                     facts={"cloud": cloud, "under_way": len(self._coming), "at_once": AT_ONCE},
                     remedy="Try again when they are there.",
                 )
-            self._coming.add((cloud, sha512))
+            self._coming[cloud, sha512] = person
         try:
             yield
         finally:
             with self._lock:
-                self._coming.discard((cloud, sha512))
+                del self._coming[cloud, sha512]
 
     def _sweep(self, cloud: CloudName, project: Project, sha512: str) -> None:
         """Remove what we did not live to finish: it would never become active."""
