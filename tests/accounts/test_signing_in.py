@@ -73,9 +73,9 @@ def test_a_check_against_nobody_is_a_whole_argon2(cheap: Passwords) -> None:
     dear = Passwords(time_cost=1, memory_cost=65536, parallelism=1)
 
     def seconds(passwords: Passwords) -> float:
-        start = time.perf_counter()
+        start = time.thread_time()  # of the processor: what else runs beside us is no work of ours
         assert passwords.verify("x", None) is False
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     assert seconds(dear) > 10 * seconds(cheap)
 

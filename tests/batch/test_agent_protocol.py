@@ -268,7 +268,7 @@ def test_of_two_agents_racing_for_a_job_one_gets_it(world: World, client: TestCl
 
 
 def test_a_waiting_claim_wakes_when_work_arrives(tmp_path: Path) -> None:
-    world = World(folder=tmp_path, terms=replace(TERMS, poll=timedelta(seconds=20)))
+    world = World(folder=tmp_path, terms=replace(TERMS, poll=timedelta(seconds=100)))
     client = world.client()
     agent = an_agent(world, client)
     with client, ThreadPoolExecutor(1) as pool:
@@ -286,11 +286,11 @@ def test_a_waiting_claim_wakes_when_work_arrives(tmp_path: Path) -> None:
             "files": {"run.sh": {"sha256": digest, "size": 1}},
         }
         assert client.post("/api/v1/batch/clusters", json=body).status_code == 201
-        assert [job["job"] for job in waiting.result(timeout=4)] == ["1.0"]
+        assert [job["job"] for job in waiting.result(timeout=60)] == ["1.0"]
 
 
 def test_a_waiting_claim_ends_when_the_platform_stops(tmp_path: Path) -> None:
-    world = World(folder=tmp_path, terms=replace(TERMS, poll=timedelta(seconds=20)))
+    world = World(folder=tmp_path, terms=replace(TERMS, poll=timedelta(seconds=100)))
     client = world.client()
     agent = an_agent(world, client)
     with client, ThreadPoolExecutor(1) as pool:
@@ -299,7 +299,7 @@ def test_a_waiting_claim_ends_when_the_platform_stops(tmp_path: Path) -> None:
         while not world.bell.listeners:
             pause.wait(0.001)
         world.bell.close()
-        assert waiting.result(timeout=4) == []
+        assert waiting.result(timeout=60) == []
 
 
 @ON_BOTH

@@ -96,7 +96,7 @@ def test_jobs_are_run_and_their_files_and_words_come_back(world: World, tmp_path
     token = world.register.invite(WorkerId("w1"), world.group)
     with (
         serving(app) as url,
-        httpx2.Client(base_url=url, headers={"Authorization": "Bearer ada"}) as client,
+        httpx2.Client(base_url=url, headers={"Authorization": "Bearer ada"}, timeout=60) as client,
         an_agent(tmp_path, url, token, world.group.image) as agent,
     ):
         job = {"executable": "run.sh", "transfer_input_files": ["in.txt"], "request_disk_kib": 1000}
@@ -128,7 +128,7 @@ def test_jobs_are_run_and_their_files_and_words_come_back(world: World, tmp_path
         assert client.get(f"{API}/jobs/2.0").json()["state"] == "removed"
         until(lambda: world.queue.workers()[0].left)  # killed within a renewal, reported, and gone
         assert world.records.job(None, JobId.parse("2.0")).attempt_list[0].state == "removed"
-        assert agent.wait(timeout=30) == 0
+        assert agent.wait(timeout=60) == 0
 
 
 SAVES = b"""#!/bin/sh
@@ -144,7 +144,7 @@ def test_a_job_that_is_held_and_released_goes_on_from_what_it_saved(world: World
     token = world.register.invite(WorkerId("w1"), world.group)
     with (
         serving(app) as url,
-        httpx2.Client(base_url=url, headers={"Authorization": "Bearer ada"}) as client,
+        httpx2.Client(base_url=url, headers={"Authorization": "Bearer ada"}, timeout=60) as client,
         an_agent(tmp_path, url, token, world.group.image),
     ):
         job = {"proc": 0, "executable": "saves.sh", "kill_signal": 10, "kill_seconds": 30}

@@ -69,7 +69,7 @@ class Stage:
         self.start()
 
     def settle(self) -> None:
-        assert self.cloud.settle(seconds=10), "the background work does not end"
+        assert self.cloud.settle(seconds=60), "the background work does not end"
 
 
 @dataclass

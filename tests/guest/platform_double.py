@@ -6,6 +6,8 @@ import base64
 import contextlib
 import hashlib
 import json
+import select
+import socket
 import ssl
 import sys
 import threading
@@ -44,6 +46,8 @@ class PlatformDouble:
         self.checkpoints: list[dict[str, Any]] = []
         self.claim_with_finish = False
         self.byes = 0
+        self.ended_after: list[int] = []
+        """of each end how many claims had come by then"""
         self.failures: dict[str, list[int]] = {}
         """status codes to answer, one per call, before a call of this name works again"""
         self.stale: set[str] = set()
@@ -127,12 +131,14 @@ class PlatformDouble:
 
     # --- what the handler asks
 
-    def answer(self, name: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def answer(
+        self, name: str, body: dict[str, Any], there: Callable[[], bool]
+    ) -> tuple[int, dict[str, Any]]:
         if self.failures.get(name):
             return self.failures[name].pop(0), {}
         if body.get("job") in self.stale:
             return 409, {"error": {"code": "stale_attempt", "message": "not yours any more"}}
-        return 200, getattr(self, f"_{name}")(body)
+        return 200, self._claim(body, there) if name == "claim" else getattr(self, f"_{name}")(body)
 
     def _probe(self, body: dict[str, Any]) -> dict[str, Any]:
         return {"questions": None}
@@ -144,12 +150,12 @@ class PlatformDouble:
         facts = {"worker": "w1", "lease_seconds": 60, "poll_seconds": 1}
         return {"session_key": key, **facts, "claim_with_finish": self.claim_with_finish}
 
-    def _claim(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _claim(self, body: dict[str, Any], there: Callable[[], bool]) -> dict[str, Any]:
         self.claims.append(body)
         self.changed.notify_all()
         epoch = self.epoch
         self.changed.wait_for(lambda: self.waiting or self.retire or self.epoch != epoch, 1.0)
-        if self.epoch != epoch:
+        if self.epoch != epoch or not there():  # an agent that was killed takes nothing with it
             return {"jobs": []}
         return {"jobs": (taken := self._taken(body)), "retire": self.retire and not taken}
 
@@ -182,6 +188,7 @@ class PlatformDouble:
 
     def _finish(self, body: dict[str, Any]) -> dict[str, Any]:
         self.finished.append(body)
+        self.ended_after.append(len(self.claims))
         more = {"jobs": self._taken(body), "retire": self.retire} if "free" in body else {}
         return {"ok": True, "state": "completed", **more}
 
@@ -214,6 +221,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
+    def _there(self) -> bool:
+        """Whether the caller has not hung up; over TLS nobody looks."""
+        if isinstance(self.connection, ssl.SSLSocket) or not select.select([self.connection], [], [], 0)[0]:
+            return True
+        with contextlib.suppress(ConnectionError):
+            return bool(self.connection.recv(1, socket.MSG_PEEK))
+        return False
+
     def _name(self) -> str:
         return urllib.parse.urlsplit(self.path).path.removeprefix("/agent/v1/")
 
@@ -228,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self._name() not in ("probe", "register") and not self._known():
             return
         with self.platform.changed:
-            status, answer = self.platform.answer(self._name(), body)
+            status, answer = self.platform.answer(self._name(), body, self._there)
             self.platform.changed.notify_all()
         self._reply(status, json.dumps(answer).encode())
 

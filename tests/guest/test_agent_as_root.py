@@ -55,8 +55,12 @@ def printed(platform: PlatformDouble, job: str = "1.0") -> list[str]:
 
 
 def test_a_job_is_nobody_else(agent: AgentProcess, platform: PlatformDouble):
-    platform.put_job("id -u; id -G; id -un; echo $USER; sleep 0.3")
-    platform.put_job("id -u; sleep 0.3", job="2.0")
+    place = agent.directory / "meet"
+    place.mkdir()
+    place.chmod(0o777)
+    meet = f"touch {place}/{{mine}}; until [ -e {place}/{{other}} ]; do sleep 0.05; done"
+    platform.put_job("id -u; id -G; id -un; echo $USER; " + meet.format(mine=1, other=2))
+    platform.put_job("id -u; " + meet.format(mine=2, other=1), job="2.0")
     agent.start()
     uid, group, name, user = printed(platform)
     assert FIRST <= int(uid) <= LAST

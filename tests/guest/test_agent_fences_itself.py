@@ -11,7 +11,7 @@ from pathlib import Path
 from agent_process import AgentProcess
 from platform_double import PATIENCE, PlatformDouble
 
-ENDLESS = "echo $$; trap '' TERM; while :; do sleep 0.05; done"
+ENDLESS = "trap '' TERM; echo $$; while :; do sleep 0.05; done"
 
 
 def until(found: Callable[[], bool]) -> None:
@@ -52,6 +52,7 @@ def test_the_job_of_an_agent_that_is_stopped_ends_before_its_lease(
     pid = pid_of_job(platform)
     agent.send(signal.SIGSTOP)  # nobody renews; the keeper knows until when it may run
     until(lambda: gone(pid))
+    platform.lease_seconds = 60
     platform.put_job("true", job="2.0")
     agent.send(signal.SIGCONT)
     platform.end_of("2.0")
@@ -80,7 +81,9 @@ def test_jobs_die_with_the_keeper_and_go_back_to_the_queue(agent: AgentProcess, 
 
 
 def test_a_process_without_a_trace_of_its_job_dies_with_it(agent: AgentProcess, platform: PlatformDouble):
-    platform.put_job("setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.3")
+    platform.put_job(
+        "setsid sh -c 'echo $$; touch up; exec sleep 1000' & until [ -e up ]; do sleep 0.05; done"
+    )
     agent.start()
     pid = pid_of_job(platform)
     platform.end_of("1.0")

@@ -11,15 +11,14 @@ from platform_double import PlatformDouble
 
 from armillary.guest.agent.basics import Fault, fault_of
 
-ENDLESS = "echo up; trap 'touch {mark}; exit 9' TERM; while :; do sleep 0.05; done"
+ENDLESS = "trap 'touch {mark}; exit 9' TERM; echo up; while :; do sleep 0.05; done"
 
 
 def test_a_lost_lease_kills_the_job_and_drops_its_results(agent: AgentProcess, platform: PlatformDouble):
-    platform.lease_seconds = 4
     platform.put_job(ENDLESS.format(mark=agent.directory / "terminated"))
     agent.start()
     platform.wait_for(lambda: ("1.0", "stdout") in platform.logs)
-    platform.lost = ["1.0"]
+    platform.lost, platform.renew = ["1.0"], True
     platform.put_job("echo next", job="2.0", request_cpus=2)
     platform.end_of("2.0")  # both cpus are free again only when the lost job is gone
     assert [end["job"] for end in platform.finished] == ["2.0"]
@@ -27,19 +26,19 @@ def test_a_lost_lease_kills_the_job_and_drops_its_results(agent: AgentProcess, p
 
 
 def test_a_removed_job_is_ended_and_reported(agent: AgentProcess, platform: PlatformDouble):
-    platform.lease_seconds = 4
     platform.put_job(ENDLESS.format(mark=agent.directory / "terminated"))
     agent.start()
     platform.wait_for(lambda: ("1.0", "stdout") in platform.logs)
-    platform.remove = ["1.0"]
+    platform.remove, platform.renew = ["1.0"], True
     assert "removed" in platform.end_of("1.0")["error"]["message"]
 
 
 def test_a_job_is_killed_when_nobody_renews_its_lease_in_time(agent: AgentProcess, platform: PlatformDouble):
     platform.lease_seconds = 2
-    platform.put_job("echo up; trap '' TERM; while :; do sleep 0.05; done")
+    platform.put_job("trap '' TERM; echo up; while :; do sleep 0.05; done")
     platform.failures["renew"] = [503] * 1000
     agent.start()
+    platform.lease_seconds = 60  # of the next one, which nobody renews either
     platform.put_job("echo next", job="2.0", request_cpus=2)
     platform.end_of("2.0")
     assert [end["job"] for end in platform.finished] == ["2.0"]

@@ -36,12 +36,13 @@ def path_of(server: FleetServer) -> str:
     return f"/machines/{server.cloud}/{server.id}"
 
 
-HALF_AN_HOUR_AGO = datetime.now(UTC) - timedelta(minutes=32)
+def half_an_hour_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=32)
 
 
-def at(seconds: float, *, busy: float, memory: int) -> Reading:
+def at(began: datetime, seconds: float, *, busy: float, memory: int) -> Reading:
     return Reading(
-        at=HALF_AN_HOUR_AGO + timedelta(seconds=seconds),
+        at=began + timedelta(seconds=seconds),
         cores=2,
         cpu_seconds=busy,
         memory=MiB(2048),
@@ -143,8 +144,9 @@ def test_the_figures_of_the_past_hour_come_column_by_column(
 ) -> None:
     order = Order(image="debian-12", flavor="c2-2gb-10", name="busy")
     busy = machinery.launching.launch(project, accounts.person_named("ada"), order)
+    began = half_an_hour_ago()
     for n in range(3):
-        machinery.sampler.book.add(busy.cloud, busy.id, at(n * 60, busy=n * 60, memory=400))
+        machinery.sampler.book.add(busy.cloud, busy.id, at(began, n * 60, busy=n * 60, memory=400))
     ada.get(path_of(busy))
     told = ada.client.get(f"{path_of(busy)}/figures.json").json()
     assert told["cpu"][:2] == [0.5, 0.5]
@@ -162,9 +164,10 @@ def test_a_machine_that_uses_little_is_offered_a_smaller_size(
     clouds[0].sizes[0] = replace(clouds[0].sizes[0], disk=clouds[0].sizes[1].disk)
     order = Order(image="debian-12", flavor="c2-2gb-10", name="idle")
     idle = machinery.launching.launch(project, accounts.person_named("ada"), order)
+    began = half_an_hour_ago()
     for n in range(32):
-        machinery.sampler.book.add(idle.cloud, idle.id, at(n * 60, busy=n * 12, memory=500))
-    clouds[0].parts.readings[idle.id] = at(0, busy=400, memory=500)
+        machinery.sampler.book.add(idle.cloud, idle.id, at(began, n * 60, busy=n * 12, memory=500))
+    clouds[0].parts.readings[idle.id] = at(began, 0, busy=400, memory=500)
     page = ada.get(path_of(idle))
     assert "At most 500 of 2048 MiB of memory" in page
     assert "a smaller one would do" in page

@@ -231,13 +231,24 @@ def test_a_job_that_waited_at_a_stop_runs_after_the_start(
     assert ended_here(started, ada, job).phase is Phase.COMPLETED
 
 
-def test_a_stop_puts_down_what_can_go_on_later(process: NewService, ada: Principal, gate: Gate) -> None:
+def test_a_stop_puts_down_what_can_go_on_later(
+    process: NewService, ada: Principal, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = process()
     job = queued(service, ada)
     stepped(gate)
     assert gate.begun.acquire(timeout=20)
+    told = threading.Event()
+    stopping = Running.stop
+
+    def stop(running: Running) -> None:
+        stopping(running)
+        told.set()
+
+    monkeypatch.setattr(Running, "stop", stop)
     closing = threading.Thread(target=service.close)
     closing.start()
+    assert told.wait(60)
     gate.go_on.release()
     closing.join()
     put_down = service.find(job.id)

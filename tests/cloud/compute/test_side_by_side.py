@@ -17,16 +17,16 @@ def test_jobs_of_one_key_run_in_order_and_never_overlap():
 
     for number in range(50):
         strands.submit("a", lambda number=number: job(number), slow=number % 2 == 0)
-    assert strands.settle(seconds=10)
+    assert strands.settle(seconds=60)
     assert seen == list(range(50))
     strands.close()
 
 
 def test_jobs_of_different_keys_run_side_by_side():
-    strands, meet = Strands(quick=2, slow=1), threading.Barrier(2, timeout=10)
+    strands, meet = Strands(quick=2, slow=1), threading.Barrier(2, timeout=60)
     strands.submit("a", meet.wait)
     strands.submit("b", meet.wait)
-    assert strands.settle(seconds=10)
+    assert strands.settle(seconds=60)
     assert not meet.broken
     strands.close()
 
@@ -35,7 +35,7 @@ def test_a_job_that_fails_does_not_stop_the_next_one():
     strands, seen = Strands(quick=1, slow=1), []
     strands.submit("a", lambda: 1 // 0)
     strands.submit("a", lambda: seen.append("next"))
-    assert strands.settle(seconds=10)
+    assert strands.settle(seconds=60)
     assert seen == ["next"]
     strands.close()
 
@@ -52,10 +52,10 @@ def test_nothing_of_a_key_begins_while_it_is_held_and_others_run():
     strands, seen = Strands(quick=2, slow=1), []
     with strands.holding("a"):
         strands.submit("a", lambda: seen.append("a"))
-        assert strands.do("b", lambda: seen.append("b"), seconds=10)
+        assert strands.do("b", lambda: seen.append("b"), seconds=60)
         assert strands.busy("a")
         assert seen == ["b"]
-    assert strands.settle(seconds=10)
+    assert strands.settle(seconds=60)
     assert seen == ["b", "a"]
     strands.close()
 
@@ -64,14 +64,14 @@ def test_who_waits_for_a_job_is_told_if_it_takes_too_long():
     strands, gate = Strands(quick=1, slow=1), threading.Event()
     assert not strands.do("a", gate.wait, seconds=0.01)
     gate.set()
-    assert strands.settle(seconds=10)
+    assert strands.settle(seconds=60)
     strands.close()
 
 
 def test_a_job_that_waits_is_told_when_the_platform_ends():
     strands, told = Strands(quick=1, slow=1), []
     strands.submit("a", lambda: told.append(strands.pause(60)))
-    strands.close(seconds=10)
+    strands.close(seconds=60)
     assert told == [False]
 
 

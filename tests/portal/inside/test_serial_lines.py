@@ -93,7 +93,6 @@ class TestWhereNobodyMayBeIdleForLong:
 
     def test_who_types_nothing_is_put_out(self, ada: Browser, server: FleetServer) -> None:
         with opened(ada, ticket(ada, server)) as line:
-            heard(line, b"login: ")
             assert ended(line) == (4408, "idle")
 
 
