@@ -125,6 +125,14 @@ def test_the_batches_of_a_queue_count_what_is_over(vera: Terminal, cluster: str)
     assert line.endswith(f"{cluster}.0 ... {cluster}.2")
 
 
+def test_jobs_that_are_over_are_done_though_they_left_the_queue(
+    vera: Terminal, cluster: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Batch, "cluster", lambda *_: {"states": {"completed": 4997, "removed": 2, "idle": 3}})
+    (line,) = (line for line in vera("condor", "q").stdout.splitlines() if f"ID: {cluster}" in line)
+    assert line.split()[5:10] == ["4997", "_", "3", "_", "5002"]
+
+
 def test_jobs_of_a_constraint_are_changed_run_by_run(
     vera: Terminal, cluster: str, monkeypatch: pytest.MonkeyPatch
 ):
