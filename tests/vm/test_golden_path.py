@@ -112,7 +112,7 @@ def test_killing_the_platform_loses_nothing_and_repeats_nothing_that_was_committ
 
 @pytest.mark.usefixtures("report")
 def test_the_jobs_of_a_worker_that_dies_run_again_elsewhere(golden: Golden) -> None:
-    cluster = golden.submit("sleep 45; echo survived $1", count=2)
+    cluster = golden.submit("sleep 30; echo survived $1", count=2)
     running = golden.wait(cluster, lambda jobs: any(job["state"] == "running" for job in jobs))
     victim = next(job["worker"] for job in running if job["state"] == "running")
     theirs = {job["id"] for job in running if job["worker"] == victim}

@@ -62,11 +62,12 @@ def on_two_clouds(golden: Golden, north: Golden, report: Job) -> Iterator[Golden
     """The demo's platform with its first cloud and that other one, and no workers."""
     before = dict(golden.settings)
     kill_platform(golden)
-    golden.configure(batch={"idle_seconds": 15})
+    golden.configure(batch={"idle_seconds": 1})
     golden.operate("up")
-    until_no_workers(golden)
+    golden.until_no_workers(seconds=600)
     golden.operate("down")
     golden.configure(
+        batch={"idle_seconds": 15},
         clouds=[cloud for cloud in before["clouds"] if cloud["name"] == "east"],
         clouds_yaml=str(north.clouds_file),
         guest_urls={"north": f"https://armillary.internal:{golden.settings['https_port']}"},
@@ -79,20 +80,14 @@ def on_two_clouds(golden: Golden, north: Golden, report: Job) -> Iterator[Golden
     golden.operate("up")
 
 
-def until_no_workers(golden: Golden) -> None:
-    end = time.monotonic() + 600
-    while left := golden.json("armillary", "workers"):
-        assert time.monotonic() < end, f"{left}{golden.log()}"
-        time.sleep(1)
-
-
 def test_two_hundred_jobs_outlive_a_worker_a_cloud_and_the_platform(
     on_two_clouds: Golden, north: Golden
 ) -> None:
     golden = on_two_clouds
     cluster = golden.submit(SCRIPT, count=JOBS)
 
-    golden.wait(cluster, lambda jobs: running_on(jobs, "north"), seconds=900)
+    # on a busy computer either may be the first
+    golden.wait(cluster, lambda jobs: running_on(jobs, "north") and running_on(jobs, "east"), seconds=900)
     workers = golden.json("armillary", "workers")
     victim = next(one for one in workers if one["cloud"] != "north" and one["state"] == "ready")
     os.kill(process_of_machine(victim["server_id"]), signal.SIGKILL)
@@ -122,10 +117,10 @@ def test_two_hundred_jobs_outlive_a_worker_a_cloud_and_the_platform(
         assert float(words[1]) < float(words[2])
 
     north.operate("up")  # power is back: its dead machines are still on its books
-    until_no_workers(golden)
+    golden.until_no_workers(seconds=600)
     end = time.monotonic() + 180
     while servers_of(north, "north"):
         assert time.monotonic() < end, golden.log()
-        time.sleep(1)
+        time.sleep(3)
     of_workers = {one["server_id"] for one in golden.json("armillary", "workers", "--gone")}
     assert of_workers.isdisjoint(server["ID"] for server in servers_of(golden, "east"))
