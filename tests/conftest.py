@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine, QueuePool, event
 from xdist.scheduler import LoadFileScheduling
 
@@ -21,8 +21,12 @@ ONE_PLATFORM = "tests/vm/"
 WITHOUT_IMAGE = "tests/cloud/engines/qemu/test_qemu_"
 """Tests that boot something, but not the base image, which on a fresh machine takes minutes to be built."""
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("any machine", deadline=None)
+# How long an example takes says how busy the machine is. The examples are the same in every run, so that whoever is
+# refused is refused for what they changed; `--hypothesis-profile=search` looks for new ones.
+settings.register_profile(
+    "search", deadline=None, derandomize=False, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("any machine", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("any machine")
 
 ONE_MARK = re.compile(r"(?!not )(\w+)( and |$)")

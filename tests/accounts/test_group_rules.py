@@ -69,7 +69,11 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=STEPS)
 def test_membership_is_what_a_simple_model_says(arena: AccountsService, steps: list[Any]) -> None:
     marks = f"r{len(arena.every_group())}-"

@@ -69,7 +69,11 @@ DEEDS: list[Deed] = [
 ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     deeds=st.lists(
         st.tuples(st.sampled_from(range(len(DEEDS))), st.sampled_from(PLACES), st.sampled_from(PLACES), st.booleans()),

@@ -20,7 +20,9 @@ KEYS = st.lists(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # the images are the same for all examples: they are only read
 @given(order=KEYS, limit=st.integers(1, 4), filtered=st.booleans())
 def test_pages_in_any_order_are_the_list_cut_up(
