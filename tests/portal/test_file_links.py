@@ -122,7 +122,14 @@ def test_somebody_elses_link_is_not_revoked_and_their_files_not_shared(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"days": "0"}, {"days": "9999"}, {"days": "x"}, {"days": "7", "most": "-1"}]
+    "fields",
+    [
+        {"days": "0"},
+        {"days": "9999"},
+        {"days": "x"},
+        {"days": "7", "most": "-1"},
+        {"days": "7", "most": "999999999"},
+    ],
 )
 def test_links_that_make_no_sense_are_refused(ada: Browser, folder: str, fields: dict[str, str]) -> None:
     ada.post(folder, {"action": "link", **fields}, status=400)
