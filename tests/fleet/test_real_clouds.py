@@ -107,8 +107,9 @@ def test_an_image_that_is_kept_is_not_deleted_until_it_is_let_go(
     with pytest.raises(Forbidden) as refused:
         fleet.delete_image(EAST, project, image.id)
     assert (refused.value.code, "armillary unfreeze" in refused.value.remedy) == ("image_protected", True)
-    assert [one.id for one in fleet.images(EAST, project)] == [image.id]
+    assert [(one.id, one.is_protected) for one in fleet.images(EAST, project)] == [(image.id, True)]
     fleet.protect_image(EAST, project, image.id, protected=False)
+    assert not fleet.images(EAST, project)[0].is_protected
     fleet.delete_image(EAST, project, image.id)
     assert fleet.images(EAST, project) == []
 

@@ -34,6 +34,7 @@ from armillary.provenance.exporting import Exports
 from armillary.provenance.freezing import Freezes
 from armillary.provenance.frozen_store import FrozenStore
 from armillary.provenance.frozen_store import create_all as create_frozen
+from armillary.provenance.image_guard import ImageGuard
 from armillary.provenance.import_store import ImportStore
 from armillary.provenance.import_store import create_all as create_imports
 from armillary.provenance.importing import Imports
@@ -117,9 +118,8 @@ def build_crates(
         exports=exports,
         store=kept,
         space=tree,
-        images=fleet,
+        guard=ImageGuard(store=kept, images=fleet, project=accounts.project),
         bundles=Bundles(exports=exports, disks=disks, space=tree, store=kept),
-        project=accounts.project,
         authors=Authors(owners=provenance, people=accounts),
         registrar=registrar,
         clock=clock,

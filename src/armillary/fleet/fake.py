@@ -121,8 +121,8 @@ class FakeCloud:
         if hashlib.sha512(content).hexdigest() != like.sha512:
             raise PreconditionFailed("The copy is not the same.", code="image_copy_differs")
         image = replace(
-            like, id=ImageId(new_uuid()), cloud=self.name, owner=str(project.id), visibility="private"
-        )
+            like, id=ImageId(new_uuid()), cloud=self.name, owner=str(project.id), visibility="private", is_protected=False
+        )  # fmt: skip
         with self._lock:
             self._images[image.id] = (image, content)
             self.uploads += 1

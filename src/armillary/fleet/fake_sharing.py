@@ -28,7 +28,6 @@ class FakeSharing:
     def __init__(self, *, cloud: Gallery) -> None:
         self._cloud = cloud
         self._offers: dict[tuple[ImageId, str], str] = {}
-        self._protected: set[ImageId] = set()
 
     def share(self, project: Project, image_id: ImageId, other: ProjectId) -> None:
         """Offer it."""
@@ -58,11 +57,11 @@ class FakeSharing:
     def protect(self, project: Project, image_id: ImageId, *, protected: bool) -> None:
         """Keep it from being deleted."""
         self._own_image(project, image_id)
-        (self._protected.add if protected else self._protected.discard)(image_id)
+        self._cloud.change_image(replace(self._cloud.any_image(image_id), is_protected=protected))
 
     def deletable(self, image_id: ImageId) -> ImageId:
         """Return it, or refuse as Glance does."""
-        if image_id in self._protected:
+        if self._cloud.any_image(image_id).is_protected:
             raise Forbidden(
                 f"Image {image_id} is protected and cannot be deleted.",
                 code="cloud_forbidden",

@@ -70,6 +70,8 @@ class FleetImage:
     disk_format: str
     created_at: datetime
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_protected: bool = False
+    """whether the cloud refuses to delete it"""
 
     @property
     def login(self) -> str:

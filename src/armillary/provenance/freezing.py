@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from armillary.accounts.model import Principal, Project
+from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Conflict, Forbidden, NotFound
-from armillary.base.ids import CloudName, ClusterId, ImageId, ProjectId, Sha512
+from armillary.base.ids import ClusterId
 from armillary.batch.seeing import need_write
 from armillary.crates.describing import descriptions
 from armillary.crates.layout import IMAGE, Crate
-from armillary.fleet.model import FleetImage
 from armillary.provenance.authors import Authors
 from armillary.provenance.bundling import Bundles, no_room
 from armillary.provenance.doi import Registrar, Work
 from armillary.provenance.exporting import Exports, Target
 from armillary.provenance.frozen_store import Frozen, FrozenStore
 from armillary.provenance.gaps import impossible
+from armillary.provenance.image_guard import ImageGuard
 from armillary.vospace.paths import VOSPath
 
 _FOLDER = "frozen"
@@ -53,18 +53,6 @@ class Ahead:
     refusals: Sequence[ArmillaryError]
 
 
-class Images(Protocol):
-    """The clouds' images: `FleetService`."""
-
-    def clouds(self) -> Sequence[CloudName]: ...
-
-    def images(self, cloud: CloudName, project: Project) -> list[FleetImage]: ...
-
-    def protect_image(
-        self, cloud: CloudName, project: Project, image_id: ImageId, *, protected: bool
-    ) -> None: ...
-
-
 class Freezes:
     """Freezes clusters. Whoever may see a cluster may freeze it, into a folder that is theirs."""
 
@@ -74,9 +62,8 @@ class Freezes:
         exports: Exports,
         store: FrozenStore,
         space: Space,
-        images: Images,
+        guard: ImageGuard,
         bundles: Bundles,
-        project: Callable[[ProjectId], Project],
         authors: Authors,
         registrar: Registrar | None,
         clock: Clock,
@@ -86,9 +73,8 @@ class Freezes:
         self._exports = exports
         self._store = store
         self._space = space
-        self._images = images
+        self._guard = guard
         self._bundles = bundles
-        self._project = project
         self._authors = authors
         self._registrar = registrar
         self._clock = clock
@@ -177,7 +163,7 @@ class Freezes:
         try:
             self._store.put(made)  # before anything is frozen, so that unfreeze always finds it
             self._space.freeze(who, path, str(cluster))
-            made = replace(made, image_kept=self._protect(made, protected=True))
+            made = replace(made, image_kept=self._guard.keep(made))
             self._store.put(made)
         except BaseException:
             self._bundles.undo(who, path, cluster)
@@ -209,24 +195,9 @@ class Freezes:
         path = VOSPath.parse(found.path)
         if self._space.exists(who, path):
             self._space.thaw(who, path, str(cluster))
-        if heirs := self._heirs(found):
-            # it is theirs to let go now, also on clouds that did not answer when they were frozen
-            self._store.keep(heirs[0].cluster, found.image_kept)
-        else:
-            # before it is forgotten: or a kill would leave it kept for ever
-            self._protect(found, protected=False)
-            for other in self._heirs(found):  # one was frozen in the meantime
-                self._protect(other, protected=True)
+        self._guard.let_go(found)
         self._store.remove(cluster)
         return found
-
-    def _heirs(self, found: Frozen) -> list[Frozen]:
-        """Return what else needs the same copies of an image: what else of the project ran on it."""
-        return [
-            one
-            for one in self._store.of_image(found.image)
-            if one.cluster != found.cluster and one.project == found.project
-        ]
 
     def cite(self, who: Principal, cluster: ClusterId, *, publish: bool) -> Frozen:
         """Give a frozen cluster a DOI: a draft, or with `publish` one for ever, once its folder is public.
@@ -314,20 +285,6 @@ class Freezes:
                 remedy="Name another with --to.",
             )
 
-    def _protect(self, found: Frozen, *, protected: bool) -> list[str]:
-        """Have clouds keep the image, or let it go; return which did. What is another's is theirs to keep."""
-        project = self._project(ProjectId(found.project))
-        done: list[str] = []
-        for cloud in self._images.clouds() if protected else [CloudName(name) for name in found.image_kept]:
-            try:
-                for image in self._images.images(cloud, project):
-                    if image.sha512 == Sha512(found.image):
-                        self._images.protect_image(cloud, project, image.id, protected=protected)
-                        done.append(str(cloud))
-            except ArmillaryError:
-                continue  # out of reach, or a public image of somebody else: the bundle has its digest
-        return done
-
     def _owned(self, who: Principal, cluster: ClusterId) -> Frozen:
         found = self._store.find(cluster)
         if found is None:
@@ -352,7 +309,7 @@ class Freezes:
         if self._space.exists(who, path):
             self._space.freeze(who, path, str(cluster))
             if not known.image_kept:
-                self._store.put(replace(known, image_kept=self._protect(known, protected=True)))
+                self._store.put(replace(known, image_kept=self._guard.keep(known)))
 
     @contextmanager
     def _alone(self, who: Principal, cluster: int) -> Generator[None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     MetaData,
@@ -51,6 +52,17 @@ frozen_begun = Table(
     Column("node", String(64), nullable=False),
 )
 """folders that are being written: those of a process that was killed are found by it"""
+
+frozen_guards = Table(
+    "provenance_frozen_guards",
+    metadata,
+    Column("project", String(64), primary_key=True),
+    Column("sha512", String(128), primary_key=True),
+    Column("cloud", String(255), primary_key=True),
+    Column("image", String(64), primary_key=True),
+    Column("before", Boolean, nullable=False),
+)
+"""copies of images that clouds keep for what is frozen, and whether they did so before, because their owner wished it"""
 
 
 def create_all(database: Database) -> None:
@@ -128,6 +140,38 @@ class FrozenStore:
             if row is not None:
                 kept = dict.fromkeys([*_frozen(row).image_kept, *clouds])
                 db.execute(update(frozen).where(this).values(image_kept=",".join(kept)))
+
+    def guard(self, project: str, sha512: str, cloud: str, image: str, *, before: bool) -> None:
+        """Note a copy of an image that is kept, and whether it was before; the first word on that stays."""
+        this = (
+            frozen_guards.c.project == project,
+            frozen_guards.c.sha512 == sha512,
+            frozen_guards.c.cloud == cloud,
+            frozen_guards.c.image == image,
+        )
+        with self._database.begin() as db:
+            if db.execute(select(frozen_guards.c.before).where(*this)).first() is None:
+                values = {"project": project, "sha512": sha512, "cloud": cloud, "image": image}
+                db.execute(insert(frozen_guards).values(**values, before=before))
+
+    def guarded_before(self, project: str, sha512: str) -> set[tuple[str, str]]:
+        """Return the copies of an image that were kept before anything was frozen, as cloud and id."""
+        query = select(frozen_guards.c.cloud, frozen_guards.c.image).where(
+            frozen_guards.c.project == project,
+            frozen_guards.c.sha512 == sha512,
+            frozen_guards.c.before.is_(True),
+        )
+        with self._database.connect() as db:
+            return {(row.cloud, row.image) for row in db.execute(query)}
+
+    def forget_guards(self, project: str, sha512: str) -> None:
+        """Forget what was so before: the copies are let go."""
+        with self._database.begin() as db:
+            db.execute(
+                delete(frozen_guards).where(
+                    frozen_guards.c.project == project, frozen_guards.c.sha512 == sha512
+                )
+            )
 
     def remove(self, cluster: int) -> None:
         """Forget one."""

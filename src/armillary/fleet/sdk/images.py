@@ -230,6 +230,7 @@ def to_image(cloud: CloudName, image: Any) -> FleetImage:
         disk_format=str(image.disk_format or ""),
         created_at=from_iso(str(image.created_at)),
         properties=_properties(image),
+        is_protected=bool(image.is_protected),
     )
 
 
