@@ -7,11 +7,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import anyio
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from sqlalchemy import Engine, text
 
 from armillary.app.database import make_engine, open_records
 from armillary.app.schema import HEADS, bring_up_to_date
+from armillary.batch.api.hands import AT_MOST
 from outside_engines import ON_BOTH
 
 pytestmark = ON_BOTH
@@ -89,3 +92,31 @@ def test_writers_stand_in_line_and_leave_it_whatever_happens(engine: Engine) -> 
         list(pool.map(count, range(40)))
     with engine.execution_options(readonly=True).connect() as connection:
         assert connection.execute(text("SELECT value FROM counts")).scalar_one() == 80
+
+
+def test_who_is_at_the_head_of_the_line_can_look_something_up_however_many_wait(engine: Engine) -> None:
+    async def framework() -> int:
+        return int(current_default_thread_limiter().total_tokens)
+
+    loops = 20  # the scaler, the clerk and the others that write beside the calls
+    many = anyio.run(framework) + AT_MOST + loops
+
+    def write(_: int) -> None:
+        with engine.begin():
+            pass
+
+    def count() -> None:
+        with engine.execution_options(readonly=True).connect() as connection:
+            assert connection.execute(text("SELECT value FROM counts")).scalar_one() == 0
+
+    with ThreadPoolExecutor(many) as line, ThreadPoolExecutor(1) as head:
+        with engine.begin():
+            waiting = [line.submit(write, number) for number in range(many)]
+            pause = threading.Event()
+            for _ in range(600):
+                if engine.pool.checkedout() == 1 + many:  # type: ignore[attr-defined]
+                    break
+                pause.wait(0.05)
+            head.submit(count).result(20)
+        for one in waiting:
+            one.result(60)

@@ -47,6 +47,7 @@ from armillary.batch.scaler import Scaler, ScalerSettings
 from armillary.batch.service import BatchService
 from armillary.batch.spool import FolderSpool
 from armillary.batch.store.fleet_records import FleetRecords
+from armillary.batch.store.hardware_records import HardwareRecords
 from armillary.batch.store.holding_records import HoldingRecords
 from armillary.batch.store.policy_records import PolicyRecords
 from armillary.batch.store.records import Records
@@ -199,6 +200,7 @@ class World:
             logs=self.logs,
             bell=self.bell,
             credentials=self.credentials,
+            hardware=HardwareRecords(database=database, clock=self.clock),
             genuine=self.genuine,
             terms=self.terms,
         )

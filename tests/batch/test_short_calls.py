@@ -23,6 +23,7 @@ from armillary.batch.api import agent_router, shortcuts
 from armillary.batch.api.hands import Hands
 from armillary.batch.logs import LogFolder
 from armillary.batch.model import JobId, Selection
+from armillary.batch.store.hardware_records import hardware
 from armillary.batch.store.shapes import shares
 from armillary.batch.store.swift import Swift
 from outside_engines import ON_BOTH
@@ -95,6 +96,18 @@ def test_the_end_of_a_worker_that_was_given_up_meanwhile_is_refused(
 
 
 @ON_BOTH
+def test_who_was_given_up_says_nothing_of_the_machine_any_more(world: World, portal: BlockingPortal) -> None:
+    world.submit()
+    agent = ShortAgent(world, portal)
+    (job,) = agent.call("claim", {"free": FREE})[1]["jobs"]
+    world.register.expect(WorkerId("w1"), ServerId("another-server"))
+    body = {**lease(job), "exit_code": 0, "machine": {"cpu_model": "a stranger's"}}
+    assert agent.call("finish", body)[0] == 401
+    with world.database.connect() as db:
+        assert db.execute(select(hardware.c.facts)).all() == []
+
+
+@ON_BOTH
 def test_a_key_that_is_void_by_a_new_one_ends_nothing(world: World, portal: BlockingPortal) -> None:
     world.submit()
     agent = ShortAgent(world, portal)
@@ -154,6 +167,45 @@ def test_hands_carry_more_than_there_are_of_them_and_tell_what_went_wrong() -> N
     assert [each for each in found if isinstance(each, int)] == [n for n in range(20) if n != 7]
     assert repr(found[7]) == "ValueError('seven')"
     assert most == 3
+
+
+def test_what_no_coroutine_can_raise_is_told_all_the_same() -> None:
+    def work() -> None:
+        raise StopIteration("the end")
+
+    async def one() -> None:
+        await asyncio.wait_for(Hands().carry(work), 60)
+
+    with pytest.raises(RuntimeError, match="the end"):
+        asyncio.run(one())
+
+
+def test_hands_that_the_system_did_not_give_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hands, start, refused = Hands(at_most=2), threading.Thread.start, True
+
+    def begin(thread: threading.Thread) -> None:
+        if refused and thread.name == "hand":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    may_end = threading.Event()
+
+    async def work() -> list[Any]:
+        nonlocal refused
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="new thread"):
+                await hands.carry(lambda: None)
+        refused = False
+        first = asyncio.ensure_future(hands.carry(lambda: may_end.wait(60)))
+        await asyncio.sleep(0)
+        refused = True  # one is there: it comes to this when it is free
+        second = asyncio.ensure_future(hands.carry(lambda: "second"))
+        await asyncio.sleep(0)
+        may_end.set()
+        return await asyncio.wait_for(asyncio.gather(first, second), 60)
+
+    assert asyncio.run(work()) == [True, "second"]
 
 
 def test_a_hand_is_used_again() -> None:

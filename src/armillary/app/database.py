@@ -18,7 +18,8 @@ _WAIT_SECONDS = 30
 _HEAD_OF_LINE = "head of line"
 _MOST_CONNECTIONS = 80
 """Beyond the five that stay open. A writer that waits holds a connection while the one that it waits for may need a
-second, to look up a person: there must be enough for two in each of the server's forty threads."""
+second, to look up a person: there must be enough for one in each thread that answers calls (the server's forty and
+`hands.AT_MOST`), for the loops beside them, and for the second. PostgreSQL takes a hundred."""
 
 
 def make_engine(url: str, *, durable: bool = True) -> Engine:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from armillary.base.bell import Bell
 from armillary.base.errors import ArmillaryError, Invalid, NotFound
 from armillary.base.ids import PersonId, Sha512, WorkerId
+from armillary.base.recent import Recent
 from armillary.batch.core.states import Result
 from armillary.batch.engines.embedded.checkpoints import Checkpoints
 from armillary.batch.engines.embedded.leases import Leases
@@ -89,7 +90,7 @@ class AgentService:
         self._hardware = hardware
         self._genuine = genuine
         self._renew_before = renew_before
-        self._given: dict[WorkerId, dict[PersonId, Credential]] = {}
+        self._given = Recent[WorkerId, dict[PersonId, Credential]](most=_MOST_KNOWN)
         self.terms = terms or Terms()
 
     @property
@@ -228,7 +229,8 @@ class AgentService:
         Repeating gives the same answer; the same jobs, too, if the `call` has a name.
         """
         self._logs.sync(key.job, key.attempt)
-        if self._hardware and machine:
+        if self._hardware and machine and not self._hardware.knows(session.worker, machine):
+            self._register.prove(session)
             self._hardware.note(session.worker, machine)
         finished = self._leases.finish(
             session, key, result, usage=usage, brought=outputs, then=then, held=self._held(session), call=call
@@ -260,7 +262,7 @@ class AgentService:
 
     def _held(self, session: Session) -> dict[PersonId, Held]:
         """Return what people's jobs on a worker act with, as far as we know: we may have been started since."""
-        known = self._given.get(session.worker, {})
+        known = self._given.get(session.worker) or {}
         return {
             owner: Held(reference=one.reference, expires=one.expires) for owner, one in tuple(known.items())
         }
@@ -269,15 +271,13 @@ class AgentService:
         """Return what a job acts with. To issue a credential takes longer than many a job: jobs of one person on
         one machine, which could read each other's anyway, hand theirs on. Each is told apart by its name in it.
         """
-        known = self._given.setdefault(session.worker, {})
+        known = self._given.first(session.worker, {})
         kept = known.get(leased.owner)
         if kept is not None and kept.reference == leased.credential:
             return self._credentials.hand_on(kept, job=_name(leased.key)) if self._credentials else kept
         credential = self._issue(leased.key, leased.owner)
         if credential is not None:
             known[leased.owner] = credential
-            while len(self._given) > _MOST_KNOWN:
-                self._given.pop(next(iter(self._given)), None)
         return credential
 
     def _issue(self, key: LeaseKey, owner: PersonId) -> Credential | None:

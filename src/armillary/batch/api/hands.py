@@ -9,8 +9,8 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
-_AT_MOST = 40
-"""threads: as many as the framework has for all other calls"""
+AT_MOST = 20
+"""threads: each may hold a connection to the records while it waits for the others, as do the framework's forty"""
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class Hands:
     a thread needs to end a job and give out the next one.
     """
 
-    def __init__(self, *, at_most: int = _AT_MOST) -> None:
+    def __init__(self, *, at_most: int = AT_MOST) -> None:
         self._at_most = at_most
         self._work: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]]] = SimpleQueue()
         self._lock = threading.Lock()
@@ -31,7 +31,10 @@ class Hands:
         """threads that wait, less what waits for threads"""
 
     async def carry(self, work: Callable[[], T]) -> T:
-        """Return what `work` returned on a thread, or raise what it raised there. Once begun it is not broken off."""
+        """Return what `work` returned on a thread, or raise what it raised there. Once begun it is not broken off.
+
+        Raises RuntimeError where the system gives no thread and there is none yet.
+        """
         future = asyncio.get_running_loop().create_future()
         with self._lock:
             self._free -= 1
@@ -39,16 +42,31 @@ class Hands:
             if more:
                 self._threads += 1
                 self._free += 1
-        self._work.put((work, future))
         if more:
-            threading.Thread(target=self._labour, name="hand", daemon=True).start()
+            self._add_thread()
+        self._work.put((work, future))
         return cast("T", await future)
+
+    def _add_thread(self) -> None:
+        try:
+            threading.Thread(target=self._labour, name="hand", daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._threads -= 1
+                self._free -= 1
+                if self._threads:
+                    return  # those that are there come to it
+                self._free += 1
+            raise
 
     def _labour(self) -> None:
         while True:
             work, future = self._work.get()
             try:
                 value, error = work(), None
+            except StopIteration as raised:  # no coroutine can raise it
+                value, error = None, RuntimeError(f"{raised!r} on a thread")
+                error.__cause__ = raised
             except BaseException as raised:  # noqa: BLE001 - it is raised where it is waited for
                 value, error = None, raised
             with self._lock:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine as Database
 
 from armillary.base.clock import Clock
 from armillary.base.ids import WorkerId
+from armillary.base.recent import Recent
 from armillary.batch.store.columns import metadata
 from armillary.columns import Moment
 
@@ -30,16 +31,18 @@ class HardwareRecords:
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._known: dict[WorkerId, Mapping[str, str]] = {}
+        self._known = Recent[WorkerId, Mapping[str, str]](most=_MOST)
+
+    def knows(self, worker: WorkerId, facts: Mapping[str, str]) -> bool:
+        """Return whether a worker says nothing that it has not said last."""
+        return not facts or self._known.get(worker) == facts
 
     def note(self, worker: WorkerId, facts: Mapping[str, str]) -> None:
         """Take what a worker says it is."""
-        if not facts or self._known.get(worker) == facts:
+        if self.knows(worker, facts):
             return
         newest = select(hardware.c.facts).where(hardware.c.worker == worker).order_by(hardware.c.since.desc())
         with self._database.begin() as db:
             if db.execute(newest.limit(1)).scalar() != dict(facts):
                 db.execute(insert(hardware).values(worker=worker, since=self._clock.now(), facts=dict(facts)))
-        while len(self._known) >= _MOST:
-            self._known.pop(next(iter(self._known)), None)
-        self._known[worker] = dict(facts)
+        self._known.keep(worker, dict(facts))

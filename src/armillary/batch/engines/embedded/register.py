@@ -12,6 +12,7 @@ from sqlalchemy import Row, bindparam, insert, or_, select, update
 from armillary.base.clock import Clock
 from armillary.base.errors import Conflict, Forbidden, Unauthorized
 from armillary.base.ids import ProjectId, ServerId, Sha512, WorkerId, new_secret
+from armillary.base.recent import Recent
 from armillary.batch.engines.embedded.ledger import Ledger
 from armillary.batch.engines.embedded.terms import Terms, digest
 from armillary.batch.engines.embedded.together import Together
@@ -19,6 +20,7 @@ from armillary.batch.model import Group, Resources
 from armillary.batch.store.swift import Swift
 from armillary.batch.store.tables import workers
 
+_BY_ID = Swift(select(workers).where(workers.c.id == bindparam("of_worker")))
 _BY_SESSION = Swift(select(workers).where(workers.c.session_hash == bindparam("of_session")))
 _USED = Swift(update(workers).where(workers.c.id == bindparam("of_worker")).values(session_used=True))
 
@@ -69,7 +71,7 @@ class Register:
         self._clock = clock
         self._terms = terms or Terms()
         self._invitation = invitation
-        self._recent: dict[str, Session] = {}
+        self._recent = Recent[str, Session](most=_MOST_RECENT)
 
     def invite(self, worker: WorkerId, group: Group) -> str:
         """Return a new one-time token for a machine that is to be made; an earlier one becomes void.
@@ -184,7 +186,7 @@ class Register:
         with self._reading.connect() as db:
             row = _BY_SESSION.first(db, of_session=shown)
         if row is None or row.lost_at is not None:
-            self._recent.pop(shown, None)
+            self._recent.forget(shown)
             raise _unknown()
         if not row.session_used:
             self._together.write(lambda db: _USED.run(db, of_worker=row.id))
@@ -193,10 +195,8 @@ class Register:
             group=Group(ProjectId(row.project), Sha512(row.image), row.flavor),
             whole=Resources(cpus=row.cpus, memory_mib=row.memory_mib, disk_kib=row.disk_kib, gpus=row.gpus),
         )
-        if shown not in self._recent:
-            while len(self._recent) >= _MOST_RECENT:
-                self._recent.pop(next(iter(self._recent)), None)
-            self._recent[shown] = replace(session, recalled=shown)
+        if self._recent.get(shown) is None:
+            self._recent.keep(shown, replace(session, recalled=shown))
         return session
 
     def recall(self, key: str) -> Session:
@@ -205,6 +205,12 @@ class Register:
         All that it says of a worker is said once, when that registers. Raises Unauthorized as `session` does.
         """
         return self._recent.get(digest(key)) or self.session(key)
+
+    def prove(self, session: Session) -> None:
+        """Look whether a recalled session is still good, for who writes elsewhere than in the queue. Raises Unauthorized."""
+        if session.recalled:
+            with self._reading.connect() as db:
+                session.prove(_BY_ID.all(db, of_worker=session.worker)[0])
 
     def leave(self, worker: WorkerId) -> int:
         """Take a worker's goodbye; jobs that it still had go back to the queue. Returns how many."""
