@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import threading
 import time
@@ -26,6 +27,10 @@ from armillary.cloud.model import (
     Rule,
     VolumeSpec,
 )
+
+_RANGE = f"127.{128 + secrets.randbelow(64)}.{secrets.randbelow(256)}"
+FLOATING_IP, OTHER_IP = f"{_RANGE}.5", f"{_RANGE}.6"
+"""Of this process alone: another with tests of real machines opens and closes the same ports beside us."""
 
 CAPACITY = Capacity(vcpus=2, ram=MiB(1024), disk=GiB(10))
 SECONDS = 20.0
@@ -106,7 +111,7 @@ def until(holds: Callable[[], bool]) -> bool:
     return holds()
 
 
-def plan(spec: MachineSpec, *ports: int, floating_ip: str = "127.16.77.5") -> NetworkPlan:
+def plan(spec: MachineSpec, *ports: int, floating_ip: str = FLOATING_IP) -> NetworkPlan:
     rules = tuple(
         Rule(direction="ingress", protocol="tcp", port_min=number, port_max=number, remote_cidr=None)
         for number in ports

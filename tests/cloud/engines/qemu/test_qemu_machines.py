@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from qemu_bench import answers, plan, until
+from qemu_bench import FLOATING_IP, OTHER_IP, answers, plan, until
 
 from armillary.base.ids import new_uuid
 from armillary.base.units import GiB
@@ -199,11 +199,11 @@ def test_a_snapshot_that_finds_no_room_leaves_no_file_and_a_running_machine(benc
 def test_a_floating_ip_answers_for_what_the_rules_open_and_no_longer(bench):
     spec = bench.boots()
     bench.fabric.apply(plan(spec, 8022, 8080))
-    assert dict(bench.fabric.addresses(spec.id)) == {8022: ("127.16.77.5", 8022), 8080: ("127.16.77.5", 8080)}
-    assert answers(("127.16.77.5", 8022))
+    assert dict(bench.fabric.addresses(spec.id)) == {8022: (FLOATING_IP, 8022), 8080: (FLOATING_IP, 8080)}
+    assert answers((FLOATING_IP, 8022))
     bench.fabric.apply(plan(spec, 8080))
-    assert not answers(("127.16.77.5", 8022))
-    assert answers(("127.16.77.5", 8080))
+    assert not answers((FLOATING_IP, 8022))
+    assert answers((FLOATING_IP, 8080))
 
 
 @pytest.mark.parametrize(
@@ -241,28 +241,28 @@ def test_a_floating_ip_takes_datagrams_where_a_rule_names_them(bench):
     open_plan = plan(spec, 8022)
     udp = replace(open_plan.ports[0].rules[0], protocol="udp", port_min=8053, port_max=8053)
     bench.fabric.apply(NetworkPlan(ports=(replace(open_plan.ports[0], rules=(udp,)),)))
-    assert is_taken(("127.16.77.5", 8053))
+    assert is_taken((FLOATING_IP, 8053))
     assert bench.fabric.addresses(spec.id) == {}, "there are TCP ports alone"
     bench.fabric.apply(open_plan)
-    assert not is_taken(("127.16.77.5", 8053))
+    assert not is_taken((FLOATING_IP, 8053))
 
 
 def test_a_floating_ip_moves_and_goes(bench):
     spec = bench.boots()
     bench.fabric.apply(plan(spec, 8022))
-    bench.fabric.apply(plan(spec, 8022, floating_ip="127.16.77.6"))
-    assert dict(bench.fabric.addresses(spec.id)) == {8022: ("127.16.77.6", 8022)}
-    assert not answers(("127.16.77.5", 8022))
+    bench.fabric.apply(plan(spec, 8022, floating_ip=OTHER_IP))
+    assert dict(bench.fabric.addresses(spec.id)) == {8022: (OTHER_IP, 8022)}
+    assert not answers((FLOATING_IP, 8022))
     bench.fabric.apply(NetworkPlan())
-    assert not answers(("127.16.77.6", 8022))
+    assert not answers((OTHER_IP, 8022))
 
 
 def test_a_port_that_another_program_holds_is_answered_ten_thousand_higher(bench):
-    with socket.create_server(("127.16.77.5", 8022)):
+    with socket.create_server((FLOATING_IP, 8022)):
         spec = bench.boots()
         bench.fabric.apply(plan(spec, 8022))
         found = bench.fabric.addresses(spec.id)
-    assert found == {8022: ("127.16.77.5", 8022 + FALLBACK_OFFSET)}
+    assert found == {8022: (FLOATING_IP, 8022 + FALLBACK_OFFSET)}
     assert answers(found[8022])
 
 

@@ -1,7 +1,7 @@
 """Suspended machines: what is in memory goes on once and only once, whatever is killed half-way."""
 
 import pytest
-from qemu_bench import answers, plan, until
+from qemu_bench import FLOATING_IP, answers, plan, until
 
 from armillary.cloud.engines.qemu.qmp import Monitor
 from armillary.cloud.model import MachineState
@@ -34,10 +34,10 @@ def test_forwards_come_back_when_the_machine_does(bench):
     bench.fabric.apply(plan(spec, 8022))
     bench.machines.suspend(spec.id)
     bench.fabric.apply(plan(spec, 8022))
-    assert not answers(("127.16.77.5", 8022))
+    assert not answers((FLOATING_IP, 8022))
     bench.machines.resume(spec)
     bench.fabric.apply(plan(spec, 8022))
-    assert answers(("127.16.77.5", 8022))
+    assert answers((FLOATING_IP, 8022))
 
 
 def test_a_machine_whose_memory_cannot_be_written_runs_on_with_its_network(bench):
@@ -48,7 +48,7 @@ def test_a_machine_whose_memory_cannot_be_written_runs_on_with_its_network(bench
         bench.machines.suspend(spec.id)
     assert bench.state(spec) is MachineState.RUNNING
     bench.fabric.apply(plan(spec, 8022))
-    assert answers(("127.16.77.5", 8022))
+    assert answers((FLOATING_IP, 8022))
     bench.machines.suspend(spec.id)
     assert bench.state(spec) is MachineState.SUSPENDED
 
