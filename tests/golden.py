@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,18 +17,7 @@ import tomli_w
 from armillary.cli.rows import job_row
 from armillary.client.batch import Batch
 from armillary.client.http import Armillary
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
+from ports import free_port
 
 TWO_CLOUDS = {"east": "127.26.0.0/24", "west": "127.27.0.0/24"}
 """Clouds with the ranges of their floating IPs."""
@@ -40,7 +28,7 @@ class Golden:
 
     def __init__(self, home: Path, clouds: Mapping[str, str] = TWO_CLOUDS) -> None:
         self.home = home
-        https, http, *ports = free_ports(2 + len(clouds))
+        https, http, *ports = (free_port() for _ in range(2 + len(clouds)))
         home.mkdir(parents=True)
         self.settings: dict[str, Any] = {
             "https_port": https,

@@ -23,6 +23,7 @@ from armillary.base.ids import new_hex
 from armillary.batch.engines.htcondor.config import condor_config
 from armillary.batch.engines.htcondor.tokens import idtoken
 from htcondor_root import ENVIRONMENT, LAST_WORDS, MOUNTS, USER, root_of
+from ports import free_port
 
 TRUST_DOMAIN = "pool.test"
 LOOPBACK = "127.0.0.1"
@@ -138,13 +139,6 @@ class Pool:
             lifetime=lifetime,
             token_id=new_hex(),
         )
-
-
-def free_port(address: str = LOOPBACK) -> int:
-    """A port of this computer that nobody has at the moment."""
-    with socket.socket() as trial:
-        trial.bind((address, 0))
-        return int(trial.getsockname()[1])
 
 
 @contextmanager

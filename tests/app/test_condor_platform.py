@@ -19,8 +19,9 @@ import pytest
 from platform_at_home import IMAGE, PlatformAtHome, Talk, boot_a_server
 
 from htcondor_machine import Machine, machine
-from htcondor_pool import TRUST_DOMAIN, Pool, free_port
+from htcondor_pool import TRUST_DOMAIN, Pool
 from htcondor_root import USER
+from ports import free_port
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
 

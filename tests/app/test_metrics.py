@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from armillary.app.metrics.meters import Meters
 from armillary.base.ids import CloudName, ProjectId, Sha512
 from armillary.batch.core.scaling import Decision
 from armillary.batch.model import Group, Refusal
+from ports import free_port
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -147,8 +147,7 @@ def platform(tmp_path: Path) -> Iterator[PlatformAtHome]:
 
 
 def test_a_running_platform_tells_the_operator_and_administrators(platform: PlatformAtHome) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     platform.add_settings(f"metrics_port = {port}\n")
     running = platform.up()
     talk = Talk(running=running, user_name="admin", password=running["admin_password"])

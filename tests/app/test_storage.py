@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from armillary.app.storage import open_bytes
 from armillary.base.errors import ArmillaryError, Invalid, Unavailable
 from armillary.base.ids import new_hex
 from armillary.vospace.bytes import Bucket, FolderBytes, S3Bytes
+from ports import free_port
 
 SECRET = "not-much-of-a-secret"
 
@@ -43,11 +43,6 @@ def in_a_bucket(home: Path, s3_server: str, a_bucket: Callable[[], Bucket]) -> C
         return load_settings()
 
     return make
-
-
-def silent_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def test_bytes_are_in_a_folder_of_the_home_unless_settings_say_otherwise(home: Path) -> None:
@@ -89,7 +84,7 @@ def test_a_bucket_is_tried_and_left_as_it_was(in_a_bucket: Callable[..., Setting
 def test_a_bucket_that_cannot_be_used_is_refused_by_start_and_doctor(
     in_a_bucket: Callable[..., Settings], changes: dict[str, str], said: str
 ) -> None:
-    changes = {name: value.format(silent=silent_port()) for name, value in changes.items()}
+    changes = {name: value.format(silent=free_port()) for name, value in changes.items()}
     settings = in_a_bucket(**changes)
     with pytest.raises(Unavailable) as refused:
         open_bytes(settings)
@@ -140,7 +135,7 @@ def test_a_database_that_cannot_be_used_is_refused_by_doctor(
 ) -> None:
     from armillary.app.database import open_records
 
-    url = url.format(secret=SECRET, silent=silent_port())
+    url = url.format(secret=SECRET, silent=free_port())
     monkeypatch.setenv("ARMILLARY_DATABASE_URL", url)
     with pytest.raises(ArmillaryError) as refused:
         open_records(url)

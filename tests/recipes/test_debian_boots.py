@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from socket import create_server
 
 import asyncssh
 import pycdlib
 import pytest
 
 from armillary.recipes.service import build
+from ports import free_port
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1500)]
 
@@ -86,8 +86,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     with ephemeral.open("wb") as file:
         file.truncate(2**29)
     subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-L", "ephemeral0", str(ephemeral)], check=True)
-    with create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         "qemu-system-x86_64",
         "-M",
