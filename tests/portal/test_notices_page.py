@@ -42,6 +42,15 @@ def test_notices_are_in_the_readers_language(ada: Browser, told: str) -> None:
     assert "Vous êtes maintenant dans le groupe stars." in ada.get("/notices")
 
 
+def test_the_end_of_a_machine_is_told_as_moments_are_on_all_pages(
+    ada: Browser, office: Office, accounts: AccountsService
+) -> None:
+    person = accounts.person_named("ada").id
+    facts = {"name": "m51", "cloud": "east", "server": "1", "at": "2026-11-25T00:11:08Z"}
+    office.notices.notify(person, NoticeKind.EXPIRING, facts, event="expiring/1/day")
+    assert "expires in a day, at 2026-11-25 00:11 UTC." in ada.get("/notices")
+
+
 def test_nobody_sees_or_touches_the_notices_of_others(
     admin: Browser, office: Office, accounts: AccountsService
 ) -> None:

@@ -11,6 +11,7 @@ from portal_visitor import APPLICATION, REGISTRATION, Browser
 
 from armillary.portal import catalogues
 from armillary.portal.i18n import DIRECTORY, LOCALES, choose_locale
+from armillary.portal.letters import size
 
 PAGES = (
     "/",
@@ -62,6 +63,15 @@ def test_french_is_not_english() -> None:
     french = catalogues.load("fr")
     same = [m.id for m in catalogues.messages(french) if m.string == m.id and " " in str(m.id)]
     assert same == []
+
+
+def test_units_and_colons_are_those_of_the_language(ada: Browser) -> None:
+    for language, role, unit in (("en", "Your role: ", "GiB"), ("fr", "Votre rôle : ", "Gio")):
+        ada.language = language
+        page = ada.get("/")
+        assert role in page
+        assert re.search(rf"\d / \d+ {unit}<", page)
+    assert [size("fr", octets) for octets in (12, 2048, 1536 * 2**20)] == ["12 o", "2 Kio", "1.5 Gio"]
 
 
 @pytest.mark.parametrize("locale", LOCALES)

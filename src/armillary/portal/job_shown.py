@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from armillary.base.units import format_size
 from armillary.batch.model import JobId
 from armillary.batch.views import AttemptView, JobDetail
 from armillary.portal.context import Portal
 from armillary.portal.inside.printing import printable
+from armillary.portal.letters import size
 from armillary.portal.visit import Visit
 
 TAIL = 65_536
@@ -60,7 +60,10 @@ def used_of(visit: Visit, detail: JobDetail) -> list[Used]:
     )
     for name, used, asked in kibs:
         if used is not None and asked:
-            figures = {"used": format_size(int(used) * 1024), "asked": format_size(asked * 1024)}
+            figures = {
+                "used": size(visit.locale, int(used) * 1024),
+                "asked": size(visit.locale, asked * 1024),
+            }
             found.append(Used(name=name, used=used, asked=asked, text=_("%(used)s of %(asked)s", **figures)))
     limit = spec.get("allowed_execute_seconds")
     if wall and limit:

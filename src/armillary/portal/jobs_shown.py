@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 from armillary.base.errors import Invalid
 from armillary.base.ids import ClusterId
-from armillary.base.units import format_size
 from armillary.batch.board import Cause
 from armillary.batch.looking import SubmitFilter
 from armillary.batch.model import JobId
 from armillary.batch.views import ClusterView
 from armillary.portal.context import Portal
 from armillary.portal.job_filters import STATES, Asked, asked, words_of
+from armillary.portal.letters import size
 from armillary.portal.visit import Visit
 from armillary.portal.wording_jobs import ANY_HOLD, CAUSES, EXIT, FAILED, MEMORY, SIGNAL
 
@@ -68,7 +68,7 @@ def caused(visit: Visit, cluster: int, cause: Cause) -> Caused:
         title, remedy = _(FAILED[0]), _(FAILED[1])
     if cause.needed_mib is not None and cause.wanted_mib is not None:
         figures = {"asked": row.memory_mib, "needed": cause.needed_mib, "wanted": cause.wanted_mib}
-        figure = _(MEMORY, **{name: format_size(mib * 2**20) for name, mib in figures.items()})
+        figure = _(MEMORY, **{name: size(visit.locale, mib * 2**20) for name, mib in figures.items()})
     return Caused(
         title=title,
         remedy=remedy,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gettext
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
+from armillary.base.units import format_size
 from armillary.notices.model import Delivery, NoticeKind
 from armillary.portal import i18n
 from armillary.portal.i18n import N_
@@ -47,6 +48,8 @@ QUOTAS: Mapping[str, str] = {
 }
 
 
+UNITS = (N_("B"), N_("KiB"), N_("MiB"), N_("GiB"), N_("TiB"))
+
 _MONTHS = (
     N_("%(day)s January"),
     N_("%(day)s February"),
@@ -66,6 +69,17 @@ _MONTHS = (
 def quota(locale: str, what: str, cloud: str) -> str:
     """Return what a quota is called."""
     return i18n.translations(locale).gettext(QUOTAS[what]) % {"cloud": cloud}
+
+
+def unit(locale: str, name: str) -> str:
+    """Return what a unit of `UNITS` is called; empty for none."""
+    return i18n.translations(locale).gettext(name) if name else ""
+
+
+def size(locale: str, octets: int) -> str:
+    """Return a number of bytes for a person: 1.5 GiB."""
+    figure, _, name = format_size(octets).partition(" ")
+    return f"{figure} {unit(locale, name)}"
 
 
 def day(locale: str, value: date) -> str:
@@ -92,7 +106,8 @@ def line(locale: str, kind: NoticeKind, facts: Mapping[str, Any]) -> Line:
         return Line(text=str(facts.get(locale) or facts.get("en") or facts.get("fr") or ""), link="/")
     if kind is NoticeKind.EXPIRING:
         said = _HOUR if facts.get("left") == "hour" else _DAY
-        return Line(text=words.gettext(said) % facts, link=_machine(facts), more=words.gettext(_EXTEND))
+        text = words.gettext(said) % {**facts, "at": _moment(str(facts["at"]))}
+        return Line(text=text, link=_machine(facts), more=words.gettext(_EXTEND))
     links = {
         NoticeKind.APPROVED: "/applications",
         NoticeKind.DECLINED: "/applications",
@@ -139,6 +154,15 @@ class Letters:
 
 def _machine(facts: Mapping[str, Any]) -> str:
     return f"/machines/{quote(str(facts['cloud']), safe='')}/{quote(str(facts['server']), safe='')}"
+
+
+def _moment(text: str) -> str:
+    """Render a moment of a fact as the pages have it; what is no moment with a zone, as it is."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if at.tzinfo else text
 
 
 def _of_batch(words: gettext.NullTranslations, body: Mapping[str, Any]) -> tuple[str, str]:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from armillary.base.units import format_size
 from armillary.portal import i18n, letters
 from armillary.portal.files_shown import visible
 from armillary.portal.static_files import static
@@ -81,6 +80,12 @@ class Renderer:
         def day(value: date) -> str:
             return letters.day(locale, value)
 
+        def size(octets: int) -> str:
+            return letters.size(locale, octets)
+
+        def unit(name: str) -> str:
+            return letters.unit(locale, name)
+
         def differs(said: str) -> str:
             return difference(catalogue.gettext, said)
 
@@ -91,7 +96,8 @@ class Renderer:
         filters.update(
             moment=moment,
             iso=iso,
-            size=format_size,
+            size=size,
+            unit=unit,
             short=short_digest,
             sh=shell,
             state=state,

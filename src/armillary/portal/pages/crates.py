@@ -21,6 +21,7 @@ from armillary.crates.layout import Crate
 from armillary.crates.record import ClusterRecord
 from armillary.crates.signing import key_id, read_public
 from armillary.crates.verify import Finding, Report, verify
+from armillary.portal import letters
 from armillary.portal.archive import Archive
 from armillary.portal.chores import Chore, Tell, found
 from armillary.portal.context import Portal, Sent, Services, Visiting
@@ -107,7 +108,11 @@ def _listed(
 ) -> Response:
     imports = archive_of(portal).imports.of(visit.who, limit=LISTED)
     return visit.page(
-        "crates.html", imports=imports, values=values, most=format_size(MOST_BYTES), error=error
+        "crates.html",
+        imports=imports,
+        values=values,
+        most=letters.size(visit.locale, MOST_BYTES),
+        error=error,
     )
 
 

@@ -3,9 +3,10 @@ import uPlot from "../uplot/uPlot.esm.js";
 
 const place = document.querySelector("[data-figures]");
 const words = place ? place.dataset : {};
+const UNITS = document.documentElement.lang === "fr" ? ["o", "Kio", "Mio", "Gio"] : ["B", "KiB", "MiB", "GiB"];
 const PLOTS = [
   { title: words.cpu, columns: [["cpu", words.used]], unit: "%", scale: 100, top: () => 100 },
-  { title: words.memory, columns: [["memory_used", words.used]], unit: "MiB", scale: 1, top: (told) => told.memory },
+  { title: words.memory, columns: [["memory_used", words.used]], unit: UNITS[2], scale: 1, top: (told) => told.memory },
   { title: words.disk, columns: [["disk_read", words.read], ["disk_written", words.written]], unit: "B/s", scale: 1 },
   { title: words.net, columns: [["net_in", words.in], ["net_out", words.out]], unit: "B/s", scale: 1 },
 ];
@@ -14,7 +15,7 @@ const reduced = (value, unit) => {
   if (value === null || value === undefined) return "–";
   if (unit === "B/s") {
     const step = value > 0 ? Math.min(3, Math.floor(Math.log2(value) / 10)) : 0;
-    return `${(value / 1024 ** Math.max(0, step)).toFixed(step > 0 ? 1 : 0)} ${["B", "KiB", "MiB", "GiB"][Math.max(0, step)]}/s`;
+    return `${(value / 1024 ** Math.max(0, step)).toFixed(step > 0 ? 1 : 0)} ${UNITS[Math.max(0, step)]}/s`;
   }
   return `${Math.round(value)} ${unit}`;
 };
