@@ -5,8 +5,10 @@ from portal_visitor import ALLOCATION, KEY, PASSWORD, Browser
 
 from armillary.accounts.model import Project, Role
 from armillary.accounts.service import AccountsService
+from armillary.base.ids import CloudName
 from armillary.fleet.fake import FakeCloud
-from armillary.fleet.model import FleetServer
+from armillary.fleet.model import WORKER_MARK, FleetServer
+from armillary.fleet.service import FleetService
 
 
 def launch(ada: Browser, clouds: list[FakeCloud], project: Project, **fields: str) -> FleetServer:
@@ -115,6 +117,20 @@ def test_an_image_of_one_cloud_is_launched_on_the_other(
 def test_copies_of_one_image_are_one_row(ada: Browser, clouds: list[FakeCloud]) -> None:
     clouds[1].add_image("debian-12", b"disk")
     assert ada.get("/images").count("Run jobs with this image") == 1
+
+
+def test_workers_of_jobs_come_after_the_machines_of_people_and_lead_to_their_page(
+    ada: Browser, clouds: list[FakeCloud], project: Project, fleet: FleetService
+) -> None:
+    launch(ada, clouds, project)
+    image = fleet.find_image(project, "debian-12")
+    marks = {WORKER_MARK: "1"}
+    worker = {"name": "worker-1", "image_id": image.id, "flavor": "c1-1gb-5", "metadata": marks}
+    fleet.create_server(CloudName("east"), project, **worker)
+    people, _, workers = ada.get("/machines").partition(">first</a>")
+    assert "worker-1" not in people
+    assert workers.partition(">worker-1</a>")[2].partition("</td>")[0].count('href="/workers"') == 1
+    assert 'href="/workers"' not in workers.partition(">worker-1</a>")[0]
 
 
 def test_a_silent_cloud_does_not_hide_the_other(

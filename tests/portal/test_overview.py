@@ -93,3 +93,17 @@ def test_a_cloud_that_is_away_hides_nothing_else(ada: Browser, clouds: list[Fake
     assert "cores on cloud east" in page
     assert "cores on cloud west" not in page
     assert "does not answer" in page
+
+
+def test_jobs_that_a_person_holds_are_nothing_to_do(
+    ada: Browser, project: Project, fleet: FleetService, desk: BatchDesk
+) -> None:
+    image = fleet.find_image(project, "debian-12")
+    form = {"image": str(image.sha512), "flavor": "c2-2gb-10"}
+    files = [("files", ("count.sh", b"#!/bin/sh\n"))]
+    ada.post("/jobs/submit", {**form, "submit_text": "hold = true\n" + SUBMIT}, files=files)
+    ada.post("/jobs/submit", {**form, "submit_text": SUBMIT}, files=files)
+    ada.post("/jobs/2/hold", {})
+    assert "Submitted on hold" in ada.get("/jobs/1")
+    assert "Held by a person" in ada.get("/jobs/2")
+    assert "To do" not in ada.get("/")

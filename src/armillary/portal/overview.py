@@ -28,6 +28,8 @@ SUBMITS = 12
 SHOWN = 8
 PLOT_DAYS = 60
 _ACTIVE = tuple(state.value for state in JobState if state.active)
+_WANTED = {"submitted_on_hold", "held_by_user"}
+"""holds that a person asked for: nothing to mend"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +157,11 @@ def _failures(
 ) -> Iterator[tuple[ClusterView, Sequence[Caused]]]:
     for one in submits:
         if one.states.get("completed") or one.states.get("held"):
-            causes = portal.board.causes(visit.who, ClusterId(one.cluster))
+            causes = [
+                cause
+                for cause in portal.board.causes(visit.who, ClusterId(one.cluster))
+                if not (cause.held and cause.row.hold_code in _WANTED)
+            ]
             if causes:
                 yield one, [caused(visit, one.cluster, cause) for cause in causes[:3]]
 

@@ -15,7 +15,7 @@ from armillary.accounts.model import Project
 from armillary.base.errors import ArmillaryError
 from armillary.base.ids import CloudName, ServerId
 from armillary.fleet.expiry import Term
-from armillary.fleet.model import FleetServer
+from armillary.fleet.model import WORKER_MARK, FleetServer
 from armillary.portal.context import Portal, Sent, Services, Visiting, sent
 from armillary.portal.inside.reaching import login_of
 from armillary.portal.pages.launching import number, terms_of
@@ -45,6 +45,11 @@ class Listing:
     query: Mapping[str, str]
     states: Sequence[str]
     """that occur"""
+
+    @staticmethod
+    def is_worker(server: FleetServer) -> bool:
+        """Whether jobs started it, not a person."""
+        return WORKER_MARK in server.metadata
 
     def address(self, path: str = "/machines", **changes: object) -> str:
         """Return the address of this list with something changed."""
@@ -76,6 +81,7 @@ def listing(portal: Portal, visit: Visit, *, q: str, state: str, cloud: str, pag
             not words or words in f"{server.name} {server.floating_ip} {server.fixed_ip} {server.id}".lower()
         )
     ]
+    found.sort(key=Listing.is_worker)  # what jobs started comes last
     page = min(page, max(1, -(-len(found) // PER_PAGE)))
     return Listing(
         machines=machines,
