@@ -81,6 +81,22 @@ def test_what_does_not_fit_is_said_before_the_click_with_the_machines_that_would
     assert "It fits on cloud west" in ada.get("/machines/launch/check?flavor=c4-8gb-20")
 
 
+def test_only_who_lacks_quota_is_led_to_more_of_it_and_to_machines_that_would_make_room(
+    ada: Browser, fleet: FleetService, project: Project, server: FleetServer
+) -> None:
+    ada.post(
+        "/machines/launch", {"image": "debian-12", "flavor": "c4-8gb-20", "name": "large", "cloud": "east"}
+    )
+    page = ada.get("/machines/launch/check?flavor=c4-8gb-20&cloud=east")
+    assert f'href="/applications/more?figure=cores&amp;project={project.name}"' in page
+    assert ada.get(f"/applications/more?figure=cores&project={project.name}")
+    fleet.note_refusal(server.cloud, "c1-1gb-5", "no host is free")
+    full = ada.get(f"/machines/launch/check?flavor=c1-1gb-5&cloud={server.cloud}")
+    assert f"It does not fit on cloud {server.cloud}" in full
+    assert "/applications/more" not in full
+    assert "would make room" not in full
+
+
 def test_a_machine_goes_where_there_is_room_unless_a_cloud_is_named(
     ada: Browser, clouds: list[FakeCloud], project: Project
 ) -> None:
