@@ -15,6 +15,7 @@ from terminal import Terminal
 from whole_platform import FLAVOR, WholePlatform
 
 from armillary.client.batch import Batch
+from armillary.client.http import Armillary
 
 SUBMIT = """\
 executable = run.sh
@@ -93,6 +94,43 @@ def test_a_cluster_is_analyzed_once_for_all_jobs_that_are_alike(vera: Terminal, 
         assert f"{cluster}.0:  Job is idle. 2 more jobs are like it." in told
     vera("condor", "hold", f"{cluster}.1")
     assert "Job is held." in vera("condor", "q", "-better-analyze", cluster).stdout
+    vera("condor", "rm", cluster)
+    told = vera("condor", "q", "-better-analyze", cluster).stdout
+    assert f"{cluster}:  No job of it waits or is held: 3 removed." in told
+
+
+def test_kinds_of_jobs_that_are_not_told_of_are_counted(vera: Terminal, desk: Path):
+    text = SUBMIT.format(flavor=FLAVOR, count=23).replace("= 100\n", "= 100 + $(Process)\n")
+    (desk / "many.sub").write_text(text)
+    cluster = vera("condor", "submit", "-terse", "many.sub").stdout.partition(".")[0]
+    left = f"3 more job(s) wait or are held that are like none of these: name one, as {cluster}.0."
+    assert left in vera("condor", "q", "-better-analyze", cluster).stdout
+    assert left in vera("explain", cluster).stdout
+    vera("condor", "rm", f"{cluster}.20-22")
+    assert "like none" not in vera("condor", "q", "-better-analyze", cluster).stdout
+    vera("condor", "rm", cluster)
+
+
+def test_a_queue_of_many_small_submits_is_asked_for_by_pages(
+    vera: Terminal, cluster: str, monkeypatch: pytest.MonkeyPatch
+):
+    more = [vera("condor", "submit", "-terse", "jobs.sub").stdout.partition(".")[0] for _ in range(9)]
+    vera("condor", "rm", f"{more[0]}.1")
+    asked: list[str] = []
+    as_ever = Armillary.get
+
+    def counted(self: Armillary, path: str, **more: Any) -> Any:
+        asked.append(path)
+        return as_ever(self, path, **more)
+
+    monkeypatch.setattr(Armillary, "get", counted)
+    lines = vera("condor", "q").stdout.splitlines()
+    assert sum("ID: " in line for line in lines) == 10
+    (line,) = (line for line in lines if f"ID: {more[0]}" in line)
+    assert line.split()[5:10] == ["_", "_", "2", "_", "3"]
+    assert sum("clusters" in path for path in asked) == 1
+    for name in more:
+        vera("condor", "rm", name)
 
 
 def test_hold_release_and_remove_in_htcondors_words(vera: Terminal, cluster: str):
@@ -161,6 +199,8 @@ def test_priorities_to_a_value_and_by_a_step(vera: Terminal, cluster: str):
     vera("condor", "prio", "+3", f"{cluster}.1")
     vera("condor", "prio", "-2", f"{cluster}.2")
     assert [ad["JobPrio"] for ad in ads(vera, "q", cluster)] == [7, 10, 5]
+    vera("condor", "prio", "+1", f"{cluster}.0-1")
+    assert [ad["JobPrio"] for ad in ads(vera, "q", cluster)] == [8, 11, 5]
 
 
 def test_submitting_with_more_said_on_the_command_line(vera: Terminal, desk: Path):
@@ -179,6 +219,11 @@ def test_submitting_with_more_said_on_the_command_line(vera: Terminal, desk: Pat
 def test_a_submit_without_an_image_is_refused_with_status_1(vera: Terminal, desk: Path):
     (desk / "bare.sub").write_text("executable = run.sh\nqueue\n")
     result = vera("condor", "submit", "bare.sub", status=1)
+    assert "ERROR: no image is named" in result.stderr
+    (desk / "odd.sub").write_text("executable = run.sh\nrequst_memory = 3\nqueue\n")
+    result = vera("condor", "submit", "-terse", "odd.sub", status=1)
+    assert result.stdout == ""
+    assert "requst_memory is no command" in result.stderr
     assert "ERROR: no image is named" in result.stderr
 
 

@@ -90,12 +90,15 @@ def explain(name: str) -> None:
 
 
 def _explain_kinds(found: Record) -> None:
-    standing = ", ".join(f"{number} {state}" for state, number in found["states"].items())
-    click.echo(f"Cluster {found['cluster']}: {standing}.")
+    from armillary.cli.queueing import in_words, left_out
+
+    click.echo(f"Cluster {found['cluster']}: {in_words(found['states'])}.")
     for kind in found["kinds"]:
         jobs = "1 job, {}, is" if kind["jobs"] == 1 else f"{kind['jobs']} jobs, from {{}} on, are"
         click.echo(f"\n{jobs.format(kind['job'])} {kind['state']}:")
         _give_reasons(kind)
+    if left := left_out(found):
+        click.echo(f"\n{left}")
 
 
 def _give_reasons(found: Record) -> None:

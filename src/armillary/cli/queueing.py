@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,22 @@ def history(targets: tuple[str, ...], mine: bool, limit: int) -> None:
         found = list(islice(past_jobs(batch, targets, owner=who_am_i(http) if mine else None), limit))
     columns: Columns = [*JOB_COLUMNS[:-1], ("FINISHED", at("finished_at")), JOB_COLUMNS[-1]]
     emit([job_row(job) for job in found], columns=columns, identity="id", empty="No jobs are over.")
+
+
+def in_words(states: Mapping[str, int]) -> str:
+    """Say how many jobs are in each state."""
+    return ", ".join(f"{number} {state}" for state, number in states.items())
+
+
+def left_out(found: Mapping[str, Any]) -> str:
+    """Say which jobs a cluster's explanation does not tell of; nothing if it tells of all."""
+    waiting = sum(found["states"].get(state, 0) for state in ("idle", "held"))
+    left = waiting - sum(kind["jobs"] for kind in found["kinds"])
+    if left < 1:
+        return ""
+    return (
+        f"{left} more job(s) wait or are held that are like none of these: name one, as {found['cluster']}.0."
+    )
 
 
 def chosen_jobs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from armillary.cli.condor.ads import matching
 from armillary.cli.condor.options import Options, read
 from armillary.cli.condor.reaching import Reach
 from armillary.client.errors import ClientError
-from armillary.client.targets import in_runs, read_target
+from armillary.client.targets import Target, in_runs, read_target
 
 _KNOWN = {
     "all": 0,
@@ -142,20 +142,31 @@ def condor_prio(arguments: Sequence[str], reach: Reach) -> int:
     ids, people = reach.told_apart(options.words)
     if "all" in options:
         people.append(who_am_i(reach.http))
-    for selection in [*(read_target(text).selection() for text in ids), *({"owner": who} for who in people)]:
-        _prioritize(reach, selection, value=value, change=int(change or 0))
+    targets = [read_target(text) for text in ids]
+    if value is None:
+        _by_step(reach, targets, people, int(change or 0))
+        return 0
+    for selection in [*(target.selection() for target in targets), *({"owner": who} for who in people)]:
+        reach.batch.change_many("prioritize", selection, priority=value)
     return 0
 
 
-def _prioritize(reach: Reach, selection: dict[str, Any], *, value: int | None, change: int) -> None:
-    if value is not None:
-        reach.batch.change_many("prioritize", selection, priority=value)
-        return
-    cluster, owner = selection.get("cluster"), selection.get("owner")
-    jobs = [reach.batch.job(selection["job"])] if "job" in selection else None
+def _by_step(reach: Reach, targets: Sequence[Target], people: Sequence[str], change: int) -> None:
     alike: dict[int, list[tuple[int, int]]] = {}
-    for job in jobs or reach.batch.jobs(cluster=cluster, states=_LIVE, owner=owner):
+    for job in _prioritized(reach, targets, people):
         alike.setdefault(job["priority"] + change, []).append((job["cluster"], job["proc"]))
     for priority, these in alike.items():
         for run in in_runs(these):
             reach.batch.change_many("prioritize", run.selection(), priority=priority)
+
+
+def _prioritized(reach: Reach, targets: Sequence[Target], people: Sequence[str]) -> Iterator[dict[str, Any]]:
+    from armillary.cli.queueing import chosen_jobs
+
+    for target in targets:
+        if target.job:
+            yield reach.batch.job(target.job)
+        else:
+            yield from chosen_jobs(reach.batch, [str(target)], states=_LIVE)
+    for person in people:
+        yield from reach.batch.jobs(states=_LIVE, owner=person)

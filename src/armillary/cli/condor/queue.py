@@ -25,7 +25,7 @@ from armillary.cli.condor.ads import (
 )
 from armillary.cli.condor.options import Options, read
 from armillary.cli.condor.reaching import Reach
-from armillary.cli.queueing import chosen_jobs, past_jobs
+from armillary.cli.queueing import chosen_jobs, in_words, left_out, past_jobs
 from armillary.client.targets import read_targets
 
 _LIVE = ["idle", "claimed", "running", "held"]
@@ -49,6 +49,9 @@ _Q = {
     **_POOL,
 }
 _HISTORY = {"limit": 1, "match": 1, "completed": 0, "backwards": 0, "forwards": 0, **PRINTING, **_POOL}
+_FEW = 8
+_NEWEST = 1000
+"""clusters: of those that are in the queue most are among them"""
 _STATES = {"hold": ["held"], "held": ["held"], "run": ["running", "claimed"], "idle": ["idle"]}
 
 
@@ -155,13 +158,14 @@ def _print_batches(ads: Iterable[Ad], reach: Reach) -> None:
         name = ad.get("JobBatchName") or f"ID: {ad['ClusterId']}"
         batches.setdefault((ad["Owner"], name), []).append(ad)
     rows = [["OWNER", "BATCH_NAME", "SUBMITTED", "DONE", "RUN", "IDLE", "HOLD", "TOTAL", "JOB_IDS"]]
+    standing = _standing(reach, {ad["ClusterId"] for of_batch in batches.values() for ad in of_batch})
     for (owner, name), of_batch in batches.items():
         count = Counter(ad["JobStatus"] for ad in of_batch)
         figures = [str(count[state] or "_") for state in (RUNNING, IDLE, HELD)]
         # jobs that are over have left the queue: what a whole cluster did stands with it
-        clusters = [reach.batch.cluster(number) for number in {ad["ClusterId"] for ad in of_batch}]
-        done = sum(cluster["states"].get("completed", 0) for cluster in clusters)
-        total = sum(sum(cluster["states"].values()) for cluster in clusters)
+        states = [standing[number] for number in {ad["ClusterId"] for ad in of_batch}]
+        done = sum(one.get("completed", 0) for one in states)
+        total = sum(sum(one.values()) for one in states)
         first, last = _id(of_batch[0]), _id(of_batch[-1])
         ids = first if first == last else f"{first} ... {last}"
         rows.append([owner, name, _moment(of_batch[0]["QDate"]), str(done or "_"), *figures, str(total), ids])
@@ -169,6 +173,18 @@ def _print_batches(ads: Iterable[Ad], reach: Reach) -> None:
     for row in rows:
         line = " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo(line.rstrip())
+
+
+def _standing(reach: Reach, wanted: set[int]) -> dict[int, dict[str, int]]:
+    """Return of each cluster how many jobs are in each state. Workflows submit job by job: many are asked for by pages."""
+    found: dict[int, dict[str, int]] = {}
+    if len(wanted) > _FEW:
+        for one in islice(reach.batch.clusters(), max(_NEWEST, 2 * len(wanted))):
+            if one["cluster"] in wanted:
+                found[one["cluster"]] = one["states"]
+                if len(found) == len(wanted):
+                    break
+    return found | {number: reach.batch.cluster(number)["states"] for number in wanted - found.keys()}
 
 
 def _total(what: str, ads: Sequence[Ad]) -> str:
@@ -191,11 +207,16 @@ def _analyze(reach: Reach, ids: Sequence[str]) -> int:
             if one["owner"] == me and any(one["states"].get(state) for state in _LIVE)
         ]
     for cluster in clusters:
-        for kind in reach.batch.explain_cluster(cluster)["kinds"]:
+        found = reach.batch.explain_cluster(cluster)
+        if not found["kinds"]:
+            click.echo(f"\n---\n{cluster}:  No job of it waits or is held: {in_words(found['states'])}.\n")
+        for kind in found["kinds"]:
             more = kind["jobs"] - 1
             _print_reasons(
                 kind, "" if not more else f" {more} more job{'s are' if more > 1 else ' is'} like it."
             )
+        if left := left_out(found):
+            click.echo(f"\n---\n{cluster}:  {left}\n")
     named = [str(target) for target in targets if target.first is not None]
     for job in chosen_jobs(reach.batch, named, states=_LIVE) if named else ():
         _print_reasons(reach.batch.explain(job["job"]), "")

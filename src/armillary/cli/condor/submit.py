@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import rich_click as click
 
@@ -55,32 +56,31 @@ def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
     )
     terse = "terse" in options
     # Programs that ask for the name alone may read both streams as one, as Nextflow does, and take the first word.
-    warnings = _Warnings(later=terse and "dry-run" not in options)
-    for note in submission.warnings:
-        warnings.say(str(note))
-    if "dry-run" in options:
-        return _dry_run(submission, options.one("dry-run") or "-")
-    files = take_files(submission, base=base)
-    image, flavor = chosen_machine(submission, image=None, flavor=None, note=warnings.say)
-    if not terse:
-        click.echo("Submitting job(s)" + "." * min(len(submission.jobs), 60))
-    reply = send(
-        submission,
-        batch=reach.batch,
-        files=files,
-        project=choose_project(reach.http, options.one("project")),
-        image=image,
-        flavor=flavor,
-        progress=lambda _name, _number, _count: None,
-    )
-    cluster = int(reply["cluster"])
-    for warning in reply.get("warnings") or ():
-        warnings.say(warning)
-    if terse:
-        click.echo(f"{cluster}.0 - {cluster}.{reply['jobs'] - 1}")
-    else:
-        click.echo(f"{reply['jobs']} job(s) submitted to cluster {cluster}.")
-    warnings.say_all()
+    with _Warnings(later=terse and "dry-run" not in options) as warnings:
+        for note in submission.warnings:
+            warnings.say(str(note))
+        if "dry-run" in options:
+            return _dry_run(submission, options.one("dry-run") or "-")
+        files = take_files(submission, base=base)
+        image, flavor = chosen_machine(submission, image=None, flavor=None, note=warnings.say)
+        if not terse:
+            click.echo("Submitting job(s)" + "." * min(len(submission.jobs), 60))
+        reply = send(
+            submission,
+            batch=reach.batch,
+            files=files,
+            project=choose_project(reach.http, options.one("project")),
+            image=image,
+            flavor=flavor,
+            progress=lambda _name, _number, _count: None,
+        )
+        cluster = int(reply["cluster"])
+        for warning in reply.get("warnings") or ():
+            warnings.say(warning)
+        if terse:
+            click.echo(f"{cluster}.0 - {cluster}.{reply['jobs'] - 1}")
+        else:
+            click.echo(f"{reply['jobs']} job(s) submitted to cluster {cluster}.")
     if any(job.log for job in submission.jobs):
         _begin_log(reach, cluster)
     if NODES in os.environ:
@@ -89,18 +89,24 @@ def condor_submit(arguments: Sequence[str], reach: Reach) -> int:
 
 
 class _Warnings:
-    """Says on standard error what to beware of, at once or `later`."""
+    """Says on standard error what to beware of: at once, or `later`, when all else was said or has failed."""
 
     def __init__(self, *, later: bool) -> None:
         self._later = later
         self._kept: list[str] = []
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._say_all()
+
     def say(self, text: str) -> None:
         self._kept.append(text)
         if not self._later:
-            self.say_all()
+            self._say_all()
 
-    def say_all(self) -> None:
+    def _say_all(self) -> None:
         for text in self._kept:
             click.echo(f"WARNING: {text}", err=True)
         self._kept.clear()
