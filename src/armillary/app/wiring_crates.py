@@ -46,6 +46,7 @@ from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import VOSpaceService
 from armillary.vospace.service.access import HOME_DEPTH
 from armillary.vospace.service.freezing import Freezing
+from armillary.vospace.service.looking_ahead import Place, place_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +235,11 @@ class CrateSpace:
             return None
         home = self._space.node(who, VOSPath(path.names[:HOME_DEPTH]))
         return None if home.quota is None else max(0, home.quota - home.used)
+
+    def place(self, who: Principal, uri: str, *, folder: bool) -> Place:
+        self._space.ensure_home(who.person)
+        path = self._path(uri)
+        return place_of(self._space, who, path.parent if folder else path, folder=folder)
 
     def put(self, who: Principal, uri: str, chunks: Iterator[bytes], size: int) -> None:
         self.make_place(who, uri)

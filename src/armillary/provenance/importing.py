@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from armillary.accounts.model import Principal
 from armillary.base.clock import Clock
-from armillary.base.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
+from armillary.base.errors import Conflict, Invalid, NotFound, TooLarge
 from armillary.batch.seeing import need_write
-from armillary.crates.layout import Crate, Entry, Role, Signed
+from armillary.crates.layout import Crate, Signed
 from armillary.crates.record import ClusterRecord, ImageRecord, JobRecord, Kind, read
 from armillary.crates.signing import Signature, key_id, read_public, verifies
 from armillary.provenance.crate_ports import Bytes, Sent
-from armillary.provenance.exporting import MAX_JOBS, chunks_of
+from armillary.provenance.exporting import MAX_JOBS
 from armillary.provenance.import_store import Extent, Found, ImportStore, Listed
 from armillary.provenance.model import MAX_RECORDS
+from armillary.provenance.putting_back import Files, PuttingBack
 
 _NAMED = 50
-
-
-class Files(Protocol):
-    """VOSpace, where what jobs read by themselves goes back to."""
-
-    def sha256(self, who: Principal, uri: str) -> str | None:
-        """Return the SHA-256 of what is there now, or None."""
-        ...
-
-    def put(self, who: Principal, uri: str, chunks: Iterator[bytes], size: int) -> None:
-        """Write a file, with the folders above it. Raises what VOSpace refuses."""
-        ...
-
-    def make_place(self, who: Principal, uri: str) -> None:
-        """Make the folders above a file. Raises what VOSpace refuses."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +42,7 @@ class Imports:
         self._store = store
         self._spool = spool
         self._sent = sent
-        self._files = files
+        self._putting_back = PuttingBack(files=files, spool=spool)
         self._clock = clock
 
     def take(
@@ -73,7 +57,9 @@ class Imports:
         """Take records whose documents and contents are in the spool. The same again is the same import.
 
         Raises:
-            Conflict: documents or contents were not sent before, code `contents_gone`.
+            Conflict: documents or contents were not sent before, code `contents_gone`; what jobs read cannot go back
+                to where it was, code `places_closed`. Nothing is written then.
+            QuotaExceeded: there is no room for what jobs read, code `no_room_to_import`. Nothing is written then.
             Invalid: a signature does not hold, code `bad_signature`, or the records do not belong together.
             TooLarge: the records are more than a crate's.
         """
@@ -117,15 +103,15 @@ class Imports:
             )
         contents = crate.contents()
         self._require(who, [entry.sha256 for entry in contents])
-        written, kept, refused = self._put_back(who, contents)
+        back = self._putting_back.put_back(who, contents)
         number = self._store.add(who.person.id, crate, self._clock.now())
         return Imported(
             number=number,
             jobs=[job.document.job for job in crate.jobs],
             platform=crate.cluster.document.platform,
-            written=written,
-            kept=kept,
-            refused=refused,
+            written=back.written,
+            kept=back.kept,
+            refused=back.refused,
         )
 
     def of(self, who: Principal, *, limit: int) -> list[Listed]:
@@ -159,39 +145,6 @@ class Imports:
             keys=found.keys,
             image=self._signed(ImageRecord, found.image, found.keys) if found.image else None,
         )
-
-    def _put_back(self, who: Principal, entries: Sequence[Entry]) -> tuple[list[str], list[str], list[str]]:
-        """Write what jobs read in VOSpace to where it was; what is there with other bytes is kept.
-
-        What they wrote they write again, into folders that they find here as there: stock `vcp` leaves a file alone
-        that is there with the same bytes, so that a result which had been put back would not be seen to be made.
-
-        Where the caller may not write, such as in the home of somebody of another name, the bytes stay in the spool.
-        """
-        written: list[str] = []
-        kept: list[str] = []
-        refused: list[str] = []
-        for entry in entries:
-            uri = entry.content.uri if entry.content else None
-            if uri is None or entry.role not in {Role.INPUT, Role.OUTPUT}:
-                continue
-            if entry.role is Role.OUTPUT:
-                try:
-                    self._files.make_place(who, uri)
-                except (Forbidden, NotFound):
-                    refused.append(uri)
-                continue
-            now = self._files.sha256(who, uri)
-            if now is None:
-                try:
-                    self._files.put(who, uri, chunks_of(self._spool.path(entry.sha256)), entry.size)
-                except (Forbidden, NotFound):
-                    refused.append(uri)
-                else:
-                    written.append(uri)
-            elif now != entry.sha256:
-                kept.append(uri)
-        return written, kept, refused
 
     def _signed(self, kind: type[Kind], signature: Signature, keys: Mapping[str, str]) -> Signed[Kind]:
         data = self._spool.path(signature.sha256).read_bytes()
