@@ -10,10 +10,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from terminal import Terminal
 from whole_platform import FLAVOR, WholePlatform
+
+from armillary.client.batch import Batch
+from armillary.client.errors import Unreachable
 
 SUBMIT = ("--image", "my-snapshot", "--flavor", FLAVOR)
 SLEEPER = """\
@@ -117,3 +122,46 @@ def test_the_end_of_what_it_writes_under_htcondors_name(vera: Terminal, job: str
     assert vera("condor", "tail", "-maxbytes", "3", job).stdout == "un\n"
     ran = armillary("condor", "ssh_to_job", job, "echo", "-n", "inside")
     assert (ran.returncode, ran.stdout) == (0, "inside")
+
+
+def beginning(*words: str) -> tuple[subprocess.Popen[bytes], bytes]:
+    """Start one of our commands, and return it with its first line, as it came while the command goes on."""
+    command = [sys.executable, "-m", "armillary.app.main", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    return process, process.stdout.readline()
+
+
+def test_what_a_job_writes_is_followed_until_it_ends(vera: Terminal, job: str):
+    ours, first = beginning("logs", "-f", job)
+    theirs, end_of_it = beginning("condor", "tail", "-f", "-maxbytes", "3", job)
+    try:
+        assert (first, end_of_it) == (b"begun\n", b"un\n")
+        assert (ours.poll(), theirs.poll()) == (None, None)
+        assert armillary("ssh", job, "touch", "stop").returncode == 0
+        assert [ours.communicate(timeout=60), theirs.communicate(timeout=60)] == [(b"ended\n", b"")] * 2
+        assert (ours.returncode, theirs.returncode) == (0, 0)
+    finally:
+        for process in (ours, theirs):
+            process.kill()
+            process.communicate()
+    assert vera("logs", "-f", job).stdout == "begun\nended\n"
+
+
+def test_who_follows_is_not_put_off_by_a_platform_that_is_away(
+    vera: Terminal, job: str, monkeypatch: pytest.MonkeyPatch
+):
+    assert armillary("ssh", job, "touch", "stop").returncode == 0
+    away, as_ever = iter([True, True]), Batch.log
+
+    def log(self: Batch, job: str, **asked: Any) -> tuple[bytes, int, bool]:
+        if next(away, False):
+            raise Unreachable("the platform does not answer", code="unreachable")
+        return as_ever(self, job, **asked)
+
+    monkeypatch.setattr(Batch, "log", log)
+    shortly = SimpleNamespace(sleep=lambda _seconds: threading.Event().wait(0.1))
+    monkeypatch.setattr("armillary.cli.reading_logs.time", shortly)
+    followed = vera("logs", "-f", job)
+    assert followed.stdout == "begun\nended\n"
+    assert followed.stderr.count("waiting for it") == 1
