@@ -15,6 +15,7 @@ from terminal import Terminal
 from whole_platform import FLAVOR, WholePlatform
 
 from armillary.accounts.model import Principal
+from armillary.cli import why
 from armillary.cli.session import connect
 from armillary.client.comparing import OnPlatform
 from armillary.client.crates import Crates
@@ -101,3 +102,33 @@ def test_a_job_of_which_no_record_can_be_made_says_why_to_its_owner_and_to_admin
     vera("login", "admin", "--url", platform.url, "--password-stdin", stdin=password)
     [found] = vera.json("admin", "unrecorded")
     assert (found["job"], found["attempt"], found["reason"]) == (job, 1, reason)
+
+
+@pytest.mark.parametrize(
+    ("lineage", "told"),
+    [
+        (
+            [{"kind": "recipe", "name": "debian-12"}, {"kind": "base", "name": "base"}],
+            "recipe debian-12 → base base",
+        ),
+        ([], "not known: no cloud that answered had the image when this was written down"),
+    ],
+)
+def test_of_an_image_that_no_cloud_could_speak_of_it_says_so(
+    capsys: pytest.CaptureFixture[str], lineage: list[dict[str, str]], told: str
+) -> None:
+    record = {
+        "job": "1.0", "attempt": 1, "attempts": 1, "spec": {}, "arguments": ["date"], "started_at": None, "ended_at": None,
+        "exit_code": 0, "signal": None, "error": None, "executable": None, "inputs": [], "outputs": [], "accesses": [],
+        "accesses_dropped": 0, "machine": {"flavor": "c1", "cloud": "east", "cpu_model": "", "kernel": ""},
+    }  # fmt: skip
+    person, project = {"name": "vera"}, {"name": "rotation"}
+    image = {"name": "my-snapshot", "sha512": "ab" * 64, "lineage": lineage}
+    made = {
+        "job": "1.0", "record": record, "intact": True, "signature": {"key": "cd" * 32},
+        "cluster": {"record": {"owner": person, "project": project, "image": image}},
+    }  # fmt: skip
+    with click.Context(why.why):
+        why._show_record(made)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("From:")]
+    assert line.removeprefix("From:").strip() == told

@@ -3,22 +3,24 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from made_crates import a_crate, a_job, content
+from made_crates import IMAGE, a_cluster, a_crate, a_job, content
 from prov.model import ProvDocument
 
 from armillary.crates.canonical import digest
 from armillary.crates.describing import descriptions, wording
 from armillary.crates.layout import METADATA, PROV, WORDING, Crate, Signed
 from armillary.crates.prov import MOST_DERIVATIONS, MOST_DERIVATIONS_IN_ALL, prov_json
+from armillary.crates.record import Image
 from armillary.crates.ro_crate import ro_crate_metadata
 
 WORDED = {
-    "2": {
-        METADATA: "7faf1657892df9f0e106511a9674149c52e0b0aee5a735ef221ad2ea49653813",
-        PROV: "50fb6c6e3260975c952966d84e43a18f94e7cd03baa84e97a423b4518edef3da",
+    "3": {
+        METADATA: "402e03b8e8e97eb140a66c0e0f1c2377d3fd7c20396e0b21173710653540bbc3",
+        PROV: "261bfe13d5d66d9b04fefbc58944689ebff7c496c83a5835380fd689e129de9b",
     }
 }
 """SHA-256 of what each wording says of one crate: crates are verified years after they were made."""
@@ -88,6 +90,16 @@ def test_each_file_of_a_crate_is_described_and_each_reference_leads_somewhere(
     for record in graph.values():
         for key, value in record.items():
             assert set(references(value)) <= {*graph, *outside, *statuses}, (record["@id"], key)
+
+
+def test_of_an_image_that_no_cloud_could_speak_of_they_say_so(signing_key: Ed25519PrivateKey) -> None:
+    crate = a_crate(signing_key)
+    known = json.dumps(ro_crate_metadata(crate))
+    unknown = a_cluster(image=Image(name="my-snapshot", sha512=IMAGE))
+    said = json.dumps(ro_crate_metadata(replace(crate, cluster=replace(crate.cluster, document=unknown))))
+    assert "recipe debian-13; base debian-13; machine prep; snapshot my-snapshot" in known
+    assert "Where it comes from is not known" in said
+    assert "Where it comes from is not known" not in known
 
 
 def test_descriptions_are_the_same_whenever_they_are_made(crate: Crate) -> None:

@@ -16,6 +16,7 @@ from armillary.portal.pages import shared
 from armillary.vospace.model import Change
 from armillary.vospace.paths import VOSPath
 from armillary.vospace.service import VOSpaceService
+from armillary.vospace.service.freezing import Freezing
 from armillary.vospace.service.packages import Packages
 
 
@@ -240,6 +241,22 @@ def test_a_nearly_full_home_says_what_to_delete_and_lets_it_be_deleted(
     ada.post("/files/home/ada/a.cat", {"action": "delete"})
     ada.post("/files/home/ada", {"action": "empty"})
     assert "The bin is empty." in ada.get("/files/home/ada/.bin")
+
+
+def test_what_is_frozen_says_for_which_cluster(
+    ada: Browser, vospace: VOSpaceService, accounts: AccountsService
+) -> None:
+    ada.get("/files")
+    who = Principal(person=accounts.person_named("ada"))
+    vospace.make_container(who, "/home/ada/kept")
+    Freezing(space=vospace).freeze(who, VOSPath.parse("/home/ada/kept"), "7")
+    assert "/home/ada/kept is kept as it is for cluster 7." in ada.post(
+        "/files/home/ada/kept", {"action": "delete"}, status=409
+    )
+    ada.language = "fr"
+    assert "conservé tel quel pour le lot 7" in ada.post(
+        "/files/home/ada/kept", {"action": "delete"}, status=409
+    )
 
 
 def test_what_is_taken_or_missing_is_said(ada: Browser) -> None:

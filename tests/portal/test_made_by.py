@@ -7,9 +7,11 @@ from batch_desk import BatchDesk
 from portal_visitor import Browser
 
 from armillary.accounts.model import Project
-from armillary.crates.record import JobRecord
+from armillary.batch.ended import EndedCluster
+from armillary.crates.record import ClusterRecord, JobRecord
 from armillary.fleet.fake import FakeCloud
 from armillary.provenance import clerk
+from armillary.provenance.making import cluster_record
 
 SUBMIT = "executable = count.sh\narguments = <b>m51</b>\nqueue\n"
 FILES = [("files", ("count.sh", b"#!/bin/sh\n"))]
@@ -31,6 +33,20 @@ def test_a_job_that_is_over_shows_its_record(queued: Browser, desk: BatchDesk) -
     assert "m51.cat" in page
     assert "good" in page
     assert "armillary why 1.0" in page
+
+
+def test_where_an_image_comes_from_is_said_to_be_unknown_when_no_cloud_could_say_it(
+    queued: Browser, desk: BatchDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(cluster: EndedCluster, *, platform: str, **_: object) -> ClusterRecord:
+        return cluster_record(cluster, platform=platform, lineage=())
+
+    monkeypatch.setattr(clerk, "cluster_record", silent)
+    desk.do_job(files={"m51.cat": b"7 sources"})
+    unknown = "This is not known: no cloud that answered had the image when this was written down."
+    assert unknown in queued.get("/jobs/1/0/record")
+    queued.language = "fr"
+    assert "On ne le sait pas : aucun nuage" in queued.get("/jobs/1/0/record")
 
 
 def test_a_job_that_waits_has_a_page_that_says_so(queued: Browser) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import armillary
+from armillary.base.errors import Conflict
 from armillary.base.ids import CloudName
 from armillary.batch.core.flavors import Offer
 from armillary.batch.core.hold_codes import HOLD_CODES
@@ -52,6 +53,24 @@ def test_every_reason_has_a_sentence_in_every_language_and_its_figures_fit_into_
         assert code in ERRORS, f"{code} has no sentence in portal/wording*"
         assert set(places(code)) <= facts, f"{code} has not all that its sentence names"
         assert french.gettext(ERRORS[code][0]) != ERRORS[code][0], f"{code} is not in French"
+
+
+@pytest.mark.parametrize(
+    ("code", "facts"),
+    [
+        ("no_room_to_import", {"home": "/home/ada", "needed": "23 B", "room": "12 B"}),
+        ("places_closed", {"files": 2, "first": "vos://a~v/home/ada/m51.fits", "reason": "node_frozen"}),
+    ],
+)
+def test_an_import_that_is_refused_says_why_with_its_figures_in_every_language(
+    code: str, facts: dict[str, object]
+) -> None:
+    refusal = Conflict("as it was raised", code=code, facts=facts, remedy="as it was raised")
+    said = {locale: error_text(translations(locale), refusal) for locale in ("en", "fr")}
+    assert len({one.message for one in said.values()} | {one.remedy for one in said.values()}) == 4
+    for one in said.values():
+        assert "as it was raised" not in {one.message, one.remedy}
+        assert all(str(facts[name]) in one.message for name in places(code))
 
 
 @pytest.mark.parametrize("state", [MachineState.PLANNED, MachineState.BOOTING])

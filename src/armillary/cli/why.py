@@ -11,6 +11,7 @@ from armillary.cli.output import Columns, Record, Voice, at, emit, emit_one, say
 from armillary.cli.session import connect
 from armillary.cli.words import argument, context, option
 
+_NOT_KNOWN = "not known: no cloud that answered had the image when this was written down"
 _SAID = {
     "made": "{job} wrote this file.",
     "copied": "{job} wrote these bytes; this is a copy, or the file was moved: it was {place}.",
@@ -87,7 +88,10 @@ def _show_record(made: Record) -> None:
         ("By", lambda _: f"{cluster['owner']['name']}, for project {cluster['project']['name']}"),
         ("Command", lambda one: " ".join([str(one["spec"].get("executable", "")), *one["arguments"]])),
         ("Image", lambda _: f"{image['name']} (sha512 {image['sha512'][:16]}…)"),
-        ("From", lambda _: " → ".join(f"{step['kind']} {step['name']}" for step in image["lineage"])),
+        (
+            "From",
+            lambda _: " → ".join(f"{step['kind']} {step['name']}" for step in image["lineage"]) or _NOT_KNOWN,
+        ),
         ("Machine", lambda _: ", ".join(filter(None, (machine["flavor"], machine["cloud"])))),
         ("Processor", "machine_cpu_model"),
         ("Kernel", "machine_kernel"),

@@ -31,7 +31,7 @@ Kind = TypeVar("Kind", bound=Document)
 METADATA, PROV, SUBMIT = "ro-crate-metadata.json", "prov.json", "submit.sub"
 CLUSTER, SIGNED = "records/cluster.json", ".sig"
 IMAGE = "image/image.json"
-WORDING = "2"
+WORDING = "3"
 """Of the descriptions: another number when the same records are described otherwise. They say it of themselves."""
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f%\\]+")
 

@@ -23,6 +23,7 @@ _FORMATS = {
     Role.SUBMIT: "text/plain",
 }
 """What inputs and outputs are, nobody has said."""
+_NOT_KNOWN = "Where it comes from is not known: no cloud that answered had it when this was written down."
 _DISKS = {"qcow2": "application/x-qemu-disk"}
 
 
@@ -155,7 +156,7 @@ def _software(cluster: ClusterRecord, crate: Crate) -> list[Record]:
         "url": {"@id": cluster.platform},
         "softwareVersion": f"sha512:{cluster.image.sha512}",
         "sha512": cluster.image.sha512,
-        "description": f"The machine image that the jobs ran on. {lineage}".strip(),
+        "description": f"The machine image that the jobs ran on. {lineage or _NOT_KNOWN}",
     }
     if crate.image:
         image["encoding"] = {"@id": disk_path(crate.image.document)}

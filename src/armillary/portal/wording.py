@@ -255,6 +255,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         N_("Ask who gave it to you for a new one."),
     ),
     "node_locked": (N_("%(path)s is locked."), N_("Unlock it first.")),
+    "node_frozen": (
+        N_("%(path)s is kept as it is for cluster %(frozen)s."),
+        N_("Its owner can let it change again on the page of that cluster."),
+    ),
     "container_not_found": (N_("There is no folder for it."), N_("Make the folder first.")),
     "fits_invalid": (N_("This FITS file cannot be read."), N_("Write it again.")),
     "views_busy": (N_("Many pictures are waited for."), N_("Try again in a minute.")),

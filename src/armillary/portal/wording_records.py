@@ -61,6 +61,14 @@ RECORDS: Mapping[str, tuple[str, str]] = {
         N_("%(needed)s do not fit: %(room)s are left in the home."),
         N_("Delete files, choose another folder, or ask for more storage."),
     ),
+    "no_room_to_import": (
+        N_("What the jobs read needs %(needed)s in %(home)s, where %(room)s are left: nothing was imported."),
+        N_("Delete files that are not needed, or ask for more storage."),
+    ),
+    "places_closed": (
+        N_("Files cannot go back to their places (%(files)s, the first is %(first)s): nothing was imported."),
+        N_("Unlock the folder, let what is kept there go, or rename what is in the way, and import again."),
+    ),
     "frozen_not_found": (
         N_("There is no such frozen cluster that is open to you."),
         N_("Sign in, or ask who cited it to share its folder."),
