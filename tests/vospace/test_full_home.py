@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from armillary.accounts.model import Principal
+from armillary.base.clock import VirtualClock
 from armillary.base.errors import QuotaExceeded
 from armillary.base.units import GiB
 from armillary.vospace.model import Change
 from armillary.vospace.paths import VOSPath
-from armillary.vospace.service import VOSpaceService
+from armillary.vospace.service import Grants, VOSpaceService
 from armillary.vospace.service.resumable import ResumableUploads
 
 
@@ -58,6 +60,30 @@ def test_guests_and_tokens_that_may_not_read_are_told_no_names(
     for who in (bob, a_token("ada", "vospace:write")):
         with pytest.raises(QuotaExceeded) as refused:
             space.put_bytes(who, "/home/ada/empty/new", [b"data"])
+        assert "largest" not in refused.value.facts
+        assert "run" not in refused.value.message
+
+
+@pytest.mark.usefixtures("full")
+def test_the_bearer_of_an_address_for_writing_is_told_no_names(
+    space: VOSpaceService, ada: Principal, clock: VirtualClock
+) -> None:
+    """It may be in anybody's hands; what it is for says nothing of the rest of the home."""
+    grants = Grants(
+        key=b"k" * 32, clock=clock, lifetime=timedelta(hours=1),
+        groups=lambda _person: frozenset(), holder=lambda _person, _credential: ada.person,
+    )  # fmt: skip
+    path = VOSPath(("home", "ada", "new"))
+    slip = grants.issue("write", path, space.access.asker(ada))
+    bearer = grants.read(slip, frozenset({"write"})).asker
+    assert bearer
+    for write in (
+        lambda: space.put_bytes(bearer, path, [b"data"]),
+        lambda: space.put_bytes(bearer, path, [b"data"], length=4),
+        lambda: ResumableUploads(service=space).create(bearer, path, length=4),
+    ):
+        with pytest.raises(QuotaExceeded) as refused:
+            write()
         assert "largest" not in refused.value.facts
         assert "run" not in refused.value.message
 

@@ -6,7 +6,7 @@ around it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from armillary.base.ids import PersonId
@@ -30,6 +30,7 @@ class Asker:
 
     `confined` is a job's credential: it reaches the homes of its own person and nothing else. `credential` names what
     was signed in with, for what is promised on the strength of it. `job` is the name of the job whose credential it is.
+    `is_bearer`: of a pre-authorised address, who may be anybody that was given it.
     """
 
     person_id: PersonId
@@ -41,6 +42,7 @@ class Asker:
     confined: bool = False
     credential: str = ""
     job: str = ""
+    is_bearer: bool = field(default=False, compare=False)
 
 
 def allowed(asker: Asker | None, action: Action, node: Node, home_owner: PersonId | None) -> bool:

@@ -24,6 +24,7 @@ def naming_the_largest(space: TreeService, asker: Asker | None) -> Generator[Non
     """Have a refusal for want of room name the largest files and folders at the top of the home, with bytes.
 
     Only to the home's owner, with a credential that may read: to others it would tell the names of what is not theirs.
+    Not to the bearer of a pre-authorised address either: one for writing tells nothing.
     Goes around a transaction, not into it: to count takes a while.
 
     Raises:
@@ -36,7 +37,7 @@ def naming_the_largest(space: TreeService, asker: Asker | None) -> Generator[Non
 
 
 def _with_the_largest(space: TreeService, asker: Asker | None, error: QuotaExceeded) -> QuotaExceeded:
-    if asker is None or not asker.may_read or "home" not in error.facts:
+    if asker is None or asker.is_bearer or not asker.may_read or "home" not in error.facts:
         return error
     path = VOSPath.parse(str(error.facts["home"]))
     with space.records.reading() as tree:

@@ -117,6 +117,7 @@ class Grants:
             confined=bool(confined),
             credential=credential,
             job=job,
+            is_bearer=True,
         )
 
     def _mac(self, body: bytes) -> bytes:
