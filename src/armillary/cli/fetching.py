@@ -45,7 +45,7 @@ def fetch(targets: tuple[str, ...], to: Path | None, failed: bool, overwrite: bo
         notes = Notes(directory=settings.state_directory())
         fetcher = Fetcher(batch=batch, notes=notes, to=to, overwrite=overwrite)
         names = list(_names(batch, targets, failed=failed))
-        fetched = [one for name in names for one in fetcher.fetch(name)]
+        fetched = fetcher.fetch(*names)
         for cluster in sorted({int(name.partition(".")[0]) for name in names}) if to is None else []:
             catch_up(batch, notes=notes, platform=http.url, cluster=cluster)
     kept = report(fetched, tell=voice() is Voice.TABLE)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from armillary.client.batch import Batch
 from armillary.client.errors import ClientError
 from armillary.client.notes import Notes
+from armillary.client.side_by_side import side_by_side
 from armillary.client.submitfile import CLUSTER
 
 STREAMS = {"_condor_stdout": "output", "_condor_stderr": "error"}
+_KNOWN_AT_ONCE = 64
+"""jobs of which is known at a time what is to be brought"""
 _EMPTY = hashlib.sha256(b"").hexdigest()
 
 
@@ -30,6 +33,15 @@ class Fetched:
     outcome: str
 
 
+class _Wanted(NamedTuple):
+    """An output, and where it goes."""
+
+    job: str
+    name: str
+    sha256: str
+    path: Path
+
+
 class Fetcher:
     """Writes outputs. A file that is here with another content than we last wrote is kept, unless `overwrite`."""
 
@@ -41,9 +53,34 @@ class Fetcher:
         self._to = to
         self._overwrite = overwrite
 
-    def fetch(self, job: str) -> list[Fetched]:
-        """Bring all outputs of a job; each appears whole, with a verified digest."""
-        detail = self._batch.job(job)
+    def fetch(self, *jobs: str) -> list[Fetched]:
+        """Bring all outputs of jobs, a few at once; each appears whole, with a verified digest.
+
+        What goes to the same file is brought in the order of the jobs: the last one stays. Returned in order, too.
+        """
+        fetched: list[Fetched] = []
+        for start in range(0, len(jobs), _KNOWN_AT_ONCE):
+            some = jobs[start : start + _KNOWN_AT_ONCE]
+            details = side_by_side(self._batch.job, some)
+            fetched += self._bring_all(
+                [one for job, detail in zip(some, details, strict=True) for one in self._wanted(job, detail)]
+            )
+        return fetched
+
+    def _bring_all(self, wanted: Sequence[_Wanted]) -> list[Fetched]:
+        by_place: dict[Path, list[int]] = {}
+        for number, one in enumerate(wanted):
+            by_place.setdefault(one.path, []).append(number)
+        brought: dict[int, Fetched] = {}
+
+        def bring(numbers: Sequence[int]) -> None:
+            for number in numbers:
+                brought[number] = self._bring(wanted[number])
+
+        side_by_side(bring, by_place.values())
+        return [brought[number] for number in range(len(wanted))]
+
+    def _wanted(self, job: str, detail: Mapping[str, Any]) -> list[_Wanted]:
         spec: Mapping[str, Any] = detail["spec"]
         outputs: dict[str, str] = {entry["name"]: entry["sha256"] for entry in detail["outputs"]}
         if detail["state"] == "completed":  # a stream that stayed empty is not sent, but its file is expected
@@ -51,7 +88,7 @@ class Fetcher:
                 if spec.get(key):
                     outputs.setdefault(stream, _EMPTY)
         return [
-            self._bring(job, name, digest, self.place(spec, name, cluster=str(detail["cluster"])))
+            _Wanted(job, name, digest, self.place(spec, name, cluster=str(detail["cluster"])))
             for name, digest in outputs.items()
             if name not in STREAMS or spec.get(STREAMS[name])
         ]
@@ -70,7 +107,9 @@ class Fetcher:
         home = Path(spec.get("iwd") or ".")
         return (home if home.is_dir() else Path()).resolve() / wanted
 
-    def _bring(self, job: str, name: str, sha256: str, path: Path) -> Fetched:
+    def _bring(self, wanted: _Wanted) -> Fetched:
+        job, name, sha256, path = wanted
+
         def result(outcome: str) -> Fetched:
             return Fetched(job=job, name=name, path=str(path), outcome=outcome)
 
