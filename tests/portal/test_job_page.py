@@ -93,3 +93,19 @@ def test_a_job_that_failed_offers_another_run_and_one_that_did_well_does_not(
     assert "/jobs/1/1/retry" in ada.get("/jobs/1/1")
     assert "Queued again." in ada.post("/jobs/1/1/retry")
     assert "<dd>-5</dd>" in ada.post("/jobs/1/1/priority", {"priority": "-5"})
+
+
+def test_a_job_that_failed_says_how_it_ended_and_is_not_counted_as_one_that_did_well(
+    ada: Browser, clouds: list[FakeCloud], project: Project, desk: BatchDesk
+) -> None:
+    queue(ada, clouds, project)
+    desk.do_job(exit_code=3)
+    desk.do_job()
+    page = ada.get("/jobs/1/0")
+    assert "It ended with exit code 3." in page
+    assert "It has ended." not in page
+    for listed in ("/jobs", "/"):
+        counts = ada.get(listed).partition('class="counts"')[2].partition("</td>")[0]
+        assert "1 completed" in counts
+        assert "1 failed" in counts
+        assert "1 waiting" in counts

@@ -13,6 +13,7 @@ def test_registering_shows_the_dated_state_of_the_request(stranger: Browser) -> 
     assert "waiting for approval" in page
     assert "To count galaxies." in page
     assert '<time datetime="20' in page
+    assert 'class="button quiet" href="/keys"' in stranger.get("/"), "something to do until then"
 
 
 def test_a_wrong_registration_keeps_what_was_typed_and_marks_the_field(stranger: Browser) -> None:

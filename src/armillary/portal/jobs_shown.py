@@ -105,7 +105,9 @@ def submits_shown(portal: Portal, visit: Visit) -> dict[str, Any]:
     given = {name: value for name, value in values.items() if value}
     following = {**given, "before": str(shown[-1].cluster)} if len(found) > SUBMITS_SHOWN else None
     return {
-        "clusters": [(cluster, portal.board.over_at(cluster)) for cluster in shown],
+        "clusters": [
+            (cluster, portal.board.over_at(cluster), counts_of(portal, visit, cluster)) for cluster in shown
+        ],
         "values": values,
         "query": urlencode({**given, "before": before} if before else given),
         "newest": f"/jobs?{urlencode(given)}" if before else None,
@@ -119,19 +121,26 @@ def filter_of(visit: Visit, cluster: int) -> Asked:
     return asked(ClusterId(cluster), visit.request.query_params.get)
 
 
+def counts_of(portal: Portal, visit: Visit, summary: ClusterView) -> dict[str, int]:
+    """Return how many jobs of a submit are in each state, those that failed apart from those that did well."""
+    found = dict(summary.states)
+    if found.get("completed"):
+        causes = portal.board.causes(visit.who, ClusterId(summary.cluster))
+        failed = sum(cause.row.jobs for cause in causes if not cause.held)
+        found |= {"failed": failed, "completed": max(0, found["completed"] - failed)}
+    return {state: found[state] for state in STATES if found.get(state)}
+
+
 def submit_shown(portal: Portal, visit: Visit, cluster: int) -> dict[str, Any]:
     """Return a submit, how its jobs stand and why some failed."""
     number = ClusterId(cluster)
     summary = portal.batch.cluster(visit.who, number)
     causes = [caused(visit, cluster, cause) for cause in portal.board.causes(visit.who, number)]
-    failed = sum(cause.jobs for cause in causes if not cause.held)
-    found = {**summary.states, "failed": failed}
-    found["completed"] = max(0, found.get("completed", 0) - failed)
     return {
         "cluster": summary,
         "asked": filter_of(visit, cluster),
         "causes": causes,
-        "counts": {state: found[state] for state in STATES if found.get(state)},
+        "counts": counts_of(portal, visit, summary),
         "over_at": portal.board.over_at(summary),
         "moving": _moves(summary),
     }

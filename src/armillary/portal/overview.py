@@ -20,7 +20,7 @@ from armillary.batch.views import ClusterView
 from armillary.fleet.expiry import Term
 from armillary.fleet.model import WORKER_MARK, FleetServer, Limits
 from armillary.portal.context import Portal
-from armillary.portal.jobs_shown import Caused, caused
+from armillary.portal.jobs_shown import Caused, caused, counts_of
 from armillary.portal.visit import Visit
 
 SUBMITS = 12
@@ -64,7 +64,8 @@ class Overview:
     terms: Mapping[tuple[CloudName, ServerId], Term] = field(
         default_factory=dict[tuple[CloudName, ServerId], Term]
     )
-    submits: Sequence[ClusterView] = ()
+    submits: Sequence[tuple[ClusterView, Mapping[str, int]]] = ()
+    """each with how many of its jobs are in which state"""
     broken: Sequence[FleetServer] = ()
     expired: Sequence[Term] = ()
     failures: Sequence[tuple[ClusterView, Sequence[Caused]]] = ()
@@ -97,6 +98,7 @@ def overview(portal: Portal, visit: Visit) -> Overview:
     bars, errors = cloud_bars(portal, project)
     storage = _storage(portal, visit)
     bars += [*_batch_bars(use), storage]
+    under_way = [one for one in submits if any(one.states.get(state) for state in _ACTIVE)]
     running = [one for one in people if one.status != "ERROR"]
     days = _days(portal, visit, project)
     today = portal.clock.now().date()
@@ -108,7 +110,7 @@ def overview(portal: Portal, visit: Visit) -> Overview:
         servers=running[:SHOWN],
         more_servers=max(0, len(running) - SHOWN),
         terms=terms,
-        submits=[one for one in submits if any(one.states.get(state) for state in _ACTIVE)][:SHOWN],
+        submits=[(one, counts_of(portal, visit, one)) for one in under_way[:SHOWN]],
         broken=[one for one in people if one.status == "ERROR"][:SHOWN],
         expired=[term for term in terms.values() if term.is_over][:SHOWN],
         failures=list(islice(_failures(portal, visit, submits), SHOWN)),
