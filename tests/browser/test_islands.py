@@ -191,3 +191,24 @@ def test_a_filled_form_is_taken_along_by_its_link_and_by_another_language(page: 
     expect(page.get_by_label("Nom", exact=True)).to_have_value("m33")
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Launch a machine")
+
+
+def test_plots_have_their_moments_in_utc_wherever_the_browser_is(admin: Person, chromium: Browser) -> None:
+    context = chromium.new_context(
+        base_url=admin.origin,
+        locale="en-US",
+        timezone_id="America/Vancouver",
+        storage_state=admin.context.storage_state(),
+    )
+    page = context.new_page()
+    page.goto("/workers")
+    seen = page.evaluate(
+        """async () => {
+            const own = document.querySelector('script[src$="/load.js"]').src;
+            const clock = await import(own.replace("load.js", "clock.js"));
+            const late = Date.UTC(2026, 10, 23, 23, 30) / 1000;
+            return [clock.ticks(null, [late, late + 1800, late + 3600], 0, 0, 1800), clock.moment(late), clock.tzDate(late).getHours()];
+        }"""
+    )
+    assert seen == [["23:30 UTC\nNov 23", "00:00 UTC\nNov 24", "00:30"], "2026-11-23 23:30 UTC", 23]
+    context.close()

@@ -1,5 +1,6 @@
 // The past hour of a machine in four plots, drawn again every ten seconds while the page is looked at.
 import uPlot from "../uplot/uPlot.esm.js";
+import { ticks, tzDate } from "./clock.js";
 
 const place = document.querySelector("[data-figures]");
 const words = place ? place.dataset : {};
@@ -52,10 +53,11 @@ function draw(told) {
     const options = {
       width: widthIn(figure),
       height: HEIGHT,
+      tzDate,
       legend: { show: columns.length > 1, live: false },
       cursor: { y: false },
       scales: { y: { range: (_plot, _low, high) => [0, top ? top(told) : Math.max(high ?? 0, 1024)] } },
-      axes: [axis, { ...axis, size: 70, values: (_plot, ticks) => ticks.map((tick) => reduced(tick, unit)) }],
+      axes: [{ ...axis, values: ticks, space: 80 }, { ...axis, size: 70, values: (_plot, marks) => marks.map((mark) => reduced(mark, unit)) }],
       series: [{}, ...columns.map(([, label], n) => ({ label, stroke: colour(`--plot-${n + 1}`) || colour("--accent"), width: 2, points: { show: false }, spanGaps: true }))],
     };
     const data = [told.t, ...columns.map(([name]) => told[name].map((value) => (value === null ? null : value * scale)))];

@@ -1,5 +1,6 @@
 // Load of the clouds over time: of each one the cores that are there, and those that are busy.
 import uPlot from "../uplot/uPlot.esm.js";
+import { moment, ticks, tzDate } from "./clock.js";
 
 const room = document.querySelector("[data-load]");
 const words = JSON.parse(room.dataset.words);
@@ -22,10 +23,11 @@ function plot(cloud, times, lines) {
   const options = {
     width: Math.max(240, place.clientWidth),
     height: 180,
+    tzDate,
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, high * 1.1)] } },
-    axes: [axis, axis],
+    axes: [{ ...axis, values: ticks, space: 80 }, axis],
     series: [
-      {},
+      { label: words.time, value: (_plot, stamp) => (stamp === null ? "–" : moment(stamp)) },
       { label: words.cores, stroke: colour("--plot-2"), width: 2, dash: [6, 4] },
       { label: words.busy, stroke: colour("--plot-1"), width: 2, fill: `${colour("--plot-1")}33` },
       { label: words.workers, stroke: colour("--plot-3"), width: 1 },
