@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -101,6 +103,12 @@ AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/*", "image/*", "fon
 """What is not compressed on its way: files of people, which are large and of every kind; only text is."""
 
 
+@cache
+def _renderer() -> Renderer:
+    """Return the one of this process: templates are compiled once, and know nothing of who shows them."""
+    return Renderer()
+
+
 def create_portal(
     *,
     accounts: AccountsService,
@@ -134,14 +142,15 @@ def create_portal(
         archive=archive,
         provider=provider,
         clock=clock,
-        renderer=Renderer(),
+        renderer=_renderer(),
     )
-    app = FastAPI(title="Armillary", docs_url=None, redoc_url=None, openapi_url=None)
+    # The routes themselves, and not routers that are included: of those FastAPI builds each route a second time when the
+    # first request comes, and each request looks through two layers.
+    routes = [route for room in ROOMS for route in room.router.routes]
+    app = FastAPI(title="Armillary", docs_url=None, redoc_url=None, openapi_url=None, routes=routes)
     app.state.portal = portal
     app.add_middleware(SecurityHeaders)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=AS_THEY_ARE)
-    for room in ROOMS:
-        app.include_router(room.router)
     app.mount("/static/terminals", TerminalFiles())
     app.mount("/static", VersionedFiles())
 
