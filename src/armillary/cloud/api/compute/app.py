@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI
+from collections.abc import Sequence
+from functools import cache
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from armillary.cloud.api.auth import KeystoneAuth
@@ -35,7 +39,7 @@ from armillary.cloud.api.compute import consoles as console_rooms
 from armillary.cloud.api.compute.faults import fault, speak_nova
 from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import compute as policy
-from armillary.cloud.api.policy.gate import gate
+from armillary.cloud.api.policy.gate import at_the_gate, gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.consoles.service import ConsoleService
@@ -66,6 +70,7 @@ def compute_app(
     """Compute v2.1 under `prefix`; `base_url` is where clients find it, the prefix included."""
     decide = gate(service="compute", prefix=prefix, rows=policy.ROWS)
     app = FastAPI(title="Compute", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)])
+    app.state.gate = decide
     app.state.compute, app.state.network = compute, network
     app.state.consoles = consoles
     app.state.images, app.state.volumes, app.state.metadata = images, volumes, metadata
@@ -73,9 +78,7 @@ def compute_app(
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_nova(app)
     publish(app, service="compute", prefix=prefix, rows=policy.ROWS)
-    app.include_router(versions.router, prefix=prefix)
-    for room in _ROOMS:
-        app.include_router(room.router, prefix=f"{prefix}/v2.1")
+    app.routes.extend(_routes(prefix))
     versioned = Microversions(
         app,
         service="compute",
@@ -86,3 +89,13 @@ def compute_app(
     )
     versioned = Bounded(versioned, most=MOST_BYTES, refuse=fault)
     return RequestIds(versioned, header_names=("x-openstack-request-id", "x-compute-request-id"))
+
+
+@cache
+def _routes(prefix: str) -> Sequence[BaseRoute]:
+    """Return what the clouds of a process share: FastAPI makes a route ready with the first request, which takes long."""
+    shared = APIRouter(dependencies=[Depends(at_the_gate)])
+    shared.include_router(versions.router, prefix=prefix)
+    for room in _ROOMS:
+        shared.include_router(room.router, prefix=f"{prefix}/v2.1")
+    return shared.routes

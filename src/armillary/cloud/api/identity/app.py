@@ -29,5 +29,6 @@ def identity_app(
     app = FastAPI(title="Identity", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)])
     app.state.authenticate = auth.principal
     publish(app, service="identity", prefix=prefix, rows=policy.ROWS)
-    app.include_router(router(accounts=accounts, catalog=catalog, clock=clock, auth=auth), prefix=prefix)
+    whole = router(accounts=accounts, catalog=catalog, clock=clock, auth=auth, prefix=prefix, decide=decide)
+    app.routes.extend(whole.routes)  # included, each would be built a second time
     return RequestIds(app)

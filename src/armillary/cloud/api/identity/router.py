@@ -28,6 +28,7 @@ from armillary.cloud.api.identity import (
 from armillary.cloud.api.identity.catalog import Catalog
 from armillary.cloud.api.identity.faults import KeystoneJSON, route_class
 from armillary.cloud.api.identity.room import Room
+from armillary.cloud.api.policy.gate import Decide
 from armillary.cloud.api.shared import principal_of
 
 SMALL_ALLOCATION = Allocation(cores=8, ram=MiB(16384), disk=GiB(100), storage=GiB(20), batch_cores=8)
@@ -44,8 +45,10 @@ def router(
     auth: KeystoneAuth | None = None,
     lifetime: timedelta = timedelta(hours=1),
     allocation: Allocation = SMALL_ALLOCATION,
+    prefix: str,
+    decide: Decide,
 ) -> APIRouter:
-    """Return the routes, relative to Identity's own prefix, for `identity_app`: whose gate alone asks for roles.
+    """Return the routes, for `identity_app`: its gate alone asks for roles.
 
     Args:
         accounts: whom it signs in.
@@ -54,6 +57,8 @@ def router(
         auth: reads tokens; made here unless given.
         lifetime: of a token.
         allocation: of projects made through this API.
+        prefix: Identity's own, before the paths of all routes.
+        decide: the gate, asked before each of them.
     """
     auth = auth or KeystoneAuth(accounts=accounts, identity_url=catalog.identity_url)
 
@@ -68,7 +73,9 @@ def router(
         allocation=allocation,
         signed_in=Depends(signed_in),
     )
-    routes = APIRouter(route_class=route_class(room.url), tags=["identity"])
+    routes = APIRouter(
+        route_class=route_class(room.url), tags=["identity"], prefix=prefix, dependencies=[Depends(decide)]
+    )
     _add_versions(routes, room)
     token_routes.add(routes, room)
     project_routes.add(routes, room)

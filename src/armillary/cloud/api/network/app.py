@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI
+from collections.abc import Sequence
+from functools import cache
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from armillary.cloud.api.auth import KeystoneAuth
@@ -10,7 +14,7 @@ from armillary.cloud.api.network import odds, outside, plain, security
 from armillary.cloud.api.network.faults import neutron_error, speak_neutron
 from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import network as policy
-from armillary.cloud.api.policy.gate import gate
+from armillary.cloud.api.policy.gate import at_the_gate, gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, RequestIds
 from armillary.cloud.network.service import NetworkService
 
@@ -21,15 +25,24 @@ def network_app(
     """Network v2.0 under `prefix`; `base_url` is where clients find it, the prefix included."""
     decide = gate(service="network", prefix=prefix, rows=policy.ROWS)
     app = FastAPI(title="Network", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)])
+    app.state.gate = decide
     app.state.network = network
     app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_neutron(app)
     publish(app, service="network", prefix=prefix, rows=policy.ROWS)
-    app.include_router(odds.versions, prefix=prefix)
-    for room in (plain, security, outside, odds):
-        app.include_router(room.router, prefix=f"{prefix}/v2.0")
+    app.routes.extend(_routes(prefix))
     bounded = Bounded(
         app, most=MOST_BYTES, refuse=lambda status, why: neutron_error(status, "HTTPTooLarge", why)
     )
     return RequestIds(bounded)
+
+
+@cache
+def _routes(prefix: str) -> Sequence[BaseRoute]:
+    """Return what the clouds of a process share: FastAPI makes a route ready with the first request, which takes long."""
+    shared = APIRouter(dependencies=[Depends(at_the_gate)])
+    shared.include_router(odds.versions, prefix=prefix)
+    for room in (plain, security, outside, odds):
+        shared.include_router(room.router, prefix=f"{prefix}/v2.0")
+    return shared.routes

@@ -68,6 +68,11 @@ def gate(*, service: str, prefix: str, rows: Sequence[Row]) -> Decide:
     return decide
 
 
+async def at_the_gate(request: Request) -> None:
+    """Ask the gate of the application that was called, its `state.gate`: for routes that several clouds share."""
+    await request.app.state.gate(request)
+
+
 def templates(routes: Sequence[BaseRoute], *, prefix: str) -> list[tuple[int, str, frozenset[str]]]:
     """Return of each route its identity, its path without the prefix and its methods, HEAD as GET."""
     found: list[tuple[int, str, frozenset[str]]] = []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.routing import iter_route_contexts
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from armillary.base.errors import ArmillaryError
@@ -12,7 +16,7 @@ from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute.faults import fault, speak_nova
 from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import volume as policy
-from armillary.cloud.api.policy.gate import gate
+from armillary.cloud.api.policy.gate import at_the_gate, gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds, spoken
 from armillary.cloud.api.volume import (
     actions,
@@ -93,15 +97,14 @@ def volume_app(
     app = FastAPI(
         title="Block Storage", openapi_url=None, redirect_slashes=False, dependencies=[Depends(decide)]
     )
+    app.state.gate = decide
     app.state.volumes = volumes
     app.state.authenticate = auth.principal
     app.state.base_url, app.state.auth_url = base_url, auth_url
     speak_nova(app)
     app.add_exception_handler(OverLimit, _over_limit)
     publish(app, service="volume", prefix=prefix, rows=policy.ROWS)
-    app.include_router(versions, prefix=prefix)
-    for room in ROOMS:
-        app.include_router(room, prefix=prefix + "/v3/{project_id}")
+    app.routes.extend(_routes(prefix))
     versioned: ASGIApp = Projects(app, prefix=prefix, collections=_collections())
     versioned = Microversions(versioned, service="volume", minimum=(3, 0), maximum=(3, 70), refuse=fault)
     versioned = Bounded(versioned, most=MOST_BYTES, refuse=fault)
@@ -118,6 +121,16 @@ ROOMS = (
     odds.router,
     figures.router,
 )
+
+
+@cache
+def _routes(prefix: str) -> Sequence[BaseRoute]:
+    """Return what the clouds of a process share: FastAPI makes a route ready with the first request, which takes long."""
+    shared = APIRouter(dependencies=[Depends(at_the_gate)])
+    shared.include_router(versions, prefix=prefix)
+    for room in ROOMS:
+        shared.include_router(room, prefix=prefix + "/v3/{project_id}")
+    return shared.routes
 
 
 def _collections() -> frozenset[str]:
