@@ -210,5 +210,5 @@ def test_plots_have_their_moments_in_utc_wherever_the_browser_is(admin: Person, 
             return [clock.ticks(null, [late, late + 1800, late + 3600], 0, 0, 1800), clock.moment(late), clock.tzDate(late).getHours()];
         }"""
     )
-    assert seen == [["23:30 UTC\nNov 23", "00:00 UTC\nNov 24", "00:30"], "2026-11-23 23:30 UTC", 23]
+    assert seen == [["23:30\nNov 23 UTC", "00:00\nNov 24 UTC", "00:30"], "2026-11-23 23:30 UTC", 23]
     context.close()

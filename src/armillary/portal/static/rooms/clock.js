@@ -14,5 +14,5 @@ export const ticks = (_plot, stamps, _axis, _space, step) => stamps.map((stamp, 
   if (step >= DAY) return day.format(stamp * 1000);
   const time = iso(stamp).slice(11, step < 60 ? 19 : 16);
   const begins = n === 0 || Math.floor(stamp / DAY) !== Math.floor(stamps[n - 1] / DAY);
-  return begins ? `${time} UTC\n${day.format(stamp * 1000)}` : time;
+  return begins ? `${time}\n${day.format(stamp * 1000)} UTC` : time;
 });

@@ -57,7 +57,7 @@ function draw(told) {
       legend: { show: columns.length > 1, live: false },
       cursor: { y: false },
       scales: { y: { range: (_plot, _low, high) => [0, top ? top(told) : Math.max(high ?? 0, 1024)] } },
-      axes: [{ ...axis, values: ticks, space: 80 }, { ...axis, size: 70, values: (_plot, marks) => marks.map((mark) => reduced(mark, unit)) }],
+      axes: [{ ...axis, values: ticks, space: 55 }, { ...axis, size: 88, values: (_plot, marks) => marks.map((mark) => reduced(mark, unit)) }],
       series: [{}, ...columns.map(([, label], n) => ({ label, stroke: colour(`--plot-${n + 1}`) || colour("--accent"), width: 2, points: { show: false }, spanGaps: true }))],
     };
     const data = [told.t, ...columns.map(([name]) => told[name].map((value) => (value === null ? null : value * scale)))];

@@ -25,7 +25,7 @@ function plot(cloud, times, lines) {
     height: 180,
     tzDate,
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, high * 1.1)] } },
-    axes: [{ ...axis, values: ticks, space: 80 }, axis],
+    axes: [{ ...axis, values: ticks, space: 55 }, axis],
     series: [
       { label: words.time, value: (_plot, stamp) => (stamp === null ? "–" : moment(stamp)) },
       { label: words.cores, stroke: colour("--plot-2"), width: 2, dash: [6, 4] },
