@@ -257,7 +257,7 @@ def client(
     chores: Chores,
     clock: SystemClock,
     tmp_path: Path,
-) -> Iterator[TestClient]:
+) -> TestClient:
     records = make_engine(f"sqlite:///{tmp_path}/portal.db", durable=False)
     keys = KeyRing(engine=records, clock=clock)
     keys.create_all()
@@ -286,9 +286,7 @@ def client(
         provenance=provenance,
         archive=crates.archive(chores),
     )
-    # Entered, it serves all requests in one thread; else it would start one, and an event loop, for each.
-    with TestClient(portal, base_url="http://localhost:8080") as opened:
-        yield opened
+    return TestClient(portal, base_url="http://localhost:8080")
 
 
 @pytest.fixture
