@@ -149,13 +149,16 @@ class CondorBench:
         machines = (one.logs() for one in self.machines.values())
         return "\n".join((*list(ours)[-40:], queue, self._pool.logs(), *machines))
 
-    def told_to_go(self, worker: str) -> bool:
+    def drain_is_known(self, worker: str) -> None:
         def avoided() -> bool:
             mine = f'ArmillaryPlatform == "{self.mark}" && JobStatus == 1'
             ads = self.door.query(mine, ["ArmillaryAvoid"])
-            return bool(ads) and all(ad["ArmillaryAvoid"] == worker for ad in ads)
+            return bool(ads) and all(ad.get("ArmillaryAvoid") == worker for ad in ads)
 
         self.until(avoided)
+
+    def told_to_go(self, worker: str) -> bool:
+        self.drain_is_known(worker)
         return next(report.draining for report in self.engine.workers() if report.id == worker)
 
     def stops_what_it_was_told_to(self, worker: str) -> None:

@@ -87,7 +87,7 @@ def put(client: httpx2.Client, content: bytes) -> dict[str, Any]:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(
-        folder=tmp_path, terms=replace(TERMS, poll=timedelta(seconds=20), lease=timedelta(seconds=4))
+        folder=tmp_path, terms=replace(TERMS, poll=timedelta(seconds=20), lease=timedelta(seconds=12))
     )
 
 

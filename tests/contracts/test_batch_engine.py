@@ -58,6 +58,10 @@ class Bench(Protocol):
 
     def ends(self, worker: str, job: str, *, exit_code: int) -> None: ...
 
+    def drain_is_known(self, worker: str) -> None:
+        """Wait until whoever gives out jobs knows that the worker takes none."""
+        ...
+
     def told_to_go(self, worker: str) -> bool: ...
 
     def stops_what_it_was_told_to(self, worker: str) -> None: ...
@@ -92,6 +96,9 @@ class EmbeddedBench:
     def ends(self, worker: str, job: str, *, exit_code: int) -> None:
         result = Result(exit_code=exit_code)
         self.leases.finish(self.sessions[worker], self.keys[job], result, usage={}, brought=[])
+
+    def drain_is_known(self, worker: str) -> None:
+        pass  # it is when `drain` returns
 
     def told_to_go(self, worker: str) -> bool:
         return self.leases.claim(self.sessions[worker], WHOLE).retire
@@ -230,6 +237,7 @@ def test_a_drained_worker_ends_its_jobs_and_goes(bench: Bench) -> None:
     first, second = bench.takes("w1")
     bench.engine.drain(WorkerId("w1"))
     bench.engine.drain(WorkerId("w1"))
+    bench.drain_is_known("w1")
     for job in (first, second):
         bench.ends("w1", job, exit_code=0)
     assert bench.told_to_go("w1")

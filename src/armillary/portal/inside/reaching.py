@@ -22,7 +22,7 @@ from armillary.portal.inside.tickets import Pass, Place
 if TYPE_CHECKING:
     from asyncssh import SSHClient, SSHClientConnection, SSHKey
 
-CONNECT_SECONDS, LOGIN_SECONDS = 10, 60
+CONNECT_SECONDS, LOGIN_SECONDS = 20, 60
 """An emulated machine takes its time to sign in."""
 KEEPALIVE_SECONDS = 15
 _CONSOLE_LINES = 2000
