@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
+from io import BytesIO
 from typing import Any
 
 import pytest
 from furnished_platform import Person, a_galaxy
+from PIL import Image
 from platform_process import RunningPlatform, running_platform
 from playwright.sync_api import Browser, Page, Playwright, Route, expect
 
@@ -130,6 +132,21 @@ def test_a_stretch_that_was_chosen_before_the_image_came_is_that_of_the_image(
             break
         page.wait_for_timeout(100)
     assert seen == wanted
+
+
+def test_the_image_in_the_viewer_is_seen_not_covered(page: Page) -> None:
+    page.goto("/view/home/admin/m51.fits")
+    expect(page.locator("[data-viewer]")).to_have_attribute("data-state", "shown", timeout=90_000)
+    brightest = 0
+    for _ in range(100):  # it is drawn after it has come
+        picture = Image.open(BytesIO(page.locator("iframe").screenshot())).convert("L")
+        width, height = picture.size
+        middle = picture.crop((width // 2 - 20, height // 2 - 20, width // 2 + 20, height // 2 + 20))
+        brightest = max(middle.tobytes())
+        if brightest > 200:
+            break
+        page.wait_for_timeout(100)
+    assert brightest > 200, "the galaxy is bright in its middle"
 
 
 def test_a_part_that_looks_again_keeps_the_focus_and_what_was_chosen(page: Page, admin: Person) -> None:

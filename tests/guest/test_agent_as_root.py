@@ -33,8 +33,9 @@ GREEDY = "head -c 200000000 /dev/zero | tail -n 1 > /dev/null"  # of which tail 
 
 @pytest.fixture
 def agent(platform: PlatformDouble) -> Iterator[AgentProcess]:
-    # One after the other: the users are the machine's, and an agent that starts ends whatever runs as one of them.
-    lock = (Path(tempfile.gettempdir()) / "armillary-test-slots.lock").open("w")
+    # One after the other: the users are the machine's, and an agent that starts ends whatever runs as one of them. So
+    # is the lock, wherever who else runs these tests has its temporary files.
+    lock = Path("/run/armillary-test-slots.lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
     # Not below /tmp, which jobs have one of their own of.
     folder = Path(tempfile.mkdtemp(prefix="armillary-test-", dir="/var/lib"))
