@@ -35,7 +35,7 @@ GREEDY = "head -c 200000000 /dev/zero | tail -n 1 > /dev/null"  # of which tail 
 def agent(platform: PlatformDouble) -> Iterator[AgentProcess]:
     # One after the other: the users are the machine's, and an agent that starts ends whatever runs as one of them. So
     # is the lock, wherever who else runs these tests has its temporary files.
-    lock = Path("/run/armillary-test-slots.lock").open("w")
+    lock = os.open("/run/armillary-test-slots.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     fcntl.flock(lock, fcntl.LOCK_EX)
     # Not below /tmp, which jobs have one of their own of.
     folder = Path(tempfile.mkdtemp(prefix="armillary-test-", dir="/var/lib"))
@@ -47,7 +47,7 @@ def agent(platform: PlatformDouble) -> Iterator[AgentProcess]:
     shutil.rmtree(folder)
     for user in [user for user in pwd.getpwall() if FIRST <= user.pw_uid <= LAST]:
         subprocess.run(["userdel", user.pw_name], check=True, capture_output=True)
-    lock.close()
+    os.close(lock)
 
 
 def printed(platform: PlatformDouble, job: str = "1.0") -> list[str]:
