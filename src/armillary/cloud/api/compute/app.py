@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -39,7 +39,7 @@ from armillary.cloud.api.compute import consoles as console_rooms
 from armillary.cloud.api.compute.faults import fault, speak_nova
 from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import compute as policy
-from armillary.cloud.api.policy.gate import at_the_gate, gate
+from armillary.cloud.api.policy.gate import at_their_gates, gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds
 from armillary.cloud.compute.service import ComputeService
 from armillary.cloud.consoles.service import ConsoleService
@@ -93,9 +93,5 @@ def compute_app(
 
 @cache
 def _routes(prefix: str) -> Sequence[BaseRoute]:
-    """Return what the clouds of a process share: FastAPI makes a route ready with the first request, which takes long."""
-    shared = APIRouter(dependencies=[Depends(at_the_gate)])
-    shared.include_router(versions.router, prefix=prefix)
-    for room in _ROOMS:
-        shared.include_router(room.router, prefix=f"{prefix}/v2.1")
-    return shared.routes
+    rooms = ((f"{prefix}/v2.1", room.router) for room in _ROOMS)
+    return at_their_gates([(prefix, versions.router), *rooms])

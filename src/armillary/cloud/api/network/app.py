@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -14,7 +14,7 @@ from armillary.cloud.api.network import odds, outside, plain, security
 from armillary.cloud.api.network.faults import neutron_error, speak_neutron
 from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import network as policy
-from armillary.cloud.api.policy.gate import at_the_gate, gate
+from armillary.cloud.api.policy.gate import at_their_gates, gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, RequestIds
 from armillary.cloud.network.service import NetworkService
 
@@ -40,9 +40,5 @@ def network_app(
 
 @cache
 def _routes(prefix: str) -> Sequence[BaseRoute]:
-    """Return what the clouds of a process share: FastAPI makes a route ready with the first request, which takes long."""
-    shared = APIRouter(dependencies=[Depends(at_the_gate)])
-    shared.include_router(odds.versions, prefix=prefix)
-    for room in (plain, security, outside, odds):
-        shared.include_router(room.router, prefix=f"{prefix}/v2.0")
-    return shared.routes
+    rooms = ((f"{prefix}/v2.0", room.router) for room in (plain, security, outside, odds))
+    return at_their_gates([(prefix, odds.versions), *rooms])

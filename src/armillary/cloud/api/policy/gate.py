@@ -7,10 +7,10 @@ whose they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from fastapi import Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
@@ -71,6 +71,17 @@ def gate(*, service: str, prefix: str, rows: Sequence[Row]) -> Decide:
 async def at_the_gate(request: Request) -> None:
     """Ask the gate of the application that was called, its `state.gate`: for routes that several clouds share."""
     await request.app.state.gate(request)
+
+
+def at_their_gates(rooms: Iterable[tuple[str, APIRouter]]) -> Sequence[BaseRoute]:
+    """Return the routes of rooms, each with its prefix, for all clouds of a process.
+
+    FastAPI makes a route ready with its first request, which takes long: so this is asked for once.
+    """
+    shared = APIRouter(dependencies=[Depends(at_the_gate)])
+    for prefix, room in rooms:
+        shared.include_router(room, prefix=prefix)
+    return shared.routes
 
 
 def templates(routes: Sequence[BaseRoute], *, prefix: str) -> list[tuple[int, str, frozenset[str]]]:

@@ -16,7 +16,7 @@ from armillary.cloud.api.auth import KeystoneAuth
 from armillary.cloud.api.compute.faults import fault, speak_nova
 from armillary.cloud.api.openapi.document import publish
 from armillary.cloud.api.policy import volume as policy
-from armillary.cloud.api.policy.gate import at_the_gate, gate
+from armillary.cloud.api.policy.gate import at_their_gates, gate
 from armillary.cloud.api.shared import MOST_BYTES, Bounded, Microversions, RequestIds, spoken
 from armillary.cloud.api.volume import (
     actions,
@@ -125,12 +125,8 @@ ROOMS = (
 
 @cache
 def _routes(prefix: str) -> Sequence[BaseRoute]:
-    """Return what the clouds of a process share: FastAPI makes a route ready with the first request, which takes long."""
-    shared = APIRouter(dependencies=[Depends(at_the_gate)])
-    shared.include_router(versions, prefix=prefix)
-    for room in ROOMS:
-        shared.include_router(room, prefix=prefix + "/v3/{project_id}")
-    return shared.routes
+    rooms = ((prefix + "/v3/{project_id}", room) for room in ROOMS)
+    return at_their_gates([(prefix, versions), *rooms])
 
 
 def _collections() -> frozenset[str]:
