@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from armillary.base.clock import Clock
 from armillary.base.errors import ArmillaryError, Invalid
 from armillary.base.ids import ProjectId
+from armillary.base.recent import Recent
 from armillary.batch.ended import EndedAttempt, EndedCluster, EndedJob, Ending
 from armillary.batch.model import JobId
 from armillary.crates.record import JobRecord, LineageStep
@@ -108,7 +109,7 @@ class Clerk:
         self._place = place
         self._lock = threading.Lock()
         self._tried = False
-        self._clusters: dict[int, tuple[EndedCluster, SignedCluster]] = {}
+        self._clusters = Recent[int, tuple[EndedCluster, SignedCluster]](most=AT_ONCE)
 
     def tick(self, *, patience: float = -1) -> int:
         """Write down what has ended; return how many jobs that were.
@@ -229,9 +230,7 @@ class Clerk:
         cluster = self._endings.cluster(number)
         assert cluster is not None, "its jobs are there"
         shared = self._store.cluster(number) or self._new_cluster(cluster)
-        while len(self._clusters) >= AT_ONCE:
-            self._clusters.pop(next(iter(self._clusters)))
-        self._clusters[number] = (cluster, shared)
+        self._clusters.keep(number, (cluster, shared))
         return cluster, shared
 
     def _new_cluster(self, cluster: EndedCluster) -> SignedCluster:
