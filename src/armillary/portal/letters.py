@@ -82,6 +82,11 @@ def size(locale: str, octets: int) -> str:
     return f"{figure} {unit(locale, name)}"
 
 
+def moment(value: datetime | None) -> str:
+    """Render a moment to the minute, in UTC, the same in every language; empty for none."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value else ""
+
+
 def day(locale: str, value: date) -> str:
     """Return a day as people say it: 14 March."""
     return i18n.translations(locale).gettext(_MONTHS[value.month - 1]) % {"day": value.day}
@@ -106,7 +111,7 @@ def line(locale: str, kind: NoticeKind, facts: Mapping[str, Any]) -> Line:
         return Line(text=str(facts.get(locale) or facts.get("en") or facts.get("fr") or ""), link="/")
     if kind is NoticeKind.EXPIRING:
         said = _HOUR if facts.get("left") == "hour" else _DAY
-        text = words.gettext(said) % {**facts, "at": _moment(str(facts["at"]))}
+        text = words.gettext(said) % {**facts, "at": _told(str(facts["at"]))}
         return Line(text=text, link=_machine(facts), more=words.gettext(_EXTEND))
     links = {
         NoticeKind.APPROVED: "/applications",
@@ -156,13 +161,13 @@ def _machine(facts: Mapping[str, Any]) -> str:
     return f"/machines/{quote(str(facts['cloud']), safe='')}/{quote(str(facts['server']), safe='')}"
 
 
-def _moment(text: str) -> str:
+def _told(text: str) -> str:
     """Render a moment of a fact as the pages have it; what is no moment with a zone, as it is."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if at.tzinfo else text
+    return moment(at) if at.tzinfo else text
 
 
 def _of_batch(words: gettext.NullTranslations, body: Mapping[str, Any]) -> tuple[str, str]:

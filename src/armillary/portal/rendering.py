@@ -15,11 +15,6 @@ from armillary.portal.wording import NOTICES, STATES, ErrorText, Worded, error_t
 from armillary.portal.wording_differences import difference
 
 
-def moment(value: datetime | None) -> str:
-    """Render a moment to the minute, in UTC, the same in every language; empty for none."""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value else ""
-
-
 def iso(value: datetime) -> str:
     """Render a moment for machines, as the `datetime` attribute of `<time>` wants it."""
     return value.astimezone(UTC).isoformat(timespec="seconds")
@@ -94,7 +89,7 @@ class Renderer:
 
         filters: dict[str, Any] = environment.filters
         filters.update(
-            moment=moment,
+            moment=letters.moment,
             iso=iso,
             size=size,
             unit=unit,

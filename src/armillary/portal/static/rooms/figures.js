@@ -4,7 +4,7 @@ import { ticks, tzDate } from "./clock.js";
 
 const place = document.querySelector("[data-figures]");
 const words = place ? place.dataset : {};
-const UNITS = document.documentElement.lang === "fr" ? ["o", "Kio", "Mio", "Gio"] : ["B", "KiB", "MiB", "GiB"];
+const UNITS = (words.units ?? "B KiB MiB GiB").split(" ");
 const PLOTS = [
   { title: words.cpu, columns: [["cpu", words.used]], unit: "%", scale: 100, top: () => 100 },
   { title: words.memory, columns: [["memory_used", words.used]], unit: UNITS[2], scale: 1, top: (told) => told.memory },
