@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from armillary.accounts.model import Project
 from armillary.base.clock import Clock
@@ -120,9 +121,7 @@ class FakeCloud:
         content = b"".join(chunks)
         if hashlib.sha512(content).hexdigest() != like.sha512:
             raise PreconditionFailed("The copy is not the same.", code="image_copy_differs")
-        image = replace(
-            like, id=ImageId(new_uuid()), cloud=self.name, owner=str(project.id), visibility="private", is_protected=False
-        )  # fmt: skip
+        image = self._own(project, like, visibility="private")
         with self._lock:
             self._images[image.id] = (image, content)
             self.uploads += 1
@@ -358,16 +357,19 @@ class FakeCloud:
         while len(content) < after:
             content += next(chunks)
         if self.faults.half_images:
-            half = replace(
-                like,
-                id=ImageId(new_uuid()),
-                cloud=self.name,
-                owner=str(project.id),
-                status="saving",
-                sha512=None,
-            )
+            half = self._own(project, like, status="saving", sha512=None)
             self._images[half.id] = (half, content)
         raise self._unreachable()
+
+    def _own(self, project: Project, like: FleetImage, **changes: Any) -> FleetImage:
+        """Return what a copy of an image is here, a project's own and new."""
+        ours = {
+            "id": ImageId(new_uuid()),
+            "cloud": self.name,
+            "owner": str(project.id),
+            "is_protected": False,
+        }
+        return replace(like, **{**ours, **changes})
 
     def answer(self) -> None:
         """Raise what a cloud that is away, or fails, says."""

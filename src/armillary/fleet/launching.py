@@ -104,11 +104,10 @@ class Launching:
             return Prospect(cloud=cloud, flavor=size, limits=limits, refusals=(small, *room.refusals))
         if room.count:
             return Prospect(cloud=cloud, flavor=size, limits=limits, refusals=())
-        helps: list[FleetServer] = []
-        if not any(
-            why.code.startswith("quota_") for why in room.refusals
-        ):  # the cloud is full, not the project
+        if not any(why.code.startswith("quota_") for why in room.refusals):
+            # the cloud is full, not the project: none of its machines would make room
             return Prospect(cloud=cloud, flavor=size, limits=limits, refusals=room.refusals)
+        helps: list[FleetServer] = []
         with contextlib.suppress(ArmillaryError):  # what stands against it is known without its remedy
             mine = [s for s in self._fleet.servers(cloud, project) if WORKER_MARK not in s.metadata]
             helps = makes_room(limits, size, mine, self._fleet.flavors(cloud, project))
