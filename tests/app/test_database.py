@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 from anyio.to_thread import current_default_thread_limiter
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, QueuePool, text
 
 from armillary.app.database import make_engine, open_records
 from armillary.app.schema import HEADS, bring_up_to_date
@@ -109,12 +109,14 @@ def test_who_is_at_the_head_of_the_line_can_look_something_up_however_many_wait(
         with engine.execution_options(readonly=True).connect() as connection:
             assert connection.execute(text("SELECT value FROM counts")).scalar_one() == 0
 
+    pool = engine.pool
+    assert isinstance(pool, QueuePool)
     with ThreadPoolExecutor(many) as line, ThreadPoolExecutor(1) as head:
         with engine.begin():
             waiting = [line.submit(write, number) for number in range(many)]
             pause = threading.Event()
             for _ in range(600):
-                if engine.pool.checkedout() == 1 + many:  # type: ignore[attr-defined]
+                if pool.checkedout() == 1 + many:
                     break
                 pause.wait(0.05)
             head.submit(count).result(20)
